@@ -1,0 +1,1 @@
+"""Data sets: adapters that read a challenge folder or table into one clip table."""

@@ -1,0 +1,146 @@
+"""The clip table: what every adapter makes and everything after it reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.errors import DataError
+from eri.files import digest
+from eri.tasks import Task
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,127}")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a data set.
+
+    Attributes:
+        id: Normalised id, unique in the table and safe as a file name (``00042``, ``03a01Fa``).
+        split: ``train``, ``val`` or ``test``.
+        video: The video file, or a folder of numbered face pictures; None where the data set has no pictures.
+            Whether it exists is found out on extraction.
+        audio: A separate audio file; None where the sound, if any, is the video's own track.
+        labels: One value a label of the task, in the task's order; None where the split is unlabelled.
+        group: The subject, where the data set names subjects.
+    """
+
+    id: str
+    split: Split
+    video: Path | None = None
+    audio: Path | None = None
+    labels: tuple[float, ...] | None = None
+    group: str | None = None
+
+    @property
+    def audio_source(self) -> Path | None:
+        """The file to decode sound from: the audio file, else the video file, else None."""
+        return self.audio or self.video
+
+
+@dataclass(frozen=True)
+class ClipTable:
+    """All clips of a data set with their task, keyed by id.
+
+    Attributes:
+        name: Name of the data set, for messages and manifests.
+        root: Folder that the data set lives in.
+        task: What is to be predicted.
+        clips: In ascending order of id.
+
+    Raises:
+        DataError: An id that is doubled or not safe as a file name, or labels of the wrong count.
+    """
+
+    name: str
+    root: Path
+    task: Task
+    clips: tuple[Clip, ...]
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for clip in self.clips:
+            check_id(clip.id)
+            if clip.id in seen:
+                raise DataError(f"{self.name}: clip id '{clip.id}' stands twice", hint="Remove one of the two rows.")
+            seen.add(clip.id)
+            if clip.labels is not None and len(clip.labels) != len(self.task.labels):
+                raise DataError(
+                    f"{self.name}: clip '{clip.id}' has {len(clip.labels)} labels, "
+                    f"the task '{self.task.name}' has {len(self.task.labels)}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __iter__(self) -> Iterator[Clip]:
+        return iter(self.clips)
+
+    def __getitem__(self, clip_id: str) -> Clip:
+        try:
+            return self._by_id[clip_id]
+        except KeyError:
+            raise DataError(f"{self.name}: no clip has the id '{clip_id}'") from None
+
+    def __contains__(self, clip_id: object) -> bool:
+        return clip_id in self._by_id
+
+    @cached_property
+    def _by_id(self) -> dict[str, Clip]:
+        return {clip.id: clip for clip in self.clips}
+
+    def split(self, name: Split) -> tuple[Clip, ...]:
+        """Return the clips of one split, in ascending order of id."""
+        return tuple(clip for clip in self.clips if clip.split == name)
+
+    def label_matrix(self, ids: Sequence[str]) -> NDArray[np.float64]:
+        """Return labels, shape (len(ids), labels), in the order asked for.
+
+        Raises:
+            DataError: An unknown id, or a clip without labels.
+        """
+        rows = []
+        for clip_id in ids:
+            labels = self[clip_id].labels
+            if labels is None:
+                raise DataError(f"{self.name}: clip '{clip_id}' has no labels")
+            rows.append(labels)
+        return np.asarray(rows, dtype=np.float64).reshape(len(rows), len(self.task.labels))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over task, ids, splits, labels and groups: two tables with the same one hold the same data."""
+        rows = [[clip.id, clip.split, clip.labels, clip.group] for clip in self.clips]
+        return digest([self.task.name, self.task.labels, rows])
+
+
+def check_id(clip_id: str) -> str:
+    """Return the id if it is safe as a file name.
+
+    Raises:
+        DataError: It is empty, longer than 128 characters, or has a path, a space or a control character in it.
+
+    Examples:
+        >>> check_id("00042")
+        '00042'
+        >>> check_id("../secret")
+        Traceback (most recent call last):
+        eri.errors.DataError: clip id '../secret' cannot name a feature file...
+    """
+    if not _SAFE_ID.fullmatch(clip_id) or clip_id.endswith("."):
+        raise DataError(
+            f"clip id '{clip_id}' cannot name a feature file",
+            hint="Use letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 128.",
+        )
+    return clip_id

@@ -1,0 +1,1 @@
+"""The demo set: generated clips with a face and a voice, and the whole way run on them."""

@@ -1,0 +1,124 @@
+"""Every error that the toolkit raises on purpose.
+
+An error says what is wrong (file, line or clip) and what to do next. Anything that is not an :class:`EriError` is a
+bug and surfaces as it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class EriError(Exception):
+    r"""The base of all errors meant for the user.
+
+    Args:
+        message: What is wrong, with the file, line or clip it concerns.
+        hint: What the user can do next; shown on its own line.
+
+    Examples:
+        >>> str(EriError("clips.csv: no column 'id'", hint="Name the column with columns.id."))
+        "clips.csv: no column 'id'\n  → Name the column with columns.id."
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n  → {self.hint}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Worker processes send errors home; keyword-only arguments need help to travel.
+        return _rebuild, (type(self), self.message, self.hint, self.__dict__)
+
+
+def _rebuild(cls: type[EriError], message: str, hint: str | None, state: dict[str, object]) -> EriError:
+    error = cls.__new__(cls)
+    EriError.__init__(error, message, hint=hint)
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigError(EriError):
+    """A configuration that cannot be: an unknown key, a value out of range, two that contradict each other."""
+
+    exit_code = 2
+
+
+class DataError(EriError):
+    """A challenge folder, table or label that is not as its format demands."""
+
+
+class MediaError(EriError):
+    """A media file that cannot give what was asked of it.
+
+    Attributes:
+        path: The file.
+        reason: A short machine-readable word, such as ``truncated`` or ``no-video``; it goes to ``failures.csv``.
+    """
+
+    reason = "unreadable"
+
+    def __init__(self, path: Path, message: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{path}: {message}", hint=hint)
+        self.path = path
+
+
+class MissingMediaError(MediaError):
+    """The file is not there."""
+
+    reason = "missing"
+
+
+class EmptyMediaError(MediaError):
+    """The file has no bytes."""
+
+    reason = "empty"
+
+
+class NoVideoError(MediaError):
+    """The file holds no video stream, or one without a single frame."""
+
+    reason = "no-video"
+
+
+class NoAudioError(MediaError):
+    """The file holds no audio stream, or one without a single sample."""
+
+    reason = "no-audio"
+
+
+class WorkerError(EriError):
+    """A worker process died or ran out of time on one clip.
+
+    Attributes:
+        reason: ``crashed`` or ``timeout``.
+    """
+
+    def __init__(self, message: str, *, reason: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+
+class WeightsError(EriError):
+    """Model weights that are absent, tampered with, or of another model's shape."""
+
+
+class StoreError(EriError):
+    """A feature folder that cannot be read or written, or a feature file that does not prove itself."""
+
+
+class RunError(EriError):
+    """A run folder that already exists, is incomplete, or does not fit the data it is asked about."""
+
+
+class SubmissionError(EriError):
+    """A submission that cannot be written."""
+
+
+class MissingDependencyError(EriError):
+    """An optional package that the asked-for feature needs is not installed."""

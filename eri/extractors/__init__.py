@@ -1,0 +1,1 @@
+"""Extractors: from prepared clips to embeddings, and where their weights come from."""

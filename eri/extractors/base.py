@@ -1,0 +1,134 @@
+"""What an extractor is: a part that prepares one clip in any process, and a part that embeds prepared clips.
+
+Nothing here imports torch, so that worker processes that only decode start quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.data.clips import Clip
+
+
+class State(IntEnum):
+    """Why a row of features is as it is. Everything but ``VALID`` is masked by the heads."""
+
+    VALID = 0
+    NO_FACE = 1
+    BLACK_FRAME = 2
+    NO_AUDIO = 3
+    SILENCE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One clip, decoded and cut to model inputs.
+
+    Attributes:
+        clip_id: The clip's id.
+        inputs: What the model sees, of valid rows only. Pictures: uint8 (valid rows, side, side, 3) RGB. Sound:
+            float32 (samples,) mono at 16 kHz, possibly a read-only memory map when the clip is long.
+        times: Seconds of every row of the time grid, ascending, float64 (rows,).
+        states: A :class:`State` for every row, uint8 (rows,).
+        notes: Things worth telling about the clip, such as ``audio shorter than video``.
+    """
+
+    clip_id: str
+    inputs: NDArray[Any]
+    times: NDArray[np.float64]
+    states: NDArray[np.uint8]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSequence:
+    """The features of one clip on an unbroken time grid.
+
+    Attributes:
+        embeddings: float32 (rows, dimension); rows that are not valid are zero.
+        times: Seconds, ascending, float64 (rows,).
+        states: A :class:`State` for every row, uint8 (rows,).
+    """
+
+    embeddings: NDArray[np.float32]
+    times: NDArray[np.float64]
+    states: NDArray[np.uint8]
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """True where the row is valid, (rows,)."""
+        return np.equal(self.states, State.VALID)
+
+
+class Preparer(Protocol):
+    """The part that opens media. It is sent to worker processes, so it must be small and picklable."""
+
+    def prepare(self, clip: Clip) -> Prepared:
+        """Decode one clip.
+
+        A clip without a face or without sound is not an error: its rows carry that state.
+
+        Raises:
+            MediaError: The clip's file is missing, damaged or not media.
+        """
+        ...
+
+
+class Extractor(Protocol):
+    """A loaded model with its preprocessing.
+
+    Attributes:
+        name: Short name for folders and tables, such as ``resnet50``.
+        modality: What the features describe.
+        dimension: Length of one embedding.
+    """
+
+    name: str
+    modality: Literal["visual", "audio"]
+    dimension: int
+
+    @property
+    def preparer(self) -> Preparer:
+        """The part that runs in worker processes."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that determines the numbers, as JSON values.
+
+        Model, hash of the weights, preprocessing, sampling, face settings, versions of the libraries that matter;
+        never device, batch size or workers.
+        """
+        ...
+
+    def embed(self, prepared: Sequence[Prepared]) -> list[NDArray[np.float32]]:
+        """Embed clips together; each result is (valid rows of that clip, dimension)."""
+        ...
+
+
+def assemble(prepared: Prepared, embeddings: NDArray[np.float32]) -> FeatureSequence:
+    """Put the embeddings of a clip's valid rows back on its time grid.
+
+    Args:
+        prepared: The clip as it was decoded, rows r of which v are valid.
+        embeddings: float32 (v, dimension).
+
+    Returns:
+        The features, embeddings of shape (r, dimension).
+
+    Raises:
+        ValueError: The number of embeddings is not the number of valid rows, or one is not finite.
+    """
+    valid = prepared.states == State.VALID
+    if embeddings.shape[0] != int(valid.sum()):
+        raise ValueError(f"clip {prepared.clip_id}: {embeddings.shape[0]} embeddings for {int(valid.sum())} valid rows")
+    if not np.isfinite(embeddings).all():
+        raise ValueError(f"clip {prepared.clip_id}: an embedding is not finite")
+    rows = np.zeros((len(valid), embeddings.shape[1]), dtype=np.float32)
+    rows[valid] = embeddings
+    return FeatureSequence(rows, prepared.times, prepared.states)

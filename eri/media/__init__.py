@@ -1,0 +1,1 @@
+"""Media: frames at presentation times, sound at 16 kHz, faces."""

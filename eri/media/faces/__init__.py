@@ -1,0 +1,1 @@
+"""Faces: detectors, one subject a clip, tracking, alignment and crops."""

@@ -1,0 +1,1 @@
+"""Heads that regress intensities from sequences of embeddings."""

@@ -1,0 +1,1 @@
+"""Submissions: writing and judging the organisers' prediction files."""

@@ -1,0 +1,1 @@
+"""Training: packed features, standardisation, the loop and its checkpoints."""
