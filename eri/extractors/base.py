@@ -7,23 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eri.data.clips import Clip
+from eri.media.state import State
 
-
-class State(IntEnum):
-    """Why a row of features is as it is. Everything but ``VALID`` is masked by the heads."""
-
-    VALID = 0
-    NO_FACE = 1
-    BLACK_FRAME = 2
-    NO_AUDIO = 3
-    SILENCE = 4
+__all__ = ["Extractor", "FeatureSequence", "Prepared", "Preparer", "State", "assemble"]
 
 
 @dataclass(frozen=True, eq=False)
