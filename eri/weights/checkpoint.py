@@ -1,0 +1,137 @@
+"""Reading checkpoints without running them: tensors only, by ``torch.load(weights_only=True)`` or safetensors."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eri.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
+_PREFIXES = ("_orig_mod.", "module.")
+_SHOWN = 5
+
+
+def load_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a checkpoint's tensors onto the CPU.
+
+    Understood are ``.safetensors``, files of ``torch.save`` of any age, and a zip archive around one of those.
+    Dictionaries wrapped as ``{"state_dict": ...}`` or ``{"model": ...}`` are unwrapped; the prefixes ``module.``
+    (data-parallel training) and ``_orig_mod.`` (compiled modules) are taken off when every key has them.
+
+    Args:
+        path: The checkpoint.
+
+    Raises:
+        WeightsError: The file is absent or damaged, holds anything but tensors (a whole pickled module would run
+            code on loading and is refused), or holds no tensor at all.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file of weights")
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    tensors = _unwrap(content, path)
+    for prefix in _PREFIXES:
+        if all(key.startswith(prefix) for key in tensors):
+            tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+    return tensors
+
+
+def load_into(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str, ignore: tuple[str, ...] = ()) -> None:
+    """Copy tensors into a model, all of them or none.
+
+    Args:
+        model: The model; changed in place.
+        tensors: Its state dict.
+        origin: Named in errors, usually the file.
+        ignore: Prefixes of keys in ``tensors`` that the model need not have, such as a classifier's.
+
+    Raises:
+        WeightsError: Keys are missing or superfluous, or shapes differ; the first ones are listed with both shapes.
+    """
+    wanted = model.state_dict()
+    # Counters of batch norm are bookkeeping that old checkpoints lack.
+    missing = [key for key in wanted if key not in tensors and not key.endswith("num_batches_tracked")]
+    surplus = [key for key in tensors if key not in wanted and not key.startswith(ignore)]
+    reshaped = [key for key in wanted if key in tensors and wanted[key].shape != tensors[key].shape]
+    lines = [
+        *(f"{key}: the file has {_shape(tensors[key])}, the model {_shape(wanted[key])}" for key in reshaped),
+        *(f"{key}: missing in the file, the model has {_shape(wanted[key])}" for key in missing),
+        *(f"{key}: only in the file, {_shape(tensors[key])}" for key in surplus),
+    ]
+    if lines:
+        shown = "\n".join(f"  {line}" for line in lines[:_SHOWN])
+        more = f"\n  and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+        raise WeightsError(
+            f"{origin}: the weights are of another model, {len(lines)} tensors do not fit:\n{shown}{more}",
+            hint="Give the weights of this very architecture, or change the architecture.",
+        )
+    model.load_state_dict({key: value for key, value in tensors.items() if key in wanted}, strict=False)
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape))
+
+
+def _read_safetensors(path: Path) -> Mapping[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, Any] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: cannot be read as safetensors: {error}") from error
+    return tensors
+
+
+def _read_torch(path: Path) -> Any:
+    import torch
+
+    try:
+        with path.open("rb") as stream:
+            archived = _single_member(path)
+            if archived is None:
+                return torch.load(stream, map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(path) as archive, archive.open(archived) as member:
+            import io
+
+            return torch.load(io.BytesIO(member.read()), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: holds more than tensors (perhaps a whole pickled module), or is damaged; it is not loaded, "
+            f"because unpickling it could run any code: {str(error).splitlines()[0]}",
+            hint="Save it as tensors only: torch.save(model.state_dict(), path), or as safetensors.",
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, struct.error, zipfile.BadZipFile) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{path}: cannot be read as a checkpoint of torch.save: {reason}") from error
+
+
+def _single_member(path: Path) -> str | None:
+    """Return the only file in a zip that merely wraps a checkpoint; None for torch's own zip format and others."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        members = [item.filename for item in archive.infolist() if not item.is_dir()]
+    return members[0] if len(members) == 1 else None
+
+
+def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
+    import torch
+
+    for _ in range(2):
+        if isinstance(content, Mapping) and not any(isinstance(value, torch.Tensor) for value in content.values()):
+            inner = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
+            content = content if inner is None else inner
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}")
+    tensors = {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise WeightsError(f"{path}: holds no tensor", hint=f"Its keys are: {', '.join(map(str, list(content)[:5]))}.")
+    return tensors

@@ -1,0 +1,118 @@
+"""The registry: every set of weights the toolkit knows by name, with origin, licence, checksum and normalisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+_TORCHVISION_LICENCE = "BSD-3-Clause; ImageNet's own terms are for non-commercial research"
+_TORCHVISION_ORIGIN = "torchvision, IMAGENET1K_V1, trained on ImageNet-1k"
+
+
+@dataclass(frozen=True)
+class WeightsEntry:
+    """One set of weights.
+
+    Attributes:
+        name: Its name in configs, messages and ``eri doctor``.
+        file_name: What the file is called in every folder; the folder's name where the weights are a folder.
+        origin: Who made the weights, from what, in words.
+        licence: Terms of use.
+        url: Address of the file; None where there is no official direct download.
+        hub_id: Repository on the Hugging Face hub.
+        hub_file: The file inside that repository; None with a ``hub_id`` means the whole model folder.
+        sha256: All 64 hex digits, or the shorter prefix that its publisher put into the file name; None where
+            no checksum is published or known, so that none can be checked.
+        size: Bytes, where known.
+        input_size: (channels, height, width) the model was trained for; None where any size fits.
+        mean: Subtracted from each input channel, on the scale that ``origin`` implies ([0, 1] RGB unless it says else).
+        std: Divides each input channel afterwards.
+        timm_name: The architecture and tag in timm, for backbones.
+    """
+
+    name: str
+    file_name: str
+    origin: str
+    licence: str
+    url: str | None = None
+    hub_id: str | None = None
+    hub_file: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    input_size: tuple[int, int, int] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    timm_name: str | None = None
+
+    @property
+    def is_folder(self) -> bool:
+        """True where the weights are a folder of the Hugging Face hub, not one file."""
+        return self.hub_id is not None and self.hub_file is None
+
+    @property
+    def pinned(self) -> Literal["full", "prefix", "no"]:
+        """How much of the checksum is known."""
+        if self.sha256 is None:
+            return "no"
+        return "full" if len(self.sha256) == 64 else "prefix"
+
+
+def _torchvision(name: str, sha256: str, size: int) -> WeightsEntry:
+    file_name = f"{name}-{sha256[:8]}.pth"
+    return WeightsEntry(
+        name=name,
+        file_name=file_name,
+        origin=_TORCHVISION_ORIGIN,
+        licence=_TORCHVISION_LICENCE,
+        url=f"https://download.pytorch.org/models/{file_name}",
+        hub_id=f"timm/{name}.tv_in1k",
+        hub_file="model.safetensors",
+        sha256=sha256,
+        size=size,
+        input_size=(3, 224, 224),
+        mean=_IMAGENET_MEAN,
+        std=_IMAGENET_STD,
+        timm_name=f"{name}.tv_in1k",
+    )
+
+
+_ENTRIES = (
+    _torchvision("resnet50", "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a", 102_530_333),
+    _torchvision("vgg16", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0", 553_433_881),
+    _torchvision("densenet121", "a639ec97d7c33b07ae66f0b5fb7d0192f95a3b11b7576c66c0126c2a727c4395", 32_342_954),
+    _torchvision("resnet18", "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec", 46_830_571),
+    WeightsEntry(
+        name="retinaface-resnet50",
+        file_name="retinaface_resnet50_2020-07-20-f168fae3c.zip",
+        # The digits in the file name are not stated to be a SHA-256 of the archive, so they are no pin.
+        origin="ternaus/retinaface release 0.01, trained on WIDER FACE",
+        licence="MIT; WIDER FACE's own terms are for non-commercial research",
+        url="https://github.com/ternaus/retinaface/releases/download/0.01/retinaface_resnet50_2020-07-20-f168fae3c.zip",
+        mean=_IMAGENET_MEAN,
+        std=_IMAGENET_STD,
+    ),
+    WeightsEntry(
+        name="retinaface-mobilenet0.25",
+        file_name="retinaface_mobilenet0.25.pth",
+        origin="biubug6/Pytorch_Retinaface, trained on WIDER FACE; BGR on [0, 255], mean subtracted, not divided; "
+        "its authors offer no direct download",
+        licence="MIT; WIDER FACE's own terms are for non-commercial research",
+        sha256="38ec7bb3c9cbfe2f40edabc05fab970a6d648747cbc534092be85d5eb9b37ed0",
+        mean=(104.0, 117.0, 123.0),
+        std=(1.0, 1.0, 1.0),
+    ),
+    WeightsEntry(
+        name="wav2vec2-base",
+        file_name="wav2vec2-base",
+        origin="facebook/wav2vec2-base on the Hugging Face hub, self-supervised on LibriSpeech 960 h; mono at 16 kHz, "
+        "each waveform brought to zero mean and unit deviation",
+        licence="Apache-2.0",
+        hub_id="facebook/wav2vec2-base",
+    ),
+)
+
+WEIGHTS: MappingProxyType[str, WeightsEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
+"""The registered weights by name. Checksums of torchvision's files begin with the prefix that their names publish."""
