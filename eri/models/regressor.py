@@ -1,0 +1,68 @@
+"""The whole model: standardisation, a head, and the bound of its output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from eri.config import ModelConfig
+from eri.models.heads import create_head
+from eri.models.output import bound
+from eri.models.sequences import Sequences
+from eri.models.standardization import Standardizer
+from eri.tasks import Activation, Task
+
+
+class Regressor(nn.Module):
+    """Regress a task's labels from sequences of embeddings.
+
+    Args:
+        config: The head.
+        dimensions: Length of one embedding by modality.
+        task: Its labels and their range.
+        activation: Of the output; None is the task's own.
+
+    Examples:
+        >>> import torch
+        >>> from eri.config import LSTMConfig
+        >>> from eri.tasks import ERI
+        >>> model = Regressor(LSTMConfig(hidden_size=8, dense=4), {"audio": 3}, ERI)
+        >>> clips = Sequences(torch.randn(2, 5, 3), torch.ones(2, 5, dtype=torch.bool))
+        >>> model({"audio": clips}).shape
+        torch.Size([2, 7])
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        dimensions: Mapping[str, int],
+        task: Task,
+        activation: Activation | None = None,
+    ) -> None:
+        super().__init__()
+        self.low, self.high = task.low, task.high
+        self.activation: Activation = activation or task.activation
+        self.standardizers = nn.ModuleDict({name: Standardizer(length) for name, length in dimensions.items()})
+        self.head = create_head(config, dimensions, len(task.labels))
+
+    def forward(self, inputs: Mapping[str, Sequences]) -> Tensor:
+        """Return intensities as the loss sees them, (clips, labels), float.
+
+        Args:
+            inputs: For each modality a batch of the same clips in the same order; a clip may have no valid row.
+        """
+        return bound(self.head(self._prepare(inputs)), self.activation, self.low, self.high)
+
+    def predict(self, inputs: Mapping[str, Sequences]) -> Tensor:
+        """Return intensities as they are submitted: within the task's range also where the output is linear."""
+        result: Tensor = self(inputs)
+        return result.clamp(self.low, self.high)
+
+    def _prepare(self, inputs: Mapping[str, Sequences]) -> dict[str, Sequences]:
+        prepared = {}
+        for name, standardizer in self.standardizers.items():
+            sequences = inputs[name].compact()
+            values = standardizer(sequences.values).masked_fill(~sequences.mask[..., None], 0.0)
+            prepared[name] = Sequences(values, sequences.mask)
+        return prepared

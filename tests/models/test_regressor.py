@@ -1,0 +1,171 @@
+"""Every head through the model that wraps it: it learns, and masked rows never touch its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor
+
+from eri.config import BaselineLSTMConfig, FusionLSTMConfig, LSTMConfig, ModelConfig
+from eri.models import Regressor, Sequences, create_head
+from eri.tasks import ERI, Task
+
+PAIR = Task("pair", ("first", "second"))
+HEADS: tuple[type[ModelConfig], ...] = get_args(get_args(ModelConfig)[0])
+
+
+def small(head: type[ModelConfig], **settings: float) -> ModelConfig:
+    """A head's config, small enough for tests and without dropout."""
+    sizes = {"hidden_size": 16, "dense": 8, "joint": 8, "dropout": 0.0, "rnn_dropout": 0.0, **settings}
+    return head.model_validate({key: value for key, value in sizes.items() if key in head.model_fields})
+
+
+def dimensions_of(head: type[ModelConfig]) -> dict[str, int]:
+    return {"visual": 6, "audio": 4} if head is FusionLSTMConfig else {"visual": 6}
+
+
+def batch(dimensions: Mapping[str, int], clips: int = 5, rows: int = 7, seed: int = 0) -> dict[str, Sequences]:
+    generator = torch.Generator().manual_seed(seed)
+    result = {}
+    for name, dimension in dimensions.items():
+        mask = torch.rand(clips, rows, generator=generator) < 0.6
+        mask[:, 0] = True
+        result[name] = Sequences(torch.randn(clips, rows, dimension, generator=generator), mask)
+    return result
+
+
+def build(head: type[ModelConfig], seed: int = 0, **settings: float) -> Regressor:
+    torch.manual_seed(seed)
+    return Regressor(small(head, **settings), dimensions_of(head), PAIR).eval()
+
+
+def alone(inputs: Mapping[str, Sequences], clip: int) -> dict[str, Sequences]:
+    """One clip by itself, its valid rows and nothing else."""
+    result = {}
+    for name, sequences in inputs.items():
+        values = sequences.values[clip][sequences.mask[clip]][None]
+        result[name] = Sequences(values, torch.ones(values.shape[:2], dtype=torch.bool))
+    return result
+
+
+def largest_difference(first: Tensor, second: Tensor) -> float:
+    return (first - second).detach().abs().max().item()
+
+
+def test_every_name_is_covered():
+    assert {head().name for head in HEADS} >= {"lstm", "baseline-lstm", "fusion-lstm"}
+
+
+@pytest.mark.parametrize("head", HEADS)
+class TestEveryHead:
+    def test_overfits_tiny_data(self, head):
+        model = build(head).train()
+        inputs, truth = batch(dimensions_of(head), clips=8), torch.rand(8, 2)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+        for _ in range(200):
+            optimizer.zero_grad()
+            loss = torch.nn.functional.mse_loss(model(inputs), truth)
+            torch.autograd.backward(loss)
+            optimizer.step()
+        assert loss.item() < 1e-3 < truth.var().item()
+
+    def test_every_parameter_learns(self, head):
+        model = build(head)
+        torch.autograd.backward(model(batch(dimensions_of(head))).square().sum())
+        silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().any()]
+        assert silent == []
+
+    def test_masked_rows_have_no_influence(self, head):
+        model, inputs = build(head), batch(dimensions_of(head))
+        expected = model(inputs)
+        garbage = {
+            name: Sequences(s.values.masked_fill(~s.mask[..., None], float("nan")), s.mask)
+            for name, s in inputs.items()
+        }
+        assert torch.equal(model(garbage), expected)
+
+    def test_padding_has_no_influence(self, head):
+        model, inputs = build(head), batch(dimensions_of(head))
+        longer = {
+            name: Sequences(
+                torch.cat([s.values, torch.full_like(s.values, 1e9)], dim=1),
+                torch.cat([s.mask, torch.zeros_like(s.mask)], dim=1),
+            )
+            for name, s in inputs.items()
+        }
+        assert torch.equal(model(longer), model(inputs))
+
+    def test_a_clip_alone_is_the_clip_in_a_batch(self, head):
+        model, inputs = build(head), batch(dimensions_of(head))
+        together = model(inputs)
+        for clip in range(5):
+            assert largest_difference(model(alone(inputs, clip))[0], together[clip]) < 1e-6
+
+    def test_order_of_rows_matters(self, head):
+        model, inputs = build(head), batch(dimensions_of(head))
+        reversed_rows = {name: Sequences(s.values.flip(1), s.mask.flip(1)) for name, s in inputs.items()}
+        assert largest_difference(model(reversed_rows), model(inputs)) > 1e-4
+
+    def test_no_valid_row_is_finite_and_harms_no_other_clip(self, head):
+        model, inputs = build(head), batch(dimensions_of(head))
+        expected = model(inputs)
+        for sequences in inputs.values():
+            sequences.mask[2] = False
+        result = model(inputs)
+        assert torch.isfinite(result).all()
+        others = [0, 1, 3, 4]
+        assert largest_difference(result[others], expected[others]) < 1e-6
+        for sequences in inputs.values():
+            sequences.mask[:] = False
+        nothing = model(inputs)
+        assert largest_difference(nothing, result[2].expand(5, -1)) < 1e-6
+
+    @pytest.mark.parametrize("activation", ["sigmoid", "linear", "softmax"])
+    def test_activation_bounds_the_output(self, head, activation):
+        torch.manual_seed(1)
+        task = Task("valence", ("valence", "arousal"), low=-1.0, high=1.0)
+        model = Regressor(small(head), dimensions_of(head), task, activation).eval()
+        with torch.no_grad():
+            for parameter in model.head.parameters():
+                parameter.mul_(8)
+        inputs = batch(dimensions_of(head), clips=40)
+        trained, submitted = model(inputs), model.predict(inputs)
+        assert submitted.abs().max() <= 1.0
+        if activation == "linear":
+            assert trained.abs().max() > 1.0
+        else:
+            assert trained.abs().max() <= 1.0
+        if activation == "softmax":
+            shares = (trained + 1) / 2
+            assert largest_difference(shares.sum(dim=1), torch.ones(40)) < 1e-5
+
+    def test_runs_with_its_own_defaults(self, head):
+        model = Regressor(head(), dimensions_of(head), ERI).eval()
+        assert model(batch(dimensions_of(head), clips=2)).shape == (2, 7)
+
+
+def test_fusion_uses_the_modality_that_is_there():
+    model, inputs = build(FusionLSTMConfig), batch(dimensions_of(FusionLSTMConfig))
+    inputs["audio"].mask[0] = False
+    before = model(inputs)
+    inputs["visual"].values[0] += 3.0
+    after = model(inputs)
+    assert torch.isfinite(before).all()
+    assert largest_difference(after[0], before[0]) > 1e-4
+    assert largest_difference(after[1:], before[1:]) < 1e-6
+
+
+def test_dropout_is_off_in_evaluation():
+    model, inputs = build(LSTMConfig, dropout=0.5), batch({"visual": 6})
+    assert torch.equal(model(inputs), model(inputs))
+    model.train()
+    assert not torch.equal(model(inputs), model(inputs))
+
+
+@pytest.mark.parametrize("head", [LSTMConfig, BaselineLSTMConfig])
+def test_one_modality_heads_refuse_two(head):
+    with pytest.raises(ValueError, match="reads one modality, not \\['audio', 'visual'\\]"):
+        create_head(small(head), {"visual": 6, "audio": 4}, 2)
