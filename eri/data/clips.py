@@ -58,6 +58,7 @@ class ClipTable:
         root: Folder that the data set lives in.
         task: What is to be predicted.
         clips: In ascending order of id.
+        id_column: Name of the id column in the data set's own table; a submission repeats it.
 
     Raises:
         DataError: An id that is doubled or not safe as a file name, or labels of the wrong count.
@@ -67,6 +68,7 @@ class ClipTable:
     root: Path
     task: Task
     clips: tuple[Clip, ...]
+    id_column: str = "id"
 
     def __post_init__(self) -> None:
         seen: set[str] = set()

@@ -1,0 +1,91 @@
+"""The registry of adapters, and the one way in: :func:`load_clips`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from eri.data import hume_reaction, manifest
+from eri.data.clips import ClipTable
+from eri.data.text import closest
+from eri.errors import DataError
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One way a data set can lie on disk.
+
+    Attributes:
+        name: Given to :func:`load_clips` to choose it.
+        looks_for: What it recognises, for the error where nothing fits.
+        matches: Says whether a folder or file is laid out this way.
+        load: Reads the clip table.
+    """
+
+    name: str
+    looks_for: str
+    matches: Callable[[Path], bool]
+    load: Callable[[Path], ClipTable]
+
+
+ADAPTERS = MappingProxyType(
+    {
+        module.NAME: Adapter(module.NAME, module.LOOKS_FOR, module.matches, module.load)
+        for module in (hume_reaction, manifest)
+    }
+)
+"""All adapters by name, in the order in which they are tried."""
+
+
+def load_clips(source: Path, adapter: str | None = None) -> ClipTable:
+    """Read a data set into one clip table.
+
+    Args:
+        source: A challenge folder (its layout is detected) or its ``data_info.csv``; or a ``.yaml`` file that describes
+            a table.
+        adapter: Name of an adapter, to choose it rather than detect it.
+
+    Returns:
+        All clips, in ascending order of id. No media file is opened.
+
+    Raises:
+        DataError: Nothing is there, no layout fits, or a table is not as its format demands.
+    """
+    source = Path(source)
+    if adapter is not None and adapter not in ADAPTERS:
+        similar = closest(adapter, tuple(ADAPTERS))
+        guess = "" if similar is None else f"; did you mean '{similar}'?"
+        raise DataError(f"no adapter is named '{adapter}'{guess}", hint=f"Known: {', '.join(ADAPTERS)}.")
+    if not source.exists():
+        raise DataError(f"{source}: no such file or folder", hint=_near(source))
+    if adapter is not None:
+        return ADAPTERS[adapter].load(source)
+    for candidate in ADAPTERS.values():
+        if candidate.matches(source):
+            return candidate.load(source)
+    looked = "; ".join(f"{candidate.looks_for} [{candidate.name}]" for candidate in ADAPTERS.values())
+    raise DataError(f"{source}: no known data set. Looked for {looked}", hint=_way_out(source))
+
+
+def _near(source: Path) -> str:
+    parent = source.parent
+    if parent.is_dir():
+        similar = closest(source.name, sorted(entry.name for entry in parent.iterdir()))
+        if similar is not None:
+            return f"Did you mean {parent / similar}?"
+    return "Check the path."
+
+
+def _way_out(source: Path) -> str:
+    if source.is_file():
+        return (
+            "Give the data set's folder; or describe this table in a .yaml file, as docs/data.md shows, and give that."
+        )
+    inside = sorted(source.iterdir())
+    descriptions = [str(path) for path in inside if manifest.matches(path)]
+    nested = [str(path) for path in inside if path.is_dir() and hume_reaction.matches(path)]
+    if found := nested + descriptions:
+        return f"Did you mean {' or '.join(found[:3])}?"
+    return "Give the folder that holds the challenge's table; or describe your own table as docs/data.md shows."

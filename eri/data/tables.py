@@ -1,0 +1,180 @@
+"""Reading CSV and Parquet tables as text cells that remember the line they stand on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eri.data.problems import Kind, Problems
+from eri.data.text import SEPARATOR_NAMES, closest, decode, guess_separator
+from eri.errors import DataError
+
+PARQUET_SUFFIXES = frozenset({".parquet", ".pq"})
+
+_SAVE_AGAIN = "Save it again as comma-separated CSV in UTF-8."
+_COPY_AGAIN = "Copy it again from the data set."
+_RAGGED = Kind(
+    "rows with too many or too few cells",
+    "Give each row as many cells as the header; write decimals with a point and put cells that hold commas in quotes.",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table of text cells without outer spaces.
+
+    Attributes:
+        path: The file.
+        columns: The header.
+        rows: The cells of each row, as many as columns; a missing value is the empty string.
+        lines: The 1-based number of each row in the file.
+        unit: What these numbers count: ``line`` of a text file (the header is line 1), ``row`` of a Parquet table.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: list[list[str]]
+    lines: list[int]
+    unit: str = "line"
+
+    def positions(self, names: Iterable[str]) -> list[int]:
+        """Return where the named columns stand.
+
+        Raises:
+            DataError: Names every column that is missing, with the most similar one there is.
+        """
+        names = tuple(names)
+        missing = [name for name in names if name not in self.columns]
+        if missing:
+            header = ", line 1" if self.unit == "line" else ""
+            raise DataError(
+                f"{self.path}{header}: no column {', '.join(map(self._miss, missing))}",
+                hint=f"Columns are named to the letter. The file has: {', '.join(self.columns)}.",
+            )
+        return [self.columns.index(name) for name in names]
+
+    def _miss(self, name: str) -> str:
+        others = [column for column in self.columns if column]
+        similar = closest(name, others)
+        return f"'{name}'" if similar is None else f"'{name}' (did you mean '{similar}'?)"
+
+    def problems(self) -> Problems:
+        """Return a new collector for this file's problems."""
+        return Problems(self.path, self.unit)
+
+
+def read_table(path: Path) -> Table:
+    """Read a table with a header: Parquet by its suffix, everything else as comma-separated UTF-8 text.
+
+    A byte-order mark, Windows line ends, quoted cells and blank lines are accepted.
+
+    Raises:
+        DataError: The file is missing, empty, no table, of another encoding or separator, has rows of the wrong length
+            or no row at all.
+    """
+    table = _read_parquet(path) if path.suffix.lower() in PARQUET_SUFFIXES else _read_csv(path)
+    doubled = sorted({name for name in table.columns if name and table.columns.count(name) > 1})
+    if doubled:
+        raise DataError(
+            f"{path}: column '{doubled[0]}' stands twice in the header", hint="Rename or remove one of them."
+        )
+    if not table.rows:
+        raise DataError(f"{path}: has a header but no rows", hint="Copy the file again: it is cut off.")
+    return table
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        DataError: It is missing, a folder, not readable, or empty.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if not data.strip():
+        raise DataError(f"{path}: the file is empty", hint=_COPY_AGAIN)
+    return data
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file.
+
+    Raises:
+        DataError: It is missing, empty or of another encoding.
+    """
+    decoded = decode(read_bytes(path))
+    if decoded.encoding == "binary":
+        raise DataError(f"{path}: is not a text file", hint="A Parquet table needs the suffix .parquet.")
+    if decoded.encoding == "utf-16":
+        raise DataError(f"{path}: is encoded as UTF-16, not UTF-8", hint=_SAVE_AGAIN)
+    if decoded.encoding == "unknown":
+        raise DataError(f"{path}, line {decoded.line}: is not UTF-8 (Latin-1 or Windows-1252?)", hint=_SAVE_AGAIN)
+    return decoded.text
+
+
+def _read_csv(path: Path) -> Table:
+    text = read_text(path)
+    records: list[list[str]] = []
+    lines: list[int] = []
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            if cells:
+                records.append([cell.strip() for cell in cells])
+                lines.append(line)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, line {line}: {error}", hint='A quoted cell is not closed, or holds a bare ".'
+        ) from error
+    if not records:
+        raise DataError(f"{path}: the file is empty", hint=_COPY_AGAIN)
+    header = tuple(records[0])
+    if len(header) == 1 and (separator := guess_separator(header[0])) != ",":
+        raise DataError(
+            f"{path}, line {lines[0]}: cells are separated by {SEPARATOR_NAMES[separator]}, not commas",
+            hint=_SAVE_AGAIN,
+        )
+    table = Table(path, header, records[1:], lines[1:])
+    _check_lengths(table)
+    return table
+
+
+def _check_lengths(table: Table) -> None:
+    problems = table.problems()
+    width = len(table.columns)
+    for line, cells in zip(table.lines, table.rows, strict=True):
+        if len(cells) != width:
+            problems.add(_RAGGED, line, f"{len(cells)} cells, the header has {width}")
+    problems.check()
+
+
+def _read_parquet(path: Path) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    read_bytes(path)  # the plain errors: missing, a folder, empty
+    try:
+        content = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
+    columns = [_texts(values) for values in content.to_pydict().values()]
+    rows = [list(cells) for cells in zip(*columns, strict=True)]
+    return Table(path, tuple(content.column_names), rows, list(range(1, len(rows) + 1)), "row")
+
+
+def _texts(values: Sequence[Any]) -> list[str]:
+    return [
+        "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value).strip()
+        for value in values
+    ]
