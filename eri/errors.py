@@ -80,6 +80,48 @@ class EmptyMediaError(MediaError):
     reason = "empty"
 
 
+class NotAFileError(MediaError):
+    """The path is a folder without pictures, a device or a pipe: nothing that could be read as media."""
+
+    reason = "not-a-file"
+
+
+class ForbiddenMediaError(MediaError):
+    """The file may not be read by this user."""
+
+    reason = "forbidden"
+
+
+class NotMediaError(MediaError):
+    """The file's content is of no known media format, whatever its name says."""
+
+    reason = "not-media"
+
+
+class TruncatedMediaError(MediaError):
+    """The file ends before anything in it can be decoded."""
+
+    reason = "truncated"
+
+
+class UnsupportedMediaError(MediaError):
+    """The stream is of a codec that this build of FFmpeg cannot decode, or its description is missing."""
+
+    reason = "unsupported"
+
+
+class OversizedMediaError(MediaError):
+    """Pictures larger than the limit, or more packets than any real clip has."""
+
+    reason = "too-large"
+
+
+class MediaTimeoutError(MediaError):
+    """Reading the file took longer than it may."""
+
+    reason = "timeout"
+
+
 class NoVideoError(MediaError):
     """The file holds no video stream, or one without a single frame."""
 
