@@ -1,0 +1,100 @@
+"""Putting decoded pictures of any orientation, pixel shape and size into one array."""
+
+from __future__ import annotations
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
+from numpy.typing import NDArray
+
+from eri.media.orientation import frame_orientation
+
+
+class Canvas:
+    """The chosen pictures of one clip, converted one by one.
+
+    The first picture's size becomes the size of all; a later one of another size is fitted into it.
+
+    Attributes:
+        pictures: RGB, uint8 (count, height, width, 3); rows from ``filled`` on are not set.
+        filled: Rows that are set.
+
+    Args:
+        count: Rows.
+        max_side: Longest side in pixels, or None.
+        pixel_aspect: Width of a stored pixel over its height.
+    """
+
+    def __init__(self, count: int, max_side: int | None, pixel_aspect: float = 1.0) -> None:
+        self.pictures: NDArray[np.uint8] = np.empty((count, 0, 0, 3), dtype=np.uint8)
+        self.filled = 0
+        self._max_side, self._pixel_aspect = max_side, pixel_aspect
+        self._latest: VideoFrame | None = None
+
+    def add(self, frame: VideoFrame) -> None:
+        """Set the next row; the same frame again is copied rather than converted."""
+        if self._latest is frame:
+            self.pictures[self.filled] = self.pictures[self.filled - 1]
+        else:
+            picture = upright_rgb(frame, self._max_side, self._pixel_aspect)
+            if not self.filled:
+                self.pictures = np.empty((len(self.pictures), *picture.shape), dtype=np.uint8)
+            self.pictures[self.filled] = letterbox(picture, *self.pictures.shape[1:3])
+        self._latest = frame
+        self.filled += 1
+
+
+def upright_rgb(frame: VideoFrame, max_side: int | None, pixel_aspect: float = 1.0) -> NDArray[np.uint8]:
+    """Return a decoded frame as RGB the way a player shows it: turned, mirrored, with square pixels.
+
+    Args:
+        frame: In any pixel format; colours are converted by the matrix and range it declares.
+        max_side: Longest side in pixels; a larger picture is scaled down while it is converted.
+        pixel_aspect: Width of a stored pixel over its height.
+
+    Returns:
+        uint8 (height, width, 3).
+    """
+    width, height = fit(frame.width * pixel_aspect, frame.height, max_side)
+    scaled = (width, height) != (frame.width, frame.height)
+    rgb = frame.reformat(
+        width=width,
+        height=height,
+        format="rgb24",
+        src_color_range=frame.color_range or None,
+        interpolation=Interpolation.AREA if scaled else Interpolation.BILINEAR,
+        threads=1,
+    )
+    picture: NDArray[np.uint8] = rgb.to_ndarray().astype(np.uint8, copy=False)
+    return np.ascontiguousarray(frame_orientation(frame).apply(picture))
+
+
+def fit(width: float, height: float, max_side: int | None) -> tuple[int, int]:
+    """Return a picture's width and height in whole pixels, the longer side at most ``max_side``.
+
+    Examples:
+        >>> fit(1920, 1080, 1280), fit(640, 480, None)
+        ((1280, 720), (640, 480))
+    """
+    scale = 1.0 if max_side is None else min(1.0, max_side / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def letterbox(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Return a picture scaled to fit a size without being stretched, centred on black.
+
+    Args:
+        picture: uint8 (any height, any width, 3).
+        height: Of the result.
+        width: Of the result.
+    """
+    if picture.shape[:2] == (height, width):
+        return picture
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    rows, columns = max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale))
+    source = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    scaled = source.reformat(width=columns, height=rows, interpolation=Interpolation.AREA, threads=1).to_ndarray()
+    result = np.zeros((height, width, 3), dtype=np.uint8)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    result[top : top + rows, left : left + columns] = scaled
+    return result

@@ -1,0 +1,182 @@
+"""Decoding the pictures that are wanted and as few others as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from av.codec.context import ThreadType
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from eri.errors import OversizedMediaError, UnsupportedMediaError
+from eri.media.container import DAMAGE, MAX_DAMAGED, MAX_PIXELS, packets
+from eri.media.timeline import Timeline, clip_start, pixel_aspect
+
+MIN_SKIP = 24
+"""Pictures that jumping to a key frame must save; below this, decoding straight on is as quick."""
+_SEEKABLE = ("mov", "matroska")
+_THREADS = 2
+TICK = 1e-6
+"""Seconds by which two times of one picture may differ from rounding."""
+
+
+class SeekError(Exception):
+    """Jumping to a key frame did not lead to the pictures that the timeline promised there."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of wanted pictures that are decoded in one go.
+
+    Attributes:
+        key: Seconds of the key frame to jump to; None decodes from the file's beginning.
+        rows: Which of the wanted pictures, as a range of their indices.
+    """
+
+    key: float | None
+    rows: range
+
+
+def plan(timeline: Timeline, wanted: NDArray[np.float64], *, seek: bool) -> list[Segment]:
+    """Split wanted pictures where a jump to a key frame spares at least ``MIN_SKIP`` pictures.
+
+    Args:
+        timeline: Of the video stream.
+        wanted: Onsets of the wanted pictures, ascending, (rows,).
+        seek: Whether jumping is allowed at all.
+    """
+    if not seek or timeline.ordered or not len(timeline.keys):
+        return [Segment(None, range(len(wanted)))]
+    at = np.searchsorted(timeline.onsets, wanted + TICK) - 1
+    keys = timeline.keys[np.maximum(np.searchsorted(timeline.keys, wanted + TICK) - 1, 0)]
+    key_at = np.searchsorted(timeline.onsets, keys - TICK)
+    before = np.concatenate(([-1], at[:-1]))
+    jumps = np.flatnonzero(key_at - before - 1 >= MIN_SKIP)
+    edges = sorted({0, *jumps.tolist(), len(wanted)})
+    keyed = set(jumps.tolist())
+    return [
+        Segment(float(keys[first]) if first in keyed else None, range(first, last)) for first, last in pairwise(edges)
+    ]
+
+
+def can_seek(container: InputContainer) -> bool:
+    """Return whether the file's format keeps an index that leads exactly to its key frames."""
+    return container.format.name.startswith(_SEEKABLE)
+
+
+def choose(
+    frames: Iterator[tuple[float, VideoFrame]], wanted: NDArray[np.float64]
+) -> Iterator[tuple[float, VideoFrame]]:
+    """Pick from decoded frames the one that is on screen at each wanted onset.
+
+    Args:
+        frames: Seconds and frame, ascending; read no further than needed.
+        wanted: Ascending onsets, (rows,).
+
+    Yields:
+        One pair a row, in order, until the frames run out. Where the wanted frame is lost, the one before it stands
+        in, or at the very beginning the one after it.
+    """
+    row, previous = 0, None
+    for pair in frames:
+        while row < len(wanted) and wanted[row] < pair[0] - TICK:
+            yield previous or pair
+            row += 1
+        while row < len(wanted) and wanted[row] <= pair[0] + TICK:
+            yield pair
+            row += 1
+        if row == len(wanted):
+            return
+        previous = pair
+
+
+class Decoder:
+    """Decodes one video stream of an open file.
+
+    Attributes:
+        reached: Seconds of the last picture that decoded.
+        problems: Damage met on the way.
+    """
+
+    def __init__(self, container: InputContainer, path: Path, timeline: Timeline) -> None:
+        stream = container.streams[timeline.stream]
+        if not isinstance(stream, VideoStream):
+            raise UnsupportedMediaError(path, "FFmpeg has no decoder for its pictures", hint="Convert it to H.264.")
+        if stream.width * stream.height > MAX_PIXELS:
+            raise OversizedMediaError(path, f"claims pictures of {stream.width} x {stream.height} pixels")
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        stream.thread_type, stream.thread_count = ThreadType.AUTO, _THREADS
+        self.reached: float | None = None
+        self.problems: list[str] = []
+        self._container, self._stream, self._timeline = container, stream, timeline
+        self._base, self._zero = float(stream.time_base or 1), clip_start(container)
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Width of a stored pixel over its height; 1 where the file says nothing or nothing sensible."""
+        return pixel_aspect(self._stream)
+
+    def frames(self, key: float | None = None) -> Iterator[tuple[float, VideoFrame]]:
+        """Decode pictures in the order of presentation.
+
+        Args:
+            key: Seconds of the key frame to jump to; None goes on from where the file stands.
+
+        Yields:
+            Seconds since the clip's start, strictly ascending, and the frame.
+
+        Raises:
+            SeekError: The jump did not lead to the key frame.
+        """
+        source = packets(self._container, [self._stream], self.problems)
+        latest = -np.inf
+        if key is not None:
+            ticks, latest = round((key + self._zero) / self._base), key - TICK
+            self._container.seek(ticks, stream=self._stream)
+            source = _from_key(source, ticks)
+        for number, frame in enumerate(_frames(source, self.problems)):
+            time = self._time(number, frame)
+            if time > latest:
+                self.reached = latest = time
+                yield time, frame
+
+    def _time(self, number: int, frame: VideoFrame) -> float:
+        if self._timeline.ordered:
+            return float(self._timeline.onsets[min(number, len(self._timeline.onsets) - 1)])
+        return np.nan if frame.pts is None else frame.pts * self._base - self._zero
+
+
+def _from_key(source: Iterator[Packet[Stream]], ticks: int) -> Iterator[Packet[Stream]]:
+    """Drop packets before the key frame that the jump was for."""
+    for packet in source:
+        if packet.is_keyframe and packet.pts == ticks:
+            yield packet
+            yield from source
+            return
+    raise SeekError
+
+
+def _frames(source: Iterator[Packet[Stream]], problems: list[str]) -> Iterator[VideoFrame]:
+    damaged = in_a_row = 0
+    for packet in source:
+        try:
+            frames = packet.decode()
+        except DAMAGE:
+            damaged, in_a_row = damaged + 1, in_a_row + 1
+            if in_a_row >= MAX_DAMAGED:
+                break
+            continue
+        for frame in frames:
+            in_a_row = 0
+            if isinstance(frame, VideoFrame):
+                yield frame
+    if damaged:
+        problems.append(f"{damaged} damaged packets of pictures were left out")

@@ -1,0 +1,105 @@
+"""Frames of a clip, evenly spread by presentation time, upright and in RGB."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.errors import TruncatedMediaError
+from eri.media.canvas import Canvas
+from eri.media.container import open_container
+from eri.media.decoding import TICK, Decoder, SeekError, Segment, can_seek, choose, plan
+from eri.media.sampling import even_times, on_screen
+from eri.media.timeline import Timeline, read_timeline
+
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class FrameSequence:
+    """Pictures of a clip at chosen moments.
+
+    Attributes:
+        times: Seconds since the clip's start, ascending, float64 (rows,). The picture of a row is the one on screen
+            at that moment; in a clip with fewer pictures than rows, neighbours show the same one.
+        frames: Upright RGB pictures in [0, 255], uint8 (rows, height, width, 3).
+        notes: Things worth telling about the clip, such as a damaged tail.
+    """
+
+    times: NDArray[np.float64]
+    frames: NDArray[np.uint8]
+    notes: tuple[str, ...] = ()
+
+
+def read_frames(path: Path, count: int, *, max_side: int | None = 1280) -> FrameSequence:
+    """Read frames that are evenly spread over a clip's presentation time.
+
+    Times come from the file, never from a frame's number: with a changing frame rate, an edit list or a late start,
+    the frame at time t is the one a player shows at t. Rotation, mirroring and non-square pixels are undone. Memory
+    does not grow with the clip's length, and only the chosen frames are converted to RGB.
+
+    Args:
+        path: A video file.
+        count: Frames wanted, at least 1.
+        max_side: Larger pictures are scaled down so that their longer side has this many pixels; None keeps them.
+
+    Raises:
+        NoVideoError: The file holds no pictures (cover art of a sound file is not video).
+        MediaError: The file is missing, damaged or not media; the subclass and its ``reason`` say which.
+        ValueError: ``count`` is under 1.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count}")
+    with open_container(path) as container:
+        timeline = read_timeline(container, path)
+    end, notes = timeline.end, list(timeline.notes)
+    for _ in range(_ATTEMPTS):
+        times = even_times(timeline.start, end, count)
+        wanted = timeline.onsets[on_screen(timeline.onsets, times)]
+        canvas, decoder = _decode(path, timeline, wanted, max_side)
+        notes += decoder.problems
+        if canvas.filled == count:
+            return FrameSequence(times, canvas.pictures, tuple(dict.fromkeys(notes)))
+        if decoder.reached is None:
+            break
+        end = _end_after(timeline, decoder.reached)
+        notes.append(f"pictures after {end:.2f} s do not decode; the frames are spread over those before")
+    raise TruncatedMediaError(path, "none of its pictures decodes", hint="Fetch the file again.")
+
+
+def _end_after(timeline: Timeline, reached: float) -> float:
+    """Return when the picture that appeared at ``reached`` goes."""
+    later = timeline.onsets[timeline.onsets > reached + TICK]
+    return float(later[0]) if len(later) else timeline.end
+
+
+def _decode(
+    path: Path, timeline: Timeline, wanted: NDArray[np.float64], max_side: int | None
+) -> tuple[Canvas, Decoder]:
+    """Decode the wanted pictures, jumping to key frames where that is quicker and proves right."""
+    for seek in (True, False):
+        with open_container(path) as container:
+            decoder = Decoder(container, path, timeline)
+            canvas = Canvas(len(wanted), max_side, decoder.pixel_aspect)
+            segments = plan(timeline, wanted, seek=seek and can_seek(container))
+            try:
+                _fill(canvas, decoder, segments, wanted)
+            except SeekError:
+                continue
+            return canvas, decoder
+    raise AssertionError("decoding without jumps never raises SeekError")
+
+
+def _fill(canvas: Canvas, decoder: Decoder, segments: list[Segment], wanted: NDArray[np.float64]) -> None:
+    jumps = any(segment.key is not None for segment in segments)
+    for segment in segments:
+        rows = wanted[segment.rows.start : segment.rows.stop]
+        for time, frame in choose(decoder.frames(segment.key), rows):
+            if jumps and abs(time - wanted[canvas.filled]) > TICK:
+                raise SeekError
+            canvas.add(frame)
+        if jumps and canvas.filled < segment.rows.stop:
+            raise SeekError
