@@ -43,7 +43,15 @@ class FaceConfig(Strict):
     detection_size: int = Field(320, ge=64, description="Longer side of the picture the detector sees, in pixels.")
     threshold: float | None = Field(None, description="Detection score; None is the detector's usual one.")
     margin: float = Field(0.2, ge=0.0, le=2.0, description="Added on each side, as a share of the box.")
-    align: bool = Field(True, description="Turn the face upright by its eyes where landmarks are known.")
+    align: bool = Field(True, description="Turn the face upright by its landmarks where they are known.")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.landmarks is not None and self.detector != "dlib":
+            raise ValueError(f"landmarks belongs to the detector dlib, not to {self.detector}; leave it out")
+        if self.detector == "retinaface" and self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold of retinaface is a probability in [0, 1], not {self.threshold}")
+        return self
 
 
 class ImageConfig(Strict):
