@@ -116,6 +116,12 @@ class OversizedMediaError(MediaError):
     reason = "too-large"
 
 
+class ChangedMediaError(MediaError):
+    """The file was changed while it was being read."""
+
+    reason = "changed"
+
+
 class MediaTimeoutError(MediaError):
     """Reading the file took longer than it may."""
 
@@ -135,10 +141,10 @@ class NoAudioError(MediaError):
 
 
 class WorkerError(EriError):
-    """A worker process died or ran out of time on one clip.
+    """One clip could not be worked on: its worker process died or ran out of time, or another run holds it.
 
     Attributes:
-        reason: ``crashed`` or ``timeout``.
+        reason: ``crashed``, ``timeout`` or ``claimed``.
     """
 
     def __init__(self, message: str, *, reason: str, hint: str | None = None) -> None:
