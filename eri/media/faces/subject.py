@@ -45,7 +45,7 @@ class Search:
 
     def look(self, rows: Iterable[int]) -> None:
         """Search frames that were not searched before."""
-        new = [row for row in rows if row not in self.found]
+        new = [row for row in dict.fromkeys(rows) if row not in self.found]
         self.found |= {row: [] for row in new}
         for size in self._sizes:
             self._detect(new, size)
