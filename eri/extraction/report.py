@@ -1,0 +1,164 @@
+"""What an extraction tells: events while it runs, and a report when it has ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from eri.media.state import State
+from eri.store.journal import Entry
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One clip without features.
+
+    Attributes:
+        clip_id: The clip's id.
+        extractor: Short name of the extractor.
+        file: The clip's file as the data set calls it; empty where the data set names none.
+        reason: A short machine-readable word, such as ``truncated`` or ``timeout``.
+        message: What is wrong, in a sentence.
+    """
+
+    clip_id: str
+    extractor: str
+    file: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ExtractionEvent:
+    """Progress of one extractor.
+
+    Attributes:
+        extractor: Short name of the extractor.
+        stage: ``check``: looking for what is complete. ``extract``: a clip was settled. ``wait``: only clips that
+            another run works on are left. ``end``: this extractor is done.
+        done: Clips settled so far: found complete, extracted or failed.
+        total: Clips asked for.
+        computed: Clips extracted by this run so far.
+        failed: Clips failed so far.
+        seconds: Since the first clip was begun; 0 while checking.
+        failure: The clip that just failed.
+    """
+
+    extractor: str
+    stage: Literal["check", "extract", "wait", "end"]
+    done: int
+    total: int
+    computed: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    failure: Failure | None = None
+
+    @property
+    def clips_per_second(self) -> float:
+        """Clips extracted or failed in a second; 0 before the first."""
+        return (self.computed + self.failed) / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class ExtractorReport:
+    """The outcome for one extractor.
+
+    The counts by state are of all clips with features, those that were complete before included.
+
+    Attributes:
+        extractor: Short name.
+        modality: What the features describe.
+        folder: Its feature folder.
+        total: Clips asked for.
+        computed: Clips that this run extracted.
+        already_complete: Clips that needed no work, or that another run extracted meanwhile.
+        failures: Clips without features, by ascending id.
+        no_face: Clips without a face in any row.
+        partly_no_face: Clips with a face in some rows only.
+        black: Clips whose every row is a black frame.
+        no_audio: Clips without an audio track.
+        silent: Clips whose every row is silence.
+        seconds: Wall time.
+    """
+
+    extractor: str
+    modality: Literal["visual", "audio"]
+    folder: Path
+    total: int
+    computed: int
+    already_complete: int
+    failures: tuple[Failure, ...]
+    no_face: int
+    partly_no_face: int
+    black: int
+    no_audio: int
+    silent: int
+    seconds: float
+
+    @property
+    def complete(self) -> int:
+        """Clips with features."""
+        return self.computed + self.already_complete
+
+    @property
+    def clips_per_second(self) -> float:
+        """Clips extracted or failed in a second."""
+        return (self.computed + len(self.failures)) / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class ExtractionReport:
+    """The outcome of an extraction.
+
+    Attributes:
+        extractors: One report an extractor, in the order asked for.
+        seconds: Wall time.
+    """
+
+    extractors: tuple[ExtractorReport, ...]
+    seconds: float
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The failures of all extractors."""
+        return tuple(failure for report in self.extractors for failure in report.failures)
+
+    @property
+    def usable(self) -> bool:
+        """True where every extractor has features of at least one clip."""
+        return bool(self.extractors) and all(report.complete > 0 for report in self.extractors)
+
+    @property
+    def exit_code(self) -> int:
+        """What the process should exit with.
+
+        0: every clip has features. 3: some clips failed, the rest is usable. 1: some extractor has no features at all.
+        """
+        if not self.usable:
+            return 1
+        return 3 if self.failures else 0
+
+
+def tally_states(entries: Iterable[Entry]) -> dict[str, int]:
+    """Count clips by what their rows say.
+
+    Returns:
+        Counts under the names of :class:`ExtractorReport`: ``no_face``, ``partly_no_face``, ``black``, ``no_audio``,
+        ``silent``. A clip without a valid row counts under the state that most of its rows have.
+    """
+    names = {
+        State.NO_FACE: "no_face",
+        State.BLACK_FRAME: "black",
+        State.NO_AUDIO: "no_audio",
+        State.SILENCE: "silent",
+    }
+    counts: Counter[str] = Counter()
+    for entry in entries:
+        if entry.state_counts[State.VALID]:
+            counts["partly_no_face"] += entry.state_counts[State.NO_FACE] > 0
+        elif entry.rows:
+            counts[names[max(names, key=lambda state: entry.state_counts[state])]] += 1
+    return {name: counts[name] for name in (*names.values(), "partly_no_face")}

@@ -1,0 +1,228 @@
+"""The work on one extractor: find what is incomplete, prepare, embed and write it, and settle every clip once."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.config import Runtime
+from eri.data.clips import Clip
+from eri.errors import DataError, EriError, MediaError, WorkerError
+from eri.extraction.failures import describe_failure
+from eri.extraction.pool import ClipPool, Job, Outcome
+from eri.extraction.report import ExtractionEvent, Failure
+from eri.extraction.worker import unpark
+from eri.extractors.base import Extractor, Prepared, State, assemble
+from eri.store import FeatureFolder, Source
+from eri.store.journal import Entry
+
+_CLIP_ERRORS = (MediaError, DataError, WorkerError)
+"""Errors that are about one clip. Others, such as missing weights, would fail every clip alike and stop the run."""
+
+_POLL = 0.2
+"""Seconds between two looks at clips that another run works on."""
+
+_GRACE = 60.0
+"""Seconds beyond the timeout that another run gets for a clip: it also has to embed and write it."""
+
+
+class ExtractorWork:
+    """One extractor's pass over the clips.
+
+    Attributes:
+        entries: Clips with features so far, by id.
+        computed: How many of them this run extracted.
+        failures: Clips that failed so far, by id.
+
+    Args:
+        clips: Clips to settle.
+        sources: What the features of each are made from, by id.
+        extractor: The model.
+        folder: Where its features go.
+        runtime: Workers and timeout.
+        on_event: Called with each event.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        sources: Mapping[str, Source | None],
+        extractor: Extractor,
+        folder: FeatureFolder,
+        runtime: Runtime,
+        on_event: Callable[[ExtractionEvent], None] | None,
+    ) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.computed = 0
+        self.failures: dict[str, Failure] = {}
+        self._clips = {clip.id: clip for clip in clips}
+        self._sources = sources
+        self._extractor = extractor
+        self._folder = folder
+        self._runtime = runtime
+        self._on_event = on_event
+        self._begun: float | None = None
+        self._jobs: dict[str, Job] = {}
+        self._patience = (frozenset[str](), 0.0)
+
+    @property
+    def settled(self) -> set[str]:
+        """Ids of the clips that are complete or failed."""
+        return {*self.entries, *self.failures}
+
+    def run(self) -> None:
+        """Settle every clip.
+
+        Raises:
+            StoreError: The feature folder cannot be written; what was finished before is kept.
+            EriError: Something that concerns every clip, such as missing weights.
+            RuntimeError: A bug; it names the clip, and the error itself is its cause.
+        """
+        inventory = self._folder.take_inventory(
+            self._sources,
+            threads=max(1, self._runtime.workers),
+            on_checked=lambda count: self._emit("check", done=count),
+        )
+        self.entries.update(inventory.complete)
+        if inventory.incomplete:
+            self._folder.open_for_writing()
+            self._begun = time.monotonic()
+            self._settle_all(deque(self._clips[clip_id] for clip_id in inventory.incomplete))
+        self._emit("end")
+
+    def _settle_all(self, todo: deque[Clip]) -> None:
+        held: list[Clip] = []
+        try:
+            with ClipPool(self._extractor.preparer, self._runtime, len(todo)) as pool:
+                while todo or held or pool.busy:
+                    while todo and pool.has_room:
+                        clip = todo.popleft()
+                        if not self._start(clip, pool):
+                            held.append(clip)
+                    if pool.busy:
+                        self._settle(pool.collect())
+                    elif held and not todo:
+                        todo.extend(self._await_others(held))
+                        held.clear()
+        finally:
+            for job in list(self._jobs.values()):
+                self._close(job)
+
+    def _start(self, clip: Clip, pool: ClipPool) -> bool:
+        """Claim a clip and have it prepared; False while another run has it."""
+        claim = self._folder.claim(clip.id)
+        if claim is None:
+            return False
+        source = self._sources[clip.id]
+        job = self._jobs[clip.id] = Job(clip, source, claim, self._folder.scratch_path(clip.id))
+        # Another run may have finished the clip since the inventory was taken.
+        entry = self._folder.confirm(clip.id, source)
+        if entry is not None:
+            self.entries[clip.id] = entry
+            self._close(job)
+            self._emit("extract")
+            return True
+        # What does not match must not outlive a failure, or training would take it for the clip's features.
+        self._folder.remove(clip.id)
+        pool.submit(job)
+        return True
+
+    def _settle(self, outcomes: Sequence[Outcome]) -> None:
+        self._embed([outcome for outcome in outcomes if outcome.decoded is not None])
+        unexpected: list[Outcome] = []
+        for outcome in outcomes:
+            if isinstance(outcome.error, _CLIP_ERRORS):
+                self._fail(outcome.job.clip, outcome.error)
+                self._close(outcome.job)
+            elif outcome.error is not None:
+                unexpected.append(outcome)
+        if unexpected:
+            error = unexpected[0].error
+            if isinstance(error, EriError):
+                raise error
+            clip_id = unexpected[0].job.clip.id
+            raise RuntimeError(f"clip {clip_id}: preparing it for {self._extractor.name} failed: {error!r}") from error
+
+    def _embed(self, outcomes: Sequence[Outcome]) -> None:
+        """Embed the clips that are ready in one call: the busier the model, the more there are."""
+        decoded = {outcome.job.clip.id: outcome.decoded for outcome in outcomes if outcome.decoded is not None}
+        prepared = [unpark(clip) for clip in decoded.values()]
+        with _naming([clip.clip_id for clip in prepared], self._extractor.name):
+            arrays = self._embeddings(prepared)
+            sequences = [assemble(clip, array) for clip, array in zip(prepared, arrays, strict=True)]
+        for outcome, clip, sequence in zip(outcomes, prepared, sequences, strict=True):
+            source = decoded[clip.clip_id].source
+            self.entries[clip.clip_id] = self._folder.write(clip.clip_id, sequence, source, notes=clip.notes)
+            self.computed += 1
+            self._close(outcome.job)
+            self._emit("extract")
+
+    def _embeddings(self, prepared: Sequence[Prepared]) -> list[NDArray[np.float32]]:
+        """Embed the clips that have a valid row; the others get an empty array."""
+        valid = [clip for clip in prepared if (clip.states == State.VALID).any()]
+        arrays = self._extractor.embed(valid) if valid else []
+        by_id = {clip.clip_id: array for clip, array in zip(valid, arrays, strict=True)}
+        empty = np.empty((0, self._extractor.dimension), dtype=np.float32)
+        return [by_id.get(clip.clip_id, empty) for clip in prepared]
+
+    def _await_others(self, held: Sequence[Clip]) -> list[Clip]:
+        """Give other runs time for their clips; return those to try again, fail those they never finish."""
+        ids = frozenset(clip.id for clip in held)
+        now = time.monotonic()
+        if ids != self._patience[0]:
+            self._patience = (ids, now + self._runtime.timeout + _GRACE)
+            self._emit("wait")
+        elif now > self._patience[1]:
+            for clip in held:
+                message = f"clip {clip.id}: another run has been at work on it for too long"
+                self._fail(clip, WorkerError(message, reason="claimed", hint="Run again when that one has ended."))
+            return []
+        time.sleep(_POLL)
+        return list(held)
+
+    def _fail(self, clip: Clip, error: EriError) -> None:
+        source = self._sources[clip.id]
+        file = "" if source is None else source.name
+        failure = describe_failure(error, clip.id, self._extractor.name, file)
+        self.failures[clip.id] = failure
+        self._emit("extract", failure=failure)
+
+    def _close(self, job: Job) -> None:
+        job.close()
+        self._jobs.pop(job.clip.id, None)
+
+    def _emit(
+        self,
+        stage: Literal["check", "extract", "wait", "end"],
+        *,
+        done: int | None = None,
+        failure: Failure | None = None,
+    ) -> None:
+        if self._on_event is None:
+            return
+        event = ExtractionEvent(
+            extractor=self._extractor.name,
+            stage=stage,
+            done=len(self.entries) + len(self.failures) if done is None else done,
+            total=len(self._clips),
+            computed=self.computed,
+            failed=len(self.failures),
+            seconds=0.0 if self._begun is None else time.monotonic() - self._begun,
+            failure=failure,
+        )
+        self._on_event(event)
+
+
+@contextmanager
+def _naming(clip_ids: Sequence[str], extractor: str) -> Iterator[None]:
+    """Say which clips were being embedded when something that no one foresaw went wrong."""
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
+        raise RuntimeError(f"clips {', '.join(clip_ids)}: embedding them with {extractor} failed: {error!r}") from error

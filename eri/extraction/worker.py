@@ -1,0 +1,114 @@
+"""What a worker process does: prepare one clip and hand it over. No torch here, so that workers start quickly."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import numpy as np
+
+from eri.data.clips import Clip
+from eri.errors import ChangedMediaError, StoreError
+from eri.extractors.base import Prepared, Preparer
+from eri.store.problems import explained
+from eri.store.sources import Source, SourceIdentity, SourceStamp, identify_source, stamp_source
+
+NO_SOURCE = SourceIdentity(SourceStamp("", 0, 0), "")
+"""The source of a clip for which the data set names no file."""
+
+_LARGE = 64 << 20
+"""Inputs of more bytes than this travel through a file, not through a pipe."""
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+
+_PREPARER: ContextVar[Preparer] = ContextVar("preparer")
+"""The preparer of this worker process: kept, because a preparer may hold a loaded detector."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """One clip on its way from a worker to the model.
+
+    Attributes:
+        prepared: The clip; its inputs are empty while they are parked.
+        source: What it was decoded from.
+        parked: File that holds the inputs in NumPy's format; None where they are in ``prepared``.
+    """
+
+    prepared: Prepared
+    source: SourceIdentity
+    parked: Path | None = None
+
+
+def start_worker(preparer: Preparer) -> None:
+    """Make this process a worker: one thread a library, and an end when the main process ends."""
+    for name in _THREADS:
+        os.environ[name] = "1"
+    for module, function in (("cv2", "setNumThreads"), ("torch", "set_num_threads")):
+        if module in sys.modules:
+            getattr(sys.modules[module], function)(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _PREPARER.set(preparer)
+
+
+def _end_with_parent() -> None:
+    # A main process that was killed cannot stop its workers; one that hangs in a decoder would hang on forever.
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def work_on(clip: Clip, source: Source | None, scratch: Path) -> Decoded:
+    """Prepare a clip in a worker process and park what is too large to send."""
+    return park(prepare_clip(_PREPARER.get(), clip, source), scratch)
+
+
+def prepare_clip(preparer: Preparer, clip: Clip, source: Source | None) -> Decoded:
+    """Decode one clip and identify its source.
+
+    Raises:
+        MediaError: The file is missing, damaged, not media, or was changed meanwhile.
+    """
+    identity = NO_SOURCE if source is None else identify_source(source)
+    prepared = preparer.prepare(clip)
+    if source is not None and stamp_source(source) != identity.stamp:
+        raise ChangedMediaError(source.path, "was changed while it was being read")
+    if prepared.clip_id != clip.id:
+        raise ValueError(f"clip {clip.id} was prepared as '{prepared.clip_id}'")
+    return Decoded(prepared, identity)
+
+
+def park(decoded: Decoded, scratch: Path) -> Decoded:
+    """Put inputs that are large or memory-mapped into a file, so that only its name is sent.
+
+    Args:
+        decoded: The clip.
+        scratch: The file.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    inputs = decoded.prepared.inputs
+    if not isinstance(inputs, np.memmap) and inputs.nbytes <= _LARGE:
+        return decoded
+    with explained(scratch), scratch.open("wb") as stream:
+        np.save(stream, inputs, allow_pickle=False)
+    empty = np.empty((0, *inputs.shape[1:]), dtype=inputs.dtype)
+    return replace(decoded, prepared=replace(decoded.prepared, inputs=empty), parked=scratch)
+
+
+def unpark(decoded: Decoded) -> Prepared:
+    """Return the clip with its inputs, memory-mapped where they were parked."""
+    if decoded.parked is None:
+        return decoded.prepared
+    try:
+        return replace(decoded.prepared, inputs=np.load(decoded.parked, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{decoded.parked}: temporary data of a clip is gone: {error}") from error

@@ -1,0 +1,88 @@
+"""Claims: who works on what, when several processes fill one feature folder.
+
+A claim is a lock of the operating system on a small file. It ends with the process that holds it, however that process
+ends, so a killed run leaves nothing that a later one would have to wait for.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+
+class Claim:
+    """A claim that is held, until it is released or its process ends.
+
+    Examples:
+        >>> folder = getfixture("tmp_path") / "claims"
+        >>> with take(folder, "00042"):
+        ...     print(take(folder, "00042"))
+        None
+        >>> list(folder.iterdir())
+        []
+    """
+
+    def __init__(self, lock: FileLock, *, keep_file: bool = False) -> None:
+        self._lock = lock
+        self._keep_file = keep_file
+
+    def release(self) -> None:
+        """Give the claim up; a second time does nothing."""
+        if not self._lock.is_locked:
+            return
+        if not self._keep_file:
+            # Removed while still locked: a process that locks the removed file afterwards finds the work done.
+            with suppress(OSError):
+                Path(self._lock.lock_file).unlink()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def take(folder: Path, name: str) -> Claim | None:
+    """Claim a name, or return None while another process, or another part of this one, holds it.
+
+    Args:
+        folder: Folder of the claim files; made when missing.
+        name: What is claimed; safe as a file name.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{name}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    return Claim(lock)
+
+
+def wait_for(folder: Path, name: str) -> Claim:
+    """Claim a name, waiting for as long as another process holds it; its file stays, hidden, for the next to wait on.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f".{name}.lock")
+    lock.acquire()
+    return Claim(lock, keep_file=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the claim files that dead processes left behind."""
+    for path in folder.glob("[!.]*.lock"):
+        claim = take(folder, path.name.removesuffix(".lock"))
+        if claim is not None:
+            claim.release()

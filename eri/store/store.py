@@ -1,0 +1,135 @@
+"""The feature store: a folder of feature folders, found by an extractor's identity or by a config."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from eri.config import ExtractorConfig
+from eri.errors import StoreError
+from eri.files import digest, write_json
+from eri.store.folder import FeatureFolder
+from eri.store.problems import explained
+
+_LOG = logging.getLogger(__name__)
+_IDENTITY = "identity.json"
+_CONFIG = "config.json"
+
+
+class FeatureStore:
+    """The folder that holds the feature folders of all extractors.
+
+    Attributes:
+        root: Where it is; made on the first write.
+
+    Examples:
+        >>> store = FeatureStore(getfixture("tmp_path"))
+        >>> store.folder("resnet50", {"model": "resnet50", "frames": 32}).path.name
+        'resnet50-a59dd5895d8f'
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, extractor_name: str, identity: dict[str, Any]) -> FeatureFolder:
+        """Return the folder of an extractor, made when missing.
+
+        Args:
+            extractor_name: Short name; characters that a folder cannot have become ``-``.
+            identity: Everything that determines the numbers, as JSON values.
+
+        Raises:
+            StoreError: The folder has to be made and cannot be.
+        """
+        identity_digest = digest(identity)
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", extractor_name).strip(".-") or "extractor"
+        folder = FeatureFolder(self.root / f"{name}-{identity_digest[:12]}", identity_digest)
+        path = folder.path / _IDENTITY
+        if digest(_read_json(path)) != identity_digest:
+            with explained(path):
+                write_json(path, identity)
+        return folder
+
+
+def remember_config(folder: FeatureFolder, config: ExtractorConfig) -> None:
+    """Note in a feature folder that this config leads to it, for :func:`find_folder`.
+
+    The first config stands in ``config.json``; others that lead to the same identity, such as one that names the same
+    weights by path, in ``config-<12 hex digits>.json``.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    values = config.model_dump(mode="json")
+    first = folder.path / _CONFIG
+    other = folder.path / f"config-{digest(values)[:12]}.json"
+    for path in (first, other):
+        stored = _read_json(path)
+        if stored == values:
+            with suppress(OSError):  # only ranks the folders of one config by age
+                os.utime(path)
+            return
+        if stored is None:
+            with explained(path):
+                write_json(path, values)
+            return
+
+
+def find_folder(root: Path, config: ExtractorConfig) -> FeatureFolder:
+    """Return the features that were extracted with a config, without loading its model.
+
+    One config has several identities when, for example, its weights file was replaced between two extractions: the
+    latest is taken, and a warning is logged.
+
+    Args:
+        root: Folder of the store.
+        config: The extractor's config, resolved.
+
+    Raises:
+        StoreError: Nothing was extracted with this config, or the folder's identity cannot be read.
+    """
+    values = config.model_dump(mode="json")
+    found = [path for path in root.glob("*/config*.json") if _read_json(path) == values]
+    if not found:
+        raise StoreError(
+            f"{root}: no {config.modality} features of extractor '{config.extractor}' with these settings",
+            hint="Run `eri extract` with the same config and overrides first.",
+        )
+    newest = max(found, key=lambda path: (path.stat().st_mtime_ns, path))
+    if len(found) > 1:
+        _LOG.warning(
+            "%s: %d feature folders were made with the same settings; %s is the latest and is used",
+            root,
+            len(found),
+            newest.parent.name,
+        )
+    identity = _read_json(newest.parent / _IDENTITY)
+    if identity is None or not newest.parent.name.endswith(digest(identity)[:12]):
+        raise StoreError(
+            f"{newest.parent / _IDENTITY}: missing or altered", hint="Run `eri extract` again: it writes it anew."
+        )
+    return FeatureFolder(newest.parent, digest(identity))
+
+
+def identity_of(folder: FeatureFolder) -> dict[str, Any]:
+    """Return the identity that a feature folder was made for.
+
+    Raises:
+        StoreError: It is missing or altered.
+    """
+    identity = _read_json(folder.path / _IDENTITY)
+    if not isinstance(identity, dict) or digest(identity) != folder.digest:
+        raise StoreError(f"{folder.path / _IDENTITY}: missing or altered", hint="Run `eri extract` again.")
+    return identity
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
