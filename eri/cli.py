@@ -1,0 +1,300 @@
+"""The command line: one thin function a command; the work is done by the function of the same name in the package.
+
+Only typer is imported here at the top, so that `eri --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+app = typer.Typer(
+    name="eri",
+    help="From a folder of clips to a reaction-intensity challenge submission that the organisers accept.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ModalityName = Literal["visual", "audio", "multimodal"]
+SplitName = Literal["train", "val", "test"]
+
+DataArgument = Annotated[Path, typer.Argument(help="Challenge folder, or manifest YAML.", show_default=True)]
+DataOption = Annotated[
+    Path, typer.Option("--data", "-d", envvar="ERI_DATA", help="Challenge folder, or manifest YAML.")
+]
+RunDataOption = Annotated[
+    Path | None, typer.Option("--data", "-d", help="Data to use instead of what the run was trained on.")
+]
+AdapterOption = Annotated[str | None, typer.Option(help="hume-reaction or manifest; found out by itself.")]
+FeaturesOption = Annotated[Path, typer.Option(envvar="ERI_FEATURES", help="Folder of cached features.")]
+RunFeaturesOption = Annotated[Path | None, typer.Option("--features", help="Cache to use instead of the run's.")]
+RunsOption = Annotated[Path, typer.Option(envvar="ERI_RUNS", help="Folder of runs.")]
+ConfigOption = Annotated[str | None, typer.Option("--config", "-c", help="A name from `eri configs`, or a YAML file.")]
+ModalityOption = Annotated[ModalityName | None, typer.Option("--modality", "-m", help="Default system of a modality.")]
+OverridesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted settings, such as training.epochs=10.")
+]
+RunArgument = Annotated[Path | None, typer.Argument(help="Run folder or name; the newest when left out.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+BatchOption = Annotated[int, typer.Option(min=1, help="Model inputs a forward pass; does not change the numbers.")]
+WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that decode; does not change the numbers.")]
+TimeoutOption = Annotated[float, typer.Option(min=1.0, help="Seconds one clip may take.")]
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from eri import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where clips, features, runs and submission go.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Of the generated clips.")] = 0,
+    pretrained: Annotated[bool, typer.Option(help="Use the real backbone weights, not random ones.")] = False,
+    workers: WorkersOption = 2,
+    device: DeviceOption = "auto",
+) -> None:
+    """Generate clips and run the whole way on them: extract, train, evaluate, submit, validate."""
+    from eri import screen
+    from eri.config import Runtime
+    from eri.demo import run_demo
+    from eri.progress import ProgressDisplay
+
+    with ProgressDisplay(screen.console) as display:
+        report = run_demo(
+            folder,
+            seed=seed,
+            pretrained=pretrained,
+            runtime=Runtime(device=device, workers=workers),
+            on_event=display.on_event,
+        )
+    screen.show_demo(report)
+    raise typer.Exit(0 if report.accepted else 1)
+
+
+@app.command()
+def doctor(features: FeaturesOption = Path("features")) -> None:
+    """Say what is installed and ready, and what to do about each gap."""
+    from eri import screen
+    from eri.diagnosis import doctor as diagnose
+
+    checks = diagnose(features)
+    screen.show_checks(checks)
+    raise typer.Exit(1 if any(check.status == "missing" for check in checks) else 0)
+
+
+@app.command()
+def configs() -> None:
+    """List the systems that can be trained by name, with the published figures."""
+    from eri import screen
+
+    screen.show_configs()
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a config, for editors."""
+    import json
+
+    from eri.config import ExperimentConfig
+
+    print(json.dumps(ExperimentConfig.model_json_schema(), indent=2))
+
+
+@app.command()
+def probe(
+    data: DataArgument = Path("data"),
+    adapter: AdapterOption = None,
+    workers: WorkersOption = 2,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the table as CSV.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show every clip, not only the odd ones.")] = False,
+) -> None:
+    """Show duration, frame rate, size, rotation, sound and faults of every clip."""
+    from eri import commands, screen
+
+    report = commands.probe(data, adapter=adapter, workers=workers)
+    screen.show_probe(report, every=every, output=output)
+
+
+@app.command()
+def extract(
+    overrides: OverridesArgument = None,
+    config: ConfigOption = None,
+    modality: ModalityOption = None,
+    data: DataOption = Path("data"),
+    adapter: AdapterOption = None,
+    features: FeaturesOption = Path("features"),
+    split: Annotated[SplitName | None, typer.Option(help="Only this split.")] = None,
+    device: DeviceOption = "auto",
+    batch_size: BatchOption = 32,
+    workers: WorkersOption = 1,
+    timeout: TimeoutOption = 300.0,
+) -> None:
+    """Compute and cache features; what is complete is not computed again."""
+    from eri import commands, screen
+    from eri.config import Runtime
+    from eri.data.clips import SPLITS
+    from eri.progress import ProgressDisplay
+
+    with ProgressDisplay(screen.console) as display:
+        report = commands.extract(
+            data,
+            config=config,
+            modality=modality,
+            overrides=overrides or (),
+            adapter=adapter,
+            features=features,
+            splits=(split,) if split else SPLITS,
+            runtime=Runtime(device, batch_size, workers, timeout),
+            on_event=display.on_event,
+        )
+    screen.show_extraction(report)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def train(
+    overrides: OverridesArgument = None,
+    modality: ModalityOption = None,
+    config: ConfigOption = None,
+    data: DataOption = Path("data"),
+    adapter: AdapterOption = None,
+    features: FeaturesOption = Path("features"),
+    runs: RunsOption = Path("runs"),
+    name: Annotated[str | None, typer.Option(help="Of the run folder; <config>-seed<seed> when left out.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Train a head on cached features."""
+    from eri import commands, screen
+    from eri.config import Runtime
+    from eri.progress import ProgressDisplay
+
+    with ProgressDisplay(screen.console) as display:
+        run = commands.train(
+            data,
+            config=config,
+            modality=modality,
+            overrides=overrides or (),
+            adapter=adapter,
+            features=features,
+            runs=runs,
+            name=name,
+            resume=resume,
+            overwrite=overwrite,
+            runtime=Runtime(device=device),
+            on_event=display.on_event,
+        )
+    screen.show_run(run)
+
+
+@app.command()
+def evaluate(
+    run: RunArgument = None,
+    split: Annotated[SplitName, typer.Option(help="Split to score.")] = "val",
+    data: RunDataOption = None,
+    adapter: AdapterOption = None,
+    features: RunFeaturesOption = None,
+    runs: RunsOption = Path("runs"),
+    bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the 95 % interval.")] = 1000,
+    device: DeviceOption = "auto",
+) -> None:
+    """Score a run: mean Pearson and each emotion's, with 95 % intervals."""
+    from eri import commands, screen
+    from eri.config import Runtime
+
+    result = commands.evaluate(
+        run,
+        split=split,
+        data=data,
+        adapter=adapter,
+        features=features,
+        runs=runs,
+        bootstrap=bootstrap,
+        runtime=Runtime(device=device),
+    )
+    screen.show_evaluation(result)
+
+
+@app.command()
+def submit(
+    run: RunArgument = None,
+    split: Annotated[SplitName, typer.Option(help="Split that the organisers score.")] = "test",
+    data: RunDataOption = None,
+    adapter: AdapterOption = None,
+    features: RunFeaturesOption = None,
+    runs: RunsOption = Path("runs"),
+    submissions: Annotated[Path, typer.Option(help="Folder of submissions.")] = Path("submissions"),
+    filename: Annotated[str | None, typer.Option(help="Of the file; the challenge's own when left out.")] = None,
+    bracketed: Annotated[
+        bool | None, typer.Option("--brackets/--no-brackets", help="Ids as [00000]; the challenge's own way.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier file.")] = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Write the organisers' prediction file with a manifest, and validate it."""
+    from eri import commands, screen
+    from eri.config import Runtime
+
+    path, findings = commands.submit(
+        run,
+        split=split,
+        data=data,
+        adapter=adapter,
+        features=features,
+        runs=runs,
+        submissions=submissions,
+        filename=filename,
+        bracketed=bracketed,
+        overwrite=overwrite,
+        runtime=Runtime(device=device),
+    )
+    screen.show_submission(path, findings)
+    raise typer.Exit(1 if screen.has_errors(findings) else 0)
+
+
+@app.command()
+def validate(
+    file: Annotated[Path, typer.Argument(help="Submission file to judge.")],
+    data: DataOption = Path("data"),
+    adapter: AdapterOption = None,
+    split: Annotated[SplitName, typer.Option(help="Split that the file is for.")] = "test",
+    bracketed: Annotated[
+        bool | None, typer.Option("--brackets/--no-brackets", help="Ids as [00000]; the challenge's own way.")
+    ] = None,
+) -> None:
+    """Judge any submission file: every finding with its line; exit code 1 when it would be refused."""
+    from eri import commands, screen
+
+    findings = commands.validate(file, data=data, adapter=adapter, split=split, bracketed=bracketed)
+    screen.show_findings(file, findings)
+    raise typer.Exit(1 if screen.has_errors(findings) else 0)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; errors meant for the user are printed in one piece, without a traceback."""
+    from eri.errors import EriError
+
+    try:
+        return app(arguments)
+    except EriError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

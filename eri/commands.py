@@ -1,0 +1,322 @@
+"""The Python function behind each command: the same name, the same arguments.
+
+Examples:
+    Everything that `eri extract`, `eri train`, `eri evaluate` and `eri submit` do::
+
+        import eri
+
+        eri.extract("data", config="yap-csm-v4")
+        run = eri.train("data", config="yap-csm-v4")
+        eri.evaluate(run)
+        eri.submit(run)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eri.config import ExperimentConfig, Modality, Runtime, load_config, parse_config
+from eri.data import load_clips
+from eri.data.clips import SPLITS, ClipTable, Split
+from eri.errors import ConfigError, RunError
+from eri.files import write_json
+
+if TYPE_CHECKING:
+    from eri.evaluation import Evaluation
+    from eri.extraction import ExtractionReport
+    from eri.inspection import ProbeReport
+    from eri.submission import Finding
+
+PathLike = str | Path
+DEFAULT_CONFIGS: dict[Modality, str] = {
+    "visual": "yap-csm-v4",
+    "audio": "abaw-audio-baseline",
+    "multimodal": "yap-csm-multimodal",
+}
+"""The config that `--modality` stands for when none is named."""
+
+_INPUTS = "inputs.json"
+
+
+def choose_config(
+    config: PathLike | None = None, modality: Modality | None = None, overrides: Sequence[str] = ()
+) -> ExperimentConfig:
+    """Return the config that a command's options name.
+
+    Args:
+        config: A shipped name or a YAML path; None takes the default of the modality.
+        modality: ``visual``, ``audio`` or ``multimodal``; with ``config`` it must be that config's own.
+        overrides: Dotted ``key=value`` strings.
+
+    Raises:
+        ConfigError: Neither is given, or the two contradict each other.
+
+    Examples:
+        >>> choose_config(modality="audio").name
+        'abaw-audio-baseline'
+    """
+    if config is None and modality is None:
+        raise ConfigError(
+            "no system was chosen",
+            hint="Give --modality visual|audio|multimodal, or -c NAME (`eri configs` lists the names).",
+        )
+    chosen = load_config(config if config is not None else DEFAULT_CONFIGS[modality or "visual"], overrides)
+    if modality is not None and chosen.modality != modality:
+        raise ConfigError(
+            f"--modality {modality} contradicts config '{chosen.name}', which is {chosen.modality}",
+            hint="Leave --modality out, or name another config.",
+        )
+    return chosen
+
+
+def probe(data: PathLike, *, adapter: str | None = None, workers: int = 2) -> ProbeReport:
+    """Look at every clip of a data set without decoding it whole; see :func:`eri.inspection.probe`."""
+    from eri.inspection import probe as probe_table
+
+    return probe_table(load_clips(Path(data), adapter), workers=workers)
+
+
+def extract(
+    data: PathLike = "data",
+    *,
+    config: PathLike | None = None,
+    modality: Modality | None = None,
+    overrides: Sequence[str] = (),
+    adapter: str | None = None,
+    features: PathLike = "features",
+    splits: Sequence[Split] = SPLITS,
+    runtime: Runtime = Runtime(),
+    on_event: Callable[[Any], None] | None = None,
+) -> ExtractionReport:
+    """Compute and cache the features of a system, clip by clip; what is complete is not opened again.
+
+    Args:
+        data: Challenge folder or manifest YAML.
+        config: Shipped name or YAML path of the system; see :func:`choose_config`.
+        modality: Chooses the default system, or the part of a system when ``config`` has both.
+        overrides: Dotted ``key=value`` strings.
+        adapter: Reader of ``data``; None finds out.
+        features: Folder of the cache.
+        splits: Which splits to extract.
+        runtime: Device, batch size, workers, timeout.
+        on_event: Called with each progress event.
+
+    Raises:
+        EriError: The data, the config, the weights or the cache folder cannot be used. A clip that fails does not
+            raise: it is in the report and in ``failures.csv``.
+    """
+    from eri.extraction import extract as extract_table
+
+    system = _part(config, modality, overrides)
+    table = load_clips(Path(data), adapter)
+    chosen = list(system.extractors.values())
+    if config is not None and modality in ("visual", "audio") and system.modality == "multimodal":
+        chosen = [extractor for extractor in chosen if extractor.modality == modality]
+    return extract_table(table, chosen, Path(features), runtime, splits=tuple(splits), on_event=on_event)
+
+
+def _part(config: PathLike | None, modality: Modality | None, overrides: Sequence[str]) -> ExperimentConfig:
+    if config is None:
+        return choose_config(None, modality or "multimodal", overrides)
+    system = load_config(config, overrides)
+    if modality is not None and modality not in (*system.extractors, system.modality):
+        raise ConfigError(f"config '{system.name}' has no {modality} features", hint="Leave --modality out.")
+    return system
+
+
+def train(
+    data: PathLike = "data",
+    *,
+    config: PathLike | None = None,
+    modality: Modality | None = None,
+    overrides: Sequence[str] = (),
+    adapter: str | None = None,
+    features: PathLike = "features",
+    runs: PathLike = "runs",
+    name: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    runtime: Runtime = Runtime(),
+    on_event: Callable[[Any], None] | None = None,
+) -> Path:
+    """Train a system on cached features and return its run folder.
+
+    Args:
+        data: Challenge folder or manifest YAML.
+        config: Shipped name or YAML path of the system; see :func:`choose_config`.
+        modality: Chooses the default system of a modality.
+        overrides: Dotted ``key=value`` strings.
+        adapter: Reader of ``data``; None finds out.
+        features: Folder of the cache.
+        runs: Folder that run folders stand in.
+        name: Of the run folder; None is ``<config>-seed<seed>``.
+        resume: Go on with an interrupted run of this name.
+        overwrite: Replace a run of this name.
+        runtime: Device.
+        on_event: Called with each progress event.
+
+    Raises:
+        EriError: Features are missing, the run exists already, or the data cannot be used.
+    """
+    from eri.training import train as train_table
+
+    system = choose_config(config, modality, overrides)
+    table = load_clips(Path(data), adapter)
+    run = train_table(
+        system,
+        table,
+        Path(features),
+        Path(runs),
+        runtime,
+        name=name,
+        resume=resume,
+        overwrite=overwrite,
+        on_event=on_event,
+    )
+    inputs = {"data": str(Path(data).resolve()), "adapter": adapter, "features": str(Path(features).resolve())}
+    write_json(run / _INPUTS, inputs)
+    return run
+
+
+def evaluate(
+    run: PathLike | None = None,
+    *,
+    split: Split = "val",
+    data: PathLike | None = None,
+    adapter: str | None = None,
+    features: PathLike | None = None,
+    runs: PathLike = "runs",
+    bootstrap: int = 1000,
+    runtime: Runtime = Runtime(),
+) -> Evaluation:
+    """Score a run on a split and write ``metrics.json`` and ``predictions.parquet`` into its folder.
+
+    Args:
+        run: Run folder, or name of one in ``runs``; None is the newest.
+        split: The split to score; an unlabelled one is predicted only.
+        data: None is the data the run was trained on.
+        adapter: Reader of ``data``.
+        features: None is the cache the run was trained on.
+        runs: Folder that run folders stand in.
+        bootstrap: Draws behind the 95 % interval.
+        runtime: Device and batch size.
+
+    Raises:
+        EriError: No such run, or it does not fit the data.
+    """
+    from eri.evaluation import evaluate as evaluate_run
+
+    folder = find_run(run, Path(runs))
+    table, cache = _inputs(folder, data, adapter, features)
+    return evaluate_run(folder, table, cache, split=split, bootstrap=bootstrap, runtime=runtime)
+
+
+def submit(
+    run: PathLike | None = None,
+    *,
+    split: Split = "test",
+    data: PathLike | None = None,
+    adapter: str | None = None,
+    features: PathLike | None = None,
+    runs: PathLike = "runs",
+    submissions: PathLike = "submissions",
+    filename: str | None = None,
+    bracketed: bool | None = None,
+    overwrite: bool = False,
+    runtime: Runtime = Runtime(),
+) -> tuple[Path, list[Finding]]:
+    """Predict the test split, write the organisers' file with its manifest, and judge it.
+
+    Args:
+        run: Run folder, or name of one in ``runs``; None is the newest.
+        split: The split that the organisers score.
+        data: None is the data the run was trained on.
+        adapter: Reader of ``data``.
+        features: None is the cache the run was trained on.
+        runs: Folder that run folders stand in.
+        submissions: Folder that ``<run>/`` is made in.
+        filename: None is the challenge's own, ``predictions.csv``.
+        bracketed: Write ids as ``[00000]``; None is the challenge's own way.
+        overwrite: Replace a file that is there already.
+        runtime: Device and batch size.
+
+    Returns:
+        The file, and what the validator found in it.
+
+    Raises:
+        EriError: No such run, it does not fit the data, or the file is there already.
+    """
+    from eri.evaluation import predict
+    from eri.submission import validate_submission, write_submission
+
+    folder = find_run(run, Path(runs))
+    table, cache = _inputs(folder, data, adapter, features)
+    predictions = predict(folder, table, cache, split=split, runtime=runtime)
+    path = write_submission(
+        predictions,
+        table,
+        Path(submissions) / folder.name,
+        split=split,
+        run=folder,
+        filename=filename,
+        bracketed=bracketed,
+        overwrite=overwrite,
+    )
+    return path, validate_submission(path, table, split=split, bracketed=bracketed)
+
+
+def validate(
+    file: PathLike,
+    *,
+    data: PathLike = "data",
+    adapter: str | None = None,
+    split: Split = "test",
+    bracketed: bool | None = None,
+) -> list[Finding]:
+    """Judge any submission file against the data set it is for; an empty list is a perfect file."""
+    from eri.submission import validate_submission
+
+    return validate_submission(Path(file), load_clips(Path(data), adapter), split=split, bracketed=bracketed)
+
+
+def find_run(run: PathLike | None, runs: Path) -> Path:
+    """Return a run folder by path, by name, or the newest.
+
+    Raises:
+        RunError: There is none.
+    """
+    if run is None:
+        folders = [path.parent for path in runs.glob("*/config.yaml")]
+        if not folders:
+            raise RunError(f"{runs}: no run is there", hint="Train one first: eri train --modality visual")
+        return max(folders, key=lambda folder: (folder / "config.yaml").stat().st_mtime_ns)
+    for folder in (Path(run), runs / run):
+        if (folder / "config.yaml").is_file():
+            return folder
+    names = sorted(path.parent.name for path in runs.glob("*/config.yaml"))
+    raise RunError(
+        f"{run}: not a run folder, nor the name of one in {runs}",
+        hint=f"There: {', '.join(names)}" if names else "Train one first: eri train --modality visual",
+    )
+
+
+def run_config(run: Path) -> ExperimentConfig:
+    """Return the resolved config that a run was trained with."""
+    import yaml
+
+    path = run / "config.yaml"
+    return parse_config(yaml.safe_load(path.read_text(encoding="utf-8")), origin=str(path))
+
+
+def _inputs(run: Path, data: PathLike | None, adapter: str | None, features: PathLike | None) -> tuple[ClipTable, Path]:
+    recorded: dict[str, str | None] = {}
+    if (run / _INPUTS).is_file():
+        recorded = json.loads((run / _INPUTS).read_text(encoding="utf-8"))
+    source = data or recorded.get("data")
+    cache = features or recorded.get("features") or "features"
+    if source is None:
+        raise RunError(f"{run}: does not say what data it was trained on", hint="Name it: --data DIR")
+    return load_clips(Path(source), adapter or (None if data else recorded.get("adapter"))), Path(cache)

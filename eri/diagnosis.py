@@ -1,0 +1,162 @@
+"""`eri doctor`: what is installed, what is ready, and what to do about each gap."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal
+
+Status = Literal["ready", "optional", "missing"]
+
+_OPTIONAL = {
+    "retinaface-pytorch": ("retinaface", "The retinaface detector: pip install --no-deps retinaface-pytorch==0.0.8"),
+    "librosa": ("librosa", "Only the tests need it: pip install 'eri[test]'"),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor's report.
+
+    Attributes:
+        section: What the line belongs to: ``machine``, ``packages``, ``extractors``, ``weights`` or ``folders``.
+        name: The thing looked at.
+        status: ``ready``, ``optional`` (a gap that need not be closed) or ``missing``.
+        found: Version, path or number found.
+        advice: What to do about a gap; empty when there is none.
+    """
+
+    section: str
+    name: str
+    status: Status
+    found: str
+    advice: str = ""
+
+
+def doctor(features: Path = Path("features")) -> list[Check]:
+    """Look at machine, packages, extractors, weights and folders.
+
+    Nothing is downloaded and no model is loaded.
+
+    Args:
+        features: The feature folder whose disk is looked at.
+    """
+    return [*_machine(), *_packages(), *_extractors(), *_weights(), *_folders(features)]
+
+
+def _machine() -> Iterator[Check]:
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield Check("machine", "python", "ready", found)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    yield Check("machine", "processor", "ready", f"{cores} cores")
+    if importlib.util.find_spec("torch") is None:
+        yield Check("machine", "device", "missing", "torch is not installed", "Install eri's requirements.")
+        return
+    import torch
+
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            memory = f"{properties.total_memory / 2**30:.0f} GiB"
+            yield Check("machine", f"cuda:{index}", "ready", f"{properties.name}, {memory}")
+    else:
+        built = torch.version.cuda
+        advice = (
+            f"torch is built for CUDA {built} but sees no device; is there a GPU, and a driver that new?"
+            if built
+            else "This torch is built without CUDA; everything runs on the processor."
+        )
+        yield Check("machine", "cuda", "optional", "none: the processor is used", advice)
+
+
+def _packages() -> Iterator[Check]:
+    for name in _required_names():
+        try:
+            yield Check("packages", name, "ready", version(name))
+        except PackageNotFoundError:
+            yield Check("packages", name, "missing", "not installed", f"pip install {name}")
+    for name, (module, advice) in _OPTIONAL.items():
+        if importlib.util.find_spec(module) is None:
+            yield Check("packages", name, "optional", "not installed", advice)
+        else:
+            yield Check("packages", name, "ready", version(name))
+    yield from _partners()
+
+
+def _required_names() -> list[str]:
+    names = []
+    for line in requires("eri") or []:
+        requirement, _, marker = line.partition(";")
+        if "extra" not in marker:
+            names.append(requirement.split("<")[0].split(">")[0].split("=")[0].strip())
+    return sorted(names)
+
+
+def _partners() -> Iterator[Check]:
+    advice = "torch, torchvision and torchaudio must come from one index: install all three from the same place."
+    for name in ("torchvision", "torchaudio"):
+        try:
+            __import__(name)
+        except (ImportError, OSError, RuntimeError) as error:
+            yield Check("packages", f"{name} beside torch", "missing", str(error).splitlines()[0], advice)
+        else:
+            yield Check("packages", f"{name} beside torch", "ready", "loads")
+
+
+def _extractors() -> Iterator[Check]:
+    if importlib.util.find_spec("dlib") is None:
+        yield Check("extractors", "faces: dlib", "missing", "not installed", "pip install dlib-bin")
+    else:
+        yield Check("extractors", "faces: dlib", "ready", "HOG detector")
+    module, advice = _OPTIONAL["retinaface-pytorch"]
+    if importlib.util.find_spec(module) is None:
+        yield Check("extractors", "faces: retinaface", "optional", "not installed", advice)
+    else:
+        yield Check("extractors", "faces: retinaface", "ready", "ResNet-50 and MobileNet-0.25 networks")
+    import timm
+
+    count = len(timm.list_models())
+    yield Check("extractors", "pictures: resnet50, vgg16, any timm name", "ready", f"{count} architectures")
+    yield Check("extractors", "sound: deepspectrum", "ready", "mel pictures through a timm backbone")
+    yield Check("extractors", "sound: wav2vec2", "ready", "wav2vec 2.0, HuBERT, WavLM from transformers")
+
+
+def _weights() -> Iterator[Check]:
+    from eri.weights import status, weights_folder
+
+    for item in status():
+        licence = f"{item.entry.licence}; " if item.entry.licence else ""
+        if item.ready:
+            yield Check("weights", item.entry.name, "ready", f"{licence}{item.path}")
+        else:
+            advice = (
+                item.problem or f"Fetched when first used; offline, put {item.entry.file_name} into {weights_folder()}."
+            )
+            yield Check("weights", item.entry.name, "optional", f"{licence}not on this machine", advice)
+
+
+def _folders(features: Path) -> Iterator[Check]:
+    existing = features.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    writable = os.access(existing, os.W_OK)
+    free = shutil.disk_usage(existing).free / 2**30
+    yield Check(
+        "folders",
+        str(features),
+        "ready" if writable else "missing",
+        f"{free:.0f} GiB free",
+        "" if writable else f"{existing} cannot be written: choose another folder with --features.",
+    )
+    # 25,067 clips of 32 rows of 2048 float32 take 6.1 GiB.
+    if writable and free < 8:
+        yield Check("folders", "space", "optional", f"{free:.1f} GiB", "Features of Hume-Reaction take about 7 GiB.")
+    if sys.platform == "win32":
+        yield Check("folders", "locks", "optional", "Windows", "Two processes on one folder are tested on Linux only.")

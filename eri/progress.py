@@ -1,0 +1,110 @@
+"""Progress on the screen: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from eri.extraction import ExtractionEvent
+from eri.training.events import TrainingEvent
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+class ProgressDisplay:
+    """Shows the events of extraction and training; use it as a context and hand on its ``on_event``.
+
+    Args:
+        console: Where to show them. A terminal gets a bar; anything else gets a line every few seconds and one at
+            the end of each stage.
+
+    Examples:
+        >>> from rich.console import Console
+        >>> console = Console(width=80, force_terminal=False)
+        >>> with ProgressDisplay(console) as display:
+        ...     display.on_event(ExtractionEvent("resnet50", "end", done=3, total=3, computed=2, seconds=1.0))
+        resnet50: 3/3 clips, 2 new, 2.0 clips/s
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = console.is_terminal
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._last_line = 0.0
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._bar.stop()
+
+    def on_event(self, event: Any) -> None:
+        """Show one event; events of other kinds are passed over."""
+        if isinstance(event, ExtractionEvent):
+            self._extraction(event)
+        elif isinstance(event, TrainingEvent):
+            self._training(event)
+        elif isinstance(event, str):
+            self._console.print(escape(event), highlight=False)
+
+    def _extraction(self, event: ExtractionEvent) -> None:
+        if event.failure is not None:
+            failure = event.failure
+            self._say(f"{failure.extractor}: clip {failure.clip_id} failed ({failure.reason}): {failure.message}")
+        note = f"{event.computed} new, {event.clips_per_second:.1f} clips/s"
+        if event.failed:
+            note += f", {event.failed} failed"
+        if event.stage == "check":
+            note = "looking for what is complete"
+        elif event.stage == "wait":
+            note += ", waiting for clips of another process"
+        line = f"{event.extractor}: {event.done}/{event.total} clips, {note}"
+        self._show(event.extractor, event.done, event.total, note, line, ended=event.stage == "end")
+
+    def _training(self, event: TrainingEvent) -> None:
+        note = f"loss {_number(event.loss, 4)}, Pearson {_number(event.pearson, 3)}, best {_number(event.best, 3)}"
+        if event.kind == "end":
+            reason = "no better epoch came" if event.stopped_early else "all epochs done"
+            note += f" at epoch {event.best_epoch} ({reason})"
+        line = f"{event.run}: epoch {event.epoch}/{event.epochs}, {note}"
+        done = max(event.epoch - 1, 0) + (event.batch / event.batches if event.batches else 1.0)
+        self._show(event.run, min(done, event.epochs), event.epochs, note, line, ended=event.kind == "end")
+
+    def _show(self, name: str, done: float, total: int, note: str, line: str, *, ended: bool) -> None:
+        if self._live and not ended:
+            if name not in self._tasks:
+                self._tasks[name] = self._bar.add_task(escape(name), total=total, note="")
+            self._bar.update(self._tasks[name], completed=done, total=total, note=escape(note))
+            return
+        if name in self._tasks:
+            self._bar.remove_task(self._tasks.pop(name))
+        now = time.monotonic()
+        if ended or now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        self._console.print(escape(line), highlight=False, soft_wrap=True)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
