@@ -70,8 +70,9 @@ def clip_source(clip: Clip, modality: Literal["visual", "audio"], root: Path) ->
     path = clip.video if modality == "visual" else clip.audio_source
     if path is None:
         return None
-    inside = path.is_relative_to(root)
-    return Source(path, path.relative_to(root).as_posix() if inside else path.name)
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    # A name that is not UTF-8 could not be written down.
+    return Source(path, name.encode("utf-8", "replace").decode())
 
 
 def clip_sources(
