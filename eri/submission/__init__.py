@@ -1,1 +1,17 @@
 """Submissions: writing and judging the organisers' prediction files."""
+
+from eri.submission.findings import Code, Finding, Severity
+from eri.submission.formats import SubmissionFormat, format_of, submission_name
+from eri.submission.validate import validate_submission
+from eri.submission.write import write_submission
+
+__all__ = [
+    "Code",
+    "Finding",
+    "Severity",
+    "SubmissionFormat",
+    "format_of",
+    "submission_name",
+    "validate_submission",
+    "write_submission",
+]
