@@ -176,7 +176,8 @@ def _fetch(entry: WeightsEntry) -> Path:
 
 
 def _way_out(entry: WeightsEntry, option: str) -> str:
-    source = entry.url or (f"huggingface.co/{entry.hub_id}" if entry.hub_id else entry.origin)
+    repository = "/".join(part for part in ("huggingface.co", entry.hub_id, entry.hub_file) if part)
+    source = entry.url or (repository if entry.hub_id else entry.origin)
     place = weights_folder() / entry.file_name
     what = "the folder" if entry.is_folder else "the file"
     return f"Get {what} from {source} and put it at {place}, or set '{option}' to its path."

@@ -1,0 +1,81 @@
+"""Embeddings of face crops, one a sampled frame, by an image backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from eri.config import ImageConfig, Runtime
+from eri.extractors.backbone import create_backbone
+from eri.extractors.base import Prepared
+from eri.extractors.preparing import ImagePreparer
+from eri.extractors.running import batches, library_versions, resolve_device, store_rows
+from eri.media.faces import face_identity
+
+_RULES = 1
+"""Version of the rules in this family: raised when its numbers change for the same settings."""
+
+
+class ImageExtractor:
+    """A timm backbone over face crops.
+
+    Crops are cut at the backbone's own input size (the face package resamples them once, from the frame itself),
+    scaled to [0, 1] and normalised by the backbone's mean and deviation. The embedding is the pooled output before
+    the classifier: 2048 values of ``resnet50``, 4096 of ``vgg16`` (its second fully connected layer after ReLU).
+
+    Args:
+        config: Model, weights, sampling and face settings.
+        runtime: Device and batch size.
+
+    Raises:
+        ConfigError: No model has that name, or it does not take pictures of that size.
+        WeightsError: Weights are nowhere to be found, damaged, or of another model.
+    """
+
+    def __init__(self, config: ImageConfig, runtime: Runtime) -> None:
+        self.name = config.extractor
+        self.modality: Literal["visual", "audio"] = "visual"
+        self._config = config
+        self._batch_size = runtime.batch_size
+        self._backbone = create_backbone(
+            config.extractor,
+            weights=config.weights,
+            seed=config.seed,
+            input_size=config.input_size,
+            precision=config.precision,
+            device=resolve_device(runtime.device),
+            option="visual.weights",
+        )
+        self.dimension = self._backbone.dimension
+
+    @property
+    def preparer(self) -> ImagePreparer:
+        """The part that decodes frames and crops faces."""
+        device = str(self._backbone.device) if self._config.faces.detector == "retinaface" else "cpu"
+        return ImagePreparer(self._config.frames, self._backbone.side, self._config.faces, device)
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that determines the numbers, as JSON values."""
+        return {
+            "family": "image",
+            "rules": _RULES,
+            "backbone": self._backbone.identity(),
+            "frames": self._config.frames,
+            "faces": face_identity(self._config.faces),
+            "versions": library_versions("av", "timm", "torch"),
+        }
+
+    def embed(self, prepared: Sequence[Prepared]) -> list[NDArray[np.float32]]:
+        """Embed clips together; each result is float32 (valid rows of that clip, dimension)."""
+        counts = [len(clip.inputs) for clip in prepared]
+        results = [np.empty((count, self.dimension), dtype=np.float32) for count in counts]
+        for batch in batches(counts, self._batch_size):
+            pictures = np.concatenate([prepared[clip].inputs[rows] for clip, rows in batch])
+            # Rows of pixels with their three channels side by side are the channels-last layout already.
+            embedded = self._backbone.embed(torch.from_numpy(pictures).permute(0, 3, 1, 2)).numpy()
+            store_rows(results, batch, embedded)
+        return results

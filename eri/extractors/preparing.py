@@ -1,0 +1,202 @@
+"""The parts that open media: frames and face crops, sound on a grid of rows. Workers import this, so no torch."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.config import FaceConfig
+from eri.data.clips import Clip
+from eri.errors import MediaError, NoAudioError, NoVideoError
+from eri.extractors.base import Prepared, State
+
+SILENT_BELOW = 2.0**-16
+"""A waveform that stays under half a step of 16-bit sound is digital silence: it holds nothing but rounding."""
+
+_WINDOWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class ImagePreparer:
+    """Decodes frames and crops the subject's face from each.
+
+    Attributes:
+        frames: Frames spread evenly over the clip's presentation time.
+        side: Height and width of the crops in pixels.
+        faces: How faces are found and cropped.
+        device: Where the detector runs; only ``retinaface`` heeds it.
+    """
+
+    frames: int
+    side: int
+    faces: FaceConfig
+    device: str = "cpu"
+
+    def prepare(self, clip: Clip) -> Prepared:
+        """Decode one clip.
+
+        Raises:
+            NoVideoError: The clip has no video.
+            MediaError: Its file is missing, damaged or not media.
+        """
+        from eri.media.faces import crop_faces
+        from eri.media.video import read_frames
+
+        if clip.video is None:
+            raise NoVideoError(Path(clip.id), "the clip table names no video for this clip")
+        frames = read_frames(clip.video, self.frames)
+        crops = crop_faces(frames, self.faces, self.side, device=self.device)
+        return Prepared(clip.id, crops.pictures, frames.times, crops.states, frames.notes)
+
+
+class SoundPreparer(ABC):
+    """Decodes a clip's sound and lays a grid of rows over it; the grid differs from family to family."""
+
+    @abstractmethod
+    def times(self, samples: int) -> NDArray[np.float64]:
+        """Return the middle of every row in seconds since the first sample, at least one row."""
+
+    @abstractmethod
+    def silent(self, samples: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return which rows hold nothing but digital silence."""
+
+    def prepare(self, clip: Clip) -> Prepared:
+        """Decode one clip's sound.
+
+        A clip without sound gets rows of :attr:`State.NO_AUDIO` over its video's duration, or one row where that
+        is not known.
+
+        Raises:
+            MediaError: The file is missing, damaged or not media.
+        """
+        from eri.media.audio import SAMPLE_RATE, read_sound
+
+        source = clip.audio_source
+        # A folder of face pictures is a video without a sound track.
+        if source is not None and not source.is_dir():
+            try:
+                sound = read_sound(source)
+            except NoAudioError:
+                pass
+            else:
+                states = np.where(self.silent(sound.samples), State.SILENCE, State.VALID).astype(np.uint8)
+                times = sound.start + self.times(len(sound.samples))
+                return Prepared(clip.id, sound.samples, times, states, sound.notes)
+        times = self.times(round(_duration(clip) * SAMPLE_RATE))
+        states = np.full(len(times), State.NO_AUDIO, dtype=np.uint8)
+        return Prepared(clip.id, np.zeros(0, dtype=np.float32), times, states, ("no audio",))
+
+
+@dataclass(frozen=True)
+class WindowPreparer(SoundPreparer):
+    """Rows are overlapping windows of equal length.
+
+    Attributes:
+        window: Samples in a window.
+        hop: Samples from one window's start to the next one's.
+        rate: Samples a second.
+    """
+
+    window: int
+    hop: int
+    rate: int
+
+    def times(self, samples: int) -> NDArray[np.float64]:
+        """Return the middle of every window in seconds since the first sample."""
+        return (np.arange(self.count(samples)) * self.hop + self.window / 2) / self.rate
+
+    def silent(self, samples: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return which windows hold nothing but digital silence."""
+        return silent_windows(samples, self.window, self.hop, self.count(len(samples)))
+
+    def count(self, samples: int) -> int:
+        """Return the number of windows: every sample is in one, the last may reach past the end, at least one."""
+        return 1 + max(0, math.ceil((samples - self.window) / self.hop))
+
+
+@dataclass(frozen=True)
+class FramePreparer(SoundPreparer):
+    """Rows are the output frames of a convolutional front end, or means of them over a longer hop.
+
+    A frame sees ``field`` samples and steps by ``stride``; its time is the middle of what it sees.
+
+    Attributes:
+        field: Samples that one frame depends on.
+        stride: Samples from one frame to the next.
+        hop: Samples over which frames are averaged; None keeps every frame.
+        rate: Samples a second.
+    """
+
+    field: int
+    stride: int
+    hop: int | None
+    rate: int
+
+    def frames(self, samples: int) -> int:
+        """Return the number of frames; shorter sound is padded with zeros to give one."""
+        return 1 + max(0, (samples - self.field) // self.stride)
+
+    def groups(self, frames: int) -> NDArray[np.int64]:
+        """Return the row that each frame is averaged into, ascending from 0 without a gap, (frames,)."""
+        middles = np.arange(frames) * self.stride + self.field // 2
+        if self.hop is None:
+            return np.arange(frames, dtype=np.int64)
+        rows: NDArray[np.int64] = np.unique(middles // self.hop, return_inverse=True)[1].astype(np.int64)
+        return rows
+
+    def times(self, samples: int) -> NDArray[np.float64]:
+        """Return the mean time of every row's frames in seconds since the first sample."""
+        frames = self.frames(samples)
+        groups = self.groups(frames)
+        middles = (np.arange(frames) * self.stride + self.field / 2) / self.rate
+        means: NDArray[np.float64] = np.bincount(groups, middles) / np.bincount(groups)
+        return means
+
+    def silent(self, samples: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return which rows have only frames that see nothing but digital silence."""
+        frames = self.frames(len(samples))
+        silent = silent_windows(samples, self.field, self.stride, frames)
+        groups = self.groups(frames)
+        rows: NDArray[np.bool_] = np.bincount(groups, ~silent) == 0
+        return rows
+
+
+def silent_windows(samples: NDArray[np.float32], window: int, hop: int, count: int) -> NDArray[np.bool_]:
+    """Return which windows stay under :data:`SILENT_BELOW`, reading a long memory map piece by piece.
+
+    Args:
+        samples: Mono sound.
+        window: Samples in a window; one that reaches past the end is judged by what is there.
+        hop: Samples between starts.
+        count: Number of windows.
+
+    Examples:
+        >>> silent_windows(np.array([0, 0, 0, 0, 0.5], dtype=np.float32), 2, 2, 3)
+        array([ True,  True, False])
+    """
+    silent = np.ones(count, dtype=np.bool_)
+    for first in range(0, count, _WINDOWS_AT_ONCE):
+        last = min(count, first + _WINDOWS_AT_ONCE)
+        piece = samples[first * hop : (last - 1) * hop + window]
+        loud = np.flatnonzero(np.abs(piece) >= SILENT_BELOW)
+        starts = np.arange(last - first) * hop
+        # A window is loud when some loud sample lies between its start and its end.
+        silent[first:last] = np.searchsorted(loud, starts) == np.searchsorted(loud, starts + window)
+    return silent
+
+
+def _duration(clip: Clip) -> float:
+    """Return the video's duration in seconds, 0 where nothing tells it."""
+    from eri.media.container import probe_media
+
+    if clip.video is None or not clip.video.is_file():
+        return 0.0
+    try:
+        return probe_media(clip.video).duration or 0.0
+    except MediaError:
+        return 0.0

@@ -1,0 +1,113 @@
+"""How models run: the device, the precision, rows of many clips in batches, and the versions that shape numbers."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from eri.config import Precision
+from eri.errors import ConfigError
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device of a :class:`~eri.config.Runtime`.
+
+    Args:
+        name: ``auto`` (CUDA where there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:<n>``.
+
+    Raises:
+        ConfigError: An unknown name, or a device that this machine lacks.
+
+    Examples:
+        >>> resolve_device("cpu")
+        device(type='cpu')
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (":" in name and (kind == "cpu" or not index.isdigit())):
+        raise ConfigError(f"device '{name}' is unknown", hint="Use auto, cpu, cuda or cuda:<n>.")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device '{name}': no CUDA device can be used here", hint="Use --device cpu or auto.")
+    if index and int(index) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device '{name}': this machine has {torch.cuda.device_count()} CUDA device(s), counted from 0"
+        )
+    return torch.device(name)
+
+
+@contextmanager
+def forward_mode(device: torch.device, precision: Precision) -> Iterator[None]:
+    """Run models without gradients, in the asked-for precision on every device.
+
+    On CUDA, ``float32`` means float32: TF32 is switched off, so that a device changes the numbers no more than a
+    batch size does.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        if device.type == "cuda":
+            stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+        stack.enter_context(torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"))
+        yield
+
+
+def batches(counts: Sequence[int], size: int) -> Iterator[list[tuple[int, slice]]]:
+    """Deal the rows of many clips into batches, in order.
+
+    Args:
+        counts: Rows of each clip.
+        size: Most rows in a batch, at least 1.
+
+    Yields:
+        Pieces (index of the clip, its rows) that make up one batch.
+
+    Examples:
+        >>> [[(clip, rows.start, rows.stop) for clip, rows in batch] for batch in batches([2, 0, 3], 4)]
+        [[(0, 0, 2), (2, 0, 2)], [(2, 2, 3)]]
+    """
+    batch: list[tuple[int, slice]] = []
+    room = size
+    for clip, count in enumerate(counts):
+        start = 0
+        while start < count:
+            stop = min(count, start + room)
+            batch.append((clip, slice(start, stop)))
+            room -= stop - start
+            start = stop
+            if room == 0:
+                yield batch
+                batch, room = [], size
+    if batch:
+        yield batch
+
+
+def store_rows(
+    results: list[NDArray[np.float32]], batch: Sequence[tuple[int, slice]], embedded: NDArray[np.float32]
+) -> None:
+    """Put the rows of one batch where :func:`batches` took them from.
+
+    Args:
+        results: One array a clip, changed in place.
+        batch: Pieces (index of the clip, its rows).
+        embedded: The rows of all pieces, in order.
+    """
+    start = 0
+    for clip, rows in batch:
+        stop = start + rows.stop - rows.start
+        results[clip][rows] = embedded[start:stop]
+        start = stop
+
+
+def library_versions(*distributions: str) -> dict[str, str]:
+    """Return major.minor of installed distributions: what may change numbers and so belongs to an identity.
+
+    Examples:
+        >>> sorted(library_versions("torch", "numpy"))
+        ['numpy', 'torch']
+    """
+    return {name: ".".join(importlib.metadata.version(name).split(".")[:2]) for name in distributions}

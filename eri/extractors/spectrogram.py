@@ -1,0 +1,128 @@
+"""Pictures of sound: mel-spectrograms in viridis, as the DeepSpectrum toolkit draws them, computed with torch."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import matplotlib
+import numpy as np
+import torch
+import torchaudio
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+N_FFT = 512
+"""Samples of the Hann window: the power of two above 25 ms at 16 kHz, the toolkit's default."""
+
+HOP = N_FFT // 2
+"""Samples from one spectrum to the next."""
+
+CANVAS = 227
+"""Side of the drawing in pixels before it is resized to the backbone's input: the toolkit's default."""
+
+_FLOOR = 1e-10
+_LINEAR_BELOW = 1000.0
+
+
+class SpectrogramPainter:
+    r"""Draws windows of sound as mel-spectrogram pictures.
+
+    The steps are those of the DeepSpectrum toolkit (Amiriparian et al., "Snore sound classification using image-based
+    deep spectrum features", Interspeech 2017; its ``mel`` mode with default settings): power spectra by a Hann
+    window of 512 samples every 256 without padding at the ends, Slaney mel bands up to half the sampling rate,
+    :math:`10 \log_{10}` relative to the picture's maximum without a lower bound but :math:`10^{-10}`, colours from the
+    picture's minimum to its maximum by the 256 steps of viridis, low frequencies at the bottom, drawn on
+    227 × 227 pixels without interpolation and resized bicubically.
+
+    With 128 bands the lowest filters are narrower than the 31 Hz between spectral lines, and some stay empty; the
+    toolkit draws them as dark stripes, and so does this class.
+
+    The vertical axis is that of librosa's ``specshow``: linear in frequency up to 1 kHz on two fifths of the height,
+    logarithmic above.
+
+    Pictures are drawn on the CPU, whatever device embeds them, so that they do not depend on it.
+
+    Args:
+        bands: Mel bands.
+        rate: Samples a second.
+        side: Height and width of the finished pictures in pixels.
+    """
+
+    def __init__(self, bands: int, *, rate: int, side: int) -> None:
+        self._side = side
+        self._rows = torch.from_numpy(_band_of_pixel_row(bands, rate / 2))
+        self._taper = torch.hann_window(N_FFT)
+        with warnings.catch_warnings():
+            # Empty filters are a known part of the recipe, see above.
+            warnings.filterwarnings("ignore", message="At least one mel filterbank", category=UserWarning)
+            filters = torchaudio.functional.melscale_fbanks(
+                N_FFT // 2 + 1, 0.0, rate / 2, bands, rate, norm="slaney", mel_scale="slaney"
+            )
+        self._filters = filters.T.contiguous()
+        colours = matplotlib.colormaps["viridis"](np.arange(256), bytes=True)[:, :3]
+        self._colours = torch.from_numpy(np.ascontiguousarray(colours))
+
+    def paint(self, windows: Tensor, real: Tensor) -> Tensor:
+        """Draw windows of sound.
+
+        Args:
+            windows: Mono in [-1, 1], float32 (n, samples), at least :data:`N_FFT` samples.
+            real: Samples of each window that are sound, not padding after the end of a clip, int64 (n,). The padding
+                is drawn in the darkest colour, and does not stretch the scale of the rest.
+
+        Returns:
+            RGB, uint8 (n, 3, side, side).
+        """
+        levels = self._decibels(windows)
+        inside = torch.arange(levels.shape[2]) * HOP + N_FFT <= real[:, None].clamp(min=N_FFT)
+        lowest = levels.masked_fill(~inside[:, None, :], math.inf).amin(dim=(1, 2), keepdim=True)
+        span = -lowest
+        share = torch.where(span > 0, (levels - lowest) / span.clamp(min=1e-12), 0.0)
+        steps = (share * 256).floor().clamp(0, 255).long()
+        columns = (torch.arange(CANVAS) * 2 + 1) * levels.shape[2] // (2 * CANVAS)
+        drawing = self._colours[steps[:, self._rows][:, :, columns]].permute(0, 3, 1, 2)
+        if self._side == CANVAS:
+            return drawing
+        # On bytes, torch's bicubic filter rounds as Pillow's does, which the toolkit resizes with.
+        return interpolate(drawing, size=(self._side, self._side), mode="bicubic", antialias=True)
+
+    def _decibels(self, windows: Tensor) -> Tensor:
+        spectra = torch.stft(windows, N_FFT, HOP, window=self._taper, center=False, return_complex=True)
+        power = self._filters @ (spectra.real.square() + spectra.imag.square())
+        levels: Tensor = 10 * power.clamp(min=_FLOOR).log10()
+        return levels - levels.amax(dim=(1, 2), keepdim=True)
+
+
+def _band_of_pixel_row(bands: int, highest: float) -> NDArray[np.int64]:
+    """Return the mel band that each row of pixels shows, from the top, (CANVAS,)."""
+    centres = _mel_frequencies(bands, highest)
+    halves = np.diff(centres) / 2
+    edges = np.concatenate([centres[:1] - halves[:1], centres[:-1] + halves, centres[-1:] + halves[-1:]])
+    heights = _axis(edges)
+    share = (np.arange(CANVAS)[::-1] + 0.5) / CANVAS
+    pixels = heights[0] + share * (heights[-1] - heights[0])
+    shown: NDArray[np.int64] = np.clip(np.searchsorted(heights, pixels, side="right") - 1, 0, bands - 1)
+    return shown.astype(np.int64)
+
+
+def _mel_frequencies(count: int, highest: float) -> NDArray[np.float64]:
+    """Return frequencies in Hz, equally spaced on Slaney's mel scale from 0 to ``highest``, (count,).
+
+    The scale (Auditory Toolbox, 1998) is linear with 15 mel to 1 kHz, then has 27 mel to a factor of 6.4.
+    """
+    step = math.log(6.4) / 27
+    top = 15 + math.log(highest / 1000) / step if highest > 1000 else highest * 15 / 1000
+    mels = np.linspace(0, top, count)
+    frequencies: NDArray[np.float64] = np.where(mels < 15, mels * 1000 / 15, 1000 * np.exp(step * (mels - 15)))
+    return frequencies
+
+
+def _axis(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return heights on matplotlib's symmetric logarithmic axis, base 2, linear below 1 kHz."""
+    octaves = np.log2(np.maximum(frequencies, _LINEAR_BELOW) / _LINEAR_BELOW)
+    heights: NDArray[np.float64] = np.where(
+        frequencies <= _LINEAR_BELOW, 2 * frequencies, _LINEAR_BELOW * (2 + octaves)
+    )
+    return heights
