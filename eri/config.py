@@ -6,7 +6,7 @@ Unknown keys are refused, contradictions are refused with the way out. Knobs tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -255,7 +255,7 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Experiment
     """
     path = _find(source)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(values, dict):
@@ -278,11 +278,42 @@ def parse_config(values: dict[str, Any], *, origin: str = "config") -> Experimen
     try:
         return ExperimentConfig.model_validate(values)
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, item['loc'])) or '(whole)'}: {item['msg']}" for item in error.errors()]
         raise ConfigError(
-            f"{origin}: {len(lines)} setting(s) do not fit:\n" + "\n".join(lines),
+            f"{origin}: {describe_misfits(error)}",
             hint="`eri schema` prints every key, its type and meaning.",
         ) from error
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a mapping with a key that stands twice, rather than take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if key is not None and key != "<<" and key in seen:
+                raise yaml.MarkedYAMLError(problem=f"key '{key}' stands twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(text: str) -> Any:
+    """Read YAML safely; a key that stands twice is an error.
+
+    Raises:
+        yaml.YAMLError: The text is not YAML, or a key stands twice.
+
+    Examples:
+        >>> read_yaml("epochs: 2")
+        {'epochs': 2}
+    """
+    return yaml.load(text, _UniqueKeyLoader)
+
+
+def describe_misfits(error: ValidationError) -> str:
+    """Return one line for every setting that does not fit, for a message that begins with the file."""
+    lines = [f"  {'.'.join(map(str, item['loc'])) or '(whole)'}: {item['msg']}" for item in error.errors()]
+    return f"{len(lines)} setting(s) do not fit:\n" + "\n".join(lines)
 
 
 def _config_folder() -> Path:
