@@ -10,7 +10,7 @@ from typing import Self
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from eri.config import Strict
+from eri.config import Strict, describe_misfits, read_yaml
 from eri.data.clips import Clip, ClipTable, Split
 from eri.data.problems import Kind, Problems
 from eri.data.rows import read_ids, read_labels, read_splits
@@ -169,7 +169,7 @@ def read_manifest(source: Path) -> Manifest:
         DataError: It is missing, no YAML, or has keys or values that do not fit; all of them are named.
     """
     try:
-        values = yaml.safe_load(read_text(source))
+        values = read_yaml(read_text(source))
     except yaml.YAMLError as error:
         raise DataError(f"{source}: cannot be read as YAML: {error}") from error
     if not isinstance(values, dict):
@@ -177,9 +177,8 @@ def read_manifest(source: Path) -> Manifest:
     try:
         return Manifest.model_validate(values)
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, item['loc'])) or '(whole)'}: {item['msg']}" for item in error.errors()]
         raise DataError(
-            f"{source}: {len(lines)} setting(s) do not fit:\n" + "\n".join(lines),
+            f"{source}: {describe_misfits(error)}",
             hint=f"A manifest may hold: {', '.join(Manifest.model_fields)}. docs/data.md has a complete example.",
         ) from error
 

@@ -181,7 +181,7 @@ def test_problems_of_a_parquet_table_name_the_row(describe):
         load_clips(describe(table="labels.parquet", range=[0, 9]))
 
 
-@pytest.mark.parametrize("text", ["", "- a\n- b\n", "a: [1", "a: 1\n\tb: 2\n"])
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "a: [1", "a: 1\n\tb: 2\n", "name: a\nname: b\n"])
 def test_what_is_no_mapping_is_refused_with_the_file(tmp_path, text):
     path = tmp_path / "m.yaml"
     path.write_text(text)

@@ -1,0 +1,224 @@
+"""Configs: every shipped one, overrides, and everything that is refused with the way out."""
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from eri.config import (
+    DeepSpectrumConfig,
+    ExperimentConfig,
+    FaceConfig,
+    ImageConfig,
+    LSTMConfig,
+    Modality,
+    Runtime,
+    Wav2Vec2Config,
+    config_names,
+    load_config,
+    parse_config,
+)
+from eri.errors import ConfigError
+
+FOLDER = Path(__file__).parents[1] / "configs"
+
+
+def experiment(**changes: Any) -> dict[str, Any]:
+    """Make the least visual experiment; a change of None takes a key out."""
+    values = {"name": "mine", "modality": "visual", "visual": {}, "model": {"name": "lstm"}} | changes
+    return {key: value for key, value in values.items() if value is not None}
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write_yaml(content: str | dict[str, Any], name: str = "mine.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+        return path
+
+    return write_yaml
+
+
+def test_the_shipped_configs_are_the_files_in_the_folder():
+    assert config_names() == sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    assert {"yap-csm-v4", "yap-csm-multimodal", "abaw-audio-baseline"} <= set(config_names())
+
+
+@pytest.mark.parametrize("name", config_names())
+def test_every_shipped_config_loads_and_survives_being_saved(name):
+    config = load_config(name)
+    assert config.name == name
+    assert config.description
+    saved = yaml.safe_load(yaml.safe_dump(config.model_dump(mode="json")))
+    assert parse_config(saved) == config
+
+
+def test_every_modality_has_a_shipped_config():
+    assert {load_config(name).modality for name in config_names()} == set(get_args(Modality))
+
+
+def test_the_extractors_are_of_the_modality_that_they_stand_under():
+    for name in config_names():
+        for modality, extractor in load_config(name).extractors.items():
+            assert extractor.modality == modality
+
+
+@pytest.mark.parametrize(
+    ("audio", "kind"),
+    [
+        ({"extractor": "deepspectrum"}, DeepSpectrumConfig),
+        ({"extractor": "wav2vec2", "layer": "mean"}, Wav2Vec2Config),
+        ({"extractor": "wav2vec2", "layer": 6}, Wav2Vec2Config),
+    ],
+)
+def test_an_audio_section_is_of_the_kind_that_it_names(audio, kind):
+    config = parse_config(experiment(modality="audio", visual=None, audio=audio))
+    assert isinstance(config.audio, kind)
+
+
+def test_overrides_reach_every_depth_and_are_read_as_yaml():
+    config = load_config(
+        "yap-csm-v4",
+        [
+            "training.epochs=2",
+            "visual.faces.detector=none",
+            "visual.input_size=null",
+            "training.activation=linear",
+            "training.shuffle_labels=true",
+            "training.learning_rate=2.5e-4",
+            "name=other",
+        ],
+    )
+    assert config.visual is not None
+    assert (config.training.epochs, config.visual.faces.detector, config.visual.input_size) == (2, "none", None)
+    assert (config.training.activation, config.training.shuffle_labels) == ("linear", True)
+    assert config.training.learning_rate == 2.5e-4
+    assert config.name == "other"
+    assert load_config("yap-csm-v4").training.epochs != 2, "an override changes nothing but its own call"
+
+
+def test_an_override_makes_the_section_it_needs():
+    config = load_config("yap-csm-v4", ["visual.faces.margin=0.5", "published=null"])
+    assert config.visual is not None
+    assert config.visual.faces.margin == 0.5
+    assert config.published is None
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.epochs", "not of the form section.key=value"),
+        ("=2", "not of the form section.key=value"),
+        ("training.learning_rate.deep=2", "'learning_rate' is a value, not a section"),
+        ("training.epochs=[1", "the value is not YAML"),
+        ("training.epoch=2", "training.epoch: Extra inputs"),
+        ("trainnig.epochs=2", "trainnig: Extra inputs"),
+        ("training.epochs=0", "training.epochs: Input should be greater than or equal to 1"),
+        ("training.epochs=many", "training.epochs: Input should be a valid integer"),
+        ("modality=audio", "modality 'audio' needs the section"),
+        ("model.name=fusion-lstm", "does not fit modality 'visual'; use fusion-lstm for multimodal"),
+        ("model.name=transformer", "model"),
+    ],
+)
+def test_overrides_that_do_not_fit_are_refused_by_name(override, message):
+    with pytest.raises(ConfigError) as caught:
+        load_config("yap-csm-v4", [override])
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"device": "cuda"}, "device: Extra inputs"),
+        ({"visual": {"faces": {"detektor": "dlib"}}}, "visual.faces.detektor: Extra inputs"),
+        ({"visual": None}, "needs the section(s) ['visual'] and no other, but the config has []"),
+        ({"audio": {"extractor": "deepspectrum"}}, "needs the section(s) ['visual'] and no other"),
+        (
+            {"modality": "multimodal", "audio": {"extractor": "deepspectrum"}},
+            "'lstm' does not fit modality 'multimodal'",
+        ),
+        ({"modality": "multimodal", "model": {"name": "fusion-lstm"}}, "['audio', 'visual']"),
+        ({"modality": "smell"}, "modality: Input should be 'visual', 'audio' or 'multimodal'"),
+        ({"name": "My Config"}, "name: String should match pattern"),
+        ({"model": None}, "model: Field required"),
+        ({"training": {"learning_rate": 0}}, "training.learning_rate: Input should be greater than 0"),
+        ({"visual": {"frames": 0}}, "visual.frames: Input should be greater than or equal to 1"),
+    ],
+)
+def test_contradictions_and_unknown_keys_are_refused_with_the_way_out(changes, message):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(experiment(**changes), origin="mine.yaml")
+    assert "mine.yaml" in str(caught.value)
+    assert message in str(caught.value)
+    assert caught.value.hint
+
+
+def test_all_misfits_are_told_at_once():
+    with pytest.raises(ConfigError, match="3 setting") as caught:
+        parse_config(experiment(name="A B", device="cpu", training={"epochs": 0}))
+    assert all(key in str(caught.value) for key in ("name:", "device:", "training.epochs:"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("", "expected a mapping of sections, found NoneType"), ("- a", "found list"), ("a: [", "cannot be read as YAML")],
+)
+def test_a_file_that_is_no_config_is_named(write, content, message):
+    path = write(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"name: \xff\xfe")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: cannot be read as YAML"):
+        load_config(path)
+
+
+def test_a_path_and_a_name_are_told_apart(write):
+    assert load_config(write(experiment())).name == "mine"
+    assert load_config(str(write(experiment(), "other.yml"))).visual == ImageConfig()
+    with pytest.raises(ConfigError, match="no such config file"):
+        load_config("gone.yaml")
+    with pytest.raises(ConfigError, match=r"no config is named 'yap'\n.*Known: .*yap-csm-v4"):
+        load_config("yap")
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line(write):
+    path = write("name: mine\nmodality: visual\nvisual: {}\nmodel: {name: lstm}\nname: again\n")
+    with pytest.raises(ConfigError, match=r"key 'name' stands twice\n.*line 5"):
+        load_config(path)
+    parts = write("a: &part {frames: 16, frames: 8}\n")
+    with pytest.raises(ConfigError, match="key 'frames' stands twice"):
+        load_config(parts)
+
+
+def test_small_numbers_may_be_written_as_people_write_them():
+    assert load_config("yap-csm-v4", ["training.learning_rate=1e-3"]).training.learning_rate == 1e-3
+
+
+def test_configs_cannot_be_changed_behind_ones_back():
+    config = parse_config(experiment())
+    with pytest.raises(ValidationError, match="frozen"):
+        config.training.epochs = 3  # type: ignore[misc]
+
+
+def test_run_time_knobs_are_no_settings():
+    settings = json.dumps(ExperimentConfig.model_json_schema())
+    for knob in Runtime.__dataclass_fields__:
+        if knob != "batch_size":  # training has one of its own, which does change the numbers
+            assert f'"{knob}"' not in settings
+
+
+def test_the_schema_for_editors_names_every_section():
+    schema = ExperimentConfig.model_json_schema()
+    assert {"modality", "visual", "audio", "model", "training"} <= set(schema["properties"])
+    assert schema["additionalProperties"] is False
+    assert LSTMConfig.__name__ in schema["$defs"]
+    assert FaceConfig.__name__ in schema["$defs"]
