@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from av.container import InputContainer
 from numpy.typing import NDArray
 
 from eri.errors import NoAudioError
-from eri.media.container import open_container
+from eri.media.opening import open_container
 from eri.media.resampling import SAMPLE_RATE, SoundDecoder
+from eri.media.streams import video_streams
+from eri.media.timeline import clip_start, declared_end
 
 SPILL_SECONDS = 600.0
 """Longer sound is kept in a temporary file instead of in memory."""
+_LENGTHS_DIFFER = 0.25
 
 __all__ = ["SAMPLE_RATE", "SPILL_SECONDS", "Sound", "read_sound", "stream_sound"]
 
@@ -67,7 +71,17 @@ def read_sound(path: Path, *, spill_seconds: float = SPILL_SECONDS) -> Sound:
             samples = np.memmap(store, dtype=np.float32, mode="r")
         else:
             samples = np.frombuffer(store.read(), dtype=np.float32)
-        return Sound(samples, decoder.start, tuple(decoder.notes))
+        end = decoder.start + len(samples) / SAMPLE_RATE
+        return Sound(samples, decoder.start, (*decoder.notes, *_lengths(container, end)))
+
+
+def _lengths(container: InputContainer, end: float) -> Iterator[str]:
+    """Say when the sound and the pictures of a file end at different moments."""
+    for stream in video_streams(container)[:1]:
+        pictures = declared_end(stream, clip_start(container))
+        if pictures is not None and abs(end - pictures) > _LENGTHS_DIFFER:
+            longer = "longer" if end > pictures else "shorter"
+            yield f"audio {longer} than video: it ends at {end:.2f} s, the pictures at {pictures:.2f} s"
 
 
 def stream_sound(path: Path, block: float = 10.0) -> Iterator[NDArray[np.float32]]:

@@ -1,196 +1,178 @@
-"""Opening media files: what may be opened, with which limits, and what each failure is called."""
+"""What a media file holds: its streams, length, frame rate, size and orientation."""
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition, Stream
+from av.stream import Stream
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from eri.errors import (
-    EmptyMediaError,
-    ForbiddenMediaError,
-    MediaError,
-    MediaTimeoutError,
-    MissingMediaError,
-    NotAFileError,
-    NotMediaError,
-    OversizedMediaError,
-    TruncatedMediaError,
-    UnsupportedMediaError,
-)
+from eri.errors import NotMediaError, TruncatedMediaError
+from eri.media.canvas import fit
+from eri.media.opening import check_file, open_container
+from eri.media.orientation import frame_orientation
+from eri.media.pictures import list_pictures, read_picture
+from eri.media.streams import MAX_DAMAGED, Damage, decoded, packets, video_streams
+from eri.media.timeline import Track, clip_start, pixel_aspect, scan, video_timeline
 
-MAX_PIXELS = 8192 * 8192
-"""Pictures with more pixels are refused: a few bytes can claim a picture that fills the memory."""
-MAX_PACKETS = 20_000_000
-"""Packets read of one file; about a week of video. A file with more is broken or built to keep us busy."""
-MAX_DAMAGED = 300
-"""Damaged packets in a row after which the rest of a stream is given up."""
-DAMAGE = (av.InvalidDataError, av.ArgumentError, av.UnknownError, av.ExternalError, av.BugError, av.EOFError)
-"""What decoders raise for a packet that they cannot make sense of; the packet is left out."""
-_IO_SECONDS = 60.0
-
-# Playlists and scripts (HLS, DASH, concat) name other files and addresses: what is opened is the one file, or nothing.
-_FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,live_flv,asf,ogg,wav,w64,rf64,mp3,flac,aac,"
-    "ac3,eac3,aiff,au,caf,amr,ape,tta,wv,dts,mxf,nut,gif,apng,h261,h263,h264,hevc,m4v,av1,obu,ivf,dv,rm,swf,vvc"
-)
-_SIGNATURES = (
-    (0, b"RIFF"),
-    (0, b"RF64"),
-    (0, b"\x1aE\xdf\xa3"),
-    (0, b"OggS"),
-    (0, b"fLaC"),
-    (0, b"ID3"),
-    (0, b"FLV\x01"),
-    (0, b"\x00\x00\x01\xba"),
-    (0, b"\x00\x00\x01\xb3"),
-    (0, b"0&\xb2u\x8ef\xcf\x11"),
-    (4, b"ftyp"),
-    (4, b"moov"),
-    (4, b"mdat"),
-    (4, b"wide"),
-)
-_ATTACHED = Disposition.attached_pic | Disposition.timed_thumbnails
+__all__ = ["MediaInfo", "open_container", "probe_media"]
 
 
-def check_file(path: Path) -> int:
-    """Return the size in bytes of a file that could be media.
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a media file holds.
 
-    Raises:
-        MissingMediaError: Nothing is there.
-        NotAFileError: A folder, device or pipe is there.
-        ForbiddenMediaError: It may not be looked at.
-        EmptyMediaError: It has no bytes.
-        MediaError: The system refuses for another reason.
+    Attributes:
+        path: The file, or a folder of pictures.
+        size_bytes: Of the file, or of the folder's pictures together.
+        duration: Seconds from the first sound or picture to the last; None when the file does not say.
+        has_video: Whether there are moving pictures (cover art does not count).
+        has_audio: Whether there is a sound track that can be decoded.
+        width: Of the pictures as displayed, in pixels; None without pictures.
+        height: As ``width``.
+        rotation: Clockwise degrees by which the stored pictures are turned for display: 0, 90, 180 or 270.
+        mirrored: Whether left and right are swapped after turning.
+        frame_rate: Mean pictures a second.
+        variable_frame_rate: Whether the time between pictures changes.
+        frames: Pictures that are presented.
+        video_codec: FFmpeg's name.
+        audio_codec: FFmpeg's name.
+        sample_rate: Of the stored sound, samples a second.
+        audio_duration: Seconds of sound; None without sound.
+        notes: Things worth telling, such as a file that ends early.
     """
-    try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise MissingMediaError(path, "no such file", hint="Check the path in the data set's table.") from None
-    except PermissionError:
-        raise _forbidden(path) from None
-    except (OSError, ValueError) as error:
-        raise MediaError(path, f"cannot be looked at: {error}") from error
-    if not stat.S_ISREG(status.st_mode):
-        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or pipe"
-        raise NotAFileError(path, f"is {kind}, not a media file")
-    if status.st_size == 0:
-        raise EmptyMediaError(path, "the file is empty (0 bytes)", hint="Fetch the file again.")
-    return status.st_size
+
+    path: Path
+    size_bytes: int
+    duration: float | None = None
+    has_video: bool = False
+    has_audio: bool = False
+    width: int | None = None
+    height: int | None = None
+    rotation: int = 0
+    mirrored: bool = False
+    frame_rate: float | None = None
+    variable_frame_rate: bool = False
+    frames: int | None = None
+    video_codec: str | None = None
+    audio_codec: str | None = None
+    sample_rate: int | None = None
+    audio_duration: float | None = None
+    notes: tuple[str, ...] = ()
 
 
-@contextmanager
-def open_container(path: Path) -> Iterator[InputContainer]:
-    """Open one media file for reading, and give FFmpeg's errors, from here or from the block, their names.
-
-    Only the file itself is ever read: formats that point elsewhere (playlists) are refused.
+def probe_media(path: Path) -> MediaInfo:
+    """Look into a media file: every packet is read, one picture is decoded.
 
     Args:
-        path: The file.
-
-    Yields:
-        The open container; closed when the block ends.
+        path: A media file, or a folder of numbered pictures.
 
     Raises:
-        MediaError: One of its subclasses says why; see :mod:`eri.errors`.
+        MediaError: The file is missing, damaged or not media; the subclass and its ``reason`` say which. A file
+            without pictures or without sound is no error, one without both is.
     """
-    check_file(path)
-    try:
-        with av.open(
-            f"file:{path}",
-            mode="r",
-            container_options={"protocol_whitelist": "file", "format_whitelist": _FORMATS},
-            metadata_errors="replace",
-            timeout=_IO_SECONDS,
-        ) as container:
-            yield container
-    except av.FFmpegError as error:
-        raise named_error(path, error) from error
+    if path.is_dir():
+        return _probe_folder(path)
+    info = MediaInfo(path, check_file(path))
+    damage, first = Damage(), _FirstPictures()
+    with open_container(path) as container:
+        sounds = _decodable_sounds(container)
+        wanted = [*video_streams(container), *sounds]
+        tracks = scan(first.watch(packets(container, wanted, damage)))
+        info = _with_video(info, tracks, first, clip_start(container))
+        info = _with_audio(info, sounds, tracks, clip_start(container))
+        notes = [*info.notes, *damage.notes("pictures or sound")]
+        if len(sounds) < len(container.streams.audio):
+            notes.append("a sound track has no decoder, or its description is missing")
+    if not info.has_video and not info.has_audio:
+        raise NotMediaError(path, "holds neither pictures nor sound")
+    return replace(info, notes=tuple(notes))
 
 
-def named_error(path: Path, error: av.FFmpegError) -> MediaError:
-    """Return what one of FFmpeg's errors means for the user."""
-    if isinstance(error, (av.FileNotFoundError, av.NotADirectoryError)):
-        return MissingMediaError(path, "no such file", hint="Check the path in the data set's table.")
-    if isinstance(error, av.PermissionError):
-        return _forbidden(path)
-    if isinstance(error, av.IsADirectoryError):
-        return NotAFileError(path, "is a folder, not a media file")
-    if isinstance(error, (av.DecoderNotFoundError, av.PatchWelcomeError, av.NotImplementedError)):
-        return UnsupportedMediaError(
-            path, f"FFmpeg cannot decode this: {error.strerror}", hint="Convert the file, for example to H.264 and AAC."
-        )
-    if isinstance(error, (av.TimeoutError, av.ExitError)):
-        return MediaTimeoutError(path, f"reading took longer than {_IO_SECONDS:.0f} s", hint="Is the disk reachable?")
-    if isinstance(error, av.MemoryError):
-        return OversizedMediaError(path, "needs more memory than there is, or is damaged so that it seems to")
-    if isinstance(error, (av.InvalidDataError, av.EOFError)):
-        return _damaged(path)
-    return MediaError(path, f"cannot be read: {error.strerror}")
+class _FirstPictures:
+    """The first picture of each video stream, decoded from packets that are on their way to someone else."""
+
+    def __init__(self) -> None:
+        self.frames: dict[int, VideoFrame] = {}
+        self.damage: dict[int, Damage] = {}
+
+    def watch(self, source: Iterator[Packet[Stream]]) -> Iterator[Packet[Stream]]:
+        for packet in source:
+            index, damage = packet.stream.index, self.damage.setdefault(packet.stream.index, Damage())
+            if packet.stream.type == "video" and index not in self.frames and damage.packets < MAX_DAMAGED:
+                for frame in decoded(iter([packet]), VideoFrame, damage):
+                    self.frames.setdefault(index, frame)
+            yield packet
 
 
-def _forbidden(path: Path) -> MediaError:
-    return ForbiddenMediaError(path, "may not be read by this user", hint="Change its permissions (chmod +r).")
+def _probe_folder(folder: Path) -> MediaInfo:
+    listing = list_pictures(folder)
+    first = next((picture for path in listing.paths if (picture := read_picture(path, None)) is not None), None)
+    if first is None:
+        raise TruncatedMediaError(folder, "none of its pictures can be read", hint="Fetch the folder again.")
+    return MediaInfo(
+        folder,
+        sum(path.stat().st_size for path in listing.paths),
+        duration=listing.end,
+        has_video=True,
+        width=first.shape[1],
+        height=first.shape[0],
+        frame_rate=len(listing.paths) / listing.end,
+        variable_frame_rate=len(listing.paths) < listing.end,
+        frames=len(listing.paths),
+        video_codec=listing.paths[0].suffix.lower().removeprefix("."),
+    )
 
 
-def _damaged(path: Path) -> MediaError:
-    """Tell a media file that was cut short from a file that never was media."""
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(16)
-    except PermissionError:
-        return _forbidden(path)
-    if any(head[at : at + len(mark)] == mark for at, mark in _SIGNATURES):
-        return TruncatedMediaError(
-            path, "begins as a media file but its index or data is cut off or damaged", hint="Fetch the file again."
-        )
-    return NotMediaError(path, "is not a video or audio file that FFmpeg knows", hint="Look at it with `file`.")
+def _decodable_sounds(container: InputContainer) -> list[AudioStream]:
+    # The stub leaves out that a stream without a decoder has no codec context.
+    return [stream for stream in container.streams.audio if getattr(stream, "codec_context", None) is not None]
 
 
-def video_streams(container: InputContainer) -> list[VideoStream]:
-    """Return the streams that are moving pictures, without cover art and thumbnails, in the file's order."""
-    return [stream for stream in container.streams.video if not stream.disposition & _ATTACHED]
+def _with_video(info: MediaInfo, tracks: dict[int, Track], first: _FirstPictures, zero: float) -> MediaInfo:
+    shown = [track for track in tracks.values() if isinstance(track.stream, VideoStream)]
+    if not any(track.count for track in shown):
+        return info
+    timeline = video_timeline(shown, zero, info.path)
+    if timeline.stream not in first.frames:
+        raise first.damage[timeline.stream].error(info.path, "pictures")
+    stream, frame = tracks[timeline.stream].stream, first.frames[timeline.stream]
+    orientation = frame_orientation(frame)
+    aspect = pixel_aspect(stream) if isinstance(stream, VideoStream) else 1.0
+    width, height = fit(frame.width * aspect, frame.height, None)
+    return replace(
+        info,
+        duration=timeline.end,
+        has_video=True,
+        width=height if orientation.swaps_sides else width,
+        height=width if orientation.swaps_sides else height,
+        rotation=orientation.rotation,
+        mirrored=orientation.mirrored,
+        frame_rate=timeline.frame_rate,
+        variable_frame_rate=timeline.variable,
+        frames=len(timeline.onsets),
+        video_codec=stream.codec_context.name,
+        notes=timeline.notes,
+    )
 
 
-def packets(container: InputContainer, streams: list[Stream], problems: list[str]) -> Iterator[Packet[Stream]]:
-    """Demux some streams to the end, or as far as the file can be read.
-
-    The other streams are not read at all where the format allows it. The last packet of each stream is empty; decoding
-    it flushes the decoder.
-
-    Args:
-        container: An open file.
-        streams: The streams wanted.
-        problems: What went wrong on the way is added here: the packets simply end.
-
-    Raises:
-        OversizedMediaError: More than ``MAX_PACKETS`` packets.
-    """
-    wanted = {stream.index for stream in streams}
-    for stream in container.streams:
-        stream.discard = av.stream.Discard.default if stream.index in wanted else av.stream.Discard.all
-    count = 0
-    source = container.demux(streams)
-    while True:
-        try:
-            packet = next(source)
-        except StopIteration:
-            return
-        except (av.InvalidDataError, av.EOFError, av.OSError) as error:
-            problems.append(f"the file cannot be read to its end: {error.strerror}")
-            break
-        count += 1
-        if count > MAX_PACKETS:
-            raise OversizedMediaError(Path(container.name.removeprefix("file:")), f"more than {MAX_PACKETS} packets")
-        yield packet
-    for stream in streams:  # the flush that the broken demuxer no longer gives
-        empty: Packet[Stream] = Packet()
-        empty.stream = stream
-        yield empty
+def _with_audio(info: MediaInfo, sounds: list[AudioStream], tracks: dict[int, Track], zero: float) -> MediaInfo:
+    for stream in sounds:
+        track = tracks[stream.index]
+        if track.count:
+            ends = [end for end in (info.duration, track.end(zero)) if end is not None]
+            return replace(
+                info,
+                duration=max(ends, default=None),
+                has_audio=True,
+                audio_codec=stream.codec_context.name,
+                sample_rate=stream.sample_rate,
+                audio_duration=track.duration,
+            )
+    return info

@@ -17,13 +17,13 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from eri.errors import OversizedMediaError, UnsupportedMediaError
-from eri.media.container import DAMAGE, MAX_DAMAGED, MAX_PIXELS, packets
+from eri.media.opening import MAX_PIXELS
+from eri.media.streams import Damage, decoded, packets
 from eri.media.timeline import Timeline, clip_start, pixel_aspect
 
 MIN_SKIP = 24
 """Pictures that jumping to a key frame must save; below this, decoding straight on is as quick."""
-_SEEKABLE = ("mov", "matroska")
-_THREADS = 2
+_INDEXED = ("mov", "matroska")
 TICK = 1e-6
 """Seconds by which two times of one picture may differ from rounding."""
 
@@ -51,25 +51,20 @@ def plan(timeline: Timeline, wanted: NDArray[np.float64], *, seek: bool) -> list
     Args:
         timeline: Of the video stream.
         wanted: Onsets of the wanted pictures, ascending, (rows,).
-        seek: Whether jumping is allowed at all.
+        seek: Whether jumping is possible.
     """
-    if not seek or timeline.ordered or not len(timeline.keys):
+    if not seek or not len(timeline.keys):
         return [Segment(None, range(len(wanted)))]
     at = np.searchsorted(timeline.onsets, wanted + TICK) - 1
     keys = timeline.keys[np.maximum(np.searchsorted(timeline.keys, wanted + TICK) - 1, 0)]
     key_at = np.searchsorted(timeline.onsets, keys - TICK)
     before = np.concatenate(([-1], at[:-1]))
-    jumps = np.flatnonzero(key_at - before - 1 >= MIN_SKIP)
+    jumps = np.flatnonzero((key_at - before - 1 >= MIN_SKIP) & (keys <= wanted + TICK))
     edges = sorted({0, *jumps.tolist(), len(wanted)})
     keyed = set(jumps.tolist())
     return [
         Segment(float(keys[first]) if first in keyed else None, range(first, last)) for first, last in pairwise(edges)
     ]
-
-
-def can_seek(container: InputContainer) -> bool:
-    """Return whether the file's format keeps an index that leads exactly to its key frames."""
-    return container.format.name.startswith(_SEEKABLE)
 
 
 def choose(
@@ -103,7 +98,7 @@ class Decoder:
 
     Attributes:
         reached: Seconds of the last picture that decoded.
-        problems: Damage met on the way.
+        damage: What went wrong on the way.
     """
 
     def __init__(self, container: InputContainer, path: Path, timeline: Timeline) -> None:
@@ -113,9 +108,10 @@ class Decoder:
         if stream.width * stream.height > MAX_PIXELS:
             raise OversizedMediaError(path, f"claims pictures of {stream.width} x {stream.height} pixels")
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        stream.thread_type, stream.thread_count = ThreadType.AUTO, _THREADS
+        # Clips are decoded side by side by the workers: one thread each spends the least time and memory in all.
+        stream.thread_type, stream.thread_count = ThreadType.AUTO, 1
         self.reached: float | None = None
-        self.problems: list[str] = []
+        self.damage = Damage()
         self._container, self._stream, self._timeline = container, stream, timeline
         self._base, self._zero = float(stream.time_base or 1), clip_start(container)
 
@@ -123,6 +119,11 @@ class Decoder:
     def pixel_aspect(self) -> float:
         """Width of a stored pixel over its height; 1 where the file says nothing or nothing sensible."""
         return pixel_aspect(self._stream)
+
+    @property
+    def can_seek(self) -> bool:
+        """Whether the file's format keeps an index that leads exactly to its key frames."""
+        return self._container.format.name.startswith(_INDEXED)
 
     def frames(self, key: float | None = None) -> Iterator[tuple[float, VideoFrame]]:
         """Decode pictures in the order of presentation.
@@ -136,13 +137,13 @@ class Decoder:
         Raises:
             SeekError: The jump did not lead to the key frame.
         """
-        source = packets(self._container, [self._stream], self.problems)
+        source = packets(self._container, [self._stream], self.damage)
         latest = -np.inf
         if key is not None:
             ticks, latest = round((key + self._zero) / self._base), key - TICK
             self._container.seek(ticks, stream=self._stream)
             source = _from_key(source, ticks)
-        for number, frame in enumerate(_frames(source, self.problems)):
+        for number, frame in enumerate(decoded(source, VideoFrame, self.damage)):
             time = self._time(number, frame)
             if time > latest:
                 self.reached = latest = time
@@ -162,21 +163,3 @@ def _from_key(source: Iterator[Packet[Stream]], ticks: int) -> Iterator[Packet[S
             yield from source
             return
     raise SeekError
-
-
-def _frames(source: Iterator[Packet[Stream]], problems: list[str]) -> Iterator[VideoFrame]:
-    damaged = in_a_row = 0
-    for packet in source:
-        try:
-            frames = packet.decode()
-        except DAMAGE:
-            damaged, in_a_row = damaged + 1, in_a_row + 1
-            if in_a_row >= MAX_DAMAGED:
-                break
-            continue
-        for frame in frames:
-            in_a_row = 0
-            if isinstance(frame, VideoFrame):
-                yield frame
-    if damaged:
-        problems.append(f"{damaged} damaged packets of pictures were left out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from eri.errors import NoAudioError, TruncatedMediaError, UnsupportedMediaError
-from eri.media.container import DAMAGE, MAX_DAMAGED, packets
+from eri.errors import NoAudioError, UnsupportedMediaError
+from eri.media.streams import Damage, decoded, packets
 from eri.media.timeline import clip_start
 
 SAMPLE_RATE = 16_000
@@ -21,7 +22,12 @@ SAMPLE_RATE = 16_000
 SYNC_TOLERANCE = 0.04
 """Seconds that the file's times may stray from the count of its samples before sound is moved: one video frame."""
 _MAX_OVERLAP = 1.0
-_MAX_GAP = 60.0
+_MAX_SILENCE = 600.0
+_MOVES = {
+    "gap": "gaps in the sound were filled with silence",
+    "overlap": "overlapping sound was cut",
+    "broken": "the sound's clock jumped and was not believed",
+}
 _PIECE = 10 * SAMPLE_RATE
 
 
@@ -51,6 +57,8 @@ class SoundDecoder:
         self._run_seconds = 0.0  # how much of that run was decoded
         self._shift = 0.0  # seconds by which a broken clock was set back
         self._skip = 0  # samples to drop because they would overlap those before
+        self._moves = Counter[str]()  # how often the file's times and its samples disagreed, by kind
+        self._moved = dict.fromkeys(_MOVES, 0.0)  # and by how many seconds
         self._resampler: AudioResampler | None = None
         self._kind: tuple[object, ...] = ()
 
@@ -58,33 +66,24 @@ class SoundDecoder:
         """Yield the samples in pieces of any length, at 16 kHz, without gaps, float32 in [-1, 1].
 
         Raises:
-            TruncatedMediaError: The track has data but none of it decodes.
+            MediaError: The track has data but none of it decodes.
         """
-        problems: list[str] = []
-        for frame in self._frames(problems):
+        damage = Damage()
+        source = packets(self._container, [self._stream], damage)
+        for frame in decoded(source, AudioFrame, damage):
             yield from self._place(frame)
             yield from self._push(frame)
         yield from self._flush()
-        if problems and self.start is None:
-            raise TruncatedMediaError(self._path, f"none of its sound decodes: {problems[0]}")
-        self.notes += problems
+        if self.start is None and (damage.packets or damage.cut):
+            raise damage.error(self._path, "sound")
+        self.notes += damage.notes("sound")
+        self.notes += [
+            f"{_MOVES[move]}: {times} times, {self._moved[move]:.2f} s" for move, times in self._moves.items()
+        ]
 
-    def _frames(self, problems: list[str]) -> Iterator[AudioFrame]:
-        damaged = in_a_row = 0
-        for packet in packets(self._container, [self._stream], problems):
-            try:
-                frames = packet.decode()
-            except DAMAGE:
-                damaged, in_a_row = damaged + 1, in_a_row + 1
-                if in_a_row >= MAX_DAMAGED:
-                    break
-                continue
-            for frame in frames:
-                in_a_row = 0
-                if isinstance(frame, AudioFrame) and frame.samples:
-                    yield frame
-        if damaged:
-            problems.append(f"{damaged} damaged packets of sound were left out")
+    def _count(self, move: str, seconds: float) -> None:
+        self._moves[move] += 1
+        self._moved[move] += abs(seconds)
 
     def _place(self, frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
         """Begin a new run where the frame does not follow the one before it seamlessly."""
@@ -92,16 +91,13 @@ class SoundDecoder:
         expected = self._run_start + self._run_seconds
         time = expected if frame.time is None else frame.time - self._zero - self._shift
         if self.start is None:
-            self.start = self._run_start = time
+            self.start = time = round(time, 6) + 0.0  # no -0.0
         elif self._is_broken(time - expected, time):
-            self.notes.append(
-                f"the sound's clock jumps by {time - expected:+.2f} s at {expected:.2f} s; taken as seamless"
-            )
+            self._count("broken", time - expected)
             self._shift += time - expected
             time = expected
         elif abs(time - expected) > SYNC_TOLERANCE:
-            what = "gap of silence" if time > expected else "overlap cut"
-            self.notes.append(f"{what}: {abs(time - expected):.2f} s of sound at {expected:.2f} s")
+            self._count("gap" if time > expected else "overlap", time - expected)
         elif kind == self._kind:
             return
         yield from self._flush()
@@ -113,8 +109,10 @@ class SoundDecoder:
             missing -= _PIECE
 
     def _is_broken(self, jump: float, time: float) -> bool:
-        latest = _MAX_GAP + time - jump if self._end is None else self._end + 1.0
-        return jump < -_MAX_OVERLAP or (jump > SYNC_TOLERANCE and time > latest)
+        """Tell a clock that went wrong from a gap: it runs far back, past the file's end, or through hours."""
+        past_end = self._end is not None and time > self._end + 1.0
+        too_much = self._moved["gap"] + jump > _MAX_SILENCE
+        return jump < -_MAX_OVERLAP or (jump > SYNC_TOLERANCE and (past_end or too_much))
 
     def _push(self, frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
         if self._resampler is None:

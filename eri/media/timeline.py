@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,10 +16,13 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from eri.errors import NoVideoError
-from eri.media.container import packets, video_streams
+from eri.media.streams import Damage, packets, video_streams
 
 _USUAL_RATE = Fraction(25)
 _ODDEST_PIXEL = 4
+_EARLY_SECONDS = 0.5
+_EARLY_SHARE = 0.02
+_LONG_GAP = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,49 +65,72 @@ class Timeline:
         return bool(np.abs(gaps - middle).max() > max(0.1 * middle, 0.0021))
 
 
-class _Track:
-    """Packet times of one stream, in ticks of its time base, eight bytes a number."""
+class Track:
+    """Packet times of one stream, in ticks of its time base, eight bytes a number.
 
-    def __init__(self, stream: VideoStream) -> None:
+    Attributes:
+        stream: The stream.
+        count: Packets that are presented.
+        hidden: Packets that an edit list hides, or that only repeat the one before.
+    """
+
+    def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self.pts, self.dts, self.keys = array("q"), array("q"), array("q")
-        self.count = self.discarded = self.last_duration = 0
+        self.count = self.hidden = self.last_duration = 0
+        self.earliest: int | None = None
         self.latest: int | None = None
+        self.pts, self.dts, self.keys = array("q"), array("q"), array("q")
 
     def add(self, packet: Packet[Stream]) -> None:
-        if packet.is_discard or not packet.size:  # an edit list hides this picture, or it repeats the one before
-            self.discarded += 1
+        """Take note of one packet."""
+        if packet.is_discard or not packet.size:
+            self.hidden += 1
             return
         self.count += 1
+        if packet.pts is not None:
+            if self.latest is None or packet.pts > self.latest:
+                self.latest, self.last_duration = packet.pts, packet.duration or 0
+            self.earliest = packet.pts if self.earliest is None else min(self.earliest, packet.pts)
+        if self.stream.type == "video":
+            self._add_picture(packet)
+
+    def _add_picture(self, packet: Packet[Stream]) -> None:
         if packet.dts is not None:
             self.dts.append(packet.dts)
-        if packet.pts is None:
-            return
-        self.pts.append(packet.pts)
-        if packet.is_keyframe:
-            self.keys.append(packet.pts)
-        if self.latest is None or packet.pts > self.latest:
-            self.latest, self.last_duration = packet.pts, packet.duration or 0
-
-    @property
-    def rate(self) -> Fraction:
-        return self.stream.guessed_rate or self.stream.average_rate or _USUAL_RATE
+        if packet.pts is not None:
+            self.pts.append(packet.pts)
+            if packet.is_keyframe:
+                self.keys.append(packet.pts)
 
     @property
     def base(self) -> float:
+        """Seconds in a tick."""
         return float(self.stream.time_base or 1)
 
     @property
+    def duration(self) -> float | None:
+        """Seconds from the first packet's beginning to the last one's end; None without times."""
+        if self.earliest is None or self.latest is None:
+            return None
+        return (self.latest + self.last_duration - self.earliest) * self.base
+
+    def end(self, zero: float) -> float | None:
+        """Return the second at which the last packet ends; None without times."""
+        return None if self.latest is None else (self.latest + self.last_duration) * self.base - zero
+
+    @property
     def ordered(self) -> bool:
+        """Whether some pictures lack a presentation time, so that only their order counts."""
         return len(self.pts) < self.count
 
-    def seconds(self, zero: float) -> NDArray[np.float64]:
+    def onsets(self, zero: float) -> NDArray[np.float64]:
         """Return when each picture appears; without presentation times, from decoding times or the nominal rate."""
         if not self.ordered:
             return _seconds(self.pts, self.base) - zero
         steps = _seconds(self.dts, self.base)
         if len(steps) < self.count:
-            steps = np.arange(self.count) / float(self.rate)
+            rate = self.stream.guessed_rate or self.stream.average_rate or _USUAL_RATE
+            steps = np.arange(self.count) / float(rate)
         begin = 0.0 if self.stream.start_time is None else self.stream.start_time * self.base - zero
         return np.asarray(steps - steps[0] + begin, dtype=np.float64)
 
@@ -122,6 +149,16 @@ def clip_start(container: InputContainer) -> float:
     return 0.0 if start is None else start / 1_000_000
 
 
+def declared_end(stream: Stream, zero: float) -> float | None:
+    """Return the second at which a stream should end by its header; None where that does not say."""
+    if stream.duration and stream.time_base:
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - zero
+    container = stream.container
+    if isinstance(container, InputContainer) and container.duration and len(container.streams) == 1:
+        return container.duration / 1_000_000
+    return None
+
+
 def pixel_aspect(stream: VideoStream) -> float:
     """Return the width of a stored pixel over its height; 1 where the file says nothing, or nothing sensible."""
     ratio = stream.sample_aspect_ratio
@@ -138,28 +175,51 @@ def read_timeline(container: InputContainer, path: Path) -> Timeline:
     Raises:
         NoVideoError: No video stream, or none with a picture. Cover art is not video.
     """
-    tracks = {stream.index: _Track(stream) for stream in video_streams(container)}
+    damage = Damage()
+    tracks = scan(packets(container, video_streams(container), damage))
+    return video_timeline(list(tracks.values()), clip_start(container), path, tuple(damage.notes("pictures")))
+
+
+def scan(source: Iterator[Packet[Stream]]) -> dict[int, Track]:
+    """Read the times of packets to their end; the tracks are keyed by their stream's index."""
+    tracks: dict[int, Track] = {}
+    for packet in source:
+        track = tracks.setdefault(packet.stream.index, Track(packet.stream))
+        if packet.size or packet.pts is not None:  # else it only flushes the decoder
+            track.add(packet)
+    return tracks
+
+
+def video_timeline(tracks: Sequence[Track], zero: float, path: Path, notes: Sequence[str] = ()) -> Timeline:
+    """Return the timeline of the first video track that holds pictures.
+
+    Args:
+        tracks: Of moving pictures, in the file's order.
+        zero: The clip's start on the file's clock, in seconds.
+        path: Named in errors.
+        notes: Problems met so far.
+
+    Raises:
+        NoVideoError: No track, or none with a picture.
+    """
     if not tracks:
         raise NoVideoError(path, "holds no video stream")
-    notes: list[str] = []
-    wanted: list[Stream] = [track.stream for track in tracks.values()]
-    for packet in packets(container, wanted, notes):
-        if packet.size or packet.pts is not None:
-            tracks[packet.stream_index].add(packet)
-    for track in tracks.values():
+    for track in tracks:
         if track.count:
-            return _timeline(track, clip_start(container), notes)
+            return _timeline(track, zero, list(notes))
     raise NoVideoError(path, "its video stream holds no pictures")
 
 
-def _timeline(track: _Track, zero: float, notes: list[str]) -> Timeline:
-    onsets = track.seconds(zero)
+def _timeline(track: Track, zero: float, notes: list[str]) -> Timeline:
+    onsets = track.onsets(zero)
     step = float(np.median(np.diff(onsets))) if len(onsets) > 1 else float(1 / _USUAL_RATE)
     last = track.last_duration * track.base
     if track.ordered or last < step / 2:  # some formats give every packet a duration of one tick
         last = step
     keys = _seconds(track.keys, track.base) - zero
-    there, declared = track.count + track.discarded, track.stream.frames
-    if there < 0.98 * declared:
-        notes.append(f"the file ends early: {there} of {declared} pictures are there")
-    return Timeline(track.stream.index, onsets, float(onsets[-1]) + last, keys, track.ordered, tuple(notes))
+    end, declared = float(onsets[-1]) + last, declared_end(track.stream, zero)
+    if (widest := float(np.diff(onsets).max(initial=0.0))) > _LONG_GAP:
+        notes.append(f"for {widest:.1f} s no new picture appears")
+    if declared is not None and end < declared - max(_EARLY_SECONDS, _EARLY_SHARE * declared):
+        notes.append(f"the file ends early: pictures until {end:.2f} s of the {declared:.2f} s it announces")
+    return Timeline(track.stream.index, onsets, end, keys, track.ordered, tuple(notes))

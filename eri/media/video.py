@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from eri.errors import TruncatedMediaError
 from eri.media.canvas import Canvas
-from eri.media.container import open_container
-from eri.media.decoding import TICK, Decoder, SeekError, Segment, can_seek, choose, plan
+from eri.media.decoding import TICK, Decoder, SeekError, Segment, choose, plan
+from eri.media.opening import open_container
+from eri.media.pictures import read_pictures
 from eri.media.sampling import even_times, on_screen
 from eri.media.timeline import Timeline, read_timeline
 
@@ -42,7 +43,7 @@ def read_frames(path: Path, count: int, *, max_side: int | None = 1280) -> Frame
     does not grow with the clip's length, and only the chosen frames are converted to RGB.
 
     Args:
-        path: A video file.
+        path: A video file, or a folder of numbered pictures (:mod:`eri.media.pictures`).
         count: Frames wanted, at least 1.
         max_side: Larger pictures are scaled down so that their longer side has this many pixels; None keeps them.
 
@@ -53,6 +54,8 @@ def read_frames(path: Path, count: int, *, max_side: int | None = 1280) -> Frame
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}")
+    if path.is_dir():
+        return FrameSequence(*read_pictures(path, count, max_side))
     with open_container(path) as container:
         timeline = read_timeline(container, path)
     end, notes = timeline.end, list(timeline.notes)
@@ -60,11 +63,11 @@ def read_frames(path: Path, count: int, *, max_side: int | None = 1280) -> Frame
         times = even_times(timeline.start, end, count)
         wanted = timeline.onsets[on_screen(timeline.onsets, times)]
         canvas, decoder = _decode(path, timeline, wanted, max_side)
-        notes += decoder.problems
+        notes += decoder.damage.notes("pictures")
         if canvas.filled == count:
             return FrameSequence(times, canvas.pictures, tuple(dict.fromkeys(notes)))
         if decoder.reached is None:
-            break
+            raise decoder.damage.error(path, "pictures")
         end = _end_after(timeline, decoder.reached)
         notes.append(f"pictures after {end:.2f} s do not decode; the frames are spread over those before")
     raise TruncatedMediaError(path, "none of its pictures decodes", hint="Fetch the file again.")
@@ -79,27 +82,29 @@ def _end_after(timeline: Timeline, reached: float) -> float:
 def _decode(
     path: Path, timeline: Timeline, wanted: NDArray[np.float64], max_side: int | None
 ) -> tuple[Canvas, Decoder]:
-    """Decode the wanted pictures, jumping to key frames where that is quicker and proves right."""
+    """Decode the wanted pictures: with jumps, and where these do not prove right, every picture from the start."""
     for seek in (True, False):
         with open_container(path) as container:
             decoder = Decoder(container, path, timeline)
+            segments = plan(timeline, wanted, seek=seek and decoder.can_seek)
             canvas = Canvas(len(wanted), max_side, decoder.pixel_aspect)
-            segments = plan(timeline, wanted, seek=seek and can_seek(container))
-            try:
-                _fill(canvas, decoder, segments, wanted)
-            except SeekError:
-                continue
-            return canvas, decoder
-    raise AssertionError("decoding without jumps never raises SeekError")
+            if _fill(canvas, decoder, segments, wanted):
+                break
+    return canvas, decoder
 
 
-def _fill(canvas: Canvas, decoder: Decoder, segments: list[Segment], wanted: NDArray[np.float64]) -> None:
-    jumps = any(segment.key is not None for segment in segments)
+def _fill(canvas: Canvas, decoder: Decoder, segments: list[Segment], wanted: NDArray[np.float64]) -> bool:
+    """Decode segments onto the canvas; return False where a jump led to other pictures than the timeline has."""
+    jumps = len(segments) > 1 or segments[0].key is not None
     for segment in segments:
         rows = wanted[segment.rows.start : segment.rows.stop]
-        for time, frame in choose(decoder.frames(segment.key), rows):
-            if jumps and abs(time - wanted[canvas.filled]) > TICK:
-                raise SeekError
-            canvas.add(frame)
+        try:
+            for time, frame in choose(decoder.frames(segment.key), rows):
+                if jumps and abs(time - wanted[canvas.filled]) > TICK:
+                    return False
+                canvas.add(frame)
+        except SeekError:
+            return False
         if jumps and canvas.filled < segment.rows.stop:
-            raise SeekError
+            return False
+    return True
