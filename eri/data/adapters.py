@@ -53,7 +53,13 @@ def load_clips(source: Path, adapter: str | None = None) -> ClipTable:
     Raises:
         DataError: Nothing is there, no layout fits, or a table is not as its format demands.
     """
-    source = Path(source)
+    try:
+        return _load(Path(source), adapter)
+    except PermissionError as error:
+        raise DataError(f"{error.filename}: may not be read by this user", hint="chmod +rx the folder.") from error
+
+
+def _load(source: Path, adapter: str | None) -> ClipTable:
     if adapter is not None and adapter not in ADAPTERS:
         similar = closest(adapter, tuple(ADAPTERS))
         guess = "" if similar is None else f"; did you mean '{similar}'?"

@@ -15,7 +15,7 @@ class Kind:
     """A kind of problem.
 
     Attributes:
-        title: What is wrong, as a plural that follows a count.
+        title: What is wrong, as a plural that a count in brackets follows.
         way_out: What the user can do about it.
     """
 
@@ -67,6 +67,6 @@ class Problems:
         parts = []
         for kind, kept in self._kept.items():
             count = self._counts[kind]
-            first = f" (the first {SHOWN})" if count > SHOWN else ""
-            parts.append(f"  {count} {kind.title}{first}:\n" + "\n".join(f"    {text}" for text in kept))
+            first = f", the first {SHOWN}" if count > SHOWN else ""
+            parts.append(f"  {kind.title} ({count}{first}):\n" + "\n".join(f"    {text}" for text in kept))
         raise DataError(f"{self._path}:\n" + "\n".join(parts), hint=hint)

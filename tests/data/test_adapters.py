@@ -1,6 +1,8 @@
 """The way in: detection of layouts, the registry, and what is said where nothing fits."""
 
+import os
 import pkgutil
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -75,3 +77,23 @@ def test_a_misspelled_path_or_adapter_is_guessed(tmp_path):
         load_clips(Path("/nowhere/at/all"))
     with pytest.raises(DataError, match="did you mean 'hume-reaction'"):
         load_clips(tmp_path, "hume_reaction")
+
+
+@pytest.fixture
+def ordinary_user() -> Iterator[None]:
+    """Take root's powers away for the length of a test."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, request):
+    write_abaw5(tmp_path / "data")
+    (tmp_path / "data").chmod(0)
+    request.getfixturevalue("ordinary_user")
+    with pytest.raises(DataError, match="may not be read by this user"):
+        load_clips(tmp_path / "data")

@@ -196,7 +196,7 @@ class TestAbaw5:
             rows[9][0] = "[00000]"
 
         message = refusal(abaw5_rows(spoil))
-        assert "7 labels out of range (the first 5):" in message
+        assert "labels out of range (7, the first 5):" in message
         assert all(f"line {line}: clip" in message for line in range(2, 7))
         assert "line 7" not in message
         assert "line 9: clip 00007: Split is 'Dev'" in message

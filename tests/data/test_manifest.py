@@ -147,7 +147,7 @@ def test_a_known_task_must_be_that_task(describe):
         ({"paths": {"audio": "wave"}}, "no column 'wave'"),
         ({"splits": {"train": "tr", "val": "dv", "test": "te"}}, "line 4: clip c: part is 'dev'"),
         ({"range": [0, 1]}, "line 3: clip a: joy is 10.0, outside [0, 1]"),
-        ({"id_digits": 5}, "4 ids that cannot be used"),
+        ({"id_digits": 5}, "ids that cannot be used (4)"),
     ],
 )
 def test_contradictions_are_refused_by_name(describe, changes, part):

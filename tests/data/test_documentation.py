@@ -1,0 +1,48 @@
+"""What docs/data.md shows is what happens."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from eri.data import ADAPTERS, load_clips
+from eri.data.manifest import Columns, Manifest, Paths
+from eri.errors import DataError
+from tests.factories.challenge import ABAW5_HEADER, abaw5_cells, make_entries, write_table
+
+PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+
+
+def block(language: str) -> str:
+    """Return the only code block of a language."""
+    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return str(found)
+
+
+def test_the_example_of_a_manifest_reads_its_table(tmp_path):
+    (tmp_path / "greetings.yaml").write_text(block("yaml"))
+    (tmp_path / "labels.csv").write_text(block("csv"))
+    table = load_clips(tmp_path / "greetings.yaml")
+    assert (table.name, table.task.labels, table.task.activation) == ("greetings", ("Warmth", "Energy"), "linear")
+    assert [(clip.id, clip.split, clip.group, clip.labels) for clip in table] == [
+        ("hello-1", "train", "ann", (7.5, 3.0)),
+        ("hello-2", "train", "bob", (0.0, 10.0)),
+        ("hello-3", "val", "cem", (2.25, 8.0)),
+        ("hello-4", "test", "dua", None),
+    ]
+    assert table["hello-1"].audio == tmp_path / "sound/hello-1.flac"
+    assert table["hello-2"].audio_source == tmp_path / "video/bob/hello-2.mp4"
+
+
+def test_every_setting_and_every_adapter_is_on_the_page():
+    for name in (*Manifest.model_fields, *Columns.model_fields, *Paths.model_fields, *ADAPTERS):
+        assert re.search(rf"`{name}`|\b{name}:", PAGE), name
+
+
+def test_the_example_of_an_error_is_the_one_that_comes(tmp_path):
+    rows = [list(ABAW5_HEADER), *map(abaw5_cells, make_entries(8, 3, 2, shuffle=False))]
+    rows[4][7], rows[8][7], rows[11][1] = "1.5", "-1", "Dev"
+    write_table(tmp_path / "data_info.csv", rows)
+    with pytest.raises(DataError) as caught:
+        load_clips(tmp_path)
+    assert str(caught.value).replace(str(tmp_path), "data/hume") in PAGE
