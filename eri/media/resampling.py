@@ -91,7 +91,7 @@ class SoundDecoder:
         expected = self._run_start + self._run_seconds
         time = expected if frame.time is None else frame.time - self._zero - self._shift
         if self.start is None:
-            self.start = time = round(time, 6) + 0.0  # no -0.0
+            self.start = time = round(time * SAMPLE_RATE) / SAMPLE_RATE
         elif self._is_broken(time - expected, time):
             self._count("broken", time - expected)
             self._shift += time - expected

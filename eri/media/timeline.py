@@ -23,6 +23,7 @@ _ODDEST_PIXEL = 4
 _EARLY_SECONDS = 0.5
 _EARLY_SHARE = 0.02
 _LONG_GAP = 10.0
+_HEADERLESS = frozenset({"mpeg", "mpegts", "mp3"})  # FFmpeg guesses the length of these
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,10 +151,12 @@ def clip_start(container: InputContainer) -> float:
 
 
 def declared_end(stream: Stream, zero: float) -> float | None:
-    """Return the second at which a stream should end by its header; None where that does not say."""
+    """Return the second at which a stream should end by its file's header; None where there is none to say it."""
+    container = stream.container
+    if container.format.name in _HEADERLESS:
+        return None
     if stream.duration and stream.time_base:
         return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - zero
-    container = stream.container
     if isinstance(container, InputContainer) and container.duration and len(container.streams) == 1:
         return container.duration / 1_000_000
     return None
