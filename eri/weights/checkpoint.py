@@ -37,9 +37,8 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: no such file of weights")
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     tensors = _unwrap(content, path)
-    for prefix in _PREFIXES:
-        if all(key.startswith(prefix) for key in tensors):
-            tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+    while prefix := next((item for item in _PREFIXES if all(key.startswith(item) for key in tensors)), None):
+        tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
     return tensors
 
 
@@ -50,7 +49,8 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str, i
         model: The model; changed in place.
         tensors: Its state dict.
         origin: Named in errors, usually the file.
-        ignore: Prefixes of keys in ``tensors`` that the model need not have, such as a classifier's.
+        ignore: Prefixes of keys in ``tensors`` that the model need not have, such as a classifier's; ``""`` is a
+            prefix of every key.
 
     Raises:
         WeightsError: Keys are missing or superfluous, or shapes differ; the first ones are listed with both shapes.
