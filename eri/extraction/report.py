@@ -39,7 +39,7 @@ class ExtractionEvent:
         extractor: Short name of the extractor.
         stage: ``check``: looking for what is complete. ``extract``: a clip was settled. ``wait``: only clips that
             another run works on are left. ``end``: this extractor is done.
-        done: Clips settled so far: found complete, extracted or failed.
+        done: Clips settled so far: found complete, extracted or failed; while checking, clips looked at.
         total: Clips asked for.
         computed: Clips extracted by this run so far.
         failed: Clips failed so far.

@@ -119,6 +119,11 @@ class FakeExtractor:
         return [np.asarray(clip.inputs, dtype=np.float32) * 2 for clip in prepared]
 
 
+def fake_config(frames: int = 5) -> ImageConfig:
+    """Return the config of a fake extractor; the number of frames is a setting that matters."""
+    return ImageConfig(extractor="fake", frames=frames)
+
+
 def fake_extractors(log: Path | None = None, delay: float = 0.0) -> Callable[[ExtractorConfig, Runtime], Extractor]:
     """Return what stands in for ``create_extractor``."""
 
@@ -131,13 +136,16 @@ def fake_extractors(log: Path | None = None, delay: float = 0.0) -> Callable[[Ex
 
 
 def fake_table(root: Path, contents: Mapping[str, str], split: Split = "train") -> ClipTable:
-    """Write one text file a clip and return their table."""
+    """Write one text file a clip and return the table of all that are in the folder."""
     root.mkdir(parents=True, exist_ok=True)
-    clips = []
-    for clip_id, text in sorted(contents.items()):
-        path = root / f"{clip_id}.mp4"
-        path.write_text(text)
-        clips.append(Clip(clip_id, split, video=path))
+    for clip_id, text in contents.items():
+        (root / f"{clip_id}.mp4").write_text(text)
+    return read_fake_table(root, split)
+
+
+def read_fake_table(root: Path, split: Split = "train") -> ClipTable:
+    """Return the table of the text files in a folder."""
+    clips = (Clip(path.stem, split, video=path) for path in sorted(root.glob("*.mp4")))
     return ClipTable("fake", root, ERI, tuple(clips))
 
 

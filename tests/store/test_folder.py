@@ -12,6 +12,7 @@ from eri.errors import StoreError
 from eri.store import FeatureFolder, Source, identify_source
 from eri.store.format import FeatureRecord, read_record
 from eri.store.sources import SourceIdentity, SourceStamp
+from tests.factories.disks import small_disk
 from tests.factories.store import alter, decay, feature_folder, feature_sequence, filled_folder, source_file
 
 
@@ -196,20 +197,14 @@ def test_a_file_size_limit_leaves_nothing_half_written(tmp_path):
     assert leftovers(tmp_path) == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser may mount a small disk")
 def test_a_full_disk_leaves_only_whole_files(tmp_path):
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(tmp_path)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("no disk can be mounted here")
-    try:
+    with small_disk(tmp_path, 256):
         said = write_in_a_process(tmp_path, "full")
         left = sorted(leftovers(tmp_path))
         assert "the disk is full" in said
         assert [path.name for path in left] == [f"{name}.safetensors" for name in "abc"]
         folder = FeatureFolder(left[0].parent, feature_folder(tmp_path).digest)
         assert all(folder.read(path.stem).embeddings.shape == (300, 64) for path in left)
-    finally:
-        subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 def test_a_read_only_folder_is_refused_before_any_work(tmp_path_factory):

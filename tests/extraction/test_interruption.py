@@ -1,0 +1,185 @@
+"""Extraction that is killed, interrupted, or run twice at once. Real processes, real signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eri.config import Runtime
+from eri.errors import StoreError
+from eri.extraction import extract
+from eri.store import FeatureFolder, find_folder
+from eri.store.format import read_record
+from tests.factories.disks import enlarge_disk, small_disk
+from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged, read_fake_table
+
+ROOT = Path(__file__).parents[2]
+CLIPS = [f"{number:05d}" for number in range(14)]
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    return fake_table(tmp_path / "data", {clip_id: f"ok {clip_id}" for clip_id in CLIPS}).root
+
+
+def start(data: Path, features: Path, log: Path, *options: str) -> subprocess.Popen[str]:
+    script = ROOT / "tests" / "factories" / "extraction_run.py"
+    command = [sys.executable, str(script), str(data), str(features), str(log), *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def whole_files(folder: Path) -> set[str]:
+    """Return the clips whose feature files prove themselves; there must be no others."""
+    return {read_record(path).clip_id for path in folder.glob("*.safetensors")}
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def workers(log: Path) -> set[int]:
+    return {int(line.split()[1]) for line in log.read_text().splitlines()}
+
+
+def finish(data: Path, features: Path, log: Path) -> FeatureFolder:
+    """Extract what is missing in this process and return the folder."""
+    table = read_fake_table(data)
+    report = extract(table, [fake_config()], features, Runtime(workers=0), create=fake_extractors(log))
+    assert report.exit_code == 0
+    assert report.extractors[0].complete == len(CLIPS)
+    return find_folder(features, fake_config())
+
+
+def assert_clean(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "identity.json",
+        "config.json",
+        "journal.jsonl",
+        ".claims",
+        *(f"{name}.safetensors" for name in CLIPS),
+    }
+    assert [path.name for path in (folder / ".claims").iterdir() if not path.name.startswith(".")] == []
+
+
+def assert_as_undisturbed(folder: FeatureFolder, data: Path, tmp_path: Path) -> None:
+    calm = finish(data, tmp_path / "calm", tmp_path / "calm.log")
+    for clip_id in CLIPS:
+        disturbed, expected = folder.read_record(clip_id), calm.read_record(clip_id)
+        assert disturbed.checksum == expected.checksum
+        np.testing.assert_array_equal(disturbed.features.embeddings, expected.features.embeddings)
+
+
+@pytest.mark.parametrize(
+    ("moment", "stalled"),
+    [("the first clip", None), ("the ninth clip", None), ("a flush", "flush"), ("before the journal", "journal")],
+)
+def test_a_killed_run_is_completed_by_the_next(data, tmp_path, moment, stalled):
+    features, log = tmp_path / "features", tmp_path / "log"
+    process = start(data, features, log, "2", "0.05", *([stalled] if stalled else []))
+    try:
+        if stalled:
+            wait_until((tmp_path / "stalled").exists)
+        else:
+            wait_until(lambda: len(logged(log)) >= (1 if moment == "the first clip" else 9))
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    wait_until(lambda: not any(alive(pid) for pid in workers(log)), seconds=20)
+
+    folder = next(features.iterdir())
+    done = whole_files(folder)
+    if stalled:
+        assert len(done) == 3
+        assert len(list(folder.glob(".*.safetensors.*.tmp"))) == (stalled == "flush")
+    log.unlink()
+    resumed = finish(data, features, log)
+    assert sorted(logged(log)) == sorted(set(CLIPS) - done)
+    assert_clean(folder)
+    assert_as_undisturbed(resumed, data, tmp_path)
+    log.unlink(missing_ok=True)
+    finish(data, features, log)
+    assert logged(log) == []
+
+
+def test_ctrl_c_ends_the_workers_and_leaves_whole_files(data, tmp_path):
+    features, log = tmp_path / "features", tmp_path / "log"
+    process = start(data, features, log, "2", "0.1")
+    wait_until(lambda: len(logged(log)) >= 5)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in said
+    assert process.returncode != 0
+    assert not any(alive(pid) for pid in workers(log))
+    folder = next(features.iterdir())
+    done = whole_files(folder)
+    assert len(done) < len(CLIPS)
+    assert list(folder.glob(".*.tmp")) == []
+    log.unlink()
+    finish(data, features, log)
+    assert sorted(logged(log)) == sorted(set(CLIPS) - done)
+    assert_clean(folder)
+
+
+def test_two_runs_at_once_do_every_clip_once(data, tmp_path):
+    features, log = tmp_path / "features", tmp_path / "log"
+    processes = [start(data, features, log, "1", "0.05") for _ in range(2)]
+    answers = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
+    assert Counter(logged(log)) == Counter(CLIPS)
+    assert [answer["complete"] for answer in answers] == [len(CLIPS)] * 2
+    assert [answer["exit"] for answer in answers] == [0, 0]
+    assert sum(answer["computed"] for answer in answers) == len(CLIPS)
+    folder = find_folder(features, fake_config())
+    assert_clean(folder.path)
+    assert_as_undisturbed(folder, data, tmp_path)
+
+
+def test_a_run_takes_over_what_a_killed_one_had_claimed(data, tmp_path):
+    features, log = tmp_path / "features", tmp_path / "log"
+    first = start(data, features, log, "1", "0.05", "flush")
+    wait_until((tmp_path / "stalled").exists)
+    second_log = tmp_path / "second.log"
+    second = start(data, features, second_log, "1", "0")
+    # The first run holds claims on its look-ahead; the second does the rest, then waits for them.
+    wait_until(lambda: len(logged(second_log)) >= 1)
+    time.sleep(1)
+    assert second.poll() is None
+    first.kill()
+    first.communicate()
+    answer = json.loads(second.communicate(timeout=60)[0])
+    assert answer == {"computed": len(CLIPS) - 3, "complete": len(CLIPS), "exit": 0}
+    assert Counter(logged(second_log)).most_common(1)[0][1] == 1
+
+
+def test_a_full_disk_stops_the_run_and_keeps_what_is_whole(data, tmp_path):
+    features, log = tmp_path / "features", tmp_path / "log"
+    with small_disk(features, 48):
+        table = read_fake_table(data)
+        with pytest.raises(StoreError, match=r"(?s)the disk is full.*--features DIR"):
+            extract(table, [fake_config()], features, Runtime(workers=0), create=fake_extractors())
+        folder = next(features.iterdir())
+        done = whole_files(folder)
+        assert 0 < len(done) < len(CLIPS)
+        assert list(folder.glob(".*.tmp")) == []
+        enlarge_disk(features, 1024)
+        finish(data, features, log)
+        assert sorted(logged(log)) == sorted(set(CLIPS) - done)

@@ -1,0 +1,64 @@
+"""A process of its own that extracts fake features, for tests that kill, interrupt or double it.
+
+Usage: python extraction_run.py DATA FEATURES LOG WORKERS DELAY [STALL]
+
+STALL makes one step endless once three feature files are there: ``flush`` stops before the fourth is renamed,
+``journal`` before the third is put on the journal. The file ``stalled`` beside the features then says so. The report
+is printed as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from eri.config import Runtime
+from eri.extraction import extract
+from eri.store.journal import Entry, Journal
+from tests.factories.extractors import fake_config, fake_extractors, read_fake_table
+
+
+def stall(step: str, features: Path) -> None:
+    """Make a step of writing a feature file last for ever."""
+    flush, append = os.fsync, Journal.append
+
+    def wait_for_the_end() -> None:
+        if len(list(features.glob("*/*.safetensors"))) >= 3:
+            (features.parent / "stalled").touch()
+            time.sleep(600)
+
+    def stalled_flush(descriptor: int) -> None:
+        flush(descriptor)
+        wait_for_the_end()
+
+    def stalled_append(journal: Journal, entry: Entry) -> None:
+        wait_for_the_end()
+        append(journal, entry)
+
+    if step == "flush":
+        setattr(os, "fsync", stalled_flush)  # noqa: B010
+    else:
+        setattr(Journal, "append", stalled_append)  # noqa: B010
+
+
+def main() -> None:
+    data, features, log, workers, delay, *steps = sys.argv[1:]
+    for step in steps:
+        stall(step, Path(features))
+    report = extract(
+        read_fake_table(Path(data)),
+        [fake_config()],
+        Path(features),
+        Runtime(workers=int(workers), timeout=60),
+        create=fake_extractors(Path(log), float(delay)),
+    )
+    summary = report.extractors[0]
+    counts = {"computed": summary.computed, "complete": summary.complete, "exit": report.exit_code}
+    sys.stdout.write(json.dumps(counts))
+
+
+if __name__ == "__main__":
+    main()
