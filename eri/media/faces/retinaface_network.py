@@ -96,7 +96,10 @@ def load_network(backbone: Backbone, path: Path) -> nn.Module:
             f"{path}: weights of RetinaFace with the backbone {found}, but the config asks for {backbone}",
             hint=f"Set faces.backbone to {found}, or faces.weights to a checkpoint of {backbone}.",
         )
-    network = create_network(backbone)
+    with torch.device("meta"):
+        # Random values that are replaced at once would take longer to draw than the file to read.
+        network = create_network(backbone)
+    network.to_empty(device="cpu")
     load_into(network, weights, origin=f"{path} (as RetinaFace with the backbone {backbone})")
     for name, value in weights.items():
         if not torch.isfinite(value).all():

@@ -21,6 +21,7 @@ LARGEST_SEARCH = 1280
 
 _CENTRE_SIGMA = 0.75
 _SIZE_SIGMA = 2.0
+_SMALLEST_HALF = 1e-3
 
 
 class Search:
@@ -118,12 +119,17 @@ def _edges(track: Track, searched: Sequence[int]) -> list[int]:
 def smooth(path: Trajectory) -> Trajectory:
     """Return the path without the jitter of single detections.
 
-    Weighted means over neighbouring frames in which the face stays: Gaussian weights of 0.75 frames for the centre
-    and the landmarks, of 2 frames for width and height, which detectors give in coarse steps.
+    Each value becomes that of a line fitted to the neighbouring frames in which the face stays, so that steady motion
+    is kept to the ends. Gaussian weights of 0.75 frames for the centre and the landmarks, of 2 frames for width and
+    height, which detectors give in coarse steps.
+
+    Source: W. S. Cleveland, Robust Locally Weighted Regression, JASA 1979, with degree one and without its robustness.
     """
     half = (path.boxes[:, 2:] - path.boxes[:, :2]) / 2
     centre = _smooth_runs(centres(path.boxes), path.present, _CENTRE_SIGMA)
-    half = _smooth_runs(half, path.present, _SIZE_SIGMA)
+    # Sizes as logarithms, so that no line leads below zero.
+    logarithms = np.log(np.maximum(half, _SMALLEST_HALF))
+    half = half * np.exp(_smooth_runs(logarithms, path.present, _SIZE_SIGMA) - logarithms)
     points = path.landmarks.reshape(len(half), -1)
     landmarks = _smooth_runs(points, path.present, _CENTRE_SIGMA).reshape(path.landmarks.shape)
     return Trajectory(np.concatenate([centre - half, centre + half], axis=1), path.scores, landmarks)
@@ -133,10 +139,17 @@ def _smooth_runs(values: NDArray[np.float64], present: NDArray[np.bool_], sigma:
     smoothed = values.copy()
     changes = np.flatnonzero(np.diff(np.concatenate([[0], present.astype(np.int8), [0]])))
     for start, end in changes.reshape(-1, 2):
-        rows = np.arange(end - start)
-        weights = np.exp(-0.5 * ((rows[:, None] - rows[None, :]) / sigma) ** 2)
-        # A difference from the row's own value keeps rows exact that do not change.
-        run = values[start:end]
-        change = np.einsum("ij,ijk->ik", weights, run[None] - run[:, None]) / weights.sum(axis=1, keepdims=True)
-        smoothed[start:end] = run + change
+        if end - start > 1:
+            run = values[start:end]
+            # A difference from the row's own value keeps rows exact that do not change.
+            smoothed[start:end] += np.einsum("ij,ijk->ik", _line_weights(end - start, sigma), run[None] - run[:, None])
     return smoothed
+
+
+def _line_weights(rows: int, sigma: float) -> NDArray[np.float64]:
+    """Return the share of each row (second axis) in the locally fitted line at each row (first axis), rows ≥ 2."""
+    distance = np.arange(rows)[None, :] - np.arange(rows)[:, None]
+    weights = np.exp(-0.5 * (distance / sigma) ** 2)
+    zeroth, first, second = ((weights * distance**power).sum(axis=1, keepdims=True) for power in range(3))
+    shares = weights * (second - distance * first) / (zeroth * second - first**2)
+    return np.asarray(shares, dtype=np.float64)
