@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,6 +23,10 @@ from eri.store.problems import explained
 from eri.store.sources import Source, SourceIdentity, identify_source, stamp_source
 
 SUFFIX = ".safetensors"
+SCRATCH = ".inputs"
+
+_FORGOTTEN = 3600.0
+"""Seconds after which a temporary file of the whole folder has lost its writer."""
 
 _TEMPORARY = re.compile(r"\.(?P<target>.+)\.\d+\.[0-9a-f]{8}\.tmp")
 
@@ -181,7 +186,7 @@ class FeatureFolder:
 
     def scratch_path(self, clip_id: str) -> Path:
         """Return a path for temporary data of a clip that is claimed; what is left there is swept one day."""
-        return self.path / f".{clip_id}.inputs.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+        return self.path / f".{clip_id}{SCRATCH}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
 
     def open_for_writing(self) -> None:
         """Make sure that the folder can be written, and sweep away what killed processes left in it.
@@ -192,7 +197,7 @@ class FeatureFolder:
         probe = self.path / f".probe.{os.getpid()}.{os.urandom(4).hex()}.tmp"
         with explained(self.path):
             probe.touch()
-            probe.unlink()
+            probe.unlink(missing_ok=True)
             claims.sweep(self._claims)
             for path in list(self.path.glob(".*.tmp")):
                 self._sweep(path)
@@ -201,8 +206,15 @@ class FeatureFolder:
         match = _TEMPORARY.fullmatch(path.name)
         if match is None:
             return
-        # Whoever writes a temporary file holds the claim of its clip, so a free claim means a dead writer.
-        claim = claims.take(self._claims, match["target"].removesuffix(SUFFIX).removesuffix(".inputs"))
+        clip_id = match["target"].removesuffix(SUFFIX).removesuffix(SCRATCH)
+        if clip_id == match["target"]:
+            # A file of the whole folder. These take no claim, but are written in a moment.
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _FORGOTTEN:
+                    path.unlink()
+            return
+        # Whoever writes a temporary file of a clip holds its claim, so a free claim means a dead writer.
+        claim = claims.take(self._claims, clip_id)
         if claim is not None:
             with claim:
                 path.unlink(missing_ok=True)

@@ -13,7 +13,14 @@ from eri.extraction.worker import Decoded, park, unpark
 from eri.extractors.base import Prepared
 from eri.store import FeatureFolder, find_folder
 from eri.store.sources import SourceIdentity, SourceStamp
-from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged
+from tests.factories.extractors import (
+    FakeExtractor,
+    UnloadablePreparer,
+    fake_config,
+    fake_extractors,
+    fake_table,
+    logged,
+)
 
 MANY = {f"{number:03d}": f"{'long' if number % 5 == 0 else 'ok'} {number}" for number in range(24)}
 
@@ -87,6 +94,25 @@ def test_an_error_that_cannot_be_sent_home_ends_the_run_and_names_the_clips(tmp_
     with pytest.raises(WorkerError, match=r"(?s)in work were:.*z.*--workers 0"):
         run(tmp_path, {"a": "ok", "z": "unsendable"}, 1)
     assert_nothing_left(folder_in(tmp_path))
+
+
+def test_workers_that_cannot_start_end_the_run_soon(tmp_path, capfd):
+    table = fake_table(tmp_path / "data", {"a": "ok"})
+    extractor = FakeExtractor("fake", "visual", {}, UnloadablePreparer("visual", 3))
+    with pytest.raises(WorkerError, match="__main__"):
+        extract(table, [fake_config()], tmp_path / "features", Runtime(workers=1), create=lambda *_: extractor)
+    assert "a library is broken" in capfd.readouterr().err
+
+
+def test_a_clip_that_another_run_never_finishes_fails_in_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("eri.extraction.work._GRACE", 0.0)
+    run(tmp_path, {"a": "ok"}, 0)
+    claim = folder_in(tmp_path).claim("b")
+    assert claim is not None
+    with claim:
+        report = run(tmp_path, {"a": "ok", "b": "ok"}, 0, timeout=0.3)
+    assert [(failure.clip_id, failure.reason) for failure in report.failures] == [("b", "claimed")]
+    assert run(tmp_path, {"a": "ok", "b": "ok"}, 0).exit_code == 0
 
 
 @pytest.mark.parametrize("workers", [0, 1])

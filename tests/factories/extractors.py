@@ -91,6 +91,17 @@ def misbehave(word: str, path: Path) -> None:
         raise MemoryError
 
 
+def fail_to_load() -> None:
+    raise ImportError("a library is broken")
+
+
+class UnloadablePreparer(FakePreparer):
+    """A preparer that cannot be loaded in a worker process."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return fail_to_load, ()
+
+
 def mapped(array: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the array as a memory map whose file is gone already, the hardest kind to send."""
     with tempfile.NamedTemporaryFile() as stream:

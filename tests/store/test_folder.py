@@ -142,6 +142,11 @@ def test_temporary_files_of_the_dead_are_swept_and_those_of_the_living_stay(fill
         path.touch()
     (folder.path / ".claims").mkdir(exist_ok=True)
     (folder.path / ".claims" / "z.lock").touch()
+    being_written = folder.path / ".identity.json.1.0123abcd.tmp"
+    being_written.touch()
+    forgotten = folder.path / ".failures.csv.1.0123abcd.tmp"
+    forgotten.touch()
+    os.utime(forgotten, (0, 0))
     claim = folder.claim("c")
     assert claim is not None
     with claim:
@@ -149,6 +154,8 @@ def test_temporary_files_of_the_dead_are_swept_and_those_of_the_living_stay(fill
     assert not any(path.exists() for path in dead)
     assert living.exists()
     assert foreign.exists()
+    assert being_written.exists()
+    assert not forgotten.exists()
     assert not (folder.path / ".claims" / "z.lock").exists()
 
 
