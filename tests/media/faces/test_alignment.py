@@ -77,7 +77,7 @@ def test_landmarks_come_to_the_template_whatever_the_turn(angle: float) -> None:
 def test_unknown_points_are_left_out_of_the_fit() -> None:
     landmarks = 2 * TEMPLATE + 7
     landmarks[3:] = np.nan
-    transform = crop_transform(np.array([0.0, 0, 9, 9]), landmarks, margin=0, side=112)
+    transform = crop_transform(np.array([7.0, 7, 231, 231]), landmarks, margin=0, side=112)
     np.testing.assert_allclose(apply(transform, 2 * TEMPLATE + 7), TEMPLATE, atol=1e-9)
 
 
@@ -85,6 +85,15 @@ def test_unknown_points_are_left_out_of_the_fit() -> None:
 def test_without_two_different_eyes_the_box_is_cut_upright(eye: float) -> None:
     box = np.array([10.0, 20, 42, 52])
     landmarks = np.full((5, 2), eye)
+    np.testing.assert_array_equal(
+        crop_transform(box, landmarks, margin=0.2, side=64), crop_transform(box, None, margin=0.2, side=64)
+    )
+
+
+@pytest.mark.parametrize("share", [0.4, 2.0])
+def test_landmarks_that_contradict_the_box_are_not_followed(share: float) -> None:
+    box = np.array([0.0, 0, 112, 112])
+    landmarks = share * TEMPLATE
     np.testing.assert_array_equal(
         crop_transform(box, landmarks, margin=0.2, side=64), crop_transform(box, None, margin=0.2, side=64)
     )
