@@ -6,16 +6,16 @@ sequence, so that what stands in it has no influence at all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 
-@dataclass(frozen=True, eq=False)
 class Sequences:
     """Embeddings of several clips, padded to one length.
+
+    Not a dataclass on purpose: Lightning Fabric would look into one and round the values to bf16 before they are
+    standardised.
 
     Attributes:
         values: float (clips, rows, dimension).
@@ -28,8 +28,9 @@ class Sequences:
         ([[1.0, 2.0], [0.0, 0.0]], [2, 0])
     """
 
-    values: Tensor
-    mask: Tensor
+    def __init__(self, values: Tensor, mask: Tensor) -> None:
+        self.values = values
+        self.mask = mask
 
     @property
     def lengths(self) -> Tensor:

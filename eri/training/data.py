@@ -1,0 +1,135 @@
+"""What a run learns from: the clips of train and val, their labels, and those that have to be left out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eri.data.clips import Clip, ClipTable, Split
+from eri.errors import DataError
+from eri.metrics import Floats
+from eri.training.features import FeatureSet
+
+_LOG = logging.getLogger(__name__)
+_NAMED = 10
+
+
+@dataclass(frozen=True, eq=False)
+class SplitData:
+    """The labelled clips of one split.
+
+    Attributes:
+        split: Its name.
+        ids: Labelled clips, ascending.
+        labels: float64 (clips, labels), finite.
+        features: Features of the split.
+        usable: bool (clips,), True where a modality has a valid row.
+        unlabelled: Ids of the split's other clips.
+    """
+
+    split: Split
+    ids: tuple[str, ...]
+    labels: Floats
+    features: FeatureSet
+    usable: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    unlabelled: tuple[str, ...]
+
+    @property
+    def usable_ids(self) -> tuple[str, ...]:
+        """Labelled clips with features."""
+        return tuple(clip_id for clip_id, usable in zip(self.ids, self.usable, strict=True) if usable)
+
+    @property
+    def unusable_ids(self) -> tuple[str, ...]:
+        """Labelled clips without features."""
+        return tuple(clip_id for clip_id, usable in zip(self.ids, self.usable, strict=True) if not usable)
+
+    def summary(self) -> dict[str, Any]:
+        """Return counts and names of what was left out, as JSON values."""
+        return {
+            "used": int(self.usable.sum()),
+            "without_features": list(self.unusable_ids),
+            "unlabelled": list(self.unlabelled),
+            "rows": {name: int(modality.counts(self.ids).sum()) for name, modality in self.features.modalities.items()},
+            "features": self.features.fingerprints,
+        }
+
+
+def labelled_split(table: ClipTable, split: Split, features: FeatureSet) -> SplitData:
+    """Join the clips of a split with their labels and features, by id.
+
+    Clips without labels or features are named in the log, never silently dropped.
+
+    Raises:
+        DataError: The split has no labelled clip, or none of those has features, or a label is not a number.
+    """
+    clips = table.split(split)
+    labelled = [clip for clip in clips if clip.labels is not None]
+    if not labelled:
+        raise DataError(
+            f"{table.name}: no clip of split '{split}' has labels",
+            hint="Training needs a labelled train split to learn from and a labelled val split to choose the epoch.",
+        )
+    ids = tuple(clip.id for clip in labelled)
+    labels = table.label_matrix(ids)
+    _refuse_missing_labels(table, labelled, labels)
+    usable = features.usable(ids)
+    if not usable.any():
+        raise DataError(
+            f"{table.name}: no clip of split '{split}' has a valid row of features",
+            hint="Look at the failures of `eri extract`: was a face or a sound found in any clip?",
+        )
+    data = SplitData(split, ids, labels, features, usable, tuple(clip.id for clip in clips if clip.labels is None))
+    warn_of_clips(f"{table.name}, split '{split}': %d clip(s) without features", data.unusable_ids)
+    warn_of_clips(f"{table.name}, split '{split}': %d clip(s) without labels are left out", data.unlabelled)
+    return data
+
+
+def refuse_silent_modality(data: SplitData) -> None:
+    """Refuse to train on a modality of which no clip has a valid row.
+
+    Raises:
+        DataError: Names the modality.
+    """
+    for name, modality in data.features.modalities.items():
+        if not modality.counts(data.ids).any():
+            raise DataError(
+                f"no clip of split '{data.split}' has a valid row of {name} features",
+                hint=f"Leave {name} out with another --modality, or see why in failures.csv of the feature folder.",
+            )
+
+
+def warn_of_clips(message: str, ids: Sequence[str]) -> None:
+    """Log the number and the first names of some clips, if there are any; ``%d`` in the message is the number."""
+    if ids:
+        more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+        _LOG.warning(f"{message}: %s%s", len(ids), ", ".join(ids[:_NAMED]), more)
+
+
+def label_means(data: SplitData, names: Sequence[str]) -> dict[str, float]:
+    """Return the mean of each label over all labelled clips: what a clip without features is predicted as."""
+    return dict(zip(names, data.labels.mean(axis=0).tolist(), strict=True))
+
+
+def fallback_vector(means: Mapping[str, float], names: Sequence[str]) -> Floats:
+    """Return label means in the order of names."""
+    return np.array([means[name] for name in names], dtype=np.float64)
+
+
+def shuffled(labels: Floats, seed: int) -> Floats:
+    """Permute whole rows of labels: the control that must end at no correlation."""
+    return labels[np.random.default_rng([seed, 0]).permutation(len(labels))]
+
+
+def _refuse_missing_labels(table: ClipTable, clips: Sequence[Clip], labels: Floats) -> None:
+    bad = np.argwhere(~np.isfinite(labels))
+    if len(bad):
+        row, column = bad[0]
+        raise DataError(
+            f"{table.name}: clip '{clips[row].id}' has no number for label '{table.task.labels[column]}'",
+            hint="Fill the label in, or leave all labels of the clip empty.",
+        )

@@ -1,0 +1,64 @@
+"""Where and on what a run was made: what ``environment.json`` holds."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+from eri.config import ExperimentConfig
+from eri.data.clips import ClipTable
+from eri.store import FeatureFolder
+from eri.training.data import SplitData, label_means
+from eri.training.sources import describe
+
+_PACKAGES = ("eri", "lightning-fabric", "numpy", "pandas", "safetensors", "scipy", "timm", "torch", "transformers")
+
+
+def describe_run(
+    config: ExperimentConfig,
+    table: ClipTable,
+    folders: Mapping[str, FeatureFolder],
+    train: SplitData,
+    val: SplitData,
+    *,
+    device: torch.device,
+    precision: str,
+) -> dict[str, Any]:
+    """Gather what is needed to repeat a run and to judge new data against it, as JSON values."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": config.training.seed,
+        "versions": {"python": platform.python_version(), **_versions()},
+        "machine": {
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            "threads": torch.get_num_threads(),
+        },
+        "precision": precision,
+        "data": {
+            "name": table.name,
+            "fingerprint": table.fingerprint,
+            "task": {**asdict(table.task), "labels": list(table.task.labels)},
+        },
+        "features": {name: describe(folder) for name, folder in folders.items()},
+        "dimensions": train.features.dimensions,
+        "clips": {"train": train.summary(), "val": val.summary()},
+        "train_label_means": label_means(train, table.task.labels),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

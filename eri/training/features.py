@@ -1,0 +1,114 @@
+"""Features of many clips, addressed by clip id and gathered without a loop over clips.
+
+The arrays are those of a packed feature folder. They may be memory-mapped: only the rows that are asked for are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.extractors.base import State
+
+
+@dataclass(frozen=True, eq=False)
+class ModalityFeatures:
+    """The valid rows of one modality.
+
+    Attributes:
+        embeddings: float32 (rows, dimension), in memory or mapped.
+        valid_rows: int64 (valid rows,), where in ``embeddings`` the valid rows of all clips stand, clip after clip.
+        starts: int64 (clips + 1,), where in ``valid_rows`` each clip begins.
+        position: Index of each clip id.
+        fingerprint: Changes when any of the features does; empty when unknown.
+    """
+
+    embeddings: NDArray[np.float32]
+    valid_rows: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    position: Mapping[str, int]
+    fingerprint: str = ""
+
+    @classmethod
+    def from_arrays(
+        cls,
+        embeddings: NDArray[np.float32],
+        offsets: NDArray[np.int64],
+        states: NDArray[np.uint8],
+        clip_ids: Sequence[str],
+        fingerprint: str = "",
+    ) -> ModalityFeatures:
+        """Index packed arrays.
+
+        Args:
+            embeddings: float32 (rows, dimension).
+            offsets: int64 (clips + 1,), where each clip's rows begin.
+            states: uint8 (rows,), a :class:`State` a row.
+            clip_ids: One id a clip, in the order of ``offsets``.
+            fingerprint: Of the features.
+
+        Examples:
+            >>> states = np.array([0, 1, 0, 0], dtype=np.uint8)
+            >>> rows = np.arange(4, dtype=np.float32)[:, None]
+            >>> features = ModalityFeatures.from_arrays(rows, np.array([0, 2, 4]), states, ["a", "b"])
+            >>> values, counts = features.gather(["b", "missing", "a"])
+            >>> values.ravel().tolist(), counts.tolist()
+            ([2.0, 3.0, 0.0], [2, 0, 1])
+        """
+        valid = np.asarray(states) == State.VALID
+        before = np.concatenate([[0], np.cumsum(valid, dtype=np.int64)])
+        starts = before[np.asarray(offsets, dtype=np.int64)]
+        position = {clip_id: index for index, clip_id in enumerate(clip_ids)}
+        return cls(np.asarray(embeddings), np.flatnonzero(valid), starts, position, fingerprint)
+
+    @property
+    def dimension(self) -> int:
+        """Length of one embedding."""
+        return int(self.embeddings.shape[1])
+
+    def counts(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the number of valid rows of each clip, (len(ids),); 0 where the clip has no features."""
+        return self._locate(ids)[1]
+
+    def rows_of(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return where the valid rows of clips stand in ``embeddings``, clip after clip, and how many each has."""
+        first, counts = self._locate(ids)
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return self.valid_rows[np.repeat(first, counts) + within], counts
+
+    def gather(self, ids: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Copy the valid rows of clips into memory, clip after clip, with the number of rows of each."""
+        rows, counts = self.rows_of(ids)
+        return self.embeddings[rows], counts
+
+    def _locate(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        index = np.fromiter((self.position.get(clip_id, -1) for clip_id in ids), dtype=np.int64, count=len(ids))
+        known = index >= 0
+        first = np.where(known, self.starts[index], 0)
+        last = np.where(known, self.starts[np.where(known, index + 1, 0)], 0)
+        return first, last - first
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """The features of every modality that a system uses, visual before audio."""
+
+    modalities: Mapping[str, ModalityFeatures]
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Fingerprint of the features by modality."""
+        return {name: features.fingerprint for name, features in self.modalities.items()}
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """Length of one embedding by modality."""
+        return {name: features.dimension for name, features in self.modalities.items()}
+
+    def usable(self, ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Return for each clip whether any modality has a valid row of it, (len(ids),)."""
+        present = [features.counts(ids) > 0 for features in self.modalities.values()]
+        return np.asarray(np.stack(present).any(axis=0), dtype=np.bool_)

@@ -1,0 +1,67 @@
+"""Opening packed features through the store: by config when a run begins, by recorded identity ever after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eri.config import ExperimentConfig
+from eri.data.clips import ClipTable, Split
+from eri.errors import StoreError
+from eri.store import FeatureFolder, clip_sources, find_folder, identity_of, pack
+from eri.training.features import FeatureSet, ModalityFeatures
+
+
+def find_features(config: ExperimentConfig, root: Path) -> dict[str, FeatureFolder]:
+    """Find the feature folders that a config's extractors made, by modality.
+
+    Raises:
+        StoreError: Nothing was extracted with one of them.
+    """
+    return {name: find_folder(root, extractor) for name, extractor in config.extractors.items()}
+
+
+def recorded_features(recorded: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str, FeatureFolder]:
+    """Find the feature folders of the very identities that a run was trained on.
+
+    Args:
+        recorded: What :func:`describe` said of each modality.
+        root: Folder of the feature store.
+
+    Raises:
+        StoreError: The store has no features of that identity.
+    """
+    folders = {}
+    for name, source in recorded.items():
+        folder = FeatureFolder(root / str(source["folder"]), str(source["digest"]))
+        if not folder.path.is_dir():
+            raise StoreError(
+                f"{folder.path}: the {name} features that the run was trained on are not there",
+                hint="Run `eri extract` with the run's config.yaml, or name their folder with --features DIR.",
+            )
+        folders[name] = folder
+    return folders
+
+
+def describe(folder: FeatureFolder) -> dict[str, Any]:
+    """Return what a run records of a feature folder: its name, and the extractor's identity with its digest."""
+    return {"folder": folder.path.name, "digest": folder.digest, "identity": identity_of(folder)}
+
+
+def open_split(folders: Mapping[str, FeatureFolder], table: ClipTable, split: Split) -> FeatureSet:
+    """Map the packed features of one split; each split is packed apart, so that no row is stored twice.
+
+    Raises:
+        StoreError: No clip of the split has features, or they were made from other files than the table's.
+    """
+    clips = table.split(split)
+    ids = [clip.id for clip in clips]
+    modalities = {}
+    for name, folder in folders.items():
+        sources = clip_sources(table, "visual" if name == "visual" else "audio", clips)
+        packed = pack(folder, ids, sources=sources)
+        modalities[name] = ModalityFeatures.from_arrays(
+            packed.embeddings, packed.offsets, packed.states, packed.clip_ids, packed.fingerprint
+        )
+    return FeatureSet(modalities)

@@ -1,0 +1,44 @@
+"""Mean and deviation of features in float64, streamed over the valid rows of the train clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.training.features import ModalityFeatures
+
+_BLOCK = 2048
+
+
+def fit(features: ModalityFeatures, ids: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Measure each feature over the valid rows of clips.
+
+    Blocks of fixed size are merged (Chan, Golub & LeVeque 1979), so memory is bounded, a large mean does not cancel the
+    deviation, and the figures are the same whether the features are in memory or mapped.
+
+    Args:
+        features: To read from.
+        ids: The train clips; every valid row counts the same, whichever clip it is of.
+
+    Returns:
+        Mean and (population) deviation, float64 (dimension,) each; 0 and 1 when there is no row.
+
+    Examples:
+        >>> rows = np.array([[1.0], [3.0], [99.0]], dtype=np.float32)
+        >>> packed = ModalityFeatures.from_arrays(rows, np.array([0, 3]), np.array([0, 0, 1], np.uint8), ["a"])
+        >>> [values.tolist() for values in fit(packed, ["a"])]
+        [[2.0], [1.0]]
+    """
+    rows = np.sort(features.rows_of(ids)[0])
+    count, mean, squares = 0, np.zeros(features.dimension), np.zeros(features.dimension)
+    for start in range(0, len(rows), _BLOCK):
+        block = features.embeddings[rows[start : start + _BLOCK]].astype(np.float64)
+        size = len(block)
+        own = block.mean(axis=0)
+        shift = own - mean
+        squares += ((block - own) ** 2).sum(axis=0) + shift**2 * (count * size / (count + size))
+        count += size
+        mean += shift * (size / count)
+    return mean, np.sqrt(squares / count) if count else np.ones(features.dimension)

@@ -1,0 +1,114 @@
+"""Gathering and batching: by id, masked rows left out, the same from memory and from a mapped file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from eri.media.state import State
+from eri.training.features import FeatureSet, ModalityFeatures
+from eri.training.loading import Loader
+
+Rows = NDArray[np.float32]
+
+
+def packed(lengths: list[int], seed: int = 0, dimension: int = 3) -> tuple[ModalityFeatures, dict[str, Rows]]:
+    """Packed features of clips ``c0``, ``c1``, … and the valid rows of each."""
+    generator = np.random.default_rng(seed)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    embeddings = generator.normal(size=(int(offsets[-1]), dimension)).astype(np.float32)
+    states = generator.choice([State.VALID, State.NO_FACE], size=len(embeddings)).astype(np.uint8)
+    ids = [f"c{index}" for index in range(len(lengths))]
+    spans = zip(ids, offsets[:-1], offsets[1:], strict=True)
+    valid = {name: embeddings[a:b][states[a:b] == State.VALID] for name, a, b in spans}
+    return ModalityFeatures.from_arrays(embeddings, offsets, states, ids), valid
+
+
+def mapped(features: ModalityFeatures, folder: Path) -> ModalityFeatures:
+    path = folder / "embeddings.npy"
+    np.save(path, features.embeddings)
+    on_disk = np.load(path, mmap_mode="r")
+    return ModalityFeatures(on_disk, features.valid_rows, features.starts, features.position)
+
+
+def served(loader: Loader, order: NDArray[np.int64] | None = None) -> list[tuple[list[str], list[Rows]]]:
+    """What each batch holds: the clips' ids, and the valid rows of each."""
+    result = []
+    for positions, inputs in loader.batches(order):
+        batch = inputs["visual"]
+        rows = [values[mask].numpy() for values, mask in zip(batch.values, batch.mask, strict=True)]
+        result.append(([loader.ids[index] for index in positions], rows))
+    return result
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=12), st.integers(0, 99), st.data())
+def test_gather_gives_the_valid_rows_of_any_clips_in_any_order(lengths, seed, data):
+    features, valid = packed(lengths, seed)
+    ids = data.draw(st.lists(st.sampled_from([*valid, "unknown"]), max_size=15))
+    rows, counts = features.gather(ids)
+    expected = [valid.get(name, np.empty((0, 3), np.float32)) for name in ids]
+    assert counts.tolist() == [len(part) for part in expected]
+    np.testing.assert_array_equal(rows, np.concatenate([np.empty((0, 3), np.float32), *expected]))
+
+
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=15),
+    st.integers(1, 5),
+    st.none() | st.integers(1, 20),
+    st.integers(0, 99),
+)
+def test_every_clip_is_served_once_with_its_own_rows(lengths, batch_size, chunk, seed):
+    features, valid = packed(lengths, seed)
+    loader = Loader(FeatureSet({"visual": features}), list(valid), batch_size=batch_size, chunk=chunk)
+    order = np.random.default_rng(seed).permutation(len(lengths))
+    batches = served(loader, order)
+    assert [name for ids, _ in batches for name in ids] == [f"c{index}" for index in order]
+    assert len(batches) == len(loader)
+    assert all(len(ids) == batch_size for ids, _ in batches[:-1])
+    for ids, rows in batches:
+        for name, own in zip(ids, rows, strict=True):
+            np.testing.assert_array_equal(own, valid[name])
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 4, 7, 1000])
+def test_chunks_and_mapping_change_nothing(tmp_path, chunk):
+    features, valid = packed([3, 5, 1, 4, 2, 6, 3, 2, 5, 1, 1])
+    order = np.random.default_rng(1).permutation(11)
+    whole = served(Loader(FeatureSet({"visual": features}), list(valid), batch_size=3), order)
+    on_disk = FeatureSet({"visual": mapped(features, tmp_path)})
+    loader = Loader(on_disk, list(valid), batch_size=3, chunk=chunk)
+    for _ in range(2):  # a second pass, when some clips are resident
+        for (ids, rows), (expected_ids, expected) in zip(served(loader, order), whole, strict=True):
+            assert ids == expected_ids
+            assert all(np.array_equal(own, other) for own, other in zip(rows, expected, strict=True))
+
+
+def test_no_more_clips_are_held_than_the_chunk_says(monkeypatch):
+    features, valid = packed([2] * 20)
+    held = []
+    gather = ModalityFeatures.gather
+
+    def watched(self: ModalityFeatures, ids: Sequence[str]) -> tuple[Rows, NDArray[np.int64]]:
+        held.append(len(ids))
+        return gather(self, ids)
+
+    monkeypatch.setattr(ModalityFeatures, "gather", watched)
+    served(Loader(FeatureSet({"visual": features}), list(valid), batch_size=3, chunk=8))
+    assert held == [6, 6, 6, 2]
+
+
+def test_usable_when_any_modality_has_a_row():
+    visual, _ = packed([2, 0, 3])
+    silent = ModalityFeatures.from_arrays(
+        np.zeros((2, 4), np.float32), np.array([0, 1, 2]), np.array([0, 3], np.uint8), ["c1", "c2"]
+    )
+    visual = ModalityFeatures(visual.embeddings, visual.valid_rows, np.array([0, 0, 0, 0]), visual.position)
+    both = FeatureSet({"visual": visual, "audio": silent})
+    assert both.usable(["c0", "c1", "c2", "other"]).tolist() == [False, True, False, False]
+    assert both.dimensions == {"visual": 3, "audio": 4}
