@@ -7,18 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from av.audio.stream import AudioStream
-from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from eri.errors import NotMediaError, TruncatedMediaError
+from eri.errors import NoVideoError, TruncatedMediaError
 from eri.media.canvas import fit
-from eri.media.opening import check_file, open_container
+from eri.media.opening import check_file, is_folder, open_container
 from eri.media.orientation import frame_orientation
 from eri.media.pictures import list_pictures, read_picture
-from eri.media.streams import MAX_DAMAGED, Damage, decoded, packets, video_streams
+from eri.media.streams import MAX_DAMAGED, Damage, audio_streams, decoded, guard, has_decoder, packets, video_streams
 from eri.media.timeline import Track, clip_start, pixel_aspect, scan, video_timeline
 
 __all__ = ["MediaInfo", "open_container", "probe_media"]
@@ -77,21 +76,24 @@ def probe_media(path: Path) -> MediaInfo:
         MediaError: The file is missing, damaged or not media; the subclass and its ``reason`` say which. A file
             without pictures or without sound is no error, one without both is.
     """
-    if path.is_dir():
+    if is_folder(path):
         return _probe_folder(path)
     info = MediaInfo(path, check_file(path))
     damage, first = Damage(), _FirstPictures()
     with open_container(path) as container:
-        sounds = _decodable_sounds(container)
-        wanted = [*video_streams(container), *sounds]
-        tracks = scan(first.watch(packets(container, wanted, damage)))
+        sounds = [stream for stream in audio_streams(container) if has_decoder(stream)]
+        pictures = video_streams(container)
+        pictures = [stream for stream in pictures if has_decoder(stream)] or pictures
+        for stream in pictures:
+            guard(stream, path)
+        tracks = scan(first.watch(packets(container, [*pictures, *sounds], damage)))
         info = _with_video(info, tracks, first, clip_start(container))
         info = _with_audio(info, sounds, tracks, clip_start(container))
         notes = [*info.notes, *damage.notes("pictures or sound")]
         if len(sounds) < len(container.streams.audio):
             notes.append("a sound track has no decoder, or its description is missing")
     if not info.has_video and not info.has_audio:
-        raise NotMediaError(path, "holds neither pictures nor sound")
+        raise NoVideoError(path, "holds neither pictures nor sound")
     return replace(info, notes=tuple(notes))
 
 
@@ -128,11 +130,6 @@ def _probe_folder(folder: Path) -> MediaInfo:
         frames=len(listing.paths),
         video_codec=listing.paths[0].suffix.lower().removeprefix("."),
     )
-
-
-def _decodable_sounds(container: InputContainer) -> list[AudioStream]:
-    # The stub leaves out that a stream without a decoder has no codec context.
-    return [stream for stream in container.streams.audio if getattr(stream, "codec_context", None) is not None]
 
 
 def _with_video(info: MediaInfo, tracks: dict[int, Track], first: _FirstPictures, zero: float) -> MediaInfo:

@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -16,9 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from eri.errors import OversizedMediaError, UnsupportedMediaError
-from eri.media.opening import MAX_PIXELS
-from eri.media.streams import Damage, decoded, packets
+from eri.media.streams import Damage, decoded, guard, packets
 from eri.media.timeline import Timeline, clip_start, pixel_aspect
 
 MIN_SKIP = 24
@@ -99,17 +96,17 @@ class Decoder:
     Attributes:
         reached: Seconds of the last picture that decoded.
         damage: What went wrong on the way.
+
+    Raises:
+        UnsupportedMediaError: There is no decoder.
+        OversizedMediaError: The file claims larger pictures than any camera's.
     """
 
     def __init__(self, container: InputContainer, path: Path, timeline: Timeline) -> None:
         stream = container.streams[timeline.stream]
         if not isinstance(stream, VideoStream):
-            raise UnsupportedMediaError(path, "FFmpeg has no decoder for its pictures", hint="Convert it to H.264.")
-        if stream.width * stream.height > MAX_PIXELS:
-            raise OversizedMediaError(path, f"claims pictures of {stream.width} x {stream.height} pixels")
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        # Clips are decoded side by side by the workers: one thread each spends the least time and memory in all.
-        stream.thread_type, stream.thread_count = ThreadType.AUTO, 1
+            raise TypeError(f"stream {timeline.stream} of {path} is no video")
+        guard(stream, path)
         self.reached: float | None = None
         self.damage = Damage()
         self._container, self._stream, self._timeline = container, stream, timeline

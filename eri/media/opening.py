@@ -24,8 +24,6 @@ from eri.errors import (
     UnsupportedMediaError,
 )
 
-MAX_PIXELS = 8192 * 8192
-"""Pictures with more pixels are refused: a few bytes can claim a picture that fills the memory."""
 _IO_SECONDS = 60.0
 
 # Playlists and scripts (HLS, DASH, concat) name other files and addresses: what is opened is the one file, or nothing.
@@ -49,6 +47,14 @@ _SIGNATURES = (
     (4, b"mdat"),
     (4, b"wide"),
 )
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a folder is there; False also where nothing can be looked at, which opening will explain."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def check_file(path: Path) -> int:
@@ -96,20 +102,28 @@ def open_container(path: Path) -> Iterator[InputContainer]:
     """
     check_file(path)
     try:
-        with av.open(
+        container = av.open(
             f"file:{path}",
             mode="r",
             container_options={"protocol_whitelist": "file", "format_whitelist": _FORMATS},
             metadata_errors="replace",
             timeout=_IO_SECONDS,
-        ) as container:
+        )
+    except av.FFmpegError as error:
+        raise _named_error(path, error) or _not_opened(path) from error
+    try:
+        with container:
             yield container
     except av.FFmpegError as error:
-        raise named_error(path, error) from error
+        damaged = TruncatedMediaError(path, f"is damaged: {error.strerror}", hint="Fetch the file again.")
+        raise _named_error(path, error) or damaged from error
 
 
-def named_error(path: Path, error: av.FFmpegError) -> MediaError:
-    """Return what one of FFmpeg's errors means for the user."""
+def _named_error(path: Path, error: av.FFmpegError) -> MediaError | None:
+    """Return what one of FFmpeg's errors means for the user; None when it only means that it met nonsense.
+
+    Some demuxers answer nonsense with -1 or an errno of the system, which read as "not permitted" or "input/output".
+    """
     if isinstance(error, (av.FileNotFoundError, av.NotADirectoryError)):
         return MissingMediaError(path, "no such file", hint="Check the path in the data set's table.")
     if isinstance(error, av.IsADirectoryError):
@@ -122,22 +136,20 @@ def named_error(path: Path, error: av.FFmpegError) -> MediaError:
         return MediaTimeoutError(path, f"reading took longer than {_IO_SECONDS:.0f} s", hint="Is the disk reachable?")
     if isinstance(error, av.MemoryError):
         return OversizedMediaError(path, "needs more memory than there is, or is damaged so that it seems to")
-    if isinstance(error, (av.InvalidDataError, av.EOFError, av.PermissionError)):
-        return _damaged(path)  # some demuxers answer -1 to nonsense, which reads as "not permitted"
-    return MediaError(path, f"cannot be read: {error.strerror}")
+    return None
 
 
 def _forbidden(path: Path) -> MediaError:
     return ForbiddenMediaError(path, "may not be read by this user", hint="Change its permissions (chmod +r).")
 
 
-def _damaged(path: Path) -> MediaError:
+def _not_opened(path: Path) -> MediaError:
     """Tell a media file that was cut short from a file that never was media."""
     try:
         with path.open("rb") as stream:
             head = stream.read(16)
-    except PermissionError:
-        return _forbidden(path)
+    except OSError as error:
+        return MediaError(path, f"cannot be read: {error.strerror}", hint="Is the disk healthy and reachable?")
     if any(head[at : at + len(mark)] == mark for at, mark in _SIGNATURES):
         return TruncatedMediaError(
             path, "begins as a media file but its index or data is cut off or damaged", hint="Fetch the file again."

@@ -12,8 +12,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from eri.errors import ForbiddenMediaError, NoVideoError, OversizedMediaError, TruncatedMediaError
 from eri.media.canvas import fit, letterbox
-from eri.media.opening import MAX_PIXELS
 from eri.media.sampling import even_times, on_screen
+from eri.media.streams import MAX_PIXELS
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _NUMBER = re.compile(r"(\d+)$")

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
 from eri.errors import NoAudioError, UnsupportedMediaError
-from eri.media.streams import Damage, decoded, packets
+from eri.media.streams import Damage, audio_streams, decoded, has_decoder, packets
 from eri.media.timeline import clip_start
 
 SAMPLE_RATE = 16_000
@@ -44,9 +43,13 @@ class SoundDecoder:
     """
 
     def __init__(self, container: InputContainer, path: Path) -> None:
-        if not container.streams.audio:
+        streams = audio_streams(container)
+        if not streams:
             raise NoAudioError(path, "holds no sound track")
-        self._stream = _decodable(container, path)
+        if not has_decoder(streams[0]):
+            message = "FFmpeg has no decoder for its sound, or its description is missing"
+            raise UnsupportedMediaError(path, message, hint="Convert the sound to wav.")
+        self._stream = streams[0]
         self._container, self._path = container, path
         self._zero = clip_start(container)
         self._end = None if container.duration is None else container.duration / 1_000_000
@@ -141,13 +144,3 @@ class SoundDecoder:
     def _give(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         self._emitted += len(samples)
         return samples
-
-
-def _decodable(container: InputContainer, path: Path) -> AudioStream:
-    """Return the first sound track that FFmpeg has a decoder for."""
-    for stream in container.streams.audio:
-        if stream.codec_context is not None:
-            return stream
-    raise UnsupportedMediaError(
-        path, "FFmpeg has no decoder for its sound, or its description is missing", hint="Convert the sound to wav."
-    )

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import av
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
@@ -16,6 +18,8 @@ from av.video.stream import VideoStream
 
 from eri.errors import MediaError, OversizedMediaError, TruncatedMediaError, UnsupportedMediaError
 
+MAX_PIXELS = 8192 * 8192
+"""Pictures with more pixels are refused: a few bytes can claim a picture that fills the memory."""
 MAX_PACKETS = 20_000_000
 """Packets read of one file; about a week of video. A file with more is broken or built to keep us busy."""
 MAX_DAMAGED = 300
@@ -68,9 +72,36 @@ class Damage:
         return TruncatedMediaError(path, f"nothing of its {what} decodes", hint="Fetch the file again.")
 
 
+def has_decoder(stream: Stream) -> bool:
+    """Return whether FFmpeg can decode a stream. PyAV gives one that it cannot no codec context, against its stub."""
+    return getattr(stream, "codec_context", None) is not None
+
+
+def guard(stream: VideoStream, path: Path) -> None:
+    """Prepare a stream for decoding: one thread, no picture that would fill the memory.
+
+    Raises:
+        UnsupportedMediaError: There is no decoder.
+        OversizedMediaError: The file claims larger pictures than ``MAX_PIXELS``.
+    """
+    if not has_decoder(stream):
+        raise UnsupportedMediaError(path, "FFmpeg has no decoder for its pictures", hint="Convert it to H.264.")
+    if stream.width * stream.height > MAX_PIXELS:
+        raise OversizedMediaError(path, f"claims pictures of {stream.width} x {stream.height} pixels")
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    # Clips are decoded side by side by the workers: one thread each spends the least time and memory in all.
+    stream.thread_type, stream.thread_count = ThreadType.AUTO, 1
+
+
 def video_streams(container: InputContainer) -> list[VideoStream]:
-    """Return the streams that are moving pictures, without cover art and thumbnails, in the file's order."""
-    return [stream for stream in container.streams.video if not stream.disposition & _ATTACHED]
+    """Return the streams that are moving pictures, without cover art and thumbnails; those with a decoder first."""
+    moving = [stream for stream in container.streams.video if not stream.disposition & _ATTACHED]
+    return sorted(moving, key=lambda stream: not has_decoder(stream))
+
+
+def audio_streams(container: InputContainer) -> list[AudioStream]:
+    """Return the sound tracks; those with a decoder first."""
+    return sorted(container.streams.audio, key=lambda stream: not has_decoder(stream))
 
 
 def packets(container: InputContainer, streams: Sequence[Stream], damage: Damage) -> Iterator[Packet[Stream]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eri.errors import TruncatedMediaError
 from eri.media.canvas import Canvas
 from eri.media.decoding import TICK, Decoder, SeekError, Segment, choose, plan
-from eri.media.opening import open_container
+from eri.media.opening import is_folder, open_container
 from eri.media.pictures import read_pictures
 from eri.media.sampling import even_times, on_screen
 from eri.media.timeline import Timeline, read_timeline
@@ -54,7 +54,7 @@ def read_frames(path: Path, count: int, *, max_side: int | None = 1280) -> Frame
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}")
-    if path.is_dir():
+    if is_folder(path):
         return FrameSequence(*read_pictures(path, count, max_side))
     with open_container(path) as container:
         timeline = read_timeline(container, path)

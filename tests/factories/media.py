@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -77,6 +78,7 @@ def write_clip(
     audio: bool | NDArray[np.float32] = True,
     audio_seconds: float | None = None,
     audio_start: float = 0.0,
+    audio_gap: tuple[float, float] | None = None,
     audio_rate: int = 16_000,
     audio_codec: str = "aac",
     container_options: dict[str, str] | None = None,
@@ -102,6 +104,7 @@ def write_clip(
         audio: True for a tone, False for no track, or mono samples in [-1, 1] at ``audio_rate``.
         audio_seconds: Length of the tone; None is ``seconds``.
         audio_start: Seconds by which the sound begins after the pictures.
+        audio_gap: Where in the sound, in seconds, and for how long its clock runs on without samples.
         audio_rate: Samples a second.
         audio_codec: FFmpeg's name.
         container_options: Of the muxer, such as ``{"movflags": "frag_keyframe"}``.
@@ -118,13 +121,14 @@ def write_clip(
         sound: AudioStream | None = None
         if audio is not False:
             sound = _audio_stream(container, audio_codec, audio_rate)
+        container.start_encoding()  # writes the header even when nothing follows
         if pictures is not None:
             onsets = list(times) if times is not None else list(_onsets(seconds, fps, vfr))
             _write_pictures(container, pictures, onsets, frames or clock(size))
         if sound is not None:
             length = seconds if audio_seconds is None else audio_seconds
             samples = audio if isinstance(audio, np.ndarray) else tone(length, audio_rate)
-            _write_samples(container, sound, samples[None], audio_start)
+            _write_samples(container, sound, samples[None], audio_start, audio_gap)
     return path
 
 
@@ -153,7 +157,28 @@ def write_wav(
         values = np.repeat(values[None], channels, axis=0)
     with av.open(str(path), "w") as container:
         stream = _audio_stream(container, codec, rate, "mono" if len(values) == 1 else "stereo")
-        _write_samples(container, stream, values, 0.0)
+        container.start_encoding()  # writes the header even when nothing follows
+        if values.size:
+            _write_samples(container, stream, values)
+    return path
+
+
+def write_song_with_cover(path: Path, seconds: float = 1.0) -> Path:
+    """Write a sound file (.mp3 or .flac) that carries a cover picture."""
+    codec = {".mp3": "libmp3lame", ".flac": "flac"}[path.suffix]
+    with av.open(str(path), "w") as container:
+        sound = _audio_stream(container, codec, 16_000)
+        cover = _video_stream(container, "mjpeg", 1, (64, 64), "yuvj420p", None, None, None)
+        cover.disposition = Disposition.attached_pic
+        _write_pictures(container, cover, [0.0], clock((64, 64)))
+        _write_samples(container, sound, tone(seconds)[None])
+    return path
+
+
+def cut(path: Path, keep: float) -> Path:
+    """Cut a file short: ``keep`` is the share of its bytes that stays."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
     return path
 
 
@@ -209,7 +234,13 @@ def _write_pictures(
     container.mux(stream.encode(None))
 
 
-def _write_samples(container: OutputContainer, stream: AudioStream, samples: NDArray[np.float32], start: float) -> None:
+def _write_samples(
+    container: OutputContainer,
+    stream: AudioStream,
+    samples: NDArray[np.float32],
+    start: float = 0.0,
+    gap: tuple[float, float] | None = None,
+) -> None:
     layout = stream.codec_context.layout.name
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, dtype=np.float32), "fltp", layout)
     frame.sample_rate, frame.time_base, frame.pts = stream.rate, Fraction(1, stream.rate), 0
@@ -219,6 +250,8 @@ def _write_samples(container: OutputContainer, stream: AudioStream, samples: NDA
         fifo.write(converted)
     size = stream.codec_context.frame_size or 1024
     while (piece := fifo.read(size, partial=True)) is not None:
-        piece.pts = (piece.pts or 0) + round(start * stream.rate)
+        time = (piece.pts or 0) / stream.rate
+        late = start + (gap[1] if gap is not None and time >= gap[0] else 0.0)
+        piece.pts = round((time + late) * stream.rate)
         container.mux(stream.encode(piece))
     container.mux(stream.encode(None))
