@@ -1,0 +1,73 @@
+"""The real extractors through the real run: alone, together, and with workers the features are the same."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eri.config import DeepSpectrumConfig, ExtractorConfig, FaceConfig, ImageConfig, Runtime
+from eri.data.clips import Clip, ClipTable
+from eri.extraction import ExtractionReport, extract
+from eri.extractors.base import FeatureSequence, State
+from eri.store import find_folder
+from eri.tasks import ERI
+from tests.factories.media import cut, tone, write_clip, write_wav
+
+VISUAL = ImageConfig(
+    extractor="resnet10t", weights="random", frames=5, input_size=64, faces=FaceConfig(detector="none", align=False)
+)
+AUDIO = DeepSpectrumConfig(backbone="resnet10t", weights="random", input_size=64, window=0.5, hop=0.25)
+CONFIGS: list[ExtractorConfig] = [VISUAL, AUDIO]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> ClipTable:
+    root = tmp_path_factory.mktemp("media")
+    clips = [Clip("broken", "train", video=cut(write_clip(root / "broken.mp4", 1.0), 0.1))]
+    for number in range(5):
+        video = write_clip(root / f"{number}.mp4", 1.0 + 0.3 * number)
+        sound = write_wav(root / f"{number}.wav", samples=tone(1.0 + 0.3 * number, frequency=200 + 90 * number))
+        clips.append(Clip(f"clip{number}", "train", video=video, audio=sound))
+    return ClipTable("real", root, ERI, tuple(clips))
+
+
+def run(table: ClipTable, features: Path, runtime: Runtime) -> ExtractionReport:
+    return extract(table, CONFIGS, features, runtime)
+
+
+def read(features: Path, clip_id: str) -> list[FeatureSequence]:
+    return [find_folder(features, config).read(clip_id) for config in CONFIGS]
+
+
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    products = (one * other).sum(axis=1)
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return float((products / lengths).min())
+
+
+def test_alone_together_and_with_workers_the_features_are_the_same(table, tmp_path):
+    together = run(table, tmp_path / "together", Runtime(device="cpu", workers=0, batch_size=32))
+    assert [(part.complete, len(part.failures)) for part in together.extractors] == [(5, 1), (5, 1)]
+    assert together.exit_code == 3
+    run(table, tmp_path / "workers", Runtime(device="cpu", workers=2, batch_size=3))
+    for clip_id in ("clip0", "clip3"):
+        single = ClipTable("one", table.root, ERI, (table[clip_id],))
+        run(single, tmp_path / "alone", Runtime(device="cpu", workers=0, batch_size=1))
+        expected = read(tmp_path / "together", clip_id)
+        for other in (read(tmp_path / "workers", clip_id), read(tmp_path / "alone", clip_id)):
+            for features, reference in zip(other, expected, strict=True):
+                assert (reference.states == State.VALID).all()
+                np.testing.assert_array_equal(features.times, reference.times)
+                np.testing.assert_array_equal(features.states, reference.states)
+                assert cosine(features.embeddings, reference.embeddings) >= 0.9999
+
+
+def test_a_second_run_opens_no_media(table, tmp_path, monkeypatch):
+    run(table, tmp_path, Runtime(device="cpu", workers=0))
+    opened: list[Path] = []
+    for name in ("eri.media.video.read_frames", "eri.media.audio.read_sound"):
+        monkeypatch.setattr(name, lambda path, *_, **__: opened.append(path))
+    whole = ClipTable("whole", table.root, ERI, tuple(clip for clip in table if clip.id != "broken"))
+    report = run(whole, tmp_path, Runtime(device="cpu", workers=0, batch_size=4))
+    assert opened == []
+    assert [part.already_complete for part in report.extractors] == [5, 5]
