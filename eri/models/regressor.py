@@ -55,9 +55,9 @@ class Regressor(nn.Module):
         return bound(self.head(self._prepare(inputs)), self.activation, self.low, self.high)
 
     def predict(self, inputs: Mapping[str, Sequences]) -> Tensor:
-        """Return intensities as they are submitted: within the task's range also where the output is linear."""
+        """Return intensities as they are submitted, float64 and within the task's range, also of a linear output."""
         result: Tensor = self(inputs)
-        return result.clamp(self.low, self.high)
+        return result.double().clamp(self.low, self.high)  # in float32 the ends of the range would be rounded
 
     def _prepare(self, inputs: Mapping[str, Sequences]) -> dict[str, Sequences]:
         prepared = {}

@@ -27,6 +27,6 @@ def predict_clips(model: Regressor, loader: Loader) -> Floats:
     parts = []
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for _, inputs in loader.batches():
-            parts.append(model.predict(inputs).double().cpu().numpy())
+            parts.append(model.predict(inputs).cpu().numpy())
     result: Floats = np.concatenate(parts)
     return result

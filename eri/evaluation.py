@@ -1,0 +1,237 @@
+"""Scoring a run on a split: predictions by clip id, metrics with intervals, both kept in the run folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+from eri.config import Runtime
+from eri.data.clips import ClipTable, Split
+from eri.errors import DataError, RunError
+from eri.files import atomic_path, write_json
+from eri.metrics import DRAWS, Metrics, score
+from eri.models import Regressor
+from eri.training.checkpoint import load_weights, weights_metadata
+from eri.training.data import fallback_vector, warn_of_clips
+from eri.training.device import choose_device
+from eri.training.inference import predict_clips
+from eri.training.loading import Loader
+from eri.training.runs import METRICS, PREDICTIONS, WEIGHTS, Run, read_run, writing
+from eri.training.sources import open_split, recorded_features
+
+_LOG = logging.getLogger(__name__)
+
+TRAIN_MEAN = "train-mean"
+"""The rule for a clip that has no valid row in any modality: the mean of each label over the train clips."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What came of evaluating a run on one split.
+
+    Attributes:
+        run: The run folder.
+        split: The split.
+        metrics: Scores over its labelled clips; None when it has none.
+        predictions: As :func:`predict` returned them.
+        fallback: Ids of the clips that were predicted by :data:`TRAIN_MEAN`.
+        published: The figure of the paper for this split; None where it has none.
+        source: The paper.
+        notes: What a reader of the figures should know.
+    """
+
+    run: Path
+    split: Split
+    metrics: Metrics | None
+    predictions: pd.DataFrame
+    fallback: tuple[str, ...]
+    published: float | None
+    source: str | None
+    notes: tuple[str, ...]
+
+
+def predict(
+    run: Path, table: ClipTable, features: Path, split: Split = "test", runtime: Runtime = Runtime()
+) -> pd.DataFrame:
+    """Predict every clip of a split with a run's best weights.
+
+    A clip's figures depend on its own features alone, not on the clips beside it or their order.
+
+    Args:
+        run: The run folder.
+        table: Data with the run's labels.
+        features: Folder of the feature store, holding features of the identities the run was trained on.
+        split: The split to predict.
+        runtime: Its device is used.
+
+    Returns:
+        Index ``clip_id``, ascending; a float64 column a label, within the task's range; and ``rule``: empty where the
+        model predicted, ``train-mean`` where the clip has no valid row of features in any modality.
+
+    Raises:
+        RunError: The run is incomplete, or predicts other labels than the table's.
+        DataError: The split has no clip.
+        StoreError: The features are not there, or were made from other files.
+    """
+    return _predict(read_run(run), table, features, split, runtime)
+
+
+def evaluate(
+    run: Path,
+    table: ClipTable,
+    features: Path,
+    *,
+    split: Split = "val",
+    bootstrap: int = DRAWS,
+    seed: int = 0,
+    runtime: Runtime = Runtime(),
+) -> Evaluation:
+    """Score a run on a split, and write ``metrics.json`` and ``predictions.parquet`` into its folder.
+
+    Both files keep what other splits gave before. A split without labels is predicted only.
+
+    Args:
+        run: The run folder.
+        table: Data with the run's labels; other data than it was trained on is warned of.
+        features: Folder of the feature store.
+        split: The split to score.
+        bootstrap: Draws behind the 95 % intervals; 0 leaves them out.
+        seed: Of the bootstrap.
+        runtime: Its device is used.
+
+    Raises:
+        RunError: The run is incomplete, predicts other labels than the table's, or its folder cannot be written.
+        DataError: The split has no clip.
+        StoreError: The features are not there, or were made from other files.
+    """
+    opened = read_run(run)
+    predictions = _predict(opened, table, features, split, runtime)
+    labelled = [clip.id for clip in table.split(split) if clip.labels is not None]
+    names = list(opened.task.labels)
+    metrics = None
+    if labelled:
+        truth = table.label_matrix(labelled)
+        metrics = score(predictions.loc[labelled, names].to_numpy(), truth, names, draws=bootstrap, seed=seed)
+    published = opened.config.published
+    result = Evaluation(
+        run=run,
+        split=split,
+        metrics=metrics,
+        predictions=predictions,
+        fallback=tuple(predictions.index[predictions["rule"] == TRAIN_MEAN]),
+        published={"val": published.validation, "test": published.test}.get(split) if published else None,
+        source=published.source if published else None,
+        notes=tuple(_notes(opened, table, split, len(labelled))),
+    )
+    with writing(run), FileLock(run / ".evaluation.lock"):
+        _keep_predictions(run / PREDICTIONS, predictions, split)
+        _keep_metrics(run / METRICS, opened, result, table)
+    return result
+
+
+def _predict(run: Run, table: ClipTable, features: Path, split: Split, runtime: Runtime) -> pd.DataFrame:
+    _refuse_other_task(run, table)
+    clips = table.split(split)
+    if not clips:
+        raise DataError(f"{table.name}: there is no clip of split '{split}'", hint="Choose another --split.")
+    ids = tuple(clip.id for clip in clips)
+    names = run.task.labels
+    packed = open_split(recorded_features(run.environment["features"], features), table, split)
+    device = choose_device(runtime.device)
+    model = load_model(run, packed.dimensions).to(device)
+    usable = packed.usable(ids)
+    values = np.tile(fallback_vector(run.environment["train_label_means"], names), (len(ids), 1))
+    if usable.any():
+        served = [clip_id for clip_id, kept in zip(ids, usable, strict=True) if kept]
+        settings = run.config.training
+        loader = Loader(packed, served, batch_size=settings.batch_size, chunk=settings.chunk, device=device)
+        values[usable] = predict_clips(model, loader)
+    unserved = [clip_id for clip_id, kept in zip(ids, usable, strict=True) if not kept]
+    warn_of_clips(f"{run.path}, split '{split}': %d clip(s) without features get the train mean", unserved)
+    frame = pd.DataFrame(values, index=pd.Index(ids, name="clip_id"), columns=list(names))
+    frame["rule"] = np.where(usable, "", TRAIN_MEAN)
+    return frame
+
+
+def load_model(run: Run, dimensions: Mapping[str, int]) -> Regressor:
+    """Return a run's model with its best weights, on the CPU.
+
+    Args:
+        run: The run.
+        dimensions: Length of one embedding by modality; must be what the run was trained on.
+
+    Raises:
+        RunError: There are no weights, or they are of another model.
+    """
+    model = Regressor(run.config.model, dimensions, run.task, run.config.training.activation)
+    load_weights(run.path / WEIGHTS, model)
+    return model.eval()
+
+
+def _refuse_other_task(run: Run, table: ClipTable) -> None:
+    own, given = run.task, table.task
+    if (own.labels, own.low, own.high) != (given.labels, given.low, given.high):
+        raise RunError(
+            f"{run.path}: predicts {', '.join(own.labels)} in [{own.low:g}, {own.high:g}], but the labels of "
+            f"{table.name} are {', '.join(given.labels)} in [{given.low:g}, {given.high:g}]",
+            hint="Evaluate the run on data of its own task, or train one on this data.",
+        )
+
+
+def _notes(run: Run, table: ClipTable, split: Split, labelled: int) -> list[str]:
+    notes = []
+    if table.fingerprint != run.environment["data"]["fingerprint"]:
+        notes.append("the data is not what the run was trained on (its fingerprint differs)")
+        _LOG.warning("%s: %s", run.path, notes[-1])
+    if split == "val":
+        notes.append("the epoch was chosen on this split, so its figures are optimistic")
+    if split == "train":
+        notes.append("the model was fitted to this split")
+    if run.config.training.shuffle_labels:
+        notes.append("control: trained on shuffled labels")
+    unlabelled = len(table.split(split)) - labelled
+    if unlabelled:
+        notes.append(f"{unlabelled} clip(s) of the split have no labels and are not scored")
+    return notes
+
+
+def _keep_predictions(path: Path, predictions: pd.DataFrame, split: Split) -> None:
+    frame = predictions.reset_index()
+    frame.insert(1, "split", split)
+    if path.exists():
+        try:
+            before = pd.read_parquet(path)
+        except (OSError, ValueError) as error:  # pyarrow's errors are among these
+            raise RunError(f"{path}: cannot be read: {error}", hint="Remove the file and evaluate again.") from error
+        others = before[(before["split"] != split) & ~before["clip_id"].isin(frame["clip_id"])]
+        frame = pd.concat([others, frame], ignore_index=True).sort_values("clip_id", ignore_index=True)
+    with atomic_path(path) as temporary:
+        frame.to_parquet(temporary, index=False)
+
+
+def _keep_metrics(path: Path, run: Run, result: Evaluation, table: ClipTable) -> None:
+    splits: dict[str, Any] = {}
+    if path.exists():
+        try:
+            splits = json.loads(path.read_text(encoding="utf-8"))["splits"]
+        except (OSError, ValueError, KeyError) as error:
+            raise RunError(f"{path}: cannot be read: {error}", hint="Remove the file and evaluate again.") from error
+    metadata = weights_metadata(run.path / WEIGHTS)
+    splits[result.split] = {
+        "metric": "mean Pearson correlation",
+        "scores": None if result.metrics is None else result.metrics.to_json(),
+        "published": None if result.published is None else {"mean": result.published, "source": result.source},
+        "fallback": {"rule": TRAIN_MEAN, "clips": list(result.fallback)},
+        "notes": list(result.notes),
+        "epoch": int(metadata["epoch"]),
+        "data": {"name": table.name, "fingerprint": table.fingerprint},
+    }
+    write_json(path, {"run": run.path.name, "config": run.config.name, "splits": splits})
