@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from eri.diagnosis import Check
+    from eri.evaluation import Evaluation
     from eri.extraction import ExtractionReport
+    from eri.inspection import ProbeReport
+    from eri.metrics import Interval, Metrics
     from eri.submission import Finding
 
 _FAILURES_SHOWN = 20
 _MARKS = {"ready": "[green]ready[/green]", "optional": "[yellow]optional[/yellow]", "missing": "[red]missing[/red]"}
 
-console = Console(soft_wrap=False)
+_PLAIN_WIDTH = 120  # of what is written to a file or a pipe, where rich would assume 80
+
+_terminal = Console()
+console = _terminal if _terminal.is_terminal else Console(width=max(_terminal.width, _PLAIN_WIDTH))
 
 
 def table_of(
@@ -81,14 +89,105 @@ def show_extraction(report: ExtractionReport) -> None:
     headers = ("extractor", "clips", "new", "complete before", "failed", "noted", "time", "clips/s")
     console.print(table_of("extraction", headers, rows, numbers=(1, 2, 3, 4, 6, 7)))
     for failure in report.failures[:_FAILURES_SHOWN]:
-        console.print(
-            escape(f"failed: {failure.extractor}, clip {failure.clip_id} ({failure.reason}): {failure.message}")
-        )
+        line = f"failed: {failure.extractor}, clip {failure.clip_id} ({failure.reason}): {failure.message}"
+        console.print(escape(line), soft_wrap=True, highlight=False)
     if len(report.failures) > _FAILURES_SHOWN:
         console.print(f"… and {len(report.failures) - _FAILURES_SHOWN} more")
     for part in report.extractors:
         where = f"features: {part.folder}" + (" (failures.csv has the reasons)" if part.failures else "")
         console.print(escape(where), soft_wrap=True)
+
+
+def show_probe(report: ProbeReport, *, every: bool, output: Path | None) -> None:
+    """Show the odd clips of a data set (or all of them), the summary, and write the table where asked."""
+    from eri.files import write_text
+
+    clips = report.table
+    odd = clips["problem"].ne("") | clips["notes"].ne("") | clips["frame_rate_changes"] | clips["mirrored"]
+    odd |= clips["rotation"].ne(0) | ~clips["audio"].astype(bool)
+    chosen = clips if every else clips[odd]
+    headers = ("clip", "split", "seconds", "fps", "size", "turned", "sound", "remarks")
+    rows = [_probe_row(str(clip_id), row) for clip_id, row in chosen.iterrows()]
+    if rows:
+        title = "clips" if every else "clips to look at (--all shows every one)"
+        console.print(table_of(title, headers, rows, numbers=(2, 3)))
+    summary = report.summary
+    console.print(
+        f"{summary.clips} clips, {summary.hours:.2f} hours: {summary.without_video} without pictures, "
+        f"{summary.without_audio} without sound, {summary.rotated} turned, "
+        f"{summary.frame_rate_changes} with a changing frame rate",
+        highlight=False,
+    )
+    for problem, count in summary.problems.items():
+        console.print(escape(f"{problem}: {count}"), highlight=False)
+    console.print(f"{summary.seconds_per_thousand:.1f} seconds per thousand clips", highlight=False)
+    if output is not None:
+        write_text(output, clips.to_csv())
+        console.print(escape(f"table: {output}"))
+
+
+def _probe_row(clip_id: str, row: pd.Series[Any]) -> list[str]:
+    import pandas as pd
+
+    def shown(value: Any, digits: int) -> str:
+        return "" if value is None or pd.isna(value) else f"{value:.{digits}f}"
+
+    rate = shown(row["fps"], 2) + (" changing" if row["frame_rate_changes"] else "")
+    size = "" if pd.isna(row["width"]) else f"{int(row['width'])}×{int(row['height'])}"
+    turned = (f"{int(row['rotation'])}°" if row["rotation"] else "") + (" mirrored" if row["mirrored"] else "")
+    remarks = "; ".join(text for text in (row["problem"], row["message"], row["notes"]) if text)
+    sound = "yes" if row["audio"] else "no"
+    return [clip_id, str(row["split"]), shown(row["duration"], 2), rate, size, turned, sound, remarks]
+
+
+def show_run(run: Path) -> None:
+    """Show where a run was written and what it reached while it was trained."""
+    console.print(escape(f"run: {run}"), soft_wrap=True, highlight=False)
+    console.print("Score it with `eri evaluate`, and write the prediction file with `eri submit`.")
+
+
+def show_evaluation(result: Evaluation) -> None:
+    """Show the score of each label with its interval, or say that the split was predicted only."""
+    if result.metrics is None:
+        console.print(escape(f"{result.run}: the {result.split} split has no labels; its clips were predicted only."))
+    else:
+        console.print(_metrics_table(result, result.metrics))
+    if result.fallback:
+        shown = ", ".join(result.fallback[:_FAILURES_SHOWN])
+        console.print(escape(f"{len(result.fallback)} clips without features got the mean of train: {shown}"))
+    for note in result.notes:
+        console.print(escape(note), soft_wrap=True, highlight=False)
+    console.print(escape(f"written: {result.run}/metrics.json, predictions.parquet"), soft_wrap=True, highlight=False)
+
+
+def _metrics_table(result: Evaluation, metrics: Metrics) -> Table:
+    rows = [
+        [name, signed(score.pearson), interval_text(score.interval), score.reason or ""]
+        for name, score in metrics.labels.items()
+    ]
+    undefined = f"constant: {', '.join(metrics.constant)}" if metrics.constant else ""
+    rows.append(["mean", signed(metrics.mean), interval_text(metrics.interval), undefined])
+    if metrics.mean is None:
+        rows.append(["mean of the defined", signed(metrics.mean_defined), interval_text(metrics.interval), ""])
+    if result.published is not None:
+        rows.append(["published mean", signed(result.published), "", result.source or ""])
+    title = f"{result.run.name}, {result.split} split, {metrics.clips} clips"
+    return table_of(title, ("label", "Pearson", "95 % interval", "remarks"), rows, numbers=(1,))
+
+
+def signed(value: float | None) -> str:
+    """Return a correlation as text; undefined is a dash.
+
+    Examples:
+        >>> signed(0.40804), signed(None)
+        ('0.408', '–')
+    """
+    return "–" if value is None else f"{value:.3f}"
+
+
+def interval_text(interval: Interval | None) -> str:
+    """Return an interval as text; none is empty."""
+    return "" if interval is None else f"[{interval.low:.3f}, {interval.high:.3f}]"
 
 
 def show_findings(file: Path, findings: Sequence[Finding]) -> None:
