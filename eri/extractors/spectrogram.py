@@ -61,8 +61,9 @@ class SpectrogramPainter:
                 N_FFT // 2 + 1, 0.0, rate / 2, bands, rate, norm="slaney", mel_scale="slaney"
             )
         self._filters = filters.T.contiguous()
-        colours = matplotlib.colormaps["viridis"](np.arange(256), bytes=True)[:, :3]
-        self._colours = torch.from_numpy(np.ascontiguousarray(colours))
+        # Rounded as matplotlib's canvas rounds them; its own byte table truncates.
+        colours = np.rint(255 * matplotlib.colormaps["viridis"](np.arange(256))[:, :3])
+        self._colours = torch.from_numpy(colours.astype(np.uint8))
 
     def paint(self, windows: Tensor, real: Tensor) -> Tensor:
         """Draw windows of sound.
