@@ -11,7 +11,7 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from eri.errors import NoAudioError
+from eri.errors import NoAudioError, OversizedMediaError
 from eri.media.opening import open_container
 from eri.media.resampling import SAMPLE_RATE, SoundDecoder
 from eri.media.streams import video_streams
@@ -49,7 +49,7 @@ def read_sound(path: Path, *, spill_seconds: float = SPILL_SECONDS) -> Sound:
 
     Times come from the file: a track that begins late gets a late ``start``, a gap in its times becomes silence, and
     what an edit list or an encoder's padding hides is left out. Memory does not grow with the clip's length: longer
-    sound goes to a temporary file that vanishes with the last reference to its samples.
+    sound goes to a temporary file (in TMPDIR) that vanishes with the last reference to its samples.
 
     Args:
         path: Any media file with sound.
@@ -57,12 +57,13 @@ def read_sound(path: Path, *, spill_seconds: float = SPILL_SECONDS) -> Sound:
 
     Raises:
         NoAudioError: No audio stream, or one without a sample.
+        OversizedMediaError: The temporary file cannot be written.
         MediaError: The file is missing, damaged or not media; the subclass and its ``reason`` say which.
     """
     limit = int(spill_seconds * SAMPLE_RATE) * 4
     with open_container(path) as container, tempfile.SpooledTemporaryFile(max_size=max(1, limit)) as store:
         decoder = SoundDecoder(container, path)
-        size = sum(store.write(block.tobytes()) for block in decoder.blocks())
+        size = sum(_keep(store, block, path) for block in decoder.blocks())
         if decoder.start is None:
             raise NoAudioError(path, "its sound track holds no samples")
         store.seek(0)
@@ -73,6 +74,14 @@ def read_sound(path: Path, *, spill_seconds: float = SPILL_SECONDS) -> Sound:
             samples = np.frombuffer(store.read(), dtype=np.float32)
         end = decoder.start + len(samples) / SAMPLE_RATE
         return Sound(samples, decoder.start, (*decoder.notes, *_lengths(container, end)))
+
+
+def _keep(store: tempfile.SpooledTemporaryFile[bytes], block: NDArray[np.float32], path: Path) -> int:
+    try:
+        return store.write(block.tobytes())
+    except OSError as error:
+        message = f"its sound is long and cannot be kept in {tempfile.gettempdir()}: {error.strerror}"
+        raise OversizedMediaError(path, message, hint="Point TMPDIR to a folder with room.") from error
 
 
 def _lengths(container: InputContainer, end: float) -> Iterator[str]:

@@ -48,7 +48,8 @@ def upright_rgb(frame: VideoFrame, max_side: int | None, pixel_aspect: float = 1
     """Return a decoded frame as RGB the way a player shows it: turned, mirrored, with square pixels.
 
     Args:
-        frame: In any pixel format; colours are converted by the matrix and range it declares.
+        frame: In any pixel format; colours are converted by the matrix and range it declares, high dynamic range is
+            not tone-mapped, fields are not deinterlaced.
         max_side: Longest side in pixels; a larger picture is scaled down while it is converted.
         pixel_aspect: Width of a stored pixel over its height.
 

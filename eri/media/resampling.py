@@ -23,9 +23,9 @@ SYNC_TOLERANCE = 0.04
 _MAX_OVERLAP = 1.0
 _MAX_SILENCE = 600.0
 _MOVES = {
-    "gap": "gaps in the sound were filled with silence",
-    "overlap": "overlapping sound was cut",
-    "broken": "the sound's clock jumped and was not believed",
+    "gap": "gaps in the sound filled with silence",
+    "overlap": "overlaps in the sound cut",
+    "broken": "jumps of the sound's clock not believed",
 }
 _PIECE = 10 * SAMPLE_RATE
 
@@ -80,9 +80,7 @@ class SoundDecoder:
         if self.start is None and (damage.packets or damage.cut):
             raise damage.error(self._path, "sound")
         self.notes += damage.notes("sound")
-        self.notes += [
-            f"{_MOVES[move]}: {times} times, {self._moved[move]:.2f} s" for move, times in self._moves.items()
-        ]
+        self.notes += [f"{_MOVES[move]}: {times} ({self._moved[move]:.2f} s)" for move, times in self._moves.items()]
 
     def _count(self, move: str, seconds: float) -> None:
         self._moves[move] += 1

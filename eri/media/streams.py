@@ -35,11 +35,12 @@ class Damage:
 
     Attributes:
         packets: Packets that did not decode.
+        flawed: Frames that decoded with errors, which the decoder has covered up.
         cut: Why the file could not be read to its end; None if it could.
     """
 
     def __init__(self) -> None:
-        self.packets = 0
+        self.packets = self.flawed = 0
         self.cut: str | None = None
         self._first: av.FFmpegError | None = None
 
@@ -59,7 +60,9 @@ class Damage:
         if self.cut is not None:
             yield f"the file cannot be read to its end: {self.cut}"
         if self.packets:
-            yield f"{self.packets} damaged packets of {what} were left out"
+            yield f"damaged packets of {what} left out: {self.packets}"
+        if self.flawed:
+            yield f"frames of {what} decoded with errors: {self.flawed}"
 
     def error(self, path: Path, what: str) -> MediaError:
         """Return the error for a stream of which nothing decoded."""
@@ -164,4 +167,5 @@ def decoded(source: Iterator[Packet[Stream]], kind: type[Frame], damage: Damage)
         for frame in frames:
             in_a_row = 0
             if isinstance(frame, kind):
+                damage.flawed += frame.is_corrupt
                 yield frame

@@ -187,9 +187,11 @@ def scan(source: Iterator[Packet[Stream]]) -> dict[int, Track]:
     """Read the times of packets to their end; the tracks are keyed by their stream's index."""
     tracks: dict[int, Track] = {}
     for packet in source:
-        track = tracks.setdefault(packet.stream.index, Track(packet.stream))
+        index = packet.stream.index
+        if index not in tracks:
+            tracks[index] = Track(packet.stream)
         if packet.size or packet.pts is not None:  # else it only flushes the decoder
-            track.add(packet)
+            tracks[index].add(packet)
     return tracks
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from eri.errors import NoAudioError, TruncatedMediaError
+from eri.errors import NoAudioError, OversizedMediaError, TruncatedMediaError
 from eri.media.audio import SAMPLE_RATE, Sound, read_sound, stream_sound
 from tests.factories.media import cut, tone, write_clip, write_song_with_cover, write_wav
 
@@ -185,6 +187,14 @@ def test_long_sound_is_kept_in_a_file_and_is_the_same(tmp_path):
     assert not isinstance(memory.samples, np.memmap)
     np.testing.assert_array_equal(memory.samples, spilled.samples)
     assert not spilled.samples.flags.writeable
+
+
+def test_long_sound_that_finds_no_room_says_where(tmp_path, monkeypatch):
+    path = write_wav(tmp_path / "a.wav", seconds=3.0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(OversizedMediaError, match="gone") as caught:
+        read_sound(path, spill_seconds=1.0)
+    assert "TMPDIR" in str(caught.value)
 
 
 @pytest.mark.parametrize("block", [0.01, 0.5, 0.7, 10.0])
