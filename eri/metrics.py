@@ -155,31 +155,28 @@ def score(
         raise ValueError("no clip to score")
     if draws < 0:
         raise ValueError(f"draws is {draws}; it cannot be negative")
-    values = _correlate(x, y)
+    values, ccc, mse = _correlate(x, y), _concordance(x, y), np.mean((x - y) ** 2, axis=1)
     defined = np.isfinite(values)
     resampled = _bootstrap(x[defined], y[defined], draws, seed)
     intervals = iter([_interval(row, level) for row in resampled])
-    mse = np.mean((x - y) ** 2, axis=1)
-    ccc = _concordance(x, y)
     scores = {
         name: LabelScore(
-            _optional(values[i]),
-            next(intervals) if defined[i] else None,
-            _optional(ccc[i]),
-            float(mse[i]),
-            None if defined[i] else _reason(x[i], y[i]),
+            pearson=_optional(values[i]),
+            interval=next(intervals) if defined[i] else None,
+            ccc=_optional(ccc[i]),
+            mse=float(mse[i]),
+            reason=None if defined[i] else _reason(x[i], y[i]),
         )
         for i, name in enumerate(names)
     }
-    mean_defined = float(values[defined].mean()) if defined.any() else None
     return Metrics(
         clips=x.shape[1],
         labels=scores,
-        mean=mean_defined if defined.all() else None,
-        mean_defined=mean_defined,
+        mean=_mean(values) if defined.all() else None,
+        mean_defined=_mean(values),
         interval=_interval(resampled.mean(axis=0), level) if defined.any() else None,
         constant=tuple(name for i, name in enumerate(names) if not defined[i]),
-        ccc=float(np.nanmean(ccc)) if np.isfinite(ccc).any() else None,
+        ccc=_mean(ccc),
         mse=float(mse.mean()),
         bootstrap=Bootstrap(draws, seed, level, int(np.isnan(resampled).any(axis=0).sum())),
     )
@@ -252,6 +249,12 @@ def _interval(resampled: Floats, level: float) -> Interval | None:
         return None
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
+
+
+def _mean(values: Floats) -> float | None:
+    """Average what is defined."""
+    defined = values[np.isfinite(values)]
+    return float(defined.mean()) if len(defined) else None
 
 
 def _optional(value: np.float64) -> float | None:

@@ -16,7 +16,7 @@ class TrainingEvent:
         run: Name of the run folder.
         epoch: The epoch at work, counted from 1; at ``start`` the number of epochs already done.
         epochs: Largest number of epochs.
-        batch: Batches done in this epoch.
+        batch: Batches done in that epoch.
         batches: Batches an epoch.
         loss: Mean train loss of this epoch so far; None before its first batch.
         pearson: Mean validation Pearson of the latest validated epoch; None before the first, or where undefined.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from eri.config import ExperimentConfig, Runtime
+from eri.config import ExperimentConfig, Precision, Runtime
 from eri.data.clips import ClipTable
 from eri.models import Regressor, Standardizer
 from eri.training import runs as layout
@@ -70,6 +72,33 @@ def train(
     """
     path = layout.run_path(runs, name if name is not None else layout.default_name(config))
     layout.refuse_existing(path, resume=resume, overwrite=overwrite)
+    prepared = _prepare(config, table, features, runtime)
+    with layout.claimed(path):
+        layout.refuse_existing(path, resume=resume, overwrite=overwrite)
+        if resume and (path / layout.CONFIG).is_file():
+            layout.refuse_changes(layout.read_run(path), config, prepared.environment)
+            layout.sweep(path)
+        else:
+            layout.begin(path, config, prepared.environment)
+        trainer = _create_trainer(config, table, prepared, path, on_event)
+        if (path / layout.STATE).is_file():
+            trainer.resume()
+        best = trainer.run().best
+    _LOG.info("%s: best epoch %d, mean val Pearson %s", path, best.epoch, best.mean)
+    return path
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    train: SplitData
+    val: SplitData
+    device: torch.device
+    precision: Precision
+    environment: dict[str, Any]
+
+
+def _prepare(config: ExperimentConfig, table: ClipTable, features: Path, runtime: Runtime) -> _Prepared:
+    """Check everything that can be checked before a run folder is touched."""
     device = choose_device(runtime.device)
     precision = choose_precision(config.training.precision, device)
     folders = find_features(config, features)
@@ -77,23 +106,17 @@ def train(
     val = labelled_split(table, "val", open_split(folders, table, "val"))
     refuse_silent_modality(data)
     environment = describe_run(config, table, folders, data, val, device=device, precision=precision)
-    with layout.claimed(path):
-        layout.refuse_existing(path, resume=resume, overwrite=overwrite)
-        if resume and (path / layout.CONFIG).is_file():
-            layout.refuse_changes(layout.read_run(path), config, environment)
-            layout.sweep(path)
-        else:
-            layout.begin(path, config, environment)
-        seed_generators(config.training.seed)
-        model = create_model(config, table, data)
-        material = _material(config, table, data, val, device)
-        fabric = create_fabric(device, precision)
-        trainer = Trainer(config.training, model, material, path, fabric, on_event)
-        if (path / layout.STATE).is_file():
-            trainer.resume()
-        state = trainer.run()
-    _LOG.info("%s: best epoch %d, mean val Pearson %s", path, state.best.epoch, state.best.mean)
-    return path
+    return _Prepared(data, val, device, precision, environment)
+
+
+def _create_trainer(
+    config: ExperimentConfig, table: ClipTable, prepared: _Prepared, path: Path, on_event: Listener
+) -> Trainer:
+    seed_generators(config.training.seed)
+    model = create_model(config, table, prepared.train)
+    material = _material(config, table, prepared.train, prepared.val, prepared.device)
+    fabric = create_fabric(prepared.device, prepared.precision)
+    return Trainer(config.training, model, material, path, fabric, on_event)
 
 
 def create_model(config: ExperimentConfig, table: ClipTable, data: SplitData) -> Regressor:

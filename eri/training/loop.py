@@ -112,10 +112,11 @@ class Trainer:
 
     def run(self) -> State:
         """Train until the last epoch, or until no better one came for ``patience`` epochs."""
-        self._tell("start")
+        batches = len(self.material.train)
+        self._tell("start", batch=batches if self.state.epoch else 0)
         while not self._finished():
             self._epoch()
-        self._tell("end", stopped_early=self.state.epoch < self.config.epochs)
+        self._tell("end", batch=batches, stopped_early=self.state.epoch < self.config.epochs)
         return self.state
 
     def resume(self) -> None:
