@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eri.config import ExperimentConfig, Modality, Runtime, load_config, parse_config
 from eri.data import load_clips
@@ -26,9 +26,10 @@ from eri.files import write_json
 
 if TYPE_CHECKING:
     from eri.evaluation import Evaluation
-    from eri.extraction import ExtractionReport
+    from eri.extraction import ExtractionEvent, ExtractionReport
     from eri.inspection import ProbeReport
     from eri.submission import Finding
+    from eri.training import TrainingEvent
 
 PathLike = str | Path
 DEFAULT_CONFIGS: dict[Modality, str] = {
@@ -89,7 +90,7 @@ def extract(
     features: PathLike = "features",
     splits: Sequence[Split] = SPLITS,
     runtime: Runtime = Runtime(),
-    on_event: Callable[[Any], None] | None = None,
+    on_event: Callable[[ExtractionEvent], None] | None = None,
 ) -> ExtractionReport:
     """Compute and cache the features of a system, clip by clip; what is complete is not opened again.
 
@@ -140,7 +141,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     runtime: Runtime = Runtime(),
-    on_event: Callable[[Any], None] | None = None,
+    on_event: Callable[[TrainingEvent], None] | None = None,
 ) -> Path:
     """Train a system on cached features and return its run folder.
 
@@ -162,6 +163,7 @@ def train(
         EriError: Features are missing, the run exists already, or the data cannot be used.
     """
     from eri.training import train as train_table
+    from eri.training.events import ignore
 
     system = choose_config(config, modality, overrides)
     table = load_clips(Path(data), adapter)
@@ -174,7 +176,7 @@ def train(
         name=name,
         resume=resume,
         overwrite=overwrite,
-        on_event=on_event,
+        on_event=on_event or ignore,
     )
     inputs = {"data": str(Path(data).resolve()), "adapter": adapter, "features": str(Path(features).resolve())}
     write_json(run / _INPUTS, inputs)

@@ -1,0 +1,75 @@
+"""Factories for challenge folders whose clips really play, and for systems small enough to run on them in a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from tests.factories.challenge import Entry, make_entries, write_abaw5
+from tests.factories.media import write_clip, write_wav
+
+
+def write_media(path: Path, entry: Entry) -> None:
+    """Write a short clip with pictures of noise, or its sound; both follow from the clip's id."""
+    seed = int(entry.id)
+    if path.suffix == ".wav":
+        write_wav(path, 0.8, samples=_noise(seed, 12_800))
+        return
+    generator = np.random.default_rng(seed)
+    still = generator.integers(60, 200, (64, 64, 3), dtype=np.uint8)
+    write_clip(
+        path, 0.8, fps=10, size=(64, 64), frames=lambda time: np.roll(still, int(time * 20), axis=1), audio=False
+    )
+
+
+def write_challenge(root: Path, *, train: int = 6, val: int = 4, test: int = 3) -> Path:
+    """Write an ABAW5 folder with clips that play, and return it."""
+    write_abaw5(root, make_entries(train, val, test), video=write_media, audio=write_media)
+    return root
+
+
+SMALL = (
+    "visual.weights=random",
+    "visual.frames=2",
+    "visual.input_size=64",
+    "visual.faces.detector=none",
+    "audio.weights=random",
+    "audio.input_size=64",
+    "training.epochs=1",
+)
+"""Overrides that make any shipped system run in seconds; those of a section that a system lacks are left out."""
+
+
+def small_overrides(modality: str) -> list[str]:
+    """Return the part of :data:`SMALL` that fits a system."""
+    sections = {"visual": ("visual", "training"), "audio": ("audio", "training")}.get(modality)
+    return [item for item in SMALL if sections is None or item.split(".")[0] in sections]
+
+
+def write_system(path: Path, *, modality: str = "visual", name: str = "small") -> Path:
+    """Write the YAML of a system with a tiny backbone and head."""
+    visual = {"extractor": "test_resnet", "weights": "random", "frames": 3, "input_size": 64}
+    visual["faces"] = {"detector": "none"}
+    audio = {"extractor": "deepspectrum", "backbone": "test_resnet", "weights": "random", "input_size": 64}
+    sections = {
+        "visual": {"visual": visual},
+        "audio": {"audio": audio},
+        "multimodal": {"visual": visual, "audio": audio},
+    }
+    head = "fusion-lstm" if modality == "multimodal" else "lstm"
+    system = {
+        "name": name,
+        "modality": modality,
+        **sections[modality],
+        "model": {"name": head, "hidden_size": 8, "dense": 8},
+        "training": {"epochs": 2, "batch_size": 4},
+    }
+    path.write_text(yaml.safe_dump(system), encoding="utf-8")
+    return path
+
+
+def _noise(seed: int, count: int) -> NDArray[np.float32]:
+    return (0.2 * np.random.default_rng(seed).standard_normal(count)).astype(np.float32)
