@@ -1,0 +1,1 @@
+"""Makers of the files and objects that tests need, each to measure."""
