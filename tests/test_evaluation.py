@@ -19,7 +19,10 @@ from eri.metrics import pearson
 from eri.tasks import Task
 from eri.training import train
 from tests.factories.features import TASK, DataSet, Recipe, make_data_set
+from tests.training.conftest import one_thread
 from tests.training.test_experiment import CPU, history
+
+__all__ = ["one_thread"]  # applies here too
 
 LABELS = list(TASK.labels)
 RECIPE = Recipe(

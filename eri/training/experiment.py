@@ -49,8 +49,8 @@ def train(
 
     The epoch is chosen by the mean Pearson of the whole val split (see :func:`eri.training.selection.validate`). Train
     clips without features are left out, val clips without features are scored with the mean of the train labels, and
-    both are named in ``environment.json`` and in the log. On a CPU the same seed gives the same weights, also when the
-    run was interrupted and resumed.
+    both are named in ``environment.json`` and in the log. On a CPU the same seed and number of threads give the same
+    weights, also when the run was interrupted and resumed.
 
     Args:
         config: The system.
