@@ -21,8 +21,8 @@ _COLUMNS = [field.name for field in fields(Failure)]
 def describe_failure(error: EriError, clip_id: str, extractor: str, file: str) -> Failure:
     """Return the row of ``failures.csv`` for an error of one clip."""
     reason = error.reason if isinstance(error, MediaError | WorkerError) else "data"
-    # One line, and writable even where a file's name is not UTF-8.
-    message = " ".join(error.message.split()).encode("utf-8", "replace").decode()
+    # With its hint, in one line, and writable even where a file's name is not UTF-8.
+    message = " ".join(str(error).split()).encode("utf-8", "replace").decode()
     return Failure(clip_id, extractor, file, reason, message)
 
 

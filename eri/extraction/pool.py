@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
+import threading
+import time
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -22,8 +25,15 @@ from eri.extractors.base import Preparer
 from eri.store.claims import Claim
 from eri.store.sources import Source
 
+_WORKER = "pebble_pool_worker"
+"""The name that pebble gives to its worker processes."""
+
 _HEARTBEAT = 1.0
 """Seconds after which a pool that has nothing to show is asked whether it still runs."""
+
+_STALLED = 120.0
+"""Seconds beyond the timeout without any answer after which the pool is taken for broken: a process that is killed at
+the wrong moment takes a lock of the pool to its grave, and the timeouts with it."""
 
 _BREAKDOWNS = 3
 """How often the pool may break down while a clip is in it."""
@@ -84,6 +94,7 @@ class ClipPool:
     def __init__(self, preparer: Preparer, runtime: Runtime, clips: int) -> None:
         workers = min(runtime.workers, clips)
         self._backend: _Backend = _Processes(preparer, workers, runtime.timeout) if workers else _Thread(preparer)
+        self._patience = runtime.timeout + _STALLED if workers else math.inf
         self._jobs: dict[Future[Decoded], Job] = {}
         self._breakdowns: Counter[str] = Counter()
         # Enough that no worker waits for the model to finish a batch, few enough that memory stays small.
@@ -109,14 +120,16 @@ class ClipPool:
         Raises:
             WorkerError: The worker processes end again and again before they answer.
         """
+        begun = time.monotonic()
         while True:
             wait(self._jobs, timeout=_HEARTBEAT, return_when=FIRST_COMPLETED)
-            outcomes = [self._outcome(future) for future in list(self._jobs) if future.done()]
-            broken = next((found.error for found in outcomes if isinstance(found.error, BrokenProcessPool)), None)
-            if broken is not None or not self._backend.running():
-                lost = [found.job for found in outcomes if isinstance(found.error, BrokenProcessPool)]
-                self._recover(lost, broken)
-            outcomes = [found for found in outcomes if not isinstance(found.error, BrokenProcessPool)]
+            found = [self._outcome(future) for future in list(self._jobs) if future.done()]
+            outcomes = [outcome for outcome in found if not isinstance(outcome.error, BrokenProcessPool)]
+            broken = [outcome for outcome in found if isinstance(outcome.error, BrokenProcessPool)]
+            stalled = not found and time.monotonic() - begun > self._patience
+            if broken or stalled or not self._backend.running():
+                self._recover(broken)
+                begun = time.monotonic()
             if outcomes:
                 return outcomes
 
@@ -127,11 +140,11 @@ class ClipPool:
             return Outcome(job, future.result(), None)
         return Outcome(job, None, _explain(error, job.clip.id))
 
-    def _recover(self, lost: list[Job], cause: BaseException | None) -> None:
-        jobs = [*lost, *self._jobs.values()]
+    def _recover(self, broken: list[Outcome]) -> None:
+        """Start the pool anew and submit again what was in it."""
+        jobs = [*(outcome.job for outcome in broken), *self._jobs.values()]
         self._jobs.clear()
         self._breakdowns.update(job.clip.id for job in jobs)
-        # Kept before the limit is judged, so that whoever closes the jobs finds them all.
         self._backend.restart()
         if any(self._breakdowns[job.clip.id] >= _BREAKDOWNS for job in jobs):
             names = ", ".join(job.clip.id for job in jobs)
@@ -140,7 +153,7 @@ class ClipPool:
                 reason="crashed",
                 hint="In a script of your own, call extract() under `if __name__ == '__main__':`; "
                 "with --workers 0 the error shows itself.",
-            ) from cause
+            ) from (broken[0].error if broken else None)
         for job in jobs:
             self.submit(job)
 
@@ -178,12 +191,19 @@ class _Processes:
         return self._pool.active
 
     def restart(self) -> None:
-        self.stop()
+        # A broken pool may never come to its own end, so it is ended from outside and left to itself.
+        for process in multiprocessing.active_children():
+            if process.name == _WORKER:
+                process.kill()
+        ending = threading.Thread(target=self.stop, daemon=True)
+        ending.start()
+        ending.join(_HEARTBEAT)
         self._pool = self._create()
 
     def stop(self) -> None:
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        self._pool.join()
+        pool = self._pool
+        pool.stop()  # type: ignore[no-untyped-call]
+        pool.join()
 
 
 class _Thread:

@@ -17,6 +17,7 @@ from eri.errors import DataError, EriError, MediaError, WorkerError
 from eri.extraction.failures import describe_failure
 from eri.extraction.pool import ClipPool, Job, Outcome
 from eri.extraction.report import ExtractionEvent, Failure
+from eri.extraction.scratch import ScratchFolder, sweep_scratch_folders
 from eri.extraction.worker import unpark
 from eri.extractors.base import Extractor, Prepared, State, assemble
 from eri.store import FeatureFolder, Source
@@ -98,29 +99,35 @@ class ExtractorWork:
 
     def _settle_all(self, todo: deque[Clip]) -> None:
         held: list[Clip] = []
+        sweep_scratch_folders()
+        pool = ClipPool(self._extractor.preparer, self._runtime, len(todo))
+        with ScratchFolder() as scratch, self._closing_jobs(), pool:
+            while todo or held or pool.busy:
+                while todo and pool.has_room:
+                    clip = todo.popleft()
+                    if not self._start(clip, pool, scratch):
+                        held.append(clip)
+                if pool.busy:
+                    self._settle(pool.collect())
+                elif held and not todo:
+                    todo.extend(self._await_others(held))
+                    held.clear()
+
+    @contextmanager
+    def _closing_jobs(self) -> Iterator[None]:
         try:
-            with ClipPool(self._extractor.preparer, self._runtime, len(todo)) as pool:
-                while todo or held or pool.busy:
-                    while todo and pool.has_room:
-                        clip = todo.popleft()
-                        if not self._start(clip, pool):
-                            held.append(clip)
-                    if pool.busy:
-                        self._settle(pool.collect())
-                    elif held and not todo:
-                        todo.extend(self._await_others(held))
-                        held.clear()
+            yield
         finally:
             for job in list(self._jobs.values()):
                 self._close(job)
 
-    def _start(self, clip: Clip, pool: ClipPool) -> bool:
+    def _start(self, clip: Clip, pool: ClipPool, scratch: ScratchFolder) -> bool:
         """Claim a clip and have it prepared; False while another run has it."""
         claim = self._folder.claim(clip.id)
         if claim is None:
             return False
         source = self._sources[clip.id]
-        job = self._jobs[clip.id] = Job(clip, source, claim, self._folder.scratch_path(clip.id))
+        job = self._jobs[clip.id] = Job(clip, source, claim, scratch.file(clip.id))
         # Another run may have finished the clip since the inventory was taken.
         entry = self._folder.confirm(clip.id, source)
         if entry is not None:

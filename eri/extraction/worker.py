@@ -16,14 +16,13 @@ import numpy as np
 from eri.data.clips import Clip
 from eri.errors import ChangedMediaError, StoreError
 from eri.extractors.base import Prepared, Preparer
-from eri.store.problems import explained
 from eri.store.sources import Source, SourceIdentity, SourceStamp, identify_source, stamp_source
 
 NO_SOURCE = SourceIdentity(SourceStamp("", 0, 0), "")
 """The source of a clip for which the data set names no file."""
 
-_LARGE = 64 << 20
-"""Inputs of more bytes than this travel through a file, not through a pipe."""
+_LARGE = 32 << 10
+"""Inputs of more bytes than this travel through a file: what is smaller fits into a pipe in one piece."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
@@ -86,7 +85,7 @@ def prepare_clip(preparer: Preparer, clip: Clip, source: Source | None) -> Decod
 
 
 def park(decoded: Decoded, scratch: Path) -> Decoded:
-    """Put inputs that are large or memory-mapped into a file, so that only its name is sent.
+    """Put inputs that are more than a pipe takes at once into a file, so that only its name is sent.
 
     Args:
         decoded: The clip.
@@ -96,10 +95,16 @@ def park(decoded: Decoded, scratch: Path) -> Decoded:
         StoreError: The file cannot be written.
     """
     inputs = decoded.prepared.inputs
-    if not isinstance(inputs, np.memmap) and inputs.nbytes <= _LARGE:
-        return decoded
-    with explained(scratch), scratch.open("wb") as stream:
-        np.save(stream, inputs, allow_pickle=False)
+    if inputs.nbytes <= _LARGE:
+        return replace(decoded, prepared=replace(decoded.prepared, inputs=np.array(inputs)))
+    try:
+        with scratch.open("wb") as stream:
+            np.save(stream, inputs, allow_pickle=False)
+    except OSError as error:
+        raise StoreError(
+            f"{scratch}: the temporary data of a clip cannot be written: {error}",
+            hint="Free some space there, or set TMPDIR to a folder on another disk.",
+        ) from error
     empty = np.empty((0, *inputs.shape[1:]), dtype=inputs.dtype)
     return replace(decoded, prepared=replace(decoded.prepared, inputs=empty), parked=scratch)
 

@@ -23,7 +23,6 @@ from eri.store.problems import explained
 from eri.store.sources import Source, SourceIdentity, identify_source, stamp_source
 
 SUFFIX = ".safetensors"
-SCRATCH = ".inputs"
 
 _FORGOTTEN = 3600.0
 """Seconds after which a temporary file of the whole folder has lost its writer."""
@@ -149,13 +148,16 @@ class FeatureFolder:
         settled = len(sources) - len(doubtful)
         if on_checked is not None:
             on_checked(settled)
-        with ThreadPoolExecutor(max(1, threads)) as pool:
+        pool = ThreadPoolExecutor(max(1, threads))
+        try:
             found = pool.map(lambda clip_id: self._verify(clip_id, sources[clip_id], known.get(clip_id)), doubtful)
             for count, (clip_id, verified) in enumerate(zip(doubtful, found, strict=True), start=1):
                 if verified is not None:
                     complete[clip_id] = verified
                 if on_checked is not None:
                     on_checked(settled + count)
+        finally:
+            pool.shutdown(cancel_futures=True)  # so that Ctrl-C does not wait for thousands of files
         return Inventory(complete, tuple(clip_id for clip_id in sources if clip_id not in complete))
 
     def confirm(self, clip_id: str, source: Source | None) -> Entry | None:
@@ -184,10 +186,6 @@ class FeatureFolder:
         with explained(self._claims):
             return claims.wait_for(self._claims, purpose)
 
-    def scratch_path(self, clip_id: str) -> Path:
-        """Return a path for temporary data of a clip that is claimed; what is left there is swept one day."""
-        return self.path / f".{clip_id}{SCRATCH}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
-
     def open_for_writing(self) -> None:
         """Make sure that the folder can be written, and sweep away what killed processes left in it.
 
@@ -206,15 +204,14 @@ class FeatureFolder:
         match = _TEMPORARY.fullmatch(path.name)
         if match is None:
             return
-        clip_id = match["target"].removesuffix(SUFFIX).removesuffix(SCRATCH)
-        if clip_id == match["target"]:
+        if not match["target"].endswith(SUFFIX):
             # A file of the whole folder. These take no claim, but are written in a moment.
             with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > _FORGOTTEN:
                     path.unlink()
             return
         # Whoever writes a temporary file of a clip holds its claim, so a free claim means a dead writer.
-        claim = claims.take(self._claims, clip_id)
+        claim = claims.take(self._claims, match["target"].removesuffix(SUFFIX))
         if claim is not None:
             with claim:
                 path.unlink(missing_ok=True)

@@ -136,8 +136,8 @@ def test_failures_are_listed_until_they_are_mended(run, tmp_path):
     path = report.extractors[0].folder / "failures.csv"
     assert rows(path) == [
         ["clip_id", "extractor", "file", "reason", "message"],
-        ["b", "fake", "b.mp4", "truncated", f"{tmp_path}/data/b.mp4: ends too early"],
-        ["c", "fake", "c.mp4", "crashed", "clip c: preparing it ran out of memory"],
+        ["b", "fake", "b.mp4", "truncated", f"{tmp_path}/data/b.mp4: ends too early → Copy it again."],
+        ["c", "fake", "c.mp4", "crashed", "clip c: preparing it ran out of memory → Use fewer workers."],
     ]
     report = run({**GOOD, "c": "memory"})
     assert [row[0] for row in rows(path)[1:]] == ["c"]

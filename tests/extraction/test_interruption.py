@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -27,13 +28,24 @@ CLIPS = [f"{number:05d}" for number in range(14)]
 
 @pytest.fixture
 def data(tmp_path) -> Path:
-    return fake_table(tmp_path / "data", {clip_id: f"ok {clip_id}" for clip_id in CLIPS}).root
+    return fake_table(
+        tmp_path / "data", {clip_id: f"{'long' if clip_id > '00006' else 'ok'} {clip_id}" for clip_id in CLIPS}
+    ).root
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give this test and its processes a temporary folder of their own."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
 
 
 def start(data: Path, features: Path, log: Path, *options: str) -> subprocess.Popen[str]:
     script = ROOT / "tests" / "factories" / "extraction_run.py"
     command = [sys.executable, str(script), str(data), str(features), str(log), *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": tempfile.gettempdir()}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -93,7 +105,7 @@ def assert_as_undisturbed(folder: FeatureFolder, data: Path, tmp_path: Path) -> 
     ("moment", "stalled"),
     [("the first clip", None), ("the ninth clip", None), ("a flush", "flush"), ("before the journal", "journal")],
 )
-def test_a_killed_run_is_completed_by_the_next(data, tmp_path, moment, stalled):
+def test_a_killed_run_is_completed_by_the_next(data, tmp_path, temporary, moment, stalled):
     features, log = tmp_path / "features", tmp_path / "log"
     process = start(data, features, log, "2", "0.05", *([stalled] if stalled else []))
     try:
@@ -115,13 +127,14 @@ def test_a_killed_run_is_completed_by_the_next(data, tmp_path, moment, stalled):
     resumed = finish(data, features, log)
     assert sorted(logged(log)) == sorted(set(CLIPS) - done)
     assert_clean(folder)
+    assert list(temporary.iterdir()) == []
     assert_as_undisturbed(resumed, data, tmp_path)
     log.unlink(missing_ok=True)
     finish(data, features, log)
     assert logged(log) == []
 
 
-def test_ctrl_c_ends_the_workers_and_leaves_whole_files(data, tmp_path):
+def test_ctrl_c_ends_the_workers_and_leaves_whole_files(data, tmp_path, temporary):
     features, log = tmp_path / "features", tmp_path / "log"
     process = start(data, features, log, "2", "0.1")
     wait_until(lambda: len(logged(log)) >= 5)
@@ -134,6 +147,7 @@ def test_ctrl_c_ends_the_workers_and_leaves_whole_files(data, tmp_path):
     done = whole_files(folder)
     assert len(done) < len(CLIPS)
     assert list(folder.glob(".*.tmp")) == []
+    assert list(temporary.iterdir()) == []
     log.unlink()
     finish(data, features, log)
     assert sorted(logged(log)) == sorted(set(CLIPS) - done)

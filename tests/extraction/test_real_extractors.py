@@ -45,6 +45,7 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
     return float((products / lengths).min())
 
 
+@pytest.mark.slow
 def test_alone_together_and_with_workers_the_features_are_the_same(table, tmp_path):
     together = run(table, tmp_path / "together", Runtime(device="cpu", workers=0, batch_size=32))
     assert [(part.complete, len(part.failures)) for part in together.extractors] == [(5, 1), (5, 1)]

@@ -1,5 +1,6 @@
 """Worker processes that crash, hang, or meet what no one foresaw; and that change nothing about the numbers."""
 
+import pickle
 import time
 from pathlib import Path
 
@@ -7,12 +8,14 @@ import numpy as np
 import pytest
 
 from eri.config import Runtime
-from eri.errors import WeightsError, WorkerError
+from eri.errors import StoreError, WeightsError, WorkerError
 from eri.extraction import extract, read_failures
+from eri.extraction.scratch import ScratchFolder
 from eri.extraction.worker import Decoded, park, unpark
 from eri.extractors.base import Prepared
 from eri.store import FeatureFolder, find_folder
 from eri.store.sources import SourceIdentity, SourceStamp
+from tests.factories.disks import small_disk
 from tests.factories.extractors import (
     FakeExtractor,
     UnloadablePreparer,
@@ -20,6 +23,7 @@ from tests.factories.extractors import (
     fake_extractors,
     fake_table,
     logged,
+    mapped,
 )
 
 MANY = {f"{number:03d}": f"{'long' if number % 5 == 0 else 'ok'} {number}" for number in range(24)}
@@ -138,22 +142,35 @@ def test_workers_run_ahead_by_a_bounded_number_only(tmp_path):
     assert max(ahead) <= 2 * 2 + 8
 
 
-def test_long_inputs_travel_through_a_file(tmp_path):
+def test_a_worker_that_dies_with_the_pools_locks_costs_its_own_clip(tmp_path, monkeypatch):
+    monkeypatch.setattr("eri.extraction.pool._STALLED", 1.0)
+    report = run(tmp_path, {"a": "poison", "b": "ok", "c": "ok"}, 1, timeout=3)
+    assert [(failure.clip_id, failure.reason) for failure in report.failures] == [("a", "crashed")]
+    assert report.extractors[0].complete == 2
+
+
+def test_large_inputs_travel_through_a_file(tmp_path):
     source = SourceIdentity(SourceStamp("a", 1, 2), "")
-    array = np.arange(6, dtype=np.float32)
-    mapped = np.memmap(tmp_path / "a.raw", dtype=np.float32, mode="w+", shape=(6,))
-    mapped[:] = array
+    array = np.arange(20_000, dtype=np.float32)
     times, states = np.zeros(1), np.zeros(1, np.uint8)
-    scratch = tmp_path / "scratch"
-    parked = park(Decoded(Prepared("a", mapped[2:], times, states), source), scratch)
-    assert parked.parked == scratch
-    assert parked.prepared.inputs.size == 0
-    inputs = unpark(parked).inputs
-    assert isinstance(inputs, np.memmap)
-    np.testing.assert_array_equal(inputs, array[2:])
-    short = Decoded(Prepared("a", array, times, states), source)
-    assert park(short, tmp_path / "unused") is short
-    assert not (tmp_path / "unused").exists()
+    with ScratchFolder() as scratch:
+        parked = park(Decoded(Prepared("a", mapped(array)[2:], times, states), source), scratch.file("a"))
+        assert len(pickle.dumps(parked)) < 4096
+        inputs = unpark(parked).inputs
+        assert isinstance(inputs, np.memmap)
+        np.testing.assert_array_equal(inputs, array[2:])
+        small = park(Decoded(Prepared("b", mapped(array)[:3], times, states), source), scratch.file("b"))
+        np.testing.assert_array_equal(unpark(small).inputs, array[:3])
+        assert len(pickle.dumps(small)) < 4096
+        assert not scratch.file("b").exists()
+    assert not scratch.path.exists()
+
+
+def test_a_full_temporary_folder_says_which(tmp_path):
+    source = SourceIdentity(SourceStamp("a", 1, 2), "")
+    prepared = Prepared("a", np.zeros(200_000, np.float32), np.zeros(1), np.zeros(1, np.uint8))
+    with small_disk(tmp_path, 64), pytest.raises(StoreError, match="TMPDIR"):
+        park(Decoded(prepared, source), tmp_path / "a.npy")
 
 
 def test_a_source_that_changes_while_it_is_read_fails(tmp_path, monkeypatch):

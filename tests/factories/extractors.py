@@ -3,11 +3,13 @@
 The first word of a clip's file decides: ``ok`` gives rows made from the file's content; ``no-face`` and ``partly``
 miss faces; ``truncated`` is a damaged file; ``crash`` ends the worker by a signal; ``hang`` never returns; ``bug``
 raises what no one foresees; ``unsendable`` raises what cannot be sent home; ``memory`` runs out of memory; ``long`` is
-memory-mapped. Every clip that is prepared leaves a line in the log, so that tests can count.
+large and memory-mapped; ``poison`` dies with the locks of the worker pool in its hands. Every clip that is prepared
+leaves a line in the log, so that tests can count.
 """
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import signal
@@ -20,6 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pebble.pool.channel import WorkerChannel
 
 from eri.config import ExtractorConfig, ImageConfig, Runtime
 from eri.data.clips import Clip, ClipTable, Split
@@ -70,7 +73,7 @@ class FakePreparer:
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
         inputs = np.random.default_rng(seed).standard_normal((count, DIMENSION)).astype(np.float32)
         if word == "long":
-            inputs = mapped(inputs)
+            inputs = mapped(np.tile(inputs, (1, 4096)))
         return Prepared(clip.id, inputs, np.arange(self.rows, dtype=np.float64) / 2, states, (f"a {word} clip",))
 
 
@@ -87,6 +90,10 @@ def misbehave(word: str, path: Path) -> None:
         raise ZeroDivisionError("no one foresaw this")
     if word == "unsendable":
         raise UnsendableError(detail="x")
+    if word == "poison":
+        channel = next(found for found in gc.get_objects() if isinstance(found, WorkerChannel))
+        channel.mutex.acquire()
+        os._exit(9)
     if word == "memory":
         raise MemoryError
 
@@ -127,7 +134,7 @@ class FakeExtractor:
         for clip in prepared:
             if clip.clip_id == "unembeddable":
                 raise LookupError("the model did not expect this")
-        return [np.asarray(clip.inputs, dtype=np.float32) * 2 for clip in prepared]
+        return [np.asarray(clip.inputs[:, :DIMENSION], dtype=np.float32) * 2 for clip in prepared]
 
 
 def fake_config(frames: int = 5) -> ImageConfig:

@@ -135,7 +135,7 @@ def test_missing_features_say_what_to_do(filled):
 
 def test_temporary_files_of_the_dead_are_swept_and_those_of_the_living_stay(filled):
     folder, _ = filled
-    dead = [folder.path / name for name in (".a.safetensors.1.0123abcd.tmp", ".b.inputs.1.0123abcd.tmp")]
+    dead = [folder.path / f".{name}.safetensors.1.0123abcd.tmp" for name in "ab"]
     living = folder.path / ".c.safetensors.1.0123abcd.tmp"
     foreign = folder.path / ".note.tmp"
     for path in (*dead, living, foreign):
