@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from eri.data import hume_reaction, manifest
+from eri.data import emi, hume_reaction, manifest, muse
 from eri.data.clips import ClipTable
 from eri.data.text import closest
 from eri.errors import DataError
@@ -30,28 +31,42 @@ class Adapter:
     load: Callable[[Path], ClipTable]
 
 
+def _muse_adapter(challenge: muse.SubChallenge) -> Adapter:
+    return Adapter(
+        challenge.name,
+        challenge.looks_for,
+        lambda source: muse.locate(source, challenge) is not None,
+        partial(muse.load, challenge=challenge),
+    )
+
+
 ADAPTERS = MappingProxyType(
     {
-        module.NAME: Adapter(module.NAME, module.LOOKS_FOR, module.matches, module.load)
-        for module in (hume_reaction, manifest)
+        adapter.name: adapter
+        for adapter in (
+            Adapter(hume_reaction.NAME, hume_reaction.LOOKS_FOR, hume_reaction.matches, hume_reaction.load),
+            Adapter(emi.NAME, emi.LOOKS_FOR, emi.matches, emi.load),
+            *map(_muse_adapter, muse.OTHERS),
+            Adapter(manifest.NAME, manifest.LOOKS_FOR, manifest.matches, manifest.load),
+        )
     }
 )
-"""All adapters by name, in the order in which they are tried."""
+"""All adapters by name."""
 
 
 def load_clips(source: Path, adapter: str | None = None) -> ClipTable:
     """Read a data set into one clip table.
 
     Args:
-        source: A challenge folder (its layout is detected) or its ``data_info.csv``; or a ``.yaml`` file that describes
-            a table.
+        source: A challenge folder (its layout is detected) or one of its tables, such as ``data_info.csv``; or a
+            ``.yaml`` file that describes a table.
         adapter: Name of an adapter, to choose it rather than detect it.
 
     Returns:
         All clips, in ascending order of id. No media file is opened.
 
     Raises:
-        DataError: Nothing is there, no layout fits, or a table is not as its format demands.
+        DataError: Nothing is there, no layout or more than one fits, or a table is not as its format demands.
     """
     try:
         return _load(Path(source), adapter)
@@ -68,9 +83,15 @@ def _load(source: Path, adapter: str | None) -> ClipTable:
         raise DataError(f"{source}: no such file or folder", hint=_near(source))
     if adapter is not None:
         return ADAPTERS[adapter].load(source)
-    for candidate in ADAPTERS.values():
-        if candidate.matches(source):
-            return candidate.load(source)
+    fitting = [candidate for candidate in ADAPTERS.values() if candidate.matches(source)]
+    if len(fitting) > 1:
+        names = ", ".join(candidate.name for candidate in fitting)
+        raise DataError(
+            f"{source}: holds several data sets: {names}",
+            hint="Give the folder of one of them, or choose it with --adapter NAME.",
+        )
+    if fitting:
+        return fitting[0].load(source)
     looked = "; ".join(f"{candidate.looks_for} [{candidate.name}]" for candidate in ADAPTERS.values())
     raise DataError(f"{source}: no known data set. Looked for {looked}", hint=_way_out(source))
 
@@ -91,7 +112,7 @@ def _way_out(source: Path) -> str:
         )
     inside = sorted(source.iterdir())
     descriptions = [str(path) for path in inside if manifest.matches(path)]
-    nested = [str(path) for path in inside if path.is_dir() and hume_reaction.matches(path)]
+    nested = [str(path) for path in inside if path.is_dir() and any(fit.matches(path) for fit in ADAPTERS.values())]
     if found := nested + descriptions:
         return f"Did you mean {' or '.join(found[:3])}?"
     return "Give the folder that holds the challenge's table; or describe your own table as docs/data.md shows."

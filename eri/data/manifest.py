@@ -86,7 +86,7 @@ class Manifest(Strict):
         if len(self.split_names) < sum(1 if isinstance(names, str) else len(names) for names in self.splits.values()):
             raise ValueError("splits gives one name of the table to two splits")
         known = TASKS.get(self.task or "")
-        if known is not None and known != self.as_task():
+        if known is not None and known is not self.as_task():
             raise ValueError(
                 f"task '{known.name}' has labels {', '.join(known.labels)} in [{known.low}, {known.high}]; "
                 "use these, or another task name"
@@ -106,7 +106,12 @@ class Manifest(Strict):
         """Return the task that the labels make."""
         low, high = self.range
         activation: Activation = self.activation or ("sigmoid" if (low, high) == (0.0, 1.0) else "linear")
-        return Task(self.task or self.name, tuple(self.labels), low, high, activation)
+        labels = tuple(self.labels)
+        described = (labels, low, high, activation)
+        known = TASKS.get(self.task or "")
+        if known is not None and (known.labels, known.low, known.high, known.activation) == described:
+            return known
+        return Task(self.task or self.name, *described, id_digits=self.id_digits)
 
 
 def matches(source: Path) -> bool:

@@ -24,7 +24,7 @@ _WHOLE_FLOAT = re.compile(r"([0-9]+)\.0+")
 
 
 def normalise_id(cell: str | int, *, digits: int | None = None) -> str:
-    """Return the one form of a clip id: no outer spaces, no square brackets, zero-padded where the data set counts.
+    """Return the one form of a clip id: no outer spaces, quotes or brackets, zero-padded where the data set counts.
 
     Args:
         cell: The id as a table gives it.
@@ -35,10 +35,12 @@ def normalise_id(cell: str | int, *, digits: int | None = None) -> str:
         DataError: It is not such a number, or not safe as a file name.
 
     Examples:
-        >>> normalise_id("[00042]", digits=5), normalise_id(42, digits=5), normalise_id("03a01Fa")
+        >>> normalise_id("[00042]", digits=5), normalise_id(42, digits=5), normalise_id('"03a01Fa"')
         ('00042', '00042', '03a01Fa')
     """
     text = str(cell).strip()
+    if len(text) > 1 and text.startswith('"') and text.endswith('"'):
+        text = text[1:-1].strip()
     if text.startswith("[") and text.endswith("]"):
         text = text[1:-1].strip()
     if digits is None:

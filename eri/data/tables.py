@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from eri.data.problems import Kind, Problems
-from eri.data.text import SEPARATOR_NAMES, closest, decode, guess_separator
+from eri.data.text import SEPARATOR_NAMES, closest, decode, guess_separator, squeeze
 from eri.errors import DataError
+from eri.tasks import Task
 
 PARQUET_SUFFIXES = frozenset({".parquet", ".pq"})
 
+_LONGEST_HEADER = 1 << 16
 _SAVE_AGAIN = "Save it again as comma-separated CSV in UTF-8."
 _COPY_AGAIN = "Copy it again from the data set."
 _RAGGED = Kind(
@@ -86,6 +88,17 @@ def read_table(path: Path) -> Table:
     if not table.rows:
         raise DataError(f"{path}: has a header but no rows", hint="Copy the file again: it is cut off.")
     return table
+
+
+def count_labels(path: Path, task: Task) -> int:
+    """Return how many of a task's labels the header of a CSV table has, near misses included; 0 where it has none."""
+    try:
+        with path.open("rb") as stream:
+            line = decode(stream.readline(_LONGEST_HEADER)).text
+    except OSError:
+        return 0
+    names = {squeeze(cell.strip().strip('"')) for cell in line.split(guess_separator(line))}
+    return sum(squeeze(label) in names for label in task.labels)
 
 
 def read_bytes(path: Path) -> bytes:

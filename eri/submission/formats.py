@@ -6,9 +6,7 @@ import re
 from dataclasses import dataclass
 
 from eri.data.clips import Clip, ClipTable, Split
-from eri.data.hume_reaction import ID_COLUMN, ID_DIGITS
 from eri.errors import SubmissionError
-from eri.tasks import ERI
 
 DEFAULT_NAME = "predictions.csv"
 
@@ -26,6 +24,7 @@ class SubmissionFormat:
         high: Largest legal value.
         bracketed: Ids stand in square brackets.
         digits: Ids are numbers of this many digits; None where ids are text.
+        numeric: Ids are numbers without leading zeros, so that 9 stands before 10.
     """
 
     id_column: str
@@ -34,6 +33,7 @@ class SubmissionFormat:
     high: float
     bracketed: bool
     digits: int | None
+    numeric: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -44,31 +44,36 @@ class SubmissionFormat:
         """Return an id as the file spells it."""
         return f"[{clip_id}]" if self.bracketed else clip_id
 
+    def order(self, clip_id: str) -> tuple[int, str]:
+        """Return what rows ascend by: the id as a number where all ids are numbers, else as text."""
+        return (int(clip_id), "") if self.numeric and clip_id.isdecimal() else (0, clip_id)
+
 
 def format_of(table: ClipTable, bracketed: bool | None = None) -> SubmissionFormat:
     """Return the format that the table's task asks for.
 
-    ERI has ``File_ID`` and five digits in square brackets. Every other task has the id column and the ids of its own
-    table, without brackets.
+    A task of :mod:`eri.tasks` says what its id column is called, how many digits an id has and whether it stands in
+    brackets: ``File_ID`` and ``[00042]`` for ERI, ``Filename`` and ``00042`` for EMI, ``filename`` for MuSe-Mimic,
+    ``subj_id`` for MuSe-Perception. Every other task has the id column and the ids of its own table, without brackets.
 
     Args:
         table: The data set.
         bracketed: Ids with or without brackets; None is the task's own way.
     """
     task = table.task
-    eri = task.name == ERI.name
     return SubmissionFormat(
-        id_column=ID_COLUMN if eri else table.id_column,
+        id_column=task.id_column or table.id_column,
         labels=task.labels,
         low=task.low,
         high=task.high,
-        bracketed=eri if bracketed is None else bracketed,
-        digits=ID_DIGITS if eri else None,
+        bracketed=task.bracketed if bracketed is None else bracketed,
+        digits=task.id_digits,
+        numeric=task.id_digits is None and all(clip.id.isdecimal() for clip in table),
     )
 
 
 def clips_to_submit(table: ClipTable, split: Split = "test") -> tuple[Clip, ...]:
-    """Return the clips that the organisers score, in the order of the file.
+    """Return the clips that the organisers score, in the order of the file (see :meth:`SubmissionFormat.order`).
 
     Raises:
         SubmissionError: There are none.
@@ -79,7 +84,8 @@ def clips_to_submit(table: ClipTable, split: Split = "test") -> tuple[Clip, ...]
             f"{table.name}: has no {split} clips, so there is nothing to submit",
             hint="Check the split column; the organisers' table holds the test clips with empty labels.",
         )
-    return clips
+    rules = format_of(table)
+    return tuple(sorted(clips, key=lambda clip: rules.order(clip.id)))
 
 
 def submission_name(challenge: str, team: str, number: int) -> str:

@@ -64,7 +64,7 @@ class IdJudge:
             self._findings.add(line, Code.ID_UNKNOWN, f"id {clip_id} is no clip of {self._table.name}; remove the row")
         elif (split := self._table[clip_id].split) != self._split:
             self._findings.add(line, Code.ID_SPLIT, f"id {clip_id} is a {split} clip; submit {self._split} clips only")
-        if clip_id < self._previous:
+        if self._previous and self._rules.order(clip_id) < self._rules.order(self._previous):
             self._findings.add(
                 line, Code.UNSORTED, f"id {clip_id} stands after {self._previous}; sort rows by id, ascending"
             )

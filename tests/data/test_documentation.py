@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from eri.data import ADAPTERS, load_clips
+from eri.data import ADAPTERS, Clip, ClipTable, load_clips
 from eri.data.manifest import Columns, Manifest, Paths
 from eri.errors import DataError
+from eri.submission import format_of
+from eri.tasks import EMI, MIMIC, PERCEPTION, TASKS
 from tests.factories.challenge import ABAW5_HEADER, abaw5_cells, make_entries, write_table
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
@@ -37,6 +39,21 @@ def test_the_example_of_a_manifest_reads_its_table(tmp_path):
 def test_every_setting_and_every_adapter_is_on_the_page():
     for name in (*Manifest.model_fields, *Columns.model_fields, *Paths.model_fields, *ADAPTERS):
         assert re.search(rf"`{name}`|\b{name}:", PAGE), name
+
+
+def test_the_table_of_submissions_is_what_is_written(tmp_path):
+    for task in TASKS.values():
+        table = ClipTable("any", tmp_path, task, (Clip("00042", "test"),))
+        rules = format_of(table)
+        (cells,) = re.findall(rf"^\| `{task.name}` \| `(.*?)` \| (.*?) \|$", PAGE, re.MULTILINE)
+        assert cells[0] == ",".join(rules.columns)
+        assert cells[1] in (f"`{rules.id_cell('00042')}`", "as in `labels.csv`")
+        assert (rules.digits is None) == (cells[1] == "as in `labels.csv`")
+
+
+@pytest.mark.parametrize("task", [EMI, MIMIC, PERCEPTION], ids=lambda task: task.name)
+def test_the_headers_on_the_page_are_those_that_are_read(task):
+    assert re.search(rf"{task.id_column}(,{','.join(task.labels)}$| and the sixteen)", PAGE, re.MULTILINE)
 
 
 def test_the_example_of_an_error_is_the_one_that_comes(tmp_path):

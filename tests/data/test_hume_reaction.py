@@ -283,7 +283,7 @@ class TestMuse:
 
 
 def test_a_folder_without_the_data_set_says_what_was_looked_for(tmp_path):
-    with pytest.raises(DataError, match=r"does not hold the Hume-Reaction data set\n.*data_info\.csv"):
+    with pytest.raises(DataError, match=r"does not hold the data set 'hume-reaction'\n.*data_info\.csv"):
         load_clips(tmp_path, "hume-reaction")
 
 
