@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eri.config import DeepSpectrumConfig, ExtractorConfig, ImageConfig, Runtime
+from eri.config import DeepSpectrumConfig, ExtractorConfig, ImageConfig, ImportedConfig, Runtime
+from eri.errors import ConfigError
 
 if TYPE_CHECKING:
     from eri.extractors.base import Extractor
@@ -21,10 +22,15 @@ def create_extractor(config: ExtractorConfig, runtime: Runtime | None = None) ->
             0.9999 between embeddings of the same row.
 
     Raises:
-        ConfigError: No model has that name, or the settings do not fit it.
+        ConfigError: No model has that name, the settings do not fit it, or the features are imported ones.
         WeightsError: Weights are nowhere to be found, damaged, or of another model.
     """
     runtime = runtime or Runtime()
+    if isinstance(config, ImportedConfig):
+        raise ConfigError(
+            f"'{config.name}' are imported features: no model computes them",
+            hint="Put them into the store with `eri features import`.",
+        )
     if isinstance(config, ImageConfig):
         from eri.extractors.image import ImageExtractor
 

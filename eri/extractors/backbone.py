@@ -104,7 +104,8 @@ def create_backbone(
     Args:
         name: A short name or a timm name.
         weights: ``pretrained``, ``random``, or the path of a checkpoint.
-        seed: Of random weights: the same seed gives the same weights in every process.
+        seed: Of random weights: the same seed gives the same weights in every process. Residual branches that timm
+            starts switched off are switched on.
         input_size: Side of the pictures in pixels; None takes the model's own.
         precision: ``float32`` or ``bf16``.
         device: Where it runs.
@@ -121,6 +122,7 @@ def create_backbone(
         torch.manual_seed(seed)
         model = _build(full_name, options)
     if weights == "random":
+        _open_branches(model)
         origin = f"random:{seed}:torch {torch.__version__.split('+')[0]}"
     else:
         origin = _load(model, full_name, cfg, weights, option)
@@ -193,6 +195,19 @@ def _build(name: str, options: dict[str, int]) -> nn.Module:
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise ConfigError(f"timm cannot build '{name}' with {options or 'its own input size'}: {error}") from error
     return model
+
+
+def _open_branches(model: nn.Module) -> None:
+    """Give normalisations whose scale starts at zero the scale one.
+
+    timm starts ResNets with every residual branch switched off, which helps training. Untrained, such a network sees
+    only a sparse grid of pixels.
+    """
+    with torch.no_grad():
+        for module in model.modules():
+            scale = getattr(module, "weight", None)
+            if isinstance(scale, nn.Parameter) and scale.ndim == 1 and not scale.any():
+                scale.fill_(1.0)
 
 
 def _load(model: nn.Module, name: str, cfg: Any, weights: str, option: str) -> str:

@@ -17,6 +17,7 @@ from eri.weights import WEIGHTS, WeightsEntry, locate_weights
 # Only training uses the embedding that stands for masked time steps.
 _UNUSED = ("masked_spec_embed",)
 _OPTION = "audio.model"
+_SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +115,20 @@ def _load(folder: Path) -> nn.Module:
             trust_remote_code=False,
             dtype=torch.float32,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that the report names them, and they are refused below
         )
     missing = sorted(key for key in report["missing_keys"] if not key.endswith(_UNUSED))
-    if missing:
-        shown = "\n".join(f"  {key}: missing in the files" for key in missing[:5])
+    lines = [
+        *(
+            f"  {key}: the file has {tuple(found)}, the model {tuple(wanted)}"
+            for key, found, wanted in sorted(report["mismatched_keys"])
+        ),
+        *(f"  {key}: missing in the files" for key in missing),
+    ]
+    if lines:
+        shown = "\n".join(lines[:_SHOWN])
         raise WeightsError(
-            f"{folder}: {len(missing)} tensors of the model are not in its files:\n{shown}",
+            f"{folder}: {len(lines)} tensors of the model are not in its files, or of another shape:\n{shown}",
             hint="Fetch the folder again; config.json and the weights must be of the same model.",
         )
     loaded: nn.Module = model

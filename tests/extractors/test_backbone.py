@@ -182,6 +182,15 @@ def test_random_weights_depend_on_the_seed_alone():
     assert not torch.allclose(backbone(seed=8).embed(pictures(2)), first)
 
 
+@pytest.mark.parametrize("name", ["resnet18", TINY])
+def test_random_weights_see_the_whole_picture(name):
+    given = pictures(1).repeat(2, 1, 1, 1)
+    # These pixels lie between those that the shortcuts of a ResNet alone would look at.
+    given[1, :, 37:44, 37:44] = 255
+    embedded = backbone(name).embed(given)
+    assert (embedded[0] - embedded[1]).abs().max() > 1e-2 * embedded.abs().max()
+
+
 @pytest.mark.slow
 def test_random_weights_are_the_same_in_another_process():
     code = f"""
