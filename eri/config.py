@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from eri.errors import ConfigError
 from eri.tasks import Activation
@@ -109,16 +110,46 @@ class Wav2Vec2Config(Strict):
         return "audio"
 
 
+class ImportedConfig(Strict):
+    """Features that someone else computed, such as the organisers'; `eri features import` puts them into the store."""
+
+    extractor: Literal["imported"] = "imported"
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$",
+        description="As they were imported: the organisers' folder, such as 'FAUs' (these in any case), or --name.",
+    )
+    modality: Literal["visual", "audio"] = Field(description="That of the section they stand in.")
+    dimension: int | None = Field(None, ge=1, description="Length of one row, to be checked; None takes any.")
+
+    @field_validator("name")
+    @classmethod
+    def _organisers_case(cls, name: str) -> str:
+        return ORGANISERS_FEATURES.get(name.lower(), name)
+
+
+ORGANISERS_FEATURES = MappingProxyType({name.lower(): name for name in ("FAUs", "DeepSpectrum", "VGGFace2", "eGeMAPS")})
+"""MuSe-2022's names of features by their lower case: copies of the data differ in it."""
+
+
+_KINDS = ("deepspectrum", "wav2vec2", "imported")
+
+
 def _extractor_kind(value: Any) -> str:
     name = value.get("extractor", "resnet50") if isinstance(value, dict) else getattr(value, "extractor", "")
-    return name if name in ("deepspectrum", "wav2vec2") else "image"
+    return name if name in _KINDS else "image"
 
 
-AudioConfig = Annotated[
-    Annotated[DeepSpectrumConfig, Tag("deepspectrum")] | Annotated[Wav2Vec2Config, Tag("wav2vec2")],
+VisualConfig = Annotated[
+    Annotated[ImageConfig, Tag("image")] | Annotated[ImportedConfig, Tag("imported")],
     Discriminator(_extractor_kind),
 ]
-ExtractorConfig = ImageConfig | DeepSpectrumConfig | Wav2Vec2Config
+AudioConfig = Annotated[
+    Annotated[DeepSpectrumConfig, Tag("deepspectrum")]
+    | Annotated[Wav2Vec2Config, Tag("wav2vec2")]
+    | Annotated[ImportedConfig, Tag("imported")],
+    Discriminator(_extractor_kind),
+]
+ExtractorConfig = ImageConfig | DeepSpectrumConfig | Wav2Vec2Config | ImportedConfig
 
 
 class LSTMConfig(Strict):
@@ -188,7 +219,7 @@ class ExperimentConfig(Strict):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.\-]*$")
     description: str = ""
     modality: Modality
-    visual: ImageConfig | None = None
+    visual: VisualConfig | None = None
     audio: AudioConfig | None = None
     model: ModelConfig
     training: TrainingConfig = TrainingConfig()
@@ -203,6 +234,12 @@ class ExperimentConfig(Strict):
                 f"modality '{self.modality}' needs the section(s) {sorted(wanted)} and no other, "
                 f"but the config has {sorted(given)}; add or remove a section, or change modality"
             )
+        for section, extractor in self.extractors.items():
+            if extractor.modality != section:
+                raise ValueError(
+                    f"the section '{section}' asks for imported features of modality '{extractor.modality}'; "
+                    "move it to the other section, or change its modality"
+                )
         if (self.model.name == "fusion-lstm") != (self.modality == "multimodal"):
             raise ValueError(
                 f"model.name '{self.model.name}' does not fit modality '{self.modality}'; "
@@ -312,8 +349,15 @@ def read_yaml(text: str) -> Any:
 
 def describe_misfits(error: ValidationError) -> str:
     """Return one line for every setting that does not fit, for a message that begins with the file."""
-    lines = [f"  {'.'.join(map(str, item['loc'])) or '(whole)'}: {item['msg']}" for item in error.errors()]
+    lines = [f"  {_dotted(item['loc']) or '(whole)'}: {item['msg']}" for item in error.errors()]
     return f"{len(lines)} setting(s) do not fit:\n" + "\n".join(lines)
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    """Return the key as a file has it: pydantic puts the kind of extractor after the section, which no file does."""
+    if len(location) > 1 and location[0] in ("visual", "audio") and location[1] in ("image", *_KINDS):
+        location = (location[0], *location[2:])
+    return ".".join(map(str, location))
 
 
 def _config_folder() -> Path:

@@ -13,6 +13,7 @@ from eri.config import (
     ExperimentConfig,
     FaceConfig,
     ImageConfig,
+    ImportedConfig,
     LSTMConfig,
     Modality,
     Runtime,
@@ -92,7 +93,7 @@ def test_overrides_reach_every_depth_and_are_read_as_yaml():
             "name=other",
         ],
     )
-    assert config.visual is not None
+    assert isinstance(config.visual, ImageConfig)
     assert (config.training.epochs, config.visual.faces.detector, config.visual.input_size) == (2, "none", None)
     assert (config.training.activation, config.training.shuffle_labels) == ("linear", True)
     assert config.training.learning_rate == 2.5e-4
@@ -102,7 +103,7 @@ def test_overrides_reach_every_depth_and_are_read_as_yaml():
 
 def test_an_override_makes_the_section_it_needs():
     config = load_config("yap-csm-v4", ["visual.faces.margin=0.5", "published=null"])
-    assert config.visual is not None
+    assert isinstance(config.visual, ImageConfig)
     assert config.visual.faces.margin == 0.5
     assert config.published is None
 
@@ -222,3 +223,31 @@ def test_the_schema_for_editors_names_every_section():
     assert schema["additionalProperties"] is False
     assert LSTMConfig.__name__ in schema["$defs"]
     assert FaceConfig.__name__ in schema["$defs"]
+
+
+def imported(section: str, **settings: object) -> dict[str, object]:
+    features = {"extractor": "imported", "name": "faus", "modality": section, **settings}
+    return {"name": "mine", "modality": section, section: features, "model": {"name": "lstm"}}
+
+
+@pytest.mark.parametrize("section", ["visual", "audio"])
+def test_imported_features_stand_in_either_section_under_the_organisers_name(section):
+    config = parse_config(imported(section, dimension=17)).extractors[section]
+    assert isinstance(config, ImportedConfig)
+    assert (config.name, config.modality, config.dimension) == ("FAUs", section, 17)
+    assert parse_config(imported(section, name="mine")).extractors[section].name == "mine"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"modality": "audio"}, "the section 'visual' asks for imported features of modality 'audio'"),
+        ({"name": "a/b"}, "name"),
+        ({"name": ""}, "name"),
+        ({"dimension": 0}, "dimension"),
+        ({"frames": 16}, "frames"),
+    ],
+)
+def test_imported_features_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_config(imported("visual", **settings))
