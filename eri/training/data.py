@@ -12,10 +12,14 @@ import numpy as np
 from eri.data.clips import Clip, ClipTable, Split
 from eri.errors import DataError
 from eri.metrics import Floats
+from eri.tasks import Task
 from eri.training.features import FeatureSet
 
 _LOG = logging.getLogger(__name__)
 _NAMED = 10
+_RESERVED = frozenset(
+    ("clip_id", "split", "rule", "epoch", "loss", "val_loss", "val_pearson", "learning_rate", "seconds")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +91,20 @@ def labelled_split(table: ClipTable, split: Split, features: FeatureSet) -> Spli
     warn_of_clips(f"{table.name}, split '{split}': %d clip(s) without features", data.unusable_ids)
     warn_of_clips(f"{table.name}, split '{split}': %d clip(s) without labels are left out", data.unlabelled)
     return data
+
+
+def refuse_reserved_labels(task: Task) -> None:
+    """Refuse labels that are called as other columns of ``history.csv`` or ``predictions.parquet`` are.
+
+    Raises:
+        DataError: Names the labels.
+    """
+    clashing = sorted(_RESERVED.intersection(task.labels))
+    if clashing:
+        raise DataError(
+            f"task '{task.name}': a label cannot be called {' or '.join(map(repr, clashing))}, a run has such a column",
+            hint="Rename the label in the table and its description.",
+        )
 
 
 def refuse_silent_modality(data: SplitData) -> None:

@@ -19,6 +19,7 @@ from eri.training.data import (
     fallback_vector,
     label_means,
     labelled_split,
+    refuse_reserved_labels,
     refuse_silent_modality,
     shuffled,
 )
@@ -99,6 +100,7 @@ class _Prepared:
 
 def _prepare(config: ExperimentConfig, table: ClipTable, features: Path, runtime: Runtime) -> _Prepared:
     """Check everything that can be checked before a run folder is touched."""
+    refuse_reserved_labels(table.task)
     device = choose_device(runtime.device)
     precision = choose_precision(config.training.precision, device)
     folders = find_features(config, features)

@@ -267,6 +267,11 @@ class TestBadInput:
         with pytest.raises(DataError, match="no clip of split 'train' has a valid row of audio features"):
             trained(data, tmp_path / "runs")
 
+    def test_a_label_called_as_a_column_of_ours(self, tmp_path, data):
+        table = replace(data.table, task=replace(TASK, labels=("Joy", "loss", "rule")))
+        with pytest.raises(DataError, match="a label cannot be called 'loss' or 'rule'"):
+            train(data.config, table, data.features, tmp_path, CPU)
+
     def test_a_device_that_is_not_there(self, tmp_path, data):
         with pytest.raises(ConfigError, match="device 'cuda:99' is not there"):
             train(data.config, data.table, data.features, tmp_path, Runtime(device="cuda:99"))
