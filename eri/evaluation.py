@@ -121,6 +121,8 @@ def evaluate(
         truth = table.label_matrix(labelled)
         metrics = score(predictions.loc[labelled, names].to_numpy(), truth, names, draws=bootstrap, seed=seed)
     published = opened.config.published
+    if published is not None and published.task != table.task.name:
+        published = None
     result = Evaluation(
         run=run,
         split=split,

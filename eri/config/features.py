@@ -1,0 +1,139 @@
+"""The sections that say which features a system uses: extractors and the face crops before them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from eri.config.strict import Strict
+
+Modality = Literal["visual", "audio", "multimodal"]
+Precision = Literal["float32", "bf16"]
+
+
+class FaceConfig(Strict):
+    """How one face crop is made from each sampled frame. All of it is part of a feature's identity."""
+
+    detector: Literal["dlib", "retinaface", "none"] = Field(
+        "dlib", description="'none' takes the whole picture: for crops that the organisers ship."
+    )
+    backbone: Literal["resnet50", "mobilenet0.25"] = Field("resnet50", description="Of retinaface only.")
+    weights: str = Field("pretrained", description="Of retinaface only: 'pretrained' or a path.")
+    landmarks: Path | None = Field(
+        None,
+        description="A dlib shape predictor (5 or 68 points) for alignment; dlib alone gives boxes only.",
+    )
+    every: int = Field(4, ge=1, description="Detect on every k-th sampled frame and track between.")
+    detection_size: int = Field(320, ge=64, description="Longer side of the picture the detector sees, in pixels.")
+    threshold: float | None = Field(None, description="Detection score; None is the detector's usual one.")
+    margin: float = Field(0.2, ge=0.0, le=2.0, description="Added on each side, as a share of the box.")
+    align: bool = Field(True, description="Turn the face upright by its landmarks where they are known.")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.landmarks is not None and self.detector != "dlib":
+            raise ValueError(f"landmarks belongs to the detector dlib, not to {self.detector}; leave it out")
+        if self.detector == "retinaface" and self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold of retinaface is a probability in [0, 1], not {self.threshold}")
+        return self
+
+
+class ImageConfig(Strict):
+    """Embeddings of face crops by a timm backbone, one a sampled frame."""
+
+    extractor: str = Field("resnet50", description="'resnet50', 'vgg16', or any timm model name.")
+    weights: str = Field("pretrained", description="'pretrained', 'random', or a path to a checkpoint.")
+    seed: int = Field(0, ge=0, description="Of random weights.")
+    frames: int = Field(32, ge=1, description="Frames spread evenly over the clip's presentation time.")
+    input_size: int | None = Field(None, ge=32, description="Pixels; None is the backbone's own.")
+    precision: Precision = "float32"
+    faces: FaceConfig = FaceConfig()
+
+    @property
+    def modality(self) -> Literal["visual"]:
+        """The modality that the features describe."""
+        return "visual"
+
+
+class DeepSpectrumConfig(Strict):
+    """Mel-spectrogram pictures in viridis through an image backbone, one embedding a window."""
+
+    extractor: Literal["deepspectrum"] = "deepspectrum"
+    backbone: str = Field("densenet121", description="timm name; densenet121 gives the challenge's 1024 dimensions.")
+    weights: str = Field("pretrained", description="'pretrained', 'random', or a path to a checkpoint.")
+    seed: int = Field(0, ge=0, description="Of random weights.")
+    window: float = Field(1.0, gt=0, description="Seconds of audio in one picture.")
+    hop: float = Field(0.5, gt=0, description="Seconds between window starts.")
+    mel_bands: int = Field(128, ge=8)
+    input_size: int = Field(224, ge=32, description="Side of the picture in pixels.")
+    precision: Precision = "float32"
+
+    @property
+    def modality(self) -> Literal["audio"]:
+        """The modality that the features describe."""
+        return "audio"
+
+
+class Wav2Vec2Config(Strict):
+    """Hidden states of a wav2vec 2.0 model (or HuBERT, WavLM) from transformers."""
+
+    extractor: Literal["wav2vec2"] = "wav2vec2"
+    model: str = Field("facebook/wav2vec2-base", description="A local folder or a hub name.")
+    layer: int | Literal["mean"] = Field(
+        -1,
+        description="Index into the hidden states (0 is the convolutional front end), or 'mean' of all layers.",
+    )
+    hop: float | None = Field(None, gt=0, description="Average frames over this many seconds; None keeps every 20 ms.")
+    chunk: float = Field(30.0, gt=1.0, description="Longer audio is embedded in pieces of this many seconds.")
+    precision: Precision = "float32"
+
+    @property
+    def modality(self) -> Literal["audio"]:
+        """The modality that the features describe."""
+        return "audio"
+
+
+class ImportedConfig(Strict):
+    """Features that someone else computed, such as the organisers'; `eri features import` puts them into the store."""
+
+    extractor: Literal["imported"] = "imported"
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$",
+        description="As they were imported: the organisers' folder, such as 'FAUs' (these in any case), or --name.",
+    )
+    modality: Literal["visual", "audio"] = Field(description="That of the section they stand in.")
+    dimension: int | None = Field(None, ge=1, description="Length of one row, to be checked; None takes any.")
+
+    @field_validator("name")
+    @classmethod
+    def _organisers_case(cls, name: str) -> str:
+        return ORGANISERS_FEATURES.get(name.lower(), name)
+
+
+ORGANISERS_FEATURES = MappingProxyType({name.lower(): name for name in ("FAUs", "DeepSpectrum", "VGGFace2", "eGeMAPS")})
+"""MuSe-2022's names of features by their lower case: copies of the data differ in it."""
+
+
+EXTRACTOR_KINDS = ("deepspectrum", "wav2vec2", "imported")
+"""Kinds of extractors that the key `extractor` names; any other name is a timm backbone."""
+
+
+def _extractor_kind(value: Any) -> str:
+    name = value.get("extractor", "resnet50") if isinstance(value, dict) else getattr(value, "extractor", "")
+    return name if name in EXTRACTOR_KINDS else "image"
+
+
+VisualConfig = Annotated[
+    Annotated[ImageConfig, Tag("image")] | Annotated[ImportedConfig, Tag("imported")],
+    Discriminator(_extractor_kind),
+]
+AudioConfig = Annotated[
+    Annotated[DeepSpectrumConfig, Tag("deepspectrum")]
+    | Annotated[Wav2Vec2Config, Tag("wav2vec2")]
+    | Annotated[ImportedConfig, Tag("imported")],
+    Discriminator(_extractor_kind),
+]
+ExtractorConfig = ImageConfig | DeepSpectrumConfig | Wav2Vec2Config | ImportedConfig

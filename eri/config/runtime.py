@@ -1,0 +1,22 @@
+"""Knobs that change speed but not numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Knobs that change speed but not numbers (beyond the stated tolerance): never part of an identity.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>``.
+        batch_size: Model inputs a forward pass.
+        workers: Processes that decode and find faces; 0 does it in the calling process.
+        timeout: Seconds one clip may take before its worker is ended and the clip fails alone.
+    """
+
+    device: str = "auto"
+    batch_size: int = 32
+    workers: int = 1
+    timeout: float = 300.0
