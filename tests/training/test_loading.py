@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -47,6 +47,7 @@ def served(loader: Loader, order: NDArray[np.int64] | None = None) -> list[tuple
     return result
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=12), st.integers(0, 99), st.data())
 def test_gather_gives_the_valid_rows_of_any_clips_in_any_order(lengths, seed, data):
     features, valid = packed(lengths, seed)
@@ -57,6 +58,7 @@ def test_gather_gives_the_valid_rows_of_any_clips_in_any_order(lengths, seed, da
     np.testing.assert_array_equal(rows, np.concatenate([np.empty((0, 3), np.float32), *expected]))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 5), min_size=1, max_size=15),
     st.integers(1, 5),

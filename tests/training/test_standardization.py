@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eri.training.features import ModalityFeatures
 from eri.training.standardization import fit
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.sampled_from([0.0, 5.0, 1e4]), st.sampled_from([1e-2, 1.0, 1e3]), st.integers(0, 99))
 def test_equals_numpy_over_valid_rows(clips, offset, spread, seed):
     generator = np.random.default_rng(seed)
