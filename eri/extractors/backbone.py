@@ -1,4 +1,9 @@
-"""Image backbones of timm: built by name, filled with weights, giving the embedding before the classifier."""
+"""Image backbones of timm: built by name, filled with weights, giving the embedding before the classifier.
+
+Networks that pool globally take pictures of any size. VGG's first fully connected layer is a 7 × 7 convolution in timm:
+on pictures over 224 pixels its maps are averaged over positions, under 224 pixels the features are resampled to 7 × 7
+first. Models with a fixed grid (ViT) are built for the asked-for size.
+"""
 
 from __future__ import annotations
 
@@ -97,10 +102,6 @@ def create_backbone(
     used; any other name means timm's own model and weights of that name. Weights reach a model through timm's
     own renaming of foreign keys, so that torchvision's files fit.
 
-    Networks that pool globally take any input size. VGG's first fully connected layer is a 7 × 7 convolution in timm:
-    its maps are averaged over positions on larger pictures, and features are resampled to 7 × 7 on pictures
-    under 224 pixels. Models with a fixed grid (ViT) are built for the asked-for size.
-
     Args:
         name: A short name or a timm name.
         weights: ``pretrained``, ``random``, or the path of a checkpoint.
@@ -117,15 +118,10 @@ def create_backbone(
     """
     full_name = _full_name(name)
     cfg = timm.get_pretrained_cfg(full_name)
-    options = {"img_size": input_size} if input_size and cfg.fixed_input_size else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _build(full_name, options)
-    if weights == "random":
-        _open_branches(model)
-        origin = f"random:{seed}:torch {torch.__version__.split('+')[0]}"
-    else:
-        origin = _load(model, full_name, cfg, weights, option)
+        model = _build(full_name, cfg, input_size)
+    origin = _fill(model, cfg, full_name, weights=weights, seed=seed, option=option)
     data = resolve_data_config({}, pretrained_cfg=cfg.to_dict())
     side = input_size or int(data["input_size"][1])
     model = model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -189,7 +185,8 @@ def _full_name(name: str) -> str:
     return f"{cfg.architecture}.{cfg.tag}" if cfg.tag else str(cfg.architecture)
 
 
-def _build(name: str, options: dict[str, int]) -> nn.Module:
+def _build(name: str, cfg: Any, input_size: int | None) -> nn.Module:
+    options = {"img_size": input_size} if input_size and cfg.fixed_input_size else {}
     try:
         model: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **options)
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
@@ -210,7 +207,11 @@ def _open_branches(model: nn.Module) -> None:
                 scale.fill_(1.0)
 
 
-def _load(model: nn.Module, name: str, cfg: Any, weights: str, option: str) -> str:
+def _fill(model: nn.Module, cfg: Any, name: str, *, weights: str, seed: int, option: str) -> str:
+    """Give a freshly built model its weights, and return what they are for its identity."""
+    if weights == "random":
+        _open_branches(model)
+        return f"random:{seed}:torch {torch.__version__.split('+')[0]}"
     given = None if weights == "pretrained" else Path(weights)
     path = _existing(given, option) if given else locate_weights(timm_weights(name), option=option)
     tensors = load_state_dict(path)
