@@ -105,8 +105,7 @@ def create_backbone(
     Args:
         name: A short name or a timm name.
         weights: ``pretrained``, ``random``, or the path of a checkpoint.
-        seed: Of random weights: the same seed gives the same weights in every process. Residual branches that timm
-            starts switched off are switched on.
+        seed: Of random weights: the same seed gives the same weights in every process.
         input_size: Side of the pictures in pixels; None takes the model's own.
         precision: ``float32`` or ``bf16``.
         device: Where it runs.
@@ -181,7 +180,12 @@ def _full_name(name: str) -> str:
             f"no image model is named '{name}'",
             hint=f"Perhaps {', '.join(close)}; timm.list_models() knows them all." if close else None,
         )
-    cfg = timm.get_pretrained_cfg(full_name)
+    try:
+        cfg = timm.get_pretrained_cfg(full_name)
+    except RuntimeError as error:
+        architecture = full_name.partition(".")[0]
+        known = ", ".join(timm.list_pretrained(f"{architecture}.*")) or "none"
+        raise ConfigError(f"no image model is named '{name}'", hint=f"Weights of {architecture}: {known}.") from error
     return f"{cfg.architecture}.{cfg.tag}" if cfg.tag else str(cfg.architecture)
 
 

@@ -236,6 +236,8 @@ def test_vgg_takes_other_sizes(monkeypatch, side):
 def test_an_unknown_name_suggests_near_ones():
     with pytest.raises(ConfigError, match=r"no image model is named 'resnet5'\n.*resnet50"):
         backbone("resnet5")
+    with pytest.raises(ConfigError, match=r"no image model is named 'resnet50\.new'\n.*resnet50\.a1_in1k"):
+        backbone("resnet50.new")
 
 
 def test_a_size_that_does_not_fit_is_refused():
