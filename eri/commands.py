@@ -163,11 +163,19 @@ def train(
         EriError: Features are missing, the run exists already, or the data cannot be used.
     """
     from eri.training import train as train_table
-    from eri.training.events import ignore
 
     system = choose_config(config, modality, overrides)
     table = load_clips(Path(data), adapter)
-    run = train_table(
+    inputs = {"data": str(Path(data).resolve()), "adapter": adapter, "features": str(Path(features).resolve())}
+
+    def note(event: TrainingEvent) -> None:
+        # At the start, so that a run that was killed can be resumed and evaluated by its name alone.
+        if event.kind == "start":
+            write_json(Path(runs) / event.run / _INPUTS, inputs)
+        if on_event is not None:
+            on_event(event)
+
+    return train_table(
         system,
         table,
         Path(features),
@@ -176,11 +184,8 @@ def train(
         name=name,
         resume=resume,
         overwrite=overwrite,
-        on_event=on_event or ignore,
+        on_event=note,
     )
-    inputs = {"data": str(Path(data).resolve()), "adapter": adapter, "features": str(Path(features).resolve())}
-    write_json(run / _INPUTS, inputs)
-    return run
 
 
 def evaluate(

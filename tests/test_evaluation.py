@@ -39,7 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
 
 @pytest.fixture(scope="module")
 def trained(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    published = Published(source="Somebody 2023", validation=0.4, test=0.3)
+    published = Published(source="Somebody 2023", task="three", validation=0.4, test=0.3)
     config = data.configured(epochs=6).model_copy(update={"published": published})
     return train(config, data.table, data.features, tmp_path_factory.mktemp("runs"), CPU)
 
@@ -125,6 +125,12 @@ class TestFiles:
         assert frame["clip_id"].tolist() == wanted
         assert frame["split"].value_counts().to_dict() == {"val": 40, "test": 10}
         assert set(json.loads((run / "metrics.json").read_text())["splits"]) == {"val", "test"}
+
+    def test_a_figure_published_for_another_task_is_not_shown(self, data, tmp_path):
+        published = Published(source="Somebody 2023", task="eri", validation=0.4)
+        config = data.configured(epochs=1).model_copy(update={"published": published})
+        run = train(config, data.table, data.features, tmp_path / "runs")
+        assert evaluate(run, data.table, data.features).published is None
 
     def test_a_split_without_labels_is_predicted_only(self, run, data):
         result = evaluate(run, data.table, data.features, split="test", runtime=CPU)
