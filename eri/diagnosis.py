@@ -132,14 +132,15 @@ def _weights() -> Iterator[Check]:
     from eri.weights import status, weights_folder
 
     for item in status():
-        licence = f"{item.entry.licence}; " if item.entry.licence else ""
+        entry = item.entry
         if item.ready:
-            yield Check("weights", item.entry.name, "ready", f"{licence}{item.path}")
-        else:
-            advice = (
-                item.problem or f"Fetched when first used; offline, put {item.entry.file_name} into {weights_folder()}."
-            )
-            yield Check("weights", item.entry.name, "optional", f"{licence}not on this machine", advice)
+            yield Check("weights", entry.name, "ready", f"{entry.licence}; {item.path}")
+            continue
+        fetched = entry.url is not None or entry.hub_id is not None
+        how = "Fetched when first used; without a network" if fetched else "There is no official download:"
+        what = f"the folder {entry.file_name}" if entry.is_folder else entry.file_name
+        advice = item.problem or f"{how} put {what} into {weights_folder()}, or give its path in the config."
+        yield Check("weights", entry.name, "optional", f"{entry.licence}; not on this machine", advice)
 
 
 def _folders(features: Path) -> Iterator[Check]:
