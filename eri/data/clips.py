@@ -59,6 +59,8 @@ class ClipTable:
         task: What is to be predicted.
         clips: In ascending order of id.
         id_column: Name of the id column in the data set's own table; a submission repeats it.
+        pooled: The splits are one of many ways to part the same clips, as folds are: packed features of all clips are
+            shared by every such way, rather than packed a split at a time.
 
     Raises:
         DataError: An id that is doubled or not safe as a file name, or labels of the wrong count.
@@ -69,6 +71,7 @@ class ClipTable:
     task: Task
     clips: tuple[Clip, ...]
     id_column: str = "id"
+    pooled: bool = False
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
