@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,10 @@ from eri.data.clips import ClipTable, Split
 from eri.errors import DataError, RunError
 from eri.files import atomic_path, write_json
 from eri.metrics import DRAWS, Metrics, score
-from eri.models import Regressor
-from eri.training.checkpoint import load_weights, weights_metadata
 from eri.training.data import fallback_vector, warn_of_clips
 from eri.training.device import choose_device
-from eri.training.inference import predict_clips
-from eri.training.loading import Loader
-from eri.training.runs import METRICS, PREDICTIONS, WEIGHTS, Run, read_run, writing
+from eri.training.learners import create_learner
+from eri.training.runs import METRICS, PREDICTIONS, Run, read_run, writing
 from eri.training.sources import open_split, recorded_features
 
 _LOG = logging.getLogger(__name__)
@@ -148,34 +144,16 @@ def _predict(run: Run, table: ClipTable, features: Path, split: Split, runtime: 
     names = run.task.labels
     packed = open_split(recorded_features(run.environment["features"], features), table, split)
     device = choose_device(runtime.device)
-    model = load_model(run, packed.dimensions).to(device)
     usable = packed.usable(ids)
     values = np.tile(fallback_vector(run.environment["train_label_means"], names), (len(ids), 1))
     if usable.any():
         served = [clip_id for clip_id, kept in zip(ids, usable, strict=True) if kept]
-        settings = run.config.training
-        loader = Loader(packed, served, batch_size=settings.batch_size, chunk=settings.chunk, device=device)
-        values[usable] = predict_clips(model, loader)
+        values[usable] = create_learner(run.config.model).predict(run, packed, served, device)
     unserved = [clip_id for clip_id, kept in zip(ids, usable, strict=True) if not kept]
     warn_of_clips(f"{run.path}, split '{split}': %d clip(s) without features get the train mean", unserved)
     frame = pd.DataFrame(values, index=pd.Index(ids, name="clip_id"), columns=list(names))
     frame["rule"] = np.where(usable, "", TRAIN_MEAN)
     return frame
-
-
-def load_model(run: Run, dimensions: Mapping[str, int]) -> Regressor:
-    """Return a run's model with its best weights, on the CPU.
-
-    Args:
-        run: The run.
-        dimensions: Length of one embedding by modality; must be what the run was trained on.
-
-    Raises:
-        RunError: There are no weights, or they are of another model.
-    """
-    model = Regressor(run.config.model, dimensions, run.task, run.config.training.activation)
-    load_weights(run.path / WEIGHTS, model)
-    return model.eval()
 
 
 def _refuse_other_task(run: Run, table: ClipTable) -> None:
@@ -226,14 +204,13 @@ def _keep_metrics(path: Path, run: Run, result: Evaluation, table: ClipTable) ->
             splits = json.loads(path.read_text(encoding="utf-8"))["splits"]
         except (OSError, ValueError, KeyError) as error:
             raise RunError(f"{path}: cannot be read: {error}", hint="Remove the file and evaluate again.") from error
-    metadata = weights_metadata(run.path / WEIGHTS)
     splits[result.split] = {
         "metric": "mean Pearson correlation",
         "scores": None if result.metrics is None else result.metrics.to_json(),
         "published": None if result.published is None else {"mean": result.published, "source": result.source},
         "fallback": {"rule": TRAIN_MEAN, "clips": list(result.fallback)},
         "notes": list(result.notes),
-        "epoch": int(metadata["epoch"]),
+        "epoch": create_learner(run.config.model).chosen(run),
         "data": {"name": table.name, "fingerprint": table.fingerprint},
     }
     write_json(path, {"run": run.path.name, "config": run.config.name, "splits": splits})

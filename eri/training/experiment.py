@@ -7,29 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from eri.config import ExperimentConfig, Precision, Runtime
+from eri.config import ExperimentConfig, Runtime
 from eri.data.clips import ClipTable
-from eri.models import Regressor, Standardizer
 from eri.training import runs as layout
-from eri.training.checkpoint import seed_generators
-from eri.training.data import (
-    SplitData,
-    fallback_vector,
-    label_means,
-    labelled_split,
-    refuse_reserved_labels,
-    refuse_silent_modality,
-    shuffled,
-)
-from eri.training.device import choose_device, choose_precision, create_fabric
+from eri.training.data import labelled_split, refuse_reserved_labels, refuse_silent_modality
+from eri.training.device import choose_device, choose_precision
 from eri.training.environment import describe_run
 from eri.training.events import Listener, ignore
-from eri.training.loading import Loader
-from eri.training.loop import Material, Trainer
+from eri.training.learners import Lesson, create_learner
 from eri.training.sources import find_features, open_split
-from eri.training.standardization import fit
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,20 +67,14 @@ def train(
             layout.sweep(path)
         else:
             layout.begin(path, config, prepared.environment)
-        trainer = _create_trainer(config, table, prepared, path, on_event)
-        if (path / layout.STATE).is_file():
-            trainer.resume()
-        best = trainer.run().best
+        best = create_learner(config.model).learn(prepared.lesson, path, on_event)
     _LOG.info("%s: best epoch %d, mean val Pearson %s", path, best.epoch, best.mean)
     return path
 
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    train: SplitData
-    val: SplitData
-    device: torch.device
-    precision: Precision
+    lesson: Lesson
     environment: dict[str, Any]
 
 
@@ -108,45 +88,4 @@ def _prepare(config: ExperimentConfig, table: ClipTable, features: Path, runtime
     val = labelled_split(table, "val", open_split(folders, table, "val"))
     refuse_silent_modality(data)
     environment = describe_run(config, table, folders, data, val, device=device, precision=precision)
-    return _Prepared(data, val, device, precision, environment)
-
-
-def _create_trainer(
-    config: ExperimentConfig, table: ClipTable, prepared: _Prepared, path: Path, on_event: Listener
-) -> Trainer:
-    seed_generators(config.training.seed)
-    model = create_model(config, table, prepared.train)
-    material = _material(config, table, prepared.train, prepared.val, prepared.device)
-    fabric = create_fabric(prepared.device, prepared.precision)
-    return Trainer(config.training, model, material, path, fabric, on_event)
-
-
-def create_model(config: ExperimentConfig, table: ClipTable, data: SplitData) -> Regressor:
-    """Build a model with the standardisation of the train clips."""
-    model = Regressor(config.model, data.features.dimensions, table.task, config.training.activation)
-    if config.training.standardize:
-        for modality, standardizer in model.standardizers.items():
-            if isinstance(standardizer, Standardizer):
-                standardizer.set_statistics(*fit(data.features.modalities[modality], data.usable_ids))
-    return model
-
-
-def _material(
-    config: ExperimentConfig, table: ClipTable, data: SplitData, val: SplitData, device: torch.device
-) -> Material:
-    settings = config.training
-    loaders = [
-        Loader(split.features, split.usable_ids, batch_size=settings.batch_size, chunk=settings.chunk, device=device)
-        for split in (data, val)
-    ]
-    labels = data.labels[data.usable]
-    names = table.task.labels
-    return Material(
-        train=loaders[0],
-        train_labels=shuffled(labels, settings.seed) if settings.shuffle_labels else labels,
-        val=loaders[1],
-        val_labels=val.labels,
-        val_usable=val.usable,
-        fallback=fallback_vector(label_means(data, names), names),
-        names=names,
-    )
+    return _Prepared(Lesson(config, table.task, data, val, device, precision), environment)

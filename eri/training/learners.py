@@ -1,0 +1,93 @@
+"""The ways to learn from packed features: neural heads, boosted trees. Each is known by the config of its model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from eri.config import ExperimentConfig, ModelConfig, Precision
+from eri.metrics import Floats
+from eri.tasks import Task
+from eri.training.data import SplitData, shuffled
+from eri.training.events import Listener
+from eri.training.features import FeatureSet
+from eri.training.runs import Run
+from eri.training.selection import Best
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What a learner is given.
+
+    Attributes:
+        config: The system.
+        task: Its labels and their range.
+        train: The clips to learn from; those that are not usable are to be left out.
+        val: The clips to choose by; those that are not usable are predicted as the mean of the train labels.
+        device: Where to compute.
+        precision: Of a neural net's training.
+    """
+
+    config: ExperimentConfig
+    task: Task
+    train: SplitData
+    val: SplitData
+    device: torch.device
+    precision: Precision
+
+    @property
+    def train_labels(self) -> Floats:
+        """Labels of the usable train clips, float64 (clips, labels); permuted where the config asks for the control."""
+        settings = self.config.training
+        labels = self.train.labels[self.train.usable]
+        return shuffled(labels, settings.seed) if settings.shuffle_labels else labels
+
+
+class Learner(Protocol):
+    """One way to learn, and to predict from what a run folder holds of it."""
+
+    def learn(self, lesson: Lesson, folder: Path, on_event: Listener) -> Best:
+        """Learn, or go on after an interruption, and leave in the run folder what :meth:`predict` needs.
+
+        Args:
+            lesson: The data and settings.
+            folder: The run folder, claimed, with its config and environment.
+            on_event: Called with ``start``, an ``epoch`` for each step that was validated, and ``end``.
+
+        Returns:
+            What was chosen on the val split.
+
+        Raises:
+            RunError: Learning failed, or the folder cannot be written or gone on with.
+        """
+        ...
+
+    def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
+        """Predict clips that have a valid row in some modality; a clip's figures depend on its own features alone.
+
+        Returns:
+            float64 (len(ids), labels), within the task's range.
+
+        Raises:
+            RunError: What was learnt is missing, damaged or of other features.
+        """
+        ...
+
+    def chosen(self, run: Run) -> Any:
+        """Return what ``metrics.json`` tells as the epoch: the one that was chosen, as JSON values.
+
+        Raises:
+            RunError: What was learnt is missing or damaged.
+        """
+        ...
+
+
+def create_learner(model: ModelConfig) -> Learner:
+    """Return the learner of a model's config; each is imported when first asked for."""
+    from eri.training.neural import NeuralLearner
+
+    return NeuralLearner()

@@ -1,0 +1,96 @@
+"""Learning with a neural head: the model, its data, the loop over them, and predictions with the best weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from eri.metrics import Floats
+from eri.models import Regressor, Standardizer
+from eri.training import runs as layout
+from eri.training.checkpoint import load_weights, seed_generators, weights_metadata
+from eri.training.data import fallback_vector, label_means
+from eri.training.device import create_fabric
+from eri.training.events import Listener
+from eri.training.features import FeatureSet
+from eri.training.inference import predict_clips
+from eri.training.learners import Lesson
+from eri.training.loading import Loader
+from eri.training.loop import Material, Trainer
+from eri.training.runs import Run
+from eri.training.selection import Best
+from eri.training.standardization import fit
+
+
+class NeuralLearner:
+    """A head of :mod:`eri.models`, trained epoch by epoch; the best epoch's weights predict."""
+
+    def learn(self, lesson: Lesson, folder: Path, on_event: Listener) -> Best:
+        """See :meth:`~eri.training.learners.Learner.learn`; goes on after the last whole epoch."""
+        settings = lesson.config.training
+        seed_generators(settings.seed)
+        model = create_model(lesson)
+        fabric = create_fabric(lesson.device, lesson.precision)
+        trainer = Trainer(settings, model, create_material(lesson), folder, fabric, on_event)
+        if (folder / layout.STATE).is_file():
+            trainer.resume()
+        return trainer.run().best
+
+    def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
+        """See :meth:`~eri.training.learners.Learner.predict`."""
+        model = load_model(run, features.dimensions).to(device)
+        settings = run.config.training
+        loader = Loader(features, ids, batch_size=settings.batch_size, chunk=settings.chunk, device=device)
+        return predict_clips(model, loader)
+
+    def chosen(self, run: Run) -> int:
+        """Return the best epoch, counted from 1."""
+        return int(weights_metadata(run.path / layout.WEIGHTS)["epoch"])
+
+
+def create_model(lesson: Lesson) -> Regressor:
+    """Build a model with the standardisation of the train clips."""
+    data, settings = lesson.train, lesson.config.training
+    model = Regressor(lesson.config.model, data.features.dimensions, lesson.task, settings.activation)
+    if settings.standardize:
+        for modality, standardizer in model.standardizers.items():
+            if isinstance(standardizer, Standardizer):
+                standardizer.set_statistics(*fit(data.features.modalities[modality], data.usable_ids))
+    return model
+
+
+def load_model(run: Run, dimensions: Mapping[str, int]) -> Regressor:
+    """Return a run's model with its best weights, on the CPU.
+
+    Args:
+        run: The run.
+        dimensions: Length of one embedding by modality; must be what the run was trained on.
+
+    Raises:
+        RunError: There are no weights, or they are of another model.
+    """
+    model = Regressor(run.config.model, dimensions, run.task, run.config.training.activation)
+    load_weights(run.path / layout.WEIGHTS, model)
+    return model.eval()
+
+
+def create_material(lesson: Lesson) -> Material:
+    """Lay out the clips of a lesson for the loop."""
+    settings, names = lesson.config.training, lesson.task.labels
+    loaders = [
+        Loader(
+            split.features, split.usable_ids, batch_size=settings.batch_size, chunk=settings.chunk, device=lesson.device
+        )
+        for split in (lesson.train, lesson.val)
+    ]
+    return Material(
+        train=loaders[0],
+        train_labels=lesson.train_labels,
+        val=loaders[1],
+        val_labels=lesson.val.labels,
+        val_usable=lesson.val.usable,
+        fallback=fallback_vector(label_means(lesson.train, names), names),
+        names=names,
+    )
