@@ -118,7 +118,8 @@ def hub_of(repository: str, files: Mapping[str, bytes]) -> Respond:
 
 
 def use_hub(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the hub's library talk to a server of the test."""
+    """Let the hub's library talk to a server of the test, though the tests as a whole run without a hub."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
     template = address + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
