@@ -4,7 +4,19 @@ Unknown keys are refused, contradictions are refused with the way out. Knobs tha
 (device, batch size, workers) are in :class:`Runtime`, not in a config.
 """
 
-from eri.config.experiment import ExperimentConfig, Published, TrainingConfig
+from eri.config.encoders import (
+    AttentionPoolingConfig,
+    BiLSTMConfig,
+    EncoderConfig,
+    GRUConfig,
+    GRUTransformerConfig,
+    LSTMConfig,
+    Pooling,
+    TCNConfig,
+    TCNTransformerConfig,
+    TransformerConfig,
+)
+from eri.config.experiment import CORRELATED_CLIPS, ExperimentConfig, Published, TrainingConfig
 from eri.config.features import (
     ORGANISERS_FEATURES,
     AudioConfig,
@@ -18,34 +30,55 @@ from eri.config.features import (
     VisualConfig,
     Wav2Vec2Config,
 )
+from eri.config.fusion import ConcatenationConfig, CrossAttentionConfig, FusionBase, GatedConfig, LateConfig
 from eri.config.loading import config_names, describe_misfits, load_config, parse_config, read_yaml
-from eri.config.models import BaselineLSTMConfig, FusionLSTMConfig, LSTMConfig, ModelConfig
+from eri.config.losses import LossConfig
+from eri.config.models import BaselineLSTMConfig, FusionLSTMConfig, ModelConfig, head_names
+from eri.config.regularization import RegularizationConfig
 from eri.config.runtime import Runtime
 from eri.config.strict import Strict
 
 __all__ = [
+    "CORRELATED_CLIPS",
     "ORGANISERS_FEATURES",
+    "AttentionPoolingConfig",
     "AudioConfig",
     "BaselineLSTMConfig",
+    "BiLSTMConfig",
+    "ConcatenationConfig",
+    "CrossAttentionConfig",
     "DeepSpectrumConfig",
+    "EncoderConfig",
     "ExperimentConfig",
     "ExtractorConfig",
     "FaceConfig",
+    "FusionBase",
     "FusionLSTMConfig",
+    "GRUConfig",
+    "GRUTransformerConfig",
+    "GatedConfig",
     "ImageConfig",
     "ImportedConfig",
     "LSTMConfig",
+    "LateConfig",
+    "LossConfig",
     "Modality",
     "ModelConfig",
+    "Pooling",
     "Precision",
     "Published",
+    "RegularizationConfig",
     "Runtime",
     "Strict",
+    "TCNConfig",
+    "TCNTransformerConfig",
     "TrainingConfig",
+    "TransformerConfig",
     "VisualConfig",
     "Wav2Vec2Config",
     "config_names",
     "describe_misfits",
+    "head_names",
     "load_config",
     "parse_config",
     "read_yaml",

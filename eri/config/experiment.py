@@ -7,17 +7,25 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from eri.config.features import AudioConfig, ExtractorConfig, Modality, VisualConfig
-from eri.config.models import ModelConfig
+from eri.config.losses import LossConfig
+from eri.config.models import ModelConfig, head_names
+from eri.config.regularization import RegularizationConfig
 from eri.config.strict import Strict
 from eri.tasks import Activation
 
+CORRELATED_CLIPS = 8
+"""Least number of clips that a correlation in the loss is measured over."""
+
 
 class TrainingConfig(Strict):
-    """Optimisation and stopping."""
+    """Loss, optimisation, regularisation and stopping."""
 
     seed: int = Field(101, ge=0)
     epochs: int = Field(30, ge=1)
     batch_size: int = Field(64, ge=2)
+    accumulate: int = Field(1, ge=1, description="Batches whose predictions are joined before the loss and the step.")
+    loss: LossConfig = LossConfig()
+    regularization: RegularizationConfig = RegularizationConfig()
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     optimizer: Literal["adam", "adamw"] = "adam"
@@ -29,6 +37,26 @@ class TrainingConfig(Strict):
     activation: Activation | None = Field(None, description="Of the output; None is the task's own.")
     chunk: int | None = Field(None, ge=1, description="Clips held in memory at once; None decides by size.")
     shuffle_labels: bool = Field(False, description="Control: train on labels permuted among the train clips.")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        together = self.batch_size * self.accumulate
+        if self.loss.correlates and together < CORRELATED_CLIPS:
+            raise ValueError(
+                f"a correlation in the loss is measured over the clips of one step, but those are {together}; "
+                f"raise batch_size, or accumulate batches, to {CORRELATED_CLIPS} clips or more"
+            )
+        if self.loss.cross_entropy and self.activation == "linear":
+            raise ValueError(
+                "loss.cross_entropy reads the raw outputs as logits, but with activation linear they are intensities; "
+                "use activation sigmoid or softmax, or leave cross_entropy out"
+            )
+        if self.regularization.feature_noise and not self.standardize:
+            raise ValueError(
+                "regularization.feature_noise is in deviations of standardised features, but standardize is false; "
+                "standardise, or leave the noise out"
+            )
+        return self
 
 
 class Published(Strict):
@@ -68,10 +96,16 @@ class ExperimentConfig(Strict):
                     f"the section '{section}' asks for imported features of modality '{extractor.modality}'; "
                     "move it to the other section, or change its modality"
                 )
-        if (self.model.name == "fusion-lstm") != (self.modality == "multimodal"):
+        several = self.modality == "multimodal"
+        if self.model.fuses != several:
             raise ValueError(
                 f"model.name '{self.model.name}' does not fit modality '{self.modality}'; "
-                "use fusion-lstm for multimodal, lstm or baseline-lstm otherwise"
+                f"use {' or '.join(head_names(fuses=several))}"
+            )
+        if self.training.regularization.modality_dropout and not several:
+            raise ValueError(
+                f"training.regularization.modality_dropout needs several modalities, but modality is '{self.modality}';"
+                " leave it out, or make the system multimodal"
             )
         return self
 

@@ -11,7 +11,10 @@ from pydantic import ValidationError
 
 from eri.config.experiment import ExperimentConfig
 from eri.config.features import EXTRACTOR_KINDS
+from eri.config.models import head_names
 from eri.errors import ConfigError
+
+_HEAD_KINDS = (*head_names(fuses=False), *head_names(fuses=True))
 
 
 def config_names() -> list[str]:
@@ -97,10 +100,16 @@ def describe_misfits(error: ValidationError) -> str:
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
-    """Return the key as a file has it: pydantic puts the kind of extractor after the section, which no file does."""
-    if len(location) > 1 and location[0] in ("visual", "audio") and location[1] in ("image", *EXTRACTOR_KINDS):
-        location = (location[0], *location[2:])
-    return ".".join(map(str, location))
+    """Return the key as a file has it: pydantic puts the kind of a section after it, which no file does."""
+    keys: list[str] = []
+    for part in map(str, location):
+        section = keys[-1] if keys else ""
+        kind = (section in ("visual", "audio") and part in ("image", *EXTRACTOR_KINDS)) or (
+            section in ("model", "encoder") and part in _HEAD_KINDS
+        )
+        if not kind:
+            keys.append(part)
+    return ".".join(keys)
 
 
 def _config_folder() -> Path:

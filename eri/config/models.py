@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
+from eri.config.encoders import (
+    AttentionPoolingConfig,
+    BiLSTMConfig,
+    GRUConfig,
+    GRUTransformerConfig,
+    LSTMConfig,
+    TCNConfig,
+    TCNTransformerConfig,
+    TransformerConfig,
+)
+from eri.config.fusion import ConcatenationConfig, CrossAttentionConfig, GatedConfig, LateConfig
 from eri.config.strict import Strict
-
-
-class LSTMConfig(Strict):
-    """The paper's single-modality head: an LSTM, a dense layer, one output a label."""
-
-    name: Literal["lstm"] = "lstm"
-    hidden_size: int = Field(512, ge=1)
-    layers: int = Field(1, ge=1)
-    dense: int = Field(128, ge=1, description="Width of the dense layer after the LSTM.")
-    dropout: float = Field(0.5, ge=0, lt=1)
 
 
 class BaselineLSTMConfig(Strict):
     """The organisers' baseline: linear projection, stacked LSTM, last hidden state, two linear layers."""
 
+    fuses: ClassVar[bool] = False
     name: Literal["baseline-lstm"] = "baseline-lstm"
     hidden_size: int = Field(64, ge=1)
     layers: int = Field(3, ge=1)
@@ -32,6 +34,7 @@ class BaselineLSTMConfig(Strict):
 class FusionLSTMConfig(Strict):
     """The paper's multimodal head: two parallel LSTMs, a dense layer each, a joint layer."""
 
+    fuses: ClassVar[bool] = True
     name: Literal["fusion-lstm"] = "fusion-lstm"
     hidden_size: int = Field(512, ge=1)
     dense: int = Field(128, ge=1)
@@ -39,4 +42,31 @@ class FusionLSTMConfig(Strict):
     dropout: float = Field(0.5, ge=0, lt=1)
 
 
-ModelConfig = Annotated[LSTMConfig | BaselineLSTMConfig | FusionLSTMConfig, Field(discriminator="name")]
+ModelConfig = Annotated[
+    LSTMConfig
+    | BaselineLSTMConfig
+    | FusionLSTMConfig
+    | GRUConfig
+    | BiLSTMConfig
+    | AttentionPoolingConfig
+    | TCNConfig
+    | TransformerConfig
+    | TCNTransformerConfig
+    | GRUTransformerConfig
+    | ConcatenationConfig
+    | GatedConfig
+    | CrossAttentionConfig
+    | LateConfig,
+    Field(discriminator="name"),
+]
+
+
+def head_names(*, fuses: bool) -> list[str]:
+    """Return the names of the heads that read several modalities, or of those that read one.
+
+    Examples:
+        >>> head_names(fuses=True)
+        ['fusion-lstm', 'concatenation', 'gated', 'cross-attention', 'late']
+    """
+    heads = get_args(get_args(ModelConfig)[0])
+    return [str(head.model_fields["name"].default) for head in heads if head.fuses == fuses]

@@ -52,17 +52,25 @@ class Regressor(nn.Module):
         Args:
             inputs: For each modality a batch of the same clips in the same order; a clip may have no valid row.
         """
-        return bound(self.head(self._prepare(inputs)), self.activation, self.low, self.high)
+        return self.bounded(self.prepare(inputs))[0]
 
     def predict(self, inputs: Mapping[str, Sequences]) -> Tensor:
         """Return intensities as they are submitted, float64 and within the task's range, also of a linear output."""
         result: Tensor = self(inputs)
         return result.double().clamp(self.low, self.high)  # in float32 the ends of the range would be rounded
 
-    def _prepare(self, inputs: Mapping[str, Sequences]) -> dict[str, Sequences]:
+    def prepare(self, inputs: Mapping[str, Sequences]) -> dict[str, Sequences]:
+        """Compact and standardise sequences: what a head reads."""
         prepared = {}
         for name, standardizer in self.standardizers.items():
             sequences = inputs[name].compact()
-            values = standardizer(sequences.values).masked_fill(~sequences.mask[..., None], 0.0)
-            prepared[name] = Sequences(values, sequences.mask)
+            prepared[name] = sequences.with_values(standardizer(sequences.values))
         return prepared
+
+    def bounded(self, prepared: Mapping[str, Sequences]) -> tuple[Tensor, Tensor]:
+        """Return the intensities of prepared sequences and the raw outputs behind them, (clips, labels) each."""
+
+        def intensities(raw: Tensor) -> Tensor:
+            return bound(raw, self.activation, self.low, self.high)
+
+        return self.head.bounded(prepared, intensities)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 class Sequences:
@@ -20,22 +20,31 @@ class Sequences:
     Attributes:
         values: float (clips, rows, dimension).
         mask: bool (clips, rows), True where the row is valid; anywhere in the sequence.
+        times: float32 (clips, rows), seconds from the clip's start; the rows' numbers where none are given.
 
     Examples:
         >>> values = torch.tensor([[[9.0], [1.0], [2.0]], [[9.0], [9.0], [9.0]]])
-        >>> batch = Sequences(values, torch.tensor([[False, True, True], [False, False, False]]))
-        >>> batch.compact().values.squeeze(-1).tolist(), batch.lengths.tolist()
-        ([[1.0, 2.0], [0.0, 0.0]], [2, 0])
+        >>> batch = Sequences(values, torch.tensor([[False, True, True], [False, False, False]])).compact()
+        >>> batch.values.squeeze(-1).tolist(), batch.lengths.tolist(), batch.times.tolist()
+        ([[1.0, 2.0], [0.0, 0.0]], [2, 0], [[1.0, 2.0], [0.0, 0.0]])
     """
 
-    def __init__(self, values: Tensor, mask: Tensor) -> None:
+    def __init__(self, values: Tensor, mask: Tensor, times: Tensor | None = None) -> None:
+        if times is None:
+            times = torch.arange(mask.shape[1], dtype=torch.float32, device=mask.device).expand(mask.shape)
         self.values = values
         self.mask = mask
+        self.times = times
 
     @property
     def lengths(self) -> Tensor:
         """Valid rows of each clip, int64 (clips,)."""
         return self.mask.sum(dim=1)
+
+    @property
+    def present(self) -> Tensor:
+        """Which clips have a valid row, bool (clips,)."""
+        return self.mask.any(dim=1)
 
     def compact(self) -> Sequences:
         """Move the valid rows of each clip to its front, in order, and zero everything after them."""
@@ -44,7 +53,39 @@ class Sequences:
         mask = steps < lengths[:, None]
         values = self.values.new_zeros((*mask.shape, self.values.shape[2]))
         values[mask] = self.values[self.mask]
-        return Sequences(values, mask)
+        times = self.times.new_zeros(mask.shape)
+        times[mask] = self.times[self.mask]
+        return Sequences(values, mask, times)
+
+    def with_values(self, values: Tensor) -> Sequences:
+        """Return other values of the same rows; those that are not valid become zero."""
+        return Sequences(values.masked_fill(~self.mask[..., None], 0.0), self.mask, self.times)
+
+
+def run_recurrent(net: nn.LSTM | nn.GRU, sequences: Sequences) -> tuple[Tensor, Tensor]:
+    """Run a recurrent net over the valid rows, which stand at the front, of the clips that have any.
+
+    Returns:
+        The top layer's outputs (clips, rows, directions * hidden), zero in rows that are not valid; and the hidden
+        states at the ends (layers * directions, clips, hidden), zero for a clip without a valid row.
+    """
+    values, lengths = sequences.values, sequences.lengths.cpu()
+    present = torch.nonzero(lengths).squeeze(1)
+    directions = 2 if net.bidirectional else 1
+    if len(present) == 0:
+        nothing = values.new_zeros((len(lengths), values.shape[1], directions * net.hidden_size))
+        return nothing, values.new_zeros((net.num_layers * directions, len(lengths), net.hidden_size))
+    chosen = present.to(values.device)
+    if len(present) < len(lengths):
+        values = values[chosen]
+    packed = pack_padded_sequence(values, lengths[present], batch_first=True, enforce_sorted=False)
+    outputs, state = net(packed)
+    hidden = state[0] if isinstance(state, tuple) else state
+    rows, _ = pad_packed_sequence(outputs, batch_first=True, total_length=values.shape[1])
+    if len(present) == len(lengths):
+        return rows, hidden
+    all_rows = rows.new_zeros((len(lengths), *rows.shape[1:])).index_copy(0, chosen, rows)
+    return all_rows, hidden.new_zeros((len(hidden), len(lengths), hidden.shape[2])).index_copy(1, chosen, hidden)
 
 
 class LastState(nn.Module):
@@ -67,16 +108,5 @@ class LastState(nn.Module):
         Returns:
             (clips, hidden_size); zeros for a clip without a valid row.
         """
-        lengths = sequences.lengths.cpu()
-        present = torch.nonzero(lengths).squeeze(1)
-        if len(present) == 0:
-            return sequences.values.new_zeros((len(lengths), self.lstm.hidden_size))
-        values = sequences.values
-        if len(present) < len(lengths):
-            values = values[present.to(values.device)]
-        packed = pack_padded_sequence(values, lengths[present], batch_first=True, enforce_sorted=False)
-        _, (hidden, _) = self.lstm(packed)
-        last: Tensor = hidden[-1]
-        if len(present) == len(lengths):
-            return last
-        return last.new_zeros((len(lengths), last.shape[1])).index_copy(0, present.to(last.device), last)
+        last: Tensor = run_recurrent(self.lstm, sequences)[1][-1]
+        return last

@@ -3,28 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor
 
-from eri.config import BaselineLSTMConfig, FusionLSTMConfig, LSTMConfig, ModelConfig
+from eri.config import (
+    AttentionPoolingConfig,
+    BaselineLSTMConfig,
+    FusionBase,
+    FusionLSTMConfig,
+    GRUTransformerConfig,
+    LSTMConfig,
+    ModelConfig,
+)
+from eri.config.encoders import EncoderBase
 from eri.models import Regressor, Sequences, create_head
 from eri.tasks import ERI, Task
 
 PAIR = Task("pair", ("first", "second"))
 HEADS: tuple[type[ModelConfig], ...] = get_args(get_args(ModelConfig)[0])
+ENCODERS = [head for head in HEADS if issubclass(head, EncoderBase)]
+FUSIONS = [head for head in HEADS if issubclass(head, FusionBase)]
+SIZES = {
+    "hidden_size": 16,
+    "dense": 8,
+    "joint": 8,
+    "dropout": 0.0,
+    "rnn_dropout": 0.0,
+    "levels": 2,
+    "attention_heads": 2,
+    "feedforward": 16,
+}
 
 
-def small(head: type[ModelConfig], **settings: float) -> ModelConfig:
-    """A head's config, small enough for tests and without dropout."""
-    sizes = {"hidden_size": 16, "dense": 8, "joint": 8, "dropout": 0.0, "rnn_dropout": 0.0, **settings}
+def small(head: type[ModelConfig], encoder: type[ModelConfig] = GRUTransformerConfig, **settings: Any) -> ModelConfig:
+    """A head's config, small enough for tests and without dropout; a fusion is over an encoder."""
+    sizes: dict[str, Any] = {**SIZES, **settings}
+    if issubclass(head, FusionBase):
+        sizes["encoder"] = small(encoder, **settings)
     return head.model_validate({key: value for key, value in sizes.items() if key in head.model_fields})
 
 
 def dimensions_of(head: type[ModelConfig]) -> dict[str, int]:
-    return {"visual": 6, "audio": 4} if head is FusionLSTMConfig else {"visual": 6}
+    return {"visual": 6, "audio": 4} if head.fuses else {"visual": 6}
 
 
 def batch(dimensions: Mapping[str, int], clips: int = 5, rows: int = 7, seed: int = 0) -> dict[str, Sequences]:
@@ -37,7 +60,7 @@ def batch(dimensions: Mapping[str, int], clips: int = 5, rows: int = 7, seed: in
     return result
 
 
-def build(head: type[ModelConfig], seed: int = 0, **settings: float) -> Regressor:
+def build(head: type[ModelConfig], seed: int = 0, **settings: Any) -> Regressor:
     torch.manual_seed(seed)
     return Regressor(small(head, **settings), dimensions_of(head), PAIR).eval()
 
@@ -47,7 +70,8 @@ def alone(inputs: Mapping[str, Sequences], clip: int) -> dict[str, Sequences]:
     result = {}
     for name, sequences in inputs.items():
         values = sequences.values[clip][sequences.mask[clip]][None]
-        result[name] = Sequences(values, torch.ones(values.shape[:2], dtype=torch.bool))
+        times = sequences.times[clip][sequences.mask[clip]][None]
+        result[name] = Sequences(values, torch.ones(values.shape[:2], dtype=torch.bool), times)
     return result
 
 
@@ -56,7 +80,10 @@ def largest_difference(first: Tensor, second: Tensor) -> float:
 
 
 def test_every_name_is_covered():
-    assert {head().name for head in HEADS} >= {"lstm", "baseline-lstm", "fusion-lstm"}
+    names = {head().name for head in HEADS}
+    assert names >= {"lstm", "baseline-lstm", "fusion-lstm", "gru", "bilstm", "attention-pooling", "tcn"}
+    assert names >= {"transformer", "tcn-transformer", "gru-transformer"}
+    assert names >= {"concatenation", "gated", "cross-attention", "late"}
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -107,7 +134,11 @@ class TestEveryHead:
     def test_order_of_rows_matters(self, head):
         model, inputs = build(head), batch(dimensions_of(head))
         reversed_rows = {name: Sequences(s.values.flip(1), s.mask.flip(1)) for name, s in inputs.items()}
-        assert largest_difference(model(reversed_rows), model(inputs)) > 1e-4
+        change = largest_difference(model(reversed_rows), model(inputs))
+        if head is AttentionPoolingConfig:  # the one that does not see the order, as it says
+            assert change < 1e-6
+        else:
+            assert change > 1e-4
 
     def test_no_valid_row_is_finite_and_harms_no_other_clip(self, head):
         model, inputs = build(head), batch(dimensions_of(head))
@@ -147,8 +178,9 @@ class TestEveryHead:
         assert model(batch(dimensions_of(head), clips=2)).shape == (2, 7)
 
 
-def test_fusion_uses_the_modality_that_is_there():
-    model, inputs = build(FusionLSTMConfig), batch(dimensions_of(FusionLSTMConfig))
+@pytest.mark.parametrize("head", [FusionLSTMConfig, *FUSIONS])
+def test_a_fusion_uses_the_modality_that_is_there(head):
+    model, inputs = build(head), batch(dimensions_of(head))
     inputs["audio"].mask[0] = False
     before = model(inputs)
     inputs["visual"].values[0] += 3.0
@@ -156,6 +188,19 @@ def test_fusion_uses_the_modality_that_is_there():
     assert torch.isfinite(before).all()
     assert largest_difference(after[0], before[0]) > 1e-4
     assert largest_difference(after[1:], before[1:]) < 1e-6
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("head", FUSIONS)
+def test_every_fusion_works_over_every_encoder(head, encoder):
+    torch.manual_seed(0)
+    model = Regressor(small(head, encoder), dimensions_of(head), PAIR)
+    inputs = batch(dimensions_of(head))
+    inputs["audio"].mask[1] = False
+    result = model(inputs)
+    torch.autograd.backward(result.square().sum())
+    assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().any()] == []
+    assert largest_difference(model.eval()(alone(inputs, 0))[0], model(inputs)[0]) < 1e-6
 
 
 def test_dropout_is_off_in_evaluation():
@@ -169,3 +214,15 @@ def test_dropout_is_off_in_evaluation():
 def test_one_modality_heads_refuse_two(head):
     with pytest.raises(ValueError, match="reads one modality, not \\['audio', 'visual'\\]"):
         create_head(small(head), {"visual": 6, "audio": 4}, 2)
+
+
+@pytest.mark.parametrize(
+    ("head", "keys"),
+    [
+        (LSTMConfig, ["encoder.lstm.weight_ih_l0", "output.1.weight", "output.4.bias"]),
+        (BaselineLSTMConfig, ["projection.weight", "encoder.lstm.weight_hh_l2", "output.3.bias"]),
+        (FusionLSTMConfig, ["encoders.audio.lstm.bias_hh_l0", "dense.visual.1.weight", "output.3.bias"]),
+    ],
+)
+def test_weights_of_earlier_runs_still_fit(head, keys):
+    assert {f"head.{key}" for key in keys} <= build(head).state_dict().keys()

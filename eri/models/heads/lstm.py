@@ -1,30 +1,15 @@
-"""The heads: from sequences of embeddings to one raw output a label. Each is known by the name of its config."""
+"""The heads of the papers: one LSTM, the organisers' baseline, two parallel LSTMs."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from eri.config import BaselineLSTMConfig, FusionLSTMConfig, LSTMConfig, ModelConfig
+from eri.config import BaselineLSTMConfig, FusionLSTMConfig, LSTMConfig
+from eri.models.heads.base import Head, dense, only
 from eri.models.sequences import LastState, Sequences
-
-
-class Head(nn.Module, ABC):
-    """A net that reads the sequences of every modality it was built for."""
-
-    @abstractmethod
-    def forward(self, sequences: Mapping[str, Sequences]) -> Tensor:
-        """Return raw outputs.
-
-        Args:
-            sequences: Compacted, standardised sequences by modality.
-
-        Returns:
-            (clips, labels), unbounded.
-        """
 
 
 class LSTMHead(Head):
@@ -35,11 +20,11 @@ class LSTMHead(Head):
 
     def __init__(self, config: LSTMConfig, dimensions: Mapping[str, int], labels: int) -> None:
         super().__init__()
-        self.modality, dimension = _only(dimensions)
+        self.modality, dimension = only(dimensions)
         self.encoder = LastState(dimension, config.hidden_size, config.layers, config.dropout)
         self.output = nn.Sequential(
             nn.Dropout(config.dropout),
-            *_dense(config.hidden_size, config.dense, config.dropout),
+            *dense(config.hidden_size, config.dense, config.dropout),
             nn.Linear(config.dense, labels),
         )
 
@@ -57,16 +42,16 @@ class BaselineLSTMHead(Head):
 
     def __init__(self, config: BaselineLSTMConfig, dimensions: Mapping[str, int], labels: int) -> None:
         super().__init__()
-        self.modality, dimension = _only(dimensions)
+        self.modality, dimension = only(dimensions)
         size = config.hidden_size
         self.projection = nn.Linear(dimension, size, bias=False)
         self.encoder = LastState(size, size, config.layers, config.rnn_dropout)
-        self.output = nn.Sequential(*_dense(size, size, config.dropout), nn.Linear(size, labels))
+        self.output = nn.Sequential(*dense(size, size, config.dropout), nn.Linear(size, labels))
 
     def forward(self, sequences: Mapping[str, Sequences]) -> Tensor:
         """See :meth:`Head.forward`."""
         own = sequences[self.modality]
-        result: Tensor = self.output(self.encoder(Sequences(self.projection(own.values), own.mask)))
+        result: Tensor = self.output(self.encoder(own.with_values(self.projection(own.values))))
         return result
 
 
@@ -78,15 +63,15 @@ class FusionLSTMHead(Head):
 
     def __init__(self, config: FusionLSTMConfig, dimensions: Mapping[str, int], labels: int) -> None:
         super().__init__()
-        dense = (config.hidden_size, config.dense, config.dropout)
+        sizes = (config.hidden_size, config.dense, config.dropout)
         self.encoders = nn.ModuleDict(
             {name: LastState(length, config.hidden_size) for name, length in dimensions.items()}
         )
         self.dense = nn.ModuleDict(
-            {name: nn.Sequential(nn.Dropout(config.dropout), *_dense(*dense)) for name in dimensions}
+            {name: nn.Sequential(nn.Dropout(config.dropout), *dense(*sizes)) for name in dimensions}
         )
         self.output = nn.Sequential(
-            *_dense(config.dense * len(dimensions), config.joint, config.dropout), nn.Linear(config.joint, labels)
+            *dense(config.dense * len(dimensions), config.joint, config.dropout), nn.Linear(config.joint, labels)
         )
 
     def forward(self, sequences: Mapping[str, Sequences]) -> Tensor:
@@ -94,33 +79,3 @@ class FusionLSTMHead(Head):
         states = [self.dense[name](encoder(sequences[name])) for name, encoder in self.encoders.items()]
         result: Tensor = self.output(torch.cat(states, dim=1))
         return result
-
-
-def create_head(config: ModelConfig, dimensions: Mapping[str, int], labels: int) -> Head:
-    """Build the head that a config names.
-
-    Args:
-        config: Its name and sizes.
-        dimensions: Length of one embedding by modality.
-        labels: Number of outputs.
-
-    Raises:
-        ValueError: A head of one modality is given several.
-    """
-    match config:
-        case LSTMConfig():
-            return LSTMHead(config, dimensions, labels)
-        case BaselineLSTMConfig():
-            return BaselineLSTMHead(config, dimensions, labels)
-        case FusionLSTMConfig():
-            return FusionLSTMHead(config, dimensions, labels)
-
-
-def _only(dimensions: Mapping[str, int]) -> tuple[str, int]:
-    if len(dimensions) != 1:
-        raise ValueError(f"this head reads one modality, not {sorted(dimensions)}; use fusion-lstm")
-    return next(iter(dimensions.items()))
-
-
-def _dense(inputs: int, outputs: int, dropout: float) -> tuple[nn.Module, ...]:
-    return nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(dropout)

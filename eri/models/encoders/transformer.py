@@ -1,0 +1,122 @@
+"""The Transformer with a regression token, alone and behind another encoder of rows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from eri.config import GRUTransformerConfig, TCNTransformerConfig, TransformerConfig
+from eri.config.encoders import TransformerFields
+from eri.models.encoders.attention import Attention, TimeEncoding
+from eri.models.encoders.base import Encoded, Encoder
+from eri.models.encoders.convolution import Convolutions
+from eri.models.sequences import Sequences, run_recurrent
+
+
+class Block(nn.Module):
+    """Self-attention and a feed-forward net, each after a layer norm and beside a shortcut (Xiong et al. 2020)."""
+
+    def __init__(self, config: TransformerFields) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.attention_norm, self.feedforward_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = Attention(width, config.attention_heads)
+        self.feedforward = nn.Sequential(
+            nn.Linear(width, config.feedforward),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.feedforward, width),
+        )
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+        """Map (clips, rows, width); rows that are not valid are attended to by none."""
+        normed = self.attention_norm(values)
+        values = values + self.dropout(self.attention(normed, normed, mask))
+        result: Tensor = values + self.dropout(self.feedforward(self.feedforward_norm(values)))
+        return result
+
+
+class TokenTransformer(nn.Module):
+    """Blocks over the rows and one learnable token, which becomes the clip's vector (after Devlin et al. 2019).
+
+    Sequences of any length are read whole. The token has no time, the rows' times enter as sinusoids.
+
+    Args:
+        config: Sizes.
+    """
+
+    def __init__(self, config: TransformerFields) -> None:
+        super().__init__()
+        self.times = TimeEncoding(config.hidden_size, config.shortest_period, config.longest_period)
+        self.token = nn.Parameter(torch.randn(config.hidden_size) * 0.02)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.hidden_size)
+
+    def forward(self, rows: Sequences) -> Encoded:
+        """Encode rows of length ``hidden_size``."""
+        clips = len(rows.values)
+        values = torch.cat([self.token.expand(clips, 1, -1), rows.values + self.times(rows.times)], dim=1)
+        mask = torch.cat([rows.mask.new_ones((clips, 1)), rows.mask], dim=1)
+        for block in self.blocks:
+            values = block(values, mask)
+        values = self.norm(values)
+        return Encoded(rows.with_values(values[:, 1:]), values[:, 0])
+
+
+class TransformerEncoder(Encoder):
+    """A projection of each row, then the Transformer.
+
+    Args:
+        config: Sizes.
+        dimension: Length of one embedding.
+    """
+
+    def __init__(self, config: TransformerConfig, dimension: int) -> None:
+        super().__init__()
+        self.projection = nn.Linear(dimension, config.hidden_size)
+        self.transformer = TokenTransformer(config)
+
+    def forward(self, sequences: Sequences) -> Encoded:
+        """See :meth:`Encoder.forward`."""
+        result: Encoded = self.transformer(sequences.with_values(self.projection(sequences.values)))
+        return result
+
+
+class TCNTransformerEncoder(Encoder):
+    """Dilated convolutions for what is near, then the Transformer for the whole clip.
+
+    Args:
+        config: Sizes.
+        dimension: Length of one embedding.
+    """
+
+    def __init__(self, config: TCNTransformerConfig, dimension: int) -> None:
+        super().__init__()
+        self.convolutions = Convolutions(config, dimension)
+        self.transformer = TokenTransformer(config)
+
+    def forward(self, sequences: Sequences) -> Encoded:
+        """See :meth:`Encoder.forward`."""
+        result: Encoded = self.transformer(self.convolutions(sequences))
+        return result
+
+
+class GRUTransformerEncoder(Encoder):
+    """A stack of GRUs, then the Transformer over their outputs.
+
+    Args:
+        config: Sizes.
+        dimension: Length of one embedding.
+    """
+
+    def __init__(self, config: GRUTransformerConfig, dimension: int) -> None:
+        super().__init__()
+        dropout = config.dropout if config.gru_layers > 1 else 0.0
+        self.gru = nn.GRU(dimension, config.hidden_size, config.gru_layers, batch_first=True, dropout=dropout)
+        self.transformer = TokenTransformer(config)
+
+    def forward(self, sequences: Sequences) -> Encoded:
+        """See :meth:`Encoder.forward`."""
+        result: Encoded = self.transformer(sequences.with_values(run_recurrent(self.gru, sequences)[0]))
+        return result
