@@ -1,0 +1,40 @@
+"""Data sets that tests of selection share; training them is most of their time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from eri.config import Runtime
+from eri.selection import CrossValidation, FoldPlan, cv
+from tests.factories.features import DataSet, Recipe, make_data_set
+
+CPU = Runtime(device="cpu")
+PLAN = FoldPlan(folds=3)
+
+
+def make_grouped(root: Path, recipe: Recipe, subjects: int) -> DataSet:
+    """Make a data set whose clips are of some subjects in turn."""
+    data = make_data_set(root, recipe)
+    clips = tuple(replace(clip, group=f"s{index % subjects}") for index, clip in enumerate(data.table))
+    return replace(data, table=replace(data.table, clips=clips))
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    return make_grouped(
+        tmp_path_factory.mktemp("data"), Recipe(sizes={"train": 48, "val": 24, "test": 6}, noise=2.0), subjects=9
+    )
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="session")
+def finished(data: DataSet, runs: Path) -> CrossValidation:
+    """A cross-validation of two seeds in three folds."""
+    return cv(data.configured(epochs=4), data.table, data.features, runs, CPU, plan=PLAN, seeds=(1, 2), name="good")
