@@ -4,6 +4,7 @@ Unknown keys are refused, contradictions are refused with the way out. Knobs tha
 (device, batch size, workers) are in :class:`Runtime`, not in a config.
 """
 
+from eri.config.acoustic import EGeMAPSConfig, LogMelConfig, MFCCConfig
 from eri.config.encoders import (
     AttentionPoolingConfig,
     BiLSTMConfig,
@@ -48,6 +49,7 @@ __all__ = [
     "ConcatenationConfig",
     "CrossAttentionConfig",
     "DeepSpectrumConfig",
+    "EGeMAPSConfig",
     "EncoderConfig",
     "ExperimentConfig",
     "ExtractorConfig",
@@ -61,7 +63,9 @@ __all__ = [
     "ImportedConfig",
     "LSTMConfig",
     "LateConfig",
+    "LogMelConfig",
     "LossConfig",
+    "MFCCConfig",
     "Modality",
     "ModelConfig",
     "Pooling",

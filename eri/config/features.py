@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from eri.config.acoustic import EGeMAPSConfig, LogMelConfig, MFCCConfig
 from eri.config.strict import Strict
 
 Modality = Literal["visual", "audio", "multimodal"]
@@ -117,7 +118,7 @@ ORGANISERS_FEATURES = MappingProxyType({name.lower(): name for name in ("FAUs", 
 """MuSe-2022's names of features by their lower case: copies of the data differ in it."""
 
 
-EXTRACTOR_KINDS = ("deepspectrum", "wav2vec2", "imported")
+EXTRACTOR_KINDS = ("deepspectrum", "wav2vec2", "mfcc", "logmel", "egemaps", "imported")
 """Kinds of extractors that the key `extractor` names; any other name is a timm backbone."""
 
 
@@ -133,7 +134,12 @@ VisualConfig = Annotated[
 AudioConfig = Annotated[
     Annotated[DeepSpectrumConfig, Tag("deepspectrum")]
     | Annotated[Wav2Vec2Config, Tag("wav2vec2")]
+    | Annotated[MFCCConfig, Tag("mfcc")]
+    | Annotated[LogMelConfig, Tag("logmel")]
+    | Annotated[EGeMAPSConfig, Tag("egemaps")]
     | Annotated[ImportedConfig, Tag("imported")],
     Discriminator(_extractor_kind),
 ]
-ExtractorConfig = ImageConfig | DeepSpectrumConfig | Wav2Vec2Config | ImportedConfig
+ExtractorConfig = (
+    ImageConfig | DeepSpectrumConfig | Wav2Vec2Config | MFCCConfig | LogMelConfig | EGeMAPSConfig | ImportedConfig
+)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eri.config import DeepSpectrumConfig, ExtractorConfig, ImageConfig, ImportedConfig, Runtime
+from eri.config import (
+    DeepSpectrumConfig,
+    EGeMAPSConfig,
+    ExtractorConfig,
+    ImageConfig,
+    ImportedConfig,
+    LogMelConfig,
+    MFCCConfig,
+    Runtime,
+)
 from eri.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,6 +33,7 @@ def create_extractor(config: ExtractorConfig, runtime: Runtime | None = None) ->
     Raises:
         ConfigError: No model has that name, the settings do not fit it, or the features are imported ones.
         WeightsError: Weights are nowhere to be found, damaged, or of another model.
+        MissingDependencyError: The features need an optional package that is not installed.
     """
     runtime = runtime or Runtime()
     if isinstance(config, ImportedConfig):
@@ -39,6 +49,14 @@ def create_extractor(config: ExtractorConfig, runtime: Runtime | None = None) ->
         from eri.extractors.deepspectrum import DeepSpectrumExtractor
 
         return DeepSpectrumExtractor(config, runtime)
+    if isinstance(config, MFCCConfig | LogMelConfig):
+        from eri.extractors.mel import MelExtractor
+
+        return MelExtractor(config, runtime)
+    if isinstance(config, EGeMAPSConfig):
+        from eri.extractors.egemaps import EGeMAPSExtractor
+
+        return EGeMAPSExtractor(config, runtime)
     from eri.extractors.wav2vec2 import Wav2Vec2Extractor
 
     return Wav2Vec2Extractor(config, runtime)

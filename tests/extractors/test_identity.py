@@ -12,7 +12,17 @@ import timm
 import torch
 from pydantic import BaseModel
 
-from eri.config import DeepSpectrumConfig, ExtractorConfig, FaceConfig, ImageConfig, Runtime, Wav2Vec2Config
+from eri.config import (
+    DeepSpectrumConfig,
+    EGeMAPSConfig,
+    ExtractorConfig,
+    FaceConfig,
+    ImageConfig,
+    LogMelConfig,
+    MFCCConfig,
+    Runtime,
+    Wav2Vec2Config,
+)
 from eri.extractors import create_extractor
 from eri.files import digest
 from tests.factories.speech import write_speech_model
@@ -46,6 +56,17 @@ SPEECH_CHANGES: dict[str, Any] = {
     "chunk": 10.0,
     "precision": "bf16",
 }
+MEL_CHANGES: dict[str, Any] = {
+    "window": 0.032,
+    "step": 0.02,
+    "mel_scale": "htk",
+    "mel_bands": 100,
+    "deltas": 1,
+    "hop": 0.5,
+    "statistics": "mean-std",
+}
+MFCC_CHANGES: dict[str, Any] = MEL_CHANGES | {"coefficients": 13}
+EGEMAPS_CHANGES: dict[str, Any] = {"level": "low-level", "window": 2.0, "hop": 0.25}
 FACE_CHANGES: dict[str, Any] = {
     "detector": "dlib",
     "backbone": "mobilenet0.25",
@@ -90,6 +111,9 @@ def changed(config: BaseModel, field: str, value: Any, files: dict[str, str]) ->
         (ImageConfig, IMAGE_CHANGES),
         (DeepSpectrumConfig, PICTURE_CHANGES),
         (Wav2Vec2Config, SPEECH_CHANGES),
+        (MFCCConfig, MFCC_CHANGES),
+        (LogMelConfig, MEL_CHANGES),
+        (EGeMAPSConfig, EGEMAPS_CHANGES),
         (FaceConfig, FACE_CHANGES | {"landmarks": "of dlib; tested with the faces"}),
     ],
 )
@@ -113,6 +137,22 @@ def test_each_speech_setting_matters(files, field):
     assert identity(changed(speech, field, SPEECH_CHANGES[field], files)) != identity(speech)
 
 
+@pytest.mark.parametrize("field", MFCC_CHANGES)
+def test_each_cepstral_setting_matters(files, field):
+    assert identity(changed(MFCCConfig(), field, MFCC_CHANGES[field], files)) != identity(MFCCConfig())
+
+
+@pytest.mark.parametrize("field", MEL_CHANGES)
+def test_each_log_mel_setting_matters(files, field):
+    assert identity(changed(LogMelConfig(), field, MEL_CHANGES[field], files)) != identity(LogMelConfig())
+
+
+@pytest.mark.parametrize("field", EGEMAPS_CHANGES)
+def test_each_egemaps_setting_matters(files, field):
+    pytest.importorskip("opensmile", reason="needs the extra opensmile, which is not installed")
+    assert identity(changed(EGeMAPSConfig(), field, EGEMAPS_CHANGES[field], files)) != identity(EGeMAPSConfig())
+
+
 @pytest.mark.parametrize("field", FACE_CHANGES)
 def test_each_face_setting_matters(files, field):
     faces = FaceConfig(detector="retinaface", weights=files["detector"])
@@ -121,12 +161,13 @@ def test_each_face_setting_matters(files, field):
     assert identity(other) != identity(one)
 
 
-@pytest.mark.parametrize("family", ["image", "pictures", "speech"])
+@pytest.mark.parametrize("family", ["image", "pictures", "speech", "mel"])
 def test_run_time_knobs_do_not_matter(files, monkeypatch, family):
     configs: dict[str, ExtractorConfig] = {
         "image": IMAGE,
         "pictures": PICTURES,
         "speech": Wav2Vec2Config(model=files["model"]),
+        "mel": MFCCConfig(),
     }
     config = configs[family]
     wanted = identity(config)
@@ -149,12 +190,13 @@ def test_two_names_of_one_layer_are_one_identity(files):
     assert identity(last) == identity(named)
 
 
-@pytest.mark.parametrize("family", ["image", "pictures", "speech"])
+@pytest.mark.parametrize("family", ["image", "pictures", "speech", "mel"])
 def test_an_identity_is_json_and_names_no_place(files, family):
     configs: dict[str, ExtractorConfig] = {
         "image": IMAGE.model_copy(update={"weights": files["checkpoint"]}),
         "pictures": PICTURES.model_copy(update={"weights": files["checkpoint"]}),
         "speech": Wav2Vec2Config(model=files["model"]),
+        "mel": MFCCConfig(),
     }
     found = identity(configs[family])
     assert json.loads(json.dumps(found)) == found
