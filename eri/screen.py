@@ -13,6 +13,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from eri.demo import DemoReport
     from eri.diagnosis import Check
     from eri.evaluation import Evaluation
     from eri.extraction import ExtractionReport
@@ -215,6 +216,28 @@ def show_submission(path: Path, findings: Sequence[Finding]) -> None:
 def has_errors(findings: Sequence[Finding]) -> bool:
     """Return whether the organisers would refuse the file."""
     return any(finding.severity == "error" for finding in findings)
+
+
+def show_demo(report: DemoReport) -> None:
+    """Show the scores, the control, the submission's verdict and the seconds of each stage."""
+    show_extraction(report.extraction)
+    rows = [_demo_row(name, result) for name, result in report.scores.items()]
+    rows.append(_demo_row("multimodal, shuffled labels (control)", report.control))
+    weights = "pretrained" if report.pretrained else "random"
+    title = f"mean Pearson on the val split, backbones with {weights} weights"
+    console.print(table_of(title, ("system", "mean Pearson", "95 % interval", "clips"), rows, numbers=(1, 3)))
+    stages = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in report.seconds.items())
+    console.print(f"{stages}; in all {sum(report.seconds.values()):.0f} s", highlight=False, soft_wrap=True)
+    show_submission(report.submission, report.findings)
+    if not report.pretrained:
+        console.print("Random weights: this proves the pipeline, not the science.")
+
+
+def _demo_row(name: str, result: Evaluation) -> list[str]:
+    metrics = result.metrics
+    if metrics is None:
+        return [name, signed(None), "", "0"]
+    return [name, signed(metrics.mean), interval_text(metrics.interval), str(metrics.clips)]
 
 
 def _figure(value: float | None) -> str:
