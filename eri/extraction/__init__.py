@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from eri.config import ExtractorConfig, Runtime
+from eri.config import ExtractorConfig, ImportedConfig, Runtime
 from eri.data.clips import SPLITS, ClipTable, Split
 from eri.errors import StoreError
 from eri.extraction.failures import read_failures, update_failures
@@ -21,7 +22,7 @@ from eri.extraction.report import (
 from eri.extraction.work import ExtractorWork
 from eri.extractors import create_extractor
 from eri.extractors.base import Extractor
-from eri.store import FeatureStore, clip_sources, remember_config
+from eri.store import FeatureStore, clip_sources, find_folder, remember_config
 
 __all__ = [
     "ExtractionEvent",
@@ -31,6 +32,9 @@ __all__ = [
     "extract",
     "read_failures",
 ]
+
+
+_LOG = logging.getLogger(__name__)
 
 
 def extract(
@@ -50,6 +54,8 @@ def extract(
     crashes its worker or exceeds the timeout fails alone; it is in the report and in ``failures.csv`` of the feature
     folder, and is tried again by the next run.
 
+    Features that were imported are not extracted: a line of the log says so, and the report counts those there are.
+
     Args:
         table: The data set.
         configs: The extractors.
@@ -64,7 +70,8 @@ def extract(
         usable, 1 when an extractor has none at all.
 
     Raises:
-        StoreError: The feature folder cannot be read or written, or the disk is full.
+        StoreError: The feature folder cannot be read or written, the disk is full, or features that the config takes
+            from elsewhere were not imported.
         EriError: Something that concerns every clip, such as weights that are missing.
         RuntimeError: A bug; it names the clip or clips, and the error itself is its cause. What was finished is kept.
         KeyboardInterrupt: Ctrl-C; the workers are ended and what was finished is kept.
@@ -88,6 +95,8 @@ def _extract_one(
     create: Callable[[ExtractorConfig, Runtime], Extractor],
 ) -> ExtractorReport:
     started = time.monotonic()
+    if isinstance(config, ImportedConfig):
+        return _count_imported(table, config, features, splits)
     extractor = create(config, runtime)
     folder = FeatureStore(features).folder(extractor.name, extractor.identity())
     remember_config(folder, config)
@@ -112,4 +121,31 @@ def _extract_one(
         failures=tuple(work.failures[clip_id] for clip_id in sorted(work.failures)),
         seconds=time.monotonic() - started,
         **tally_states(work.entries.values()),
+    )
+
+
+def _count_imported(
+    table: ClipTable, config: ImportedConfig, features: Path, splits: Sequence[Split]
+) -> ExtractorReport:
+    """Report on features that were imported, which leaves nothing to extract; clips without them are no failures."""
+    started = time.monotonic()
+    folder = find_folder(features, config, table.name)
+    clips = [clip.id for clip in table if clip.split in splits]
+    entries = folder.entries(clips)
+    _LOG.warning(
+        "'%s' are imported features, so nothing is extracted: %d of %d clips have them",
+        config.name,
+        len(entries),
+        len(clips),
+    )
+    return ExtractorReport(
+        extractor=config.name,
+        modality=config.modality,
+        folder=folder.path,
+        total=len(clips),
+        computed=0,
+        already_complete=len(entries),
+        failures=(),
+        seconds=time.monotonic() - started,
+        **tally_states(entries.values()),
     )

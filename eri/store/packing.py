@@ -28,6 +28,7 @@ from eri.store.folder import FeatureFolder
 from eri.store.journal import Entry
 from eri.store.problems import explained
 from eri.store.sources import Source
+from eri.store.store import data_set_of
 
 _FORMAT = "eri-pack-1"
 _ARRAYS = ("embeddings", "times", "states", "offsets")
@@ -104,7 +105,8 @@ def pack(
         clip_ids: Clips to pack; those without features are listed as missing.
         sources: What the features of each clip should have been made from, see
             :func:`~eri.store.sources.clip_sources`. With it, features of other files are refused, as when two data
-            sets with the same ids share a feature folder. Sources that are gone are not missed.
+            sets with the same ids share a feature folder. Sources that are gone are not missed. Imported features were
+            not made from the data set's files, so this is not asked of them.
 
     Raises:
         StoreError: No clip has features, a feature file does not prove itself, a clip's features are of another data
@@ -120,7 +122,7 @@ def pack(
             f"{folder.path}: none of the {len(clip_ids)} clips has features",
             hint="Run `eri extract` first; failures.csv in that folder says what went wrong.",
         )
-    if sources is not None:
+    if sources is not None and data_set_of(folder) is None:
         _refuse_foreign(folder, [entry.clip_id for entry in entries], sources)
     missing = tuple(clip_id for clip_id in clip_ids if clip_id not in found)
     fingerprint = digest([folder.digest, [[entry.clip_id, entry.checksum] for entry in entries]])

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from eri.config import ExtractorConfig
+from eri.config import ExtractorConfig, ImportedConfig
 from eri.errors import StoreError
 from eri.files import digest, write_json
 from eri.store.folder import FeatureFolder
@@ -19,6 +19,9 @@ from eri.store.problems import explained
 _LOG = logging.getLogger(__name__)
 _IDENTITY = "identity.json"
 _CONFIG = "config.json"
+
+DATA_SET = "data_set"
+"""Key of an imported feature's identity: ids alone do not tell data sets apart."""
 
 
 class FeatureStore:
@@ -80,8 +83,8 @@ def remember_config(folder: FeatureFolder, config: ExtractorConfig) -> None:
             return
 
 
-def find_folder(root: Path, config: ExtractorConfig) -> FeatureFolder:
-    """Return the features that were extracted with a config, without loading its model.
+def find_folder(root: Path, config: ExtractorConfig, data_set: str | None = None) -> FeatureFolder:
+    """Return the features that were extracted with a config, without loading its model, or that were imported.
 
     One config has several identities when, for example, its weights file was replaced between two extractions: the
     latest is taken, and a warning is logged.
@@ -89,12 +92,18 @@ def find_folder(root: Path, config: ExtractorConfig) -> FeatureFolder:
     Args:
         root: Folder of the store.
         config: The extractor's config, resolved.
+        data_set: Of features that were imported, take those of this data set; None takes those of any.
 
     Raises:
-        StoreError: Nothing was extracted with this config, or the folder's identity cannot be read.
+        StoreError: Nothing was extracted with this config or imported under its name, or the folder's identity cannot
+            be read.
     """
     values = config.model_dump(mode="json")
     found = [path for path in root.glob("*/config*.json") if _read_json(path) == values]
+    if isinstance(config, ImportedConfig):
+        found = _of_data_set(found, data_set)
+        if not found:
+            raise _not_imported(root, config, data_set)
     if not found:
         raise StoreError(
             f"{root}: no {config.modality} features of extractor '{config.extractor}' with these settings",
@@ -110,10 +119,40 @@ def find_folder(root: Path, config: ExtractorConfig) -> FeatureFolder:
         )
     identity = _read_json(newest.parent / _IDENTITY)
     if identity is None or not newest.parent.name.endswith(digest(identity)[:12]):
+        again = "eri features import" if isinstance(config, ImportedConfig) else "eri extract"
         raise StoreError(
-            f"{newest.parent / _IDENTITY}: missing or altered", hint="Run `eri extract` again: it writes it anew."
+            f"{newest.parent / _IDENTITY}: missing or altered", hint=f"Run `{again}` again: it writes it anew."
         )
     return FeatureFolder(newest.parent, digest(identity))
+
+
+def _of_data_set(found: list[Path], data_set: str | None) -> list[Path]:
+    """Return the configs of folders that belong to a data set; a folder without identity is kept, to be told of."""
+    identities = [(path, _read_json(path.parent / _IDENTITY)) for path in found]
+    return [
+        path
+        for path, identity in identities
+        if data_set is None or not isinstance(identity, dict) or identity.get(DATA_SET) == data_set
+    ]
+
+
+def _not_imported(root: Path, config: ImportedConfig, data_set: str | None) -> StoreError:
+    dimension = "" if config.dimension is None else f" with {config.dimension} dimensions"
+    owner = "" if data_set is None else f" of the data set '{data_set}'"
+    return StoreError(
+        f"{root}: no imported {config.modality} features '{config.name}'{dimension}{owner}",
+        hint="Put them there with `eri features import`; `eri features ls` lists what is there.",
+    )
+
+
+def data_set_of(folder: FeatureFolder) -> str | None:
+    """Return the data set that features were imported for; None where they were extracted.
+
+    Raises:
+        StoreError: The folder's identity is missing or altered.
+    """
+    identity = identity_of(folder)
+    return str(identity[DATA_SET]) if identity.get("extractor") == "imported" else None
 
 
 def identity_of(folder: FeatureFolder) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def _prepare(config: ExperimentConfig, table: ClipTable, features: Path, runtime
     refuse_reserved_labels(table.task)
     device = choose_device(runtime.device)
     precision = choose_precision(config.training.precision, device)
-    folders = find_features(config, features)
+    folders = find_features(config, features, table.name)
     data = labelled_split(table, "train", open_split(folders, table, "train"))
     val = labelled_split(table, "val", open_split(folders, table, "val"))
     refuse_silent_modality(data)

@@ -9,17 +9,22 @@ from typing import Any
 from eri.config import ExperimentConfig
 from eri.data.clips import ClipTable, Split
 from eri.errors import StoreError
-from eri.store import FeatureFolder, clip_sources, find_folder, identity_of, pack
+from eri.store import FeatureFolder, clip_sources, data_set_of, find_folder, identity_of, pack
 from eri.training.features import FeatureSet, ModalityFeatures
 
 
-def find_features(config: ExperimentConfig, root: Path) -> dict[str, FeatureFolder]:
-    """Find the feature folders that a config's extractors made, by modality.
+def find_features(config: ExperimentConfig, root: Path, data_set: str | None = None) -> dict[str, FeatureFolder]:
+    """Find the feature folders that a config's extractors made, or that were imported, by modality.
+
+    Args:
+        config: The system.
+        root: Folder of the feature store.
+        data_set: That imported features must be of.
 
     Raises:
-        StoreError: Nothing was extracted with one of them.
+        StoreError: Nothing was extracted with one of them, or imported.
     """
-    return {name: find_folder(root, extractor) for name, extractor in config.extractors.items()}
+    return {name: find_folder(root, extractor, data_set) for name, extractor in config.extractors.items()}
 
 
 def recorded_features(recorded: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str, FeatureFolder]:
@@ -53,12 +58,19 @@ def open_split(folders: Mapping[str, FeatureFolder], table: ClipTable, split: Sp
     """Map the packed features of one split; each split is packed apart, so that no row is stored twice.
 
     Raises:
-        StoreError: No clip of the split has features, or they were made from other files than the table's.
+        StoreError: No clip of the split has features, or they were made from other files than the table's, or imported
+            for another data set.
     """
     clips = table.split(split)
     ids = [clip.id for clip in clips]
     modalities = {}
     for name, folder in folders.items():
+        owner = data_set_of(folder)
+        if owner not in (None, table.name):
+            raise StoreError(
+                f"{folder.path}: these {name} features were imported for the data set '{owner}', not '{table.name}'",
+                hint="The same id is another clip there. Import this data set's own with `eri features import`.",
+            )
         sources = clip_sources(table, "visual" if name == "visual" else "audio", clips)
         packed = pack(folder, ids, sources=sources)
         modalities[name] = ModalityFeatures.from_arrays(
