@@ -22,7 +22,7 @@ _BLOCK_VALUES = 4_000_000  # float64 values that one block of bootstrap draws ma
 
 @dataclass(frozen=True)
 class Interval:
-    """A percentile bootstrap interval, both ends within [-1, 1]."""
+    """A percentile bootstrap interval of a correlation, or of the difference of two."""
 
     low: float
     high: float
@@ -158,7 +158,7 @@ def score(
     values, ccc, mse = _correlate(x, y), _concordance(x, y), np.mean((x - y) ** 2, axis=1)
     defined = np.isfinite(values)
     resampled = _bootstrap(x[defined], y[defined], draws, seed)
-    intervals = iter([_interval(row, level) for row in resampled])
+    intervals = iter([percentile_interval(row, level) for row in resampled])
     scores = {
         name: LabelScore(
             pearson=_optional(values[i]),
@@ -174,12 +174,38 @@ def score(
         labels=scores,
         mean=_mean(values) if defined.all() else None,
         mean_defined=_mean(values),
-        interval=_interval(resampled.mean(axis=0), level) if defined.any() else None,
+        interval=percentile_interval(resampled.mean(axis=0), level) if defined.any() else None,
         constant=tuple(name for i, name in enumerate(names) if not defined[i]),
         ccc=_mean(ccc),
         mse=float(mse.mean()),
         bootstrap=Bootstrap(draws, seed, level, int(np.isnan(resampled).any(axis=0).sum())),
     )
+
+
+def resampled_pearson(predictions: ArrayLike, labels: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Floats:
+    """Correlate resamples of the clips, drawn with replacement, the same clips for every label.
+
+    The clips drawn depend on the shape of the arrays and the seed alone, so two sets of predictions of the same clips
+    meet the same resamples: their difference is the paired bootstrap (Efron & Tibshirani 1993, chapter 16).
+
+    Args:
+        predictions: (clips, labels), finite.
+        labels: The same shape, finite.
+        draws: Resamples.
+        seed: Of the generator.
+
+    Returns:
+        (labels, draws); NaN where a resample is constant.
+
+    Raises:
+        ValueError: The shapes differ, or a value is not finite.
+
+    Examples:
+        >>> resampled_pearson([[0.0], [1.0], [2.0]], [[1.0], [2.0], [4.0]], draws=5).shape
+        (1, 5)
+    """
+    x, y = _columns(predictions, labels)
+    return _bootstrap(x, y, draws, seed)
 
 
 def _columns(predictions: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats]:
@@ -242,8 +268,8 @@ def _bootstrap(x: Floats, y: Floats, draws: int, seed: int) -> Floats:
     return np.concatenate(blocks, axis=1)
 
 
-def _interval(resampled: Floats, level: float) -> Interval | None:
-    """Take percentiles of the defined draws; None when half or more are undefined."""
+def percentile_interval(resampled: Floats, level: float = LEVEL) -> Interval | None:
+    """Take percentiles of the defined draws, (draws,); None when half or more are undefined."""
     defined = resampled[np.isfinite(resampled)]
     if 2 * len(defined) <= len(resampled):
         return None

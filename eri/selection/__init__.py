@@ -1,6 +1,20 @@
 """Sound selection: cross-validation, ensembles and comparisons that score on data which nothing was chosen on."""
 
+from eri.selection.comparison import Comparison, Difference, compare, compare_predictions, holm
 from eri.selection.cross_validation import CrossValidation, FoldScore, ModelTrained, cv
 from eri.selection.folds import Fold, FoldPlan, make_folds
 
-__all__ = ["CrossValidation", "Fold", "FoldPlan", "FoldScore", "ModelTrained", "cv", "make_folds"]
+__all__ = [
+    "Comparison",
+    "CrossValidation",
+    "Difference",
+    "Fold",
+    "FoldPlan",
+    "FoldScore",
+    "ModelTrained",
+    "compare",
+    "compare_predictions",
+    "cv",
+    "holm",
+    "make_folds",
+]

@@ -96,7 +96,7 @@ def make_folds(clips: Sequence[Clip], plan: FoldPlan = FIVE_FOLDS) -> tuple[Fold
     Examples:
         >>> clips = [Clip(f"{i}", "train", labels=(i % 2, 0.5)) for i in range(8)]
         >>> [fold.score for fold in make_folds(clips, FoldPlan(folds=2, inner=2))]
-        [('2', '3', '4', '5'), ('0', '1', '6', '7')]
+        [('0', '1', '2', '3'), ('4', '5', '6', '7')]
     """
     grouped = _grouped(clips, plan)
     if plan.file is not None:

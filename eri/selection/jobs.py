@@ -111,7 +111,7 @@ def run_jobs(bench: Bench, jobs: Sequence[Job], workers: int) -> Iterator[tuple[
     threads = max(1, torch.get_num_threads() // workers)
     # A fork of this process would share torch's locks and CUDA state; one server imports torch for all of them.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, "lightning_fabric"])
     with ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=(threads,)) as pool:
         futures = {pool.submit(bench.work_on, job): job for job in jobs}
         try:

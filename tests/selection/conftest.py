@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -13,6 +14,15 @@ from tests.factories.features import DataSet, Recipe, make_data_set
 
 CPU = Runtime(device="cpu")
 PLAN = FoldPlan(folds=3)
+
+
+T = TypeVar("T")
+
+
+def known(value: T | None) -> T:
+    """Return a value that must be there."""
+    assert value is not None
+    return value
 
 
 def make_grouped(root: Path, recipe: Recipe, subjects: int) -> DataSet:

@@ -1,0 +1,119 @@
+"""Comparisons: they find what is there, hold their level where nothing is, and refuse what cannot be compared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from eri.errors import ConfigError, RunError
+from eri.selection import compare, compare_predictions, cv, holm
+from eri.training import train
+from tests.factories.features import make_data_set
+from tests.selection.conftest import CPU, PLAN, known
+
+NAMES = ["Joy", "Fear", "Awe"]
+
+
+def noisy(truth: np.ndarray, noise: float, seed: int) -> np.ndarray:
+    return truth + noise * np.random.default_rng(seed).normal(size=truth.shape)
+
+
+@pytest.fixture(scope="module")
+def truth() -> np.ndarray:
+    return np.random.default_rng(0).random((300, 3))
+
+
+class TestPredictions:
+    def test_a_better_system_is_found(self, truth):
+        result = compare_predictions(noisy(truth, 0.2, 1), noisy(truth, 0.5, 2), truth, NAMES)
+        interval = known(result.mean.interval)
+        assert 0 < interval.low < known(result.mean.difference) < interval.high
+        assert result.mean.p == pytest.approx(2 / 2001)
+        assert result.mean.corrected == pytest.approx(8 / 2001)
+
+    def test_signs_turn_with_the_order(self, truth):
+        a, b = noisy(truth, 0.3, 1), noisy(truth, 0.35, 2)
+        one, other = compare_predictions(a, b, truth, NAMES), compare_predictions(b, a, truth, NAMES)
+        assert one.mean.difference == -known(other.mean.difference)
+        assert one.mean.p == other.mean.p
+        assert known(one.mean.interval).low == pytest.approx(-known(other.mean.interval).high, abs=1e-12)
+
+    def test_the_same_predictions_do_not_differ(self, truth):
+        values = noisy(truth, 0.3, 1)
+        result = compare_predictions(values, values, truth, NAMES)
+        assert (result.mean.difference, result.mean.p, result.mean.corrected) == (0, 1, 1)
+
+    def test_pairing_narrows_the_interval(self, truth):
+        common = noisy(truth, 0.5, 1)
+        paired = compare_predictions(noisy(common, 0.05, 2), noisy(common, 0.05, 3), truth, NAMES)
+        apart = compare_predictions(noisy(truth, 0.5, 4), noisy(truth, 0.5, 5), truth, NAMES)
+        intervals = [known(result.mean.interval) for result in (paired, apart)]
+        widths = [interval.high - interval.low for interval in intervals]
+        assert widths[0] < widths[1] / 2
+
+    def test_level_is_held_where_nothing_differs(self):
+        found = 0
+        for trial in range(200):
+            truth = np.random.default_rng(trial).random((60, 1))
+            a, b = noisy(truth, 0.5, 1000 + trial), noisy(truth, 0.5, 2000 + trial)
+            found += known(compare_predictions(a, b, truth, ["Joy"], draws=200).labels["Joy"].p) < 0.05
+        assert 1 <= found <= 22  # expected 10, deviation 3
+
+    def test_a_constant_column_is_left_out_by_name(self, truth):
+        constant = noisy(truth, 0.3, 1)
+        constant[:, 1] = 0.5
+        result = compare_predictions(constant, noisy(truth, 0.3, 2), truth, NAMES)
+        assert result.left_out == ("Fear",)
+        assert result.labels["Fear"].first is None
+        assert (result.labels["Fear"].p, result.labels["Fear"].corrected) == (None, None)
+        assert result.mean.first == pytest.approx(np.mean([result.labels[name].first for name in ("Joy", "Awe")]))
+
+
+def test_holm_is_monotone_and_bounded():
+    values = [0.5, 0.01, 0.02, 0.9]
+    corrected = holm(values)
+    assert corrected == pytest.approx([1.0, 0.04, 0.06, 1.0])
+    assert holm([]) == []
+
+
+class TestFolders:
+    def test_cross_validations(self, data, runs, finished):
+        config = data.configured(epochs=1)
+        weak = cv(config, data.table, data.features, runs, CPU, plan=PLAN, name="weak", overwrite=True)
+        result = compare(finished.path, weak.path, data.table, data.features)
+        assert (result.first, result.second, result.clips) == ("good", "weak", 72)
+        assert result.mean.first == pytest.approx(finished.metrics.mean)
+        assert result.mean.second == pytest.approx(weak.metrics.mean)
+        assert result.notes == ()
+
+    def test_runs_say_what_was_chosen_on_the_clips(self, data, tmp_path):
+        first, second = (
+            train(data.configured(epochs=epochs), data.table, data.features, tmp_path, CPU, name=f"run{epochs}")
+            for epochs in (1, 3)
+        )
+        result = compare(first, second, data.table, data.features, runtime=CPU)
+        assert result.clips == 24
+        assert result.notes == tuple(f"the epoch of run run{n} was chosen on these clips" for n in (1, 3))
+        with pytest.raises(ConfigError, match="fitted on split 'train'"):
+            compare(first, second, data.table, data.features, split="train")
+
+    def test_refuses_other_clips(self, data, tmp_path, finished):
+        run = train(data.configured(epochs=1), data.table, data.features, tmp_path, CPU)
+        with pytest.raises(RunError, match=r"are scored on other clips: 48 are in one only, the first is '00000'"):
+            compare(finished.path, run, data.table, data.features, runtime=CPU)
+
+    def test_refuses_other_data(self, data, finished):
+        fewer = replace(data.table, clips=data.table.clips[1:])
+        with pytest.raises(RunError, match="made on other data"):
+            compare(finished.path, finished.path, fewer, data.features)
+
+    def test_refuses_what_has_not_ended(self, data, tmp_path, finished):
+        other = make_data_set(tmp_path)
+        (tmp_path / "broken").mkdir()
+        (tmp_path / "broken" / "cv.yaml").touch()
+        with pytest.raises(RunError, match="has not ended"):
+            compare(finished.path, tmp_path / "broken", data.table, data.features)
+        with pytest.raises(RunError, match="not a run folder"):
+            compare(tmp_path / "nothing", finished.path, other.table, other.features)
