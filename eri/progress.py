@@ -81,7 +81,9 @@ class ProgressDisplay:
         self._show(event.extractor, event.done, event.total, note, line, ended=event.stage == "end")
 
     def _training(self, event: TrainingEvent) -> None:
-        note = f"loss {_number(event.loss, 4)}, Pearson {_number(event.pearson, 3)}, best {_number(event.best, 3)}"
+        note = f"Pearson {_number(event.pearson, 3)}, best {_number(event.best, 3)}"
+        if event.loss is not None:
+            note = f"loss {event.loss:.4f}, {note}"
         if event.kind == "end":
             reason = "no better epoch came" if event.stopped_early else "all epochs done"
             note += f" at epoch {event.best_epoch} ({reason})"
