@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from eri.config import CORRELATED_CLIPS, TrainingConfig
 from eri.data.clips import Clip, ClipTable, Split
-from eri.errors import DataError
+from eri.errors import ConfigError, DataError
 from eri.metrics import Floats
 from eri.tasks import Task
 from eri.training.features import FeatureSet
@@ -119,6 +120,27 @@ def refuse_silent_modality(data: SplitData) -> None:
                 f"no clip of split '{data.split}' has a valid row of {name} features",
                 hint=f"Leave {name} out with another --modality, or see why in failures.csv of the feature folder.",
             )
+
+
+def refuse_unfit_loss(config: TrainingConfig, data: SplitData, task: Task) -> None:
+    """Refuse a loss that the train clips or the task cannot give.
+
+    Raises:
+        DataError: A correlation over too few clips.
+        ConfigError: Cross-entropy where raw outputs are no logits, or with one label.
+    """
+    clips = len(data.usable_ids)
+    if config.loss.correlates and clips < CORRELATED_CLIPS:
+        raise DataError(
+            f"a correlation in the loss needs {CORRELATED_CLIPS} train clips with features or more, there are {clips}",
+            hint="Use training.loss.mse alone.",
+        )
+    if config.loss.cross_entropy and (len(task.labels) < 2 or (config.activation or task.activation) == "linear"):
+        raise ConfigError(
+            f"training.loss.cross_entropy does not fit the task '{task.name}': it needs two labels or more and an "
+            "output that is bounded",
+            hint="Set it to 0, or training.activation to sigmoid or softmax.",
+        )
 
 
 def warn_of_clips(message: str, ids: Sequence[str]) -> None:

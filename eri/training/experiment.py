@@ -10,7 +10,7 @@ from typing import Any
 from eri.config import ExperimentConfig, Runtime
 from eri.data.clips import ClipTable
 from eri.training import runs as layout
-from eri.training.data import labelled_split, refuse_reserved_labels, refuse_silent_modality
+from eri.training.data import labelled_split, refuse_reserved_labels, refuse_silent_modality, refuse_unfit_loss
 from eri.training.device import choose_device, choose_precision
 from eri.training.environment import describe_run
 from eri.training.events import Listener, ignore
@@ -87,5 +87,6 @@ def _prepare(config: ExperimentConfig, table: ClipTable, features: Path, runtime
     data = labelled_split(table, "train", open_split(folders, table, "train"))
     val = labelled_split(table, "val", open_split(folders, table, "val"))
     refuse_silent_modality(data)
+    refuse_unfit_loss(config.training, data, table.task)
     environment = describe_run(config, table, folders, data, val, device=device, precision=precision)
     return _Prepared(Lesson(config, table.task, data, val, device, precision), environment)

@@ -24,6 +24,7 @@ class ModalityFeatures:
         starts: int64 (clips + 1,), where in ``valid_rows`` each clip begins.
         position: Index of each clip id.
         fingerprint: Changes when any of the features does; empty when unknown.
+        times: float64 (rows,), seconds of every row, in memory or mapped; None when unknown.
     """
 
     embeddings: NDArray[np.float32]
@@ -31,6 +32,7 @@ class ModalityFeatures:
     starts: NDArray[np.int64]
     position: Mapping[str, int]
     fingerprint: str = ""
+    times: NDArray[np.float64] | None = None
 
     @classmethod
     def from_arrays(
@@ -40,6 +42,7 @@ class ModalityFeatures:
         states: NDArray[np.uint8],
         clip_ids: Sequence[str],
         fingerprint: str = "",
+        times: NDArray[np.float64] | None = None,
     ) -> ModalityFeatures:
         """Index packed arrays.
 
@@ -49,6 +52,7 @@ class ModalityFeatures:
             states: uint8 (rows,), a :class:`State` a row.
             clip_ids: One id a clip, in the order of ``offsets``.
             fingerprint: Of the features.
+            times: float64 (rows,), seconds of every row.
 
         Examples:
             >>> states = np.array([0, 1, 0, 0], dtype=np.uint8)
@@ -62,7 +66,7 @@ class ModalityFeatures:
         before = np.concatenate([[0], np.cumsum(valid, dtype=np.int64)])
         starts = before[np.asarray(offsets, dtype=np.int64)]
         position = {clip_id: index for index, clip_id in enumerate(clip_ids)}
-        return cls(np.asarray(embeddings), np.flatnonzero(valid), starts, position, fingerprint)
+        return cls(np.asarray(embeddings), np.flatnonzero(valid), starts, position, fingerprint, times)
 
     @property
     def dimension(self) -> int:
@@ -83,6 +87,13 @@ class ModalityFeatures:
         """Copy the valid rows of clips into memory, clip after clip, with the number of rows of each."""
         rows, counts = self.rows_of(ids)
         return self.embeddings[rows], counts
+
+    def times_of(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        """Return the seconds of the valid rows of clips, clip after clip; unknown ones are one second apart."""
+        rows, counts = self.rows_of(ids)
+        if self.times is None:
+            return (np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)).astype(np.float32)
+        return self.times[rows].astype(np.float32)
 
     def _locate(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         index = np.fromiter((self.position.get(clip_id, -1) for clip_id in ids), dtype=np.int64, count=len(ids))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +17,15 @@ BUDGET = 2 << 30
 """Bytes of features held in memory at once when a config leaves ``chunk`` open."""
 
 
+class _Rows(NamedTuple):
+    """The valid rows of some clips on one device: values, seconds, where each clip begins, how many it has."""
+
+    values: Tensor
+    times: Tensor
+    starts: Tensor
+    counts: Tensor
+
+
 class Chunk:
     """Some clips whose features are in the memory of one device.
 
@@ -26,14 +36,15 @@ class Chunk:
     """
 
     def __init__(self, features: FeatureSet, ids: Sequence[str], device: torch.device) -> None:
-        self._rows: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        self._rows: dict[str, _Rows] = {}
         for name, modality in features.modalities.items():
             values, counts = modality.gather(ids)
             starts = torch.from_numpy(np.cumsum(counts) - counts)
-            rows = torch.from_numpy(values)
+            rows, times = torch.from_numpy(values), torch.from_numpy(modality.times_of(ids))
             if len(rows) == 0:  # one row to point at, so that padding always has an address
-                rows = torch.zeros((1, modality.dimension))
-            self._rows[name] = (rows.to(device), starts.to(device), torch.from_numpy(counts).to(device))
+                rows, times = torch.zeros((1, modality.dimension)), torch.zeros(1)
+            parts = (rows, times, starts, torch.from_numpy(counts))
+            self._rows[name] = _Rows(*(part.to(device) for part in parts))
 
     def batch(self, positions: NDArray[np.int64]) -> dict[str, Sequences]:
         """Pad clips to one length in each modality.
@@ -41,16 +52,16 @@ class Chunk:
         Args:
             positions: Indices into the chunk's ids.
         """
-        return {name: self._pad(*parts, positions) for name, parts in self._rows.items()}
+        return {name: self._pad(rows, positions) for name, rows in self._rows.items()}
 
     @staticmethod
-    def _pad(rows: Tensor, starts: Tensor, counts: Tensor, positions: NDArray[np.int64]) -> Sequences:
-        chosen = torch.from_numpy(positions).to(rows.device)
-        lengths = counts[chosen]
-        steps = torch.arange(max(1, int(lengths.max())), device=rows.device)
+    def _pad(rows: _Rows, positions: NDArray[np.int64]) -> Sequences:
+        chosen = torch.from_numpy(positions).to(rows.values.device)
+        lengths = rows.counts[chosen]
+        steps = torch.arange(max(1, int(lengths.max())), device=rows.values.device)
         mask = steps < lengths[:, None]
-        address = torch.where(mask, starts[chosen][:, None] + steps, 0)
-        return Sequences(rows[address], mask)
+        address = torch.where(mask, rows.starts[chosen][:, None] + steps, 0)
+        return Sequences(rows.values[address], mask, rows.times[address])
 
 
 class Loader:
@@ -120,3 +131,39 @@ class Loader:
         modalities = self._features.modalities.values()
         needed = sum(4 * m.dimension * int(m.counts(self.ids).sum()) for m in modalities)
         return max(1, int(BUDGET * len(self.ids) / max(1, needed)))
+
+
+Batch = tuple[NDArray[np.int64], dict[str, Sequences]]
+"""Indices of clips and their padded features."""
+
+
+def steps(batches: Iterable[Batch], size: int, least: int = 1) -> Iterator[list[Batch]]:
+    """Join batches to steps.
+
+    Args:
+        batches: In the order they are served.
+        size: Batches a step; the last step may have fewer.
+        least: Clips that a step must have; a last one with fewer is joined to the one before it.
+
+    Examples:
+        >>> batches = [(np.arange(4), {}), (np.arange(4), {}), (np.arange(1), {})]
+        >>> [[len(clips) for clips, _ in step] for step in steps(batches, 1)]
+        [[4], [4], [1]]
+        >>> [[len(clips) for clips, _ in step] for step in steps(batches, 1, least=2)]
+        [[4], [4, 1]]
+        >>> [[len(clips) for clips, _ in step] for step in steps(batches, 2)]
+        [[4, 4], [1]]
+    """
+    waiting: list[Batch] = []
+    step: list[Batch] = []
+    for batch in batches:
+        if len(step) == size:
+            if waiting:
+                yield waiting
+            waiting, step = step, []
+        step.append(batch)
+    if waiting and sum(len(positions) for positions, _ in step) >= least:
+        yield waiting
+        waiting = []
+    if waiting or step:
+        yield [*waiting, *step]

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from eri.config import TrainingConfig
+from eri.config import CORRELATED_CLIPS, TrainingConfig
 from eri.errors import RunError
 from eri.metrics import Floats
 from eri.models import Regressor
 from eri.training import runs
+from eri.training.augmentation import Mixing, TrainingPass
+from eri.training.averaging import WeightAverage
 from eri.training.checkpoint import (
     generator_states,
     load_state,
@@ -30,7 +31,8 @@ from eri.training.checkpoint import (
 from eri.training.events import Listener, TrainingEvent
 from eri.training.history import Row, history_row, write_history
 from eri.training.inference import predict_clips
-from eri.training.loading import Loader
+from eri.training.loading import Batch, Loader, steps
+from eri.training.losses import Objective, strongest_labels
 from eri.training.selection import Best, Validation, validate
 
 if TYPE_CHECKING:
@@ -82,10 +84,10 @@ class Trainer:
     """Train a model and keep its run folder so that it can be resumed after any epoch.
 
     The order of clips is drawn from the seed and the epoch's number, so it does not depend on how often the run was
-    interrupted; the generators behind dropout are saved with every epoch.
+    interrupted; the generators behind dropout and augmentation are saved with every epoch.
 
     Args:
-        config: Optimisation and stopping.
+        config: Loss, optimisation, regularisation and stopping.
         model: On the CPU, with its standardisation.
         material: What it learns from.
         folder: The run folder.
@@ -106,7 +108,10 @@ class Trainer:
         self.state = State()
         self._fabric, self._listener = fabric, listener
         self._optimizer = _create_optimizer(config, model)
-        self._wrapped, self._stepper = fabric.setup(model, self._optimizer)
+        self._objective = Objective(config.loss)
+        self._wrapped, self._stepper = fabric.setup(TrainingPass(model, config.regularization), self._optimizer)
+        decay = config.regularization.ema_decay
+        self._average = None if decay is None else WeightAverage(model, decay)
         self._scheduler = _create_scheduler(config, self._optimizer)
         self._labels = torch.from_numpy(material.train_labels).float().to(fabric.device)
 
@@ -132,6 +137,8 @@ class Trainer:
             self._optimizer.load_state_dict(saved["optimizer"])
             if self._scheduler is not None:
                 self._scheduler.load_state_dict(saved["scheduler"])
+            if self._average is not None:
+                self._average.restore(saved["average"])
             restore_generators(saved["generators"])
             self.state = State(saved["epoch"], Best(**saved["best"]), saved["history"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -159,16 +166,31 @@ class Trainer:
         """Go over the train clips once; return the mean loss."""
         self.model.train()
         order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.material.train.ids))
-        total, seen = 0.0, 0
-        for batch, (positions, inputs) in enumerate(self.material.train.batches(order), start=1):
-            labels = self._labels[torch.from_numpy(positions).to(self._labels.device)]
-            loss = mse_loss(self._wrapped(inputs).float(), labels)
+        least = CORRELATED_CLIPS if self.config.loss.correlates else 1
+        total, seen, done = 0.0, 0, 0
+        for step in steps(self.material.train.batches(order), self.config.accumulate, least):
+            loss = self._loss(step)
             value = loss.item()
             self._refuse_divergence(math.isfinite(value), epoch)
             self._step(loss)
-            total, seen = total + value * len(positions), seen + len(positions)
-            self._tell("batch", epoch=epoch, loss=total / seen, batch=batch)
+            clips = sum(len(positions) for positions, _ in step)
+            total, seen, done = total + value * clips, seen + clips, done + len(step)
+            self._tell("batch", epoch=epoch, loss=total / seen, batch=done)
         return total / seen
+
+    def _loss(self, step: list[Batch]) -> Tensor:
+        """Return the loss over all clips of a step; clips are mixed within their batch."""
+        parts: list[tuple[Tensor, ...]] = []
+        concentration = self.config.regularization.mixup
+        for positions, inputs in step:
+            labels = self._labels[torch.from_numpy(positions).to(self._labels.device)]
+            targets, mixing = strongest_labels(labels), None
+            if concentration is not None:
+                mixing = Mixing.draw(concentration, len(positions), labels.device)
+                labels, targets = mixing.mix(labels), mixing.mix(targets)
+            intensities, raw = self._wrapped(inputs, mixing)
+            parts.append((intensities.float(), raw.float(), labels, targets))
+        return self._objective(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _step(self, loss: Tensor) -> None:
         self._stepper.zero_grad(set_to_none=True)
@@ -178,11 +200,18 @@ class Trainer:
                 self._wrapped, self._stepper, max_norm=self.config.gradient_clip, error_if_nonfinite=False
             )
         self._stepper.step()
+        if self._average is not None:
+            self._average.update(self.model)
+
+    @property
+    def _judged(self) -> Regressor:
+        """The model that is validated and kept."""
+        return self.model if self._average is None else self._average.model
 
     def _validate(self) -> Validation:
         """Score the whole val split as evaluation would: clips without features get the fallback."""
         predictions = np.tile(self.material.fallback, (len(self.material.val_labels), 1))
-        predictions[self.material.val_usable] = predict_clips(self.model, self.material.val)
+        predictions[self.material.val_usable] = predict_clips(self._judged, self.material.val)
         self._refuse_divergence(bool(np.isfinite(predictions).all()), self.state.epoch + 1)
         return validate(predictions, self.material.val_labels)
 
@@ -202,7 +231,7 @@ class Trainer:
         with runs.writing(self.folder):
             if improved:
                 metadata = {"epoch": str(self.state.epoch), "val_pearson": str(self.state.best.mean)}
-                save_weights(self.folder / runs.WEIGHTS, self.model, metadata)
+                save_weights(self.folder / runs.WEIGHTS, self._judged, metadata)
             save_state(self.folder / runs.STATE, self._snapshot())
             write_history(self.folder / runs.HISTORY, self.state.history)
 
@@ -214,6 +243,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": None if self._scheduler is None else self._scheduler.state_dict(),
+            "average": None if self._average is None else self._average.state(),
             "generators": generator_states(),
         }
 

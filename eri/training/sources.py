@@ -55,13 +55,13 @@ def describe(folder: FeatureFolder) -> dict[str, Any]:
 
 
 def open_split(folders: Mapping[str, FeatureFolder], table: ClipTable, split: Split) -> FeatureSet:
-    """Map the packed features of one split; each split is packed apart, so that no row is stored twice.
+    """Map the packed features of one split; each split is packed apart, or all clips together where they are pooled.
 
     Raises:
         StoreError: No clip of the split has features, or they were made from other files than the table's, or imported
             for another data set.
     """
-    clips = table.split(split)
+    clips = table.clips if table.pooled else table.split(split)
     ids = [clip.id for clip in clips]
     modalities = {}
     for name, folder in folders.items():
@@ -74,6 +74,6 @@ def open_split(folders: Mapping[str, FeatureFolder], table: ClipTable, split: Sp
         sources = clip_sources(table, "visual" if name == "visual" else "audio", clips)
         packed = pack(folder, ids, sources=sources)
         modalities[name] = ModalityFeatures.from_arrays(
-            packed.embeddings, packed.offsets, packed.states, packed.clip_ids, packed.fingerprint
+            packed.embeddings, packed.offsets, packed.states, packed.clip_ids, packed.fingerprint, packed.times
         )
     return FeatureSet(modalities)

@@ -34,6 +34,7 @@ class Recipe:
         absent: Clips without a feature file, by modality.
         masked: Clips whose every row is masked, by modality.
         seed: Of labels, lengths and noise.
+        model: The head; None is a small LSTM.
     """
 
     sizes: Mapping[Split, int] = field(default_factory=lambda: dict(SIZES))
@@ -45,6 +46,7 @@ class Recipe:
     absent: Mapping[str, Collection[str]] = field(default_factory=dict)
     masked: Mapping[str, Collection[str]] = field(default_factory=dict)
     seed: int = 0
+    model: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +130,8 @@ def make_config(recipe: Recipe = Recipe()) -> ExperimentConfig:
         else {"name": "lstm", "hidden_size": 16, "dense": 16, "dropout": 0.1},
         "training": {"epochs": 12, "batch_size": 16, "learning_rate": 0.01, "seed": 3},
     }
+    if recipe.model is not None:
+        values["model"] = dict(recipe.model)
     sections = {"visual": {"extractor": "resnet18", "weights": "random"}, "audio": {"extractor": "deepspectrum"}}
     values.update({name: sections[name] for name in recipe.modalities})
     return parse_config(values)

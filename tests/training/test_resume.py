@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,24 @@ from tests.factories.features import DataSet, Recipe, make_data_set
 from tests.training.test_experiment import CPU, history, same, weights
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = {"epochs": 6, "reduce_on_plateau": True}
+PLAIN: dict[str, Any] = {"epochs": 6, "reduce_on_plateau": True}
+EVERYTHING: dict[str, Any] = {
+    **PLAIN,
+    "batch_size": 8,
+    "accumulate": 2,
+    "optimizer": "adamw",
+    "weight_decay": 0.01,
+    "loss": {"mse": 1.0, "ccc": 0.5, "pearson": 0.5, "cross_entropy": 0.1},
+    "regularization": {"mixup": 0.4, "feature_noise": 0.1, "modality_dropout": 0.3, "ema_decay": 0.9},
+}
+TRANSFORMERS = {
+    "name": "cross-attention",
+    "encoder": {"name": "gru-transformer", "hidden_size": 16, "attention_heads": 2, "dropout": 0.2},
+}
+SYSTEMS: dict[str, tuple[Recipe, dict[str, Any]]] = {
+    "plain": (Recipe(), PLAIN),
+    "everything": (Recipe(modalities=("visual", "audio"), model=TRANSFORMERS), EVERYTHING),
+}
 
 # A process that trains and, at a chosen moment, is killed by the system without a chance to clean up.
 VICTIM = """
@@ -43,11 +61,10 @@ def save_state(path, state):
         die()
     saved(path, state)
 
-moment, root, settings = sys.argv[1], Path(sys.argv[2]), eval(sys.argv[3])
+moment, root, recipe, settings = sys.argv[1], Path(sys.argv[2]), eval(sys.argv[3]), eval(sys.argv[4])
 saved = loop.save_state
 if moment == "saving":
     loop.save_state = save_state
-recipe = Recipe()
 table = make_table(root, recipe, np.random.default_rng(recipe.seed))
 config = DataSet(table, root / "features", make_config(recipe)).configured(**settings)
 train(config, table, root / "features", root / "runs", Runtime(device="cpu"), on_event=on_event)
@@ -59,9 +76,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
     return make_data_set(tmp_path_factory.mktemp("data"))
 
 
+@pytest.fixture(scope="module", params=list(SYSTEMS))
+def system(request: pytest.FixtureRequest) -> tuple[Recipe, dict[str, Any]]:
+    return SYSTEMS[request.param]
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(data.configured(**SETTINGS), data.table, data.features, tmp_path_factory.mktemp("runs"), CPU)
+def uninterrupted(system: tuple[Recipe, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe, settings = system
+    data = make_data_set(tmp_path_factory.mktemp("data"), recipe)
+    return train(data.configured(**settings), data.table, data.features, tmp_path_factory.mktemp("runs"), CPU)
 
 
 def interrupt_at(epoch: int, batch: int) -> Listener:
@@ -74,31 +98,40 @@ def interrupt_at(epoch: int, batch: int) -> Listener:
 
 def assert_same_run(run: Path, expected: Path) -> None:
     assert same(weights(run), weights(expected))
-    last, wanted = (torch.load(folder / "last.pt", weights_only=True)["model"] for folder in (run, expected))
-    assert same(last, wanted)
+    last, wanted = (torch.load(folder / "last.pt", weights_only=True) for folder in (run, expected))
+    assert same(last["model"], wanted["model"])
+    assert (last["average"] is None) == (wanted["average"] is None)
+    if last["average"] is not None:
+        assert same(last["average"]["model"], wanted["average"]["model"])
+        assert last["average"]["steps"] == wanted["average"]["steps"]
     timeless = [[{**row, "seconds": ""} for row in history(folder)] for folder in (run, expected)]
     assert timeless[0] == timeless[1]
     assert not list(run.glob(".*.tmp"))
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
-@pytest.mark.parametrize("moment", ["batch", "saving"])
-def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, moment, uninterrupted):
-    data = make_data_set(tmp_path)
-    command = [sys.executable, "-c", VICTIM, moment, str(tmp_path), repr(SETTINGS)]
+@pytest.mark.parametrize(
+    ("system", "moment"), [("plain", "batch"), ("plain", "saving"), ("everything", "batch")], indirect=["system"]
+)
+def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, moment, system, uninterrupted):
+    recipe, settings = system
+    data = make_data_set(tmp_path, recipe)
+    command = [sys.executable, "-c", VICTIM, moment, str(tmp_path), repr(recipe), repr(settings)]
     # Sums depend on the number of threads in their last bits.
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}
     victim = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert victim.returncode == -signal.SIGKILL, victim.stderr
     run = tmp_path / "runs" / "tiny-seed3"
     assert len(history(run)) < 6
-    train(data.configured(**SETTINGS), data.table, data.features, tmp_path / "runs", CPU, resume=True)
+    train(data.configured(**settings), data.table, data.features, tmp_path / "runs", CPU, resume=True)
     assert_same_run(run, uninterrupted)
 
 
-@pytest.mark.parametrize("moment", [(1, 1), (4, 3)])
-def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path, data, moment, uninterrupted):
-    config = data.configured(**SETTINGS)
+@pytest.mark.parametrize("moment", [(1, 2), (4, 2)])
+def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path, moment, system, uninterrupted):
+    recipe, settings = system
+    data = make_data_set(tmp_path / "data", recipe)
+    config = data.configured(**settings)
     with pytest.raises(KeyboardInterrupt):
         train(config, data.table, data.features, tmp_path, CPU, on_event=interrupt_at(*moment))
     events: list[TrainingEvent] = []

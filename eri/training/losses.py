@@ -1,0 +1,113 @@
+"""What training minimises: squared error, concordance, correlation, cross-entropy, and weighted sums of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from eri.config import LossConfig
+
+_TINY = 1e-6
+"""Columns whose centred norm is below this are constant but for float32 rounding, and correlate with nothing."""
+
+
+def ccc_loss(predictions: Tensor, labels: Tensor) -> Tensor:
+    """Return 1 - the mean over labels of Lin's concordance correlation (Lin 1989, eq. 2), in [0, 2].
+
+    Args:
+        predictions: (clips, labels).
+        labels: The same shape. A label in which both are the same constant counts as a concordance of 0.
+
+    Examples:
+        >>> truth = torch.tensor([[0.0], [1.0]])
+        >>> ccc_loss(truth, truth).item(), ccc_loss(1 - truth, truth).item()
+        (0.0, 2.0)
+    """
+    x, y = predictions - predictions.mean(dim=0), labels - labels.mean(dim=0)
+    shift = predictions.mean(dim=0) - labels.mean(dim=0)
+    spread = x.square().mean(dim=0) + y.square().mean(dim=0) + shift.square()
+    return 1 - (2 * (x * y).mean(dim=0) / spread.clamp(min=_TINY**2)).mean()
+
+
+def pearson_loss(predictions: Tensor, labels: Tensor) -> Tensor:
+    """Return 1 - the mean over labels of Pearson's correlation, in [0, 2]: 1 - the official figure of these clips.
+
+    Args:
+        predictions: (clips, labels).
+        labels: The same shape. A label in which either is constant counts as a correlation of 0, without a gradient.
+    """
+    return 1 - (_unit(predictions) * _unit(labels)).sum(dim=0).mean()
+
+
+def _unit(columns: Tensor) -> Tensor:
+    """Centre each column and scale it to norm 1; a constant one becomes zero, and passes no gradient."""
+    centred = columns - columns.mean(dim=0)
+    norms: Tensor = torch.linalg.vector_norm(centred, dim=0)
+    constant = norms <= _TINY
+    return (centred / norms.masked_fill(constant, 1.0)).masked_fill(constant, 0.0)
+
+
+def strongest_labels(labels: Tensor) -> Tensor:
+    """Return the distribution over labels that cross-entropy aims at: all on a clip's strongest label.
+
+    Labels that tie for it share it; a clip whose labels are all the same has none, and its row is zero.
+
+    Examples:
+        >>> strongest_labels(torch.tensor([[0.2, 1.0], [1.0, 1.0]])).tolist()
+        [[0.0, 1.0], [0.0, 0.0]]
+    """
+    top = labels == labels.amax(dim=1, keepdim=True)
+    shares = top / top.sum(dim=1, keepdim=True)
+    return shares.masked_fill(top.all(dim=1, keepdim=True), 0.0).to(labels.dtype)
+
+
+def cross_entropy_loss(raw: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of the softmax of raw outputs, averaged over the clips that have a target; 0 if none.
+
+    Args:
+        raw: (clips, labels), unbounded.
+        targets: The same shape, each row a distribution or zero.
+    """
+    return -(targets * functional.log_softmax(raw, dim=1)).sum() / targets.sum().clamp(min=1.0)
+
+
+class Objective:
+    """The weighted sum of losses that a config asks for.
+
+    Args:
+        config: The weights.
+
+    Examples:
+        >>> truth = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+        >>> objective = Objective(LossConfig(mse=0.5, ccc=0.5))
+        >>> objective(1 - truth, truth, truth, strongest_labels(truth)).item()
+        1.5
+    """
+
+    def __init__(self, config: LossConfig) -> None:
+        self.config = config
+
+    def __call__(self, intensities: Tensor, raw: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of the clips of one step.
+
+        Args:
+            intensities: Predictions, (clips, labels).
+            raw: The outputs behind them, unbounded, the same shape.
+            labels: The truth, the same shape.
+            targets: :func:`strongest_labels` of the truth.
+        """
+        weights = self.config
+        parts = []
+        if weights.mse:
+            parts.append(weights.mse * functional.mse_loss(intensities, labels))
+        if weights.ccc:
+            parts.append(weights.ccc * ccc_loss(intensities, labels))
+        if weights.pearson:
+            parts.append(weights.pearson * pearson_loss(intensities, labels))
+        if weights.cross_entropy:
+            parts.append(weights.cross_entropy * cross_entropy_loss(raw, targets))
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
