@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from eri import cli_features
+
 app = typer.Typer(
     name="eri",
     help="From a folder of clips to a reaction-intensity challenge submission that the organisers accept.",
@@ -18,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cli_features.app)
 
 ModalityName = Literal["visual", "audio", "multimodal"]
 SplitName = Literal["train", "val", "test"]
