@@ -67,6 +67,27 @@ class TestLearning:
         run = train(parse_config(values), data.table, data.features, tmp_path, CPU)
         assert max(float(row["val_pearson"]) for row in history(run)) > 0.8
 
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"loss": {"mse": 0.3, "ccc": 0.7}},
+            {"loss": {"mse": 0, "pearson": 1}, "batch_size": 4, "accumulate": 4},
+            {"loss": {"mse": 1, "cross_entropy": 0.01}},
+            {"regularization": {"mixup": 0.3}},
+            {"regularization": {"feature_noise": 0.2}},
+            {"regularization": {"ema_decay": 0.9}},
+        ],
+    )
+    def test_finds_the_signal_with_other_losses_and_regularisers(self, tmp_path, data, settings):
+        assert max(float(row["val_pearson"]) for row in history(trained(data, tmp_path, **settings))) > 0.8
+
+    def test_with_dropped_modalities_each_alone_still_predicts(self, tmp_path):
+        alone = {f"{number:05d}" for number in range(60, 100)}  # every val clip has lost its sound
+        recipe = Recipe(modalities=("visual", "audio"), masked={"audio": alone})
+        data = make_data_set(tmp_path, recipe)
+        run = trained(data, tmp_path / "runs", regularization={"modality_dropout": 0.5})
+        assert max(float(row["val_pearson"]) for row in history(run)) > 0.8
+
     def test_shuffled_labels_find_nothing(self, tmp_path):
         data = make_data_set(tmp_path, Recipe(sizes={"train": 80, "val": 120}, dimension=40, noise=4.0))
         control = trained(data, tmp_path / "runs", shuffle_labels=True)
@@ -223,8 +244,27 @@ class TestEvents:
         assert events[5].loss == pytest.approx(float(rows[0]["loss"]))
         assert events[-1].best == max(float(row["val_pearson"]) for row in rows)
 
+    def test_count_batches_also_where_several_make_a_step(self, tmp_path, data):
+        events: list[TrainingEvent] = []
+        config = data.configured(epochs=1, accumulate=3)
+        train(config, data.table, data.features, tmp_path, CPU, on_event=events.append)
+        assert [event.batch for event in events if event.kind == "batch"] == [3, 4]
+
 
 class TestBadInput:
+    def test_too_few_clips_for_a_correlation(self, tmp_path):
+        data = make_data_set(tmp_path, Recipe(sizes={"train": 7, "val": 5}))
+        with pytest.raises(DataError, match=r"needs 8 train clips with features or more, there are 7"):
+            trained(data, tmp_path / "runs", loss={"ccc": 1})
+        assert not (tmp_path / "runs").exists()
+
+    def test_cross_entropy_with_one_label(self, tmp_path, data):
+        clips = tuple(replace(clip, labels=clip.labels and clip.labels[:1]) for clip in data.table)
+        table = replace(data.table, task=replace(TASK, labels=("Joy",)), clips=clips)
+        config = data.configured(loss={"cross_entropy": 1})
+        with pytest.raises(ConfigError, match="does not fit the task 'three': it needs two labels"):
+            train(config, table, data.features, tmp_path, CPU)
+
     def test_clips_without_features_are_named(self, tmp_path, caplog):
         recipe = Recipe(absent={"visual": ["00003", "00065"]}, masked={"visual": ["00004"]})
         data = make_data_set(tmp_path, recipe)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eri.media.state import State
 from eri.training.features import FeatureSet, ModalityFeatures
-from eri.training.loading import Loader
+from eri.training.loading import Batch, Loader, steps
 
 Rows = NDArray[np.float32]
 
@@ -114,3 +114,25 @@ def test_usable_when_any_modality_has_a_row():
     both = FeatureSet({"visual": visual, "audio": silent})
     assert both.usable(["c0", "c1", "c2", "other"]).tolist() == [False, True, False, False]
     assert both.dimensions == {"visual": 3, "audio": 4}
+
+
+def test_rows_are_served_with_their_seconds():
+    offsets, states = np.array([0, 3, 4]), np.array([0, 1, 0, 0], np.uint8)
+    times = np.array([0.0, 0.5, 1.25, 7.0])
+    features = ModalityFeatures.from_arrays(np.ones((4, 2), np.float32), offsets, states, ["a", "b"], times=times)
+    loader = Loader(FeatureSet({"visual": features}), ["b", "missing", "a"], batch_size=3)
+    [(_, inputs)] = loader.batches()
+    batch = inputs["visual"]
+    served_times = [row[mask].tolist() for row, mask in zip(batch.times, batch.mask, strict=True)]
+    assert served_times == [[7.0], [], [0.0, 1.25]]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 4), st.integers(1, 12))
+def test_steps_keep_every_clip_in_order_and_are_large_enough(clips, batch_size, size, least):
+    least = min(least, batch_size * size, clips)
+    batches: list[Batch] = [(np.arange(clips)[at : at + batch_size], {}) for at in range(0, clips, batch_size)]
+    found = list(steps(batches, size, least))
+    assert [clip for step in found for positions, _ in step for clip in positions] == list(range(clips))
+    assert all(len(step) == size for step in found[:-1])
+    assert sum(len(positions) for positions, _ in found[-1]) >= least
