@@ -2,12 +2,14 @@
 
 from eri.selection.comparison import Comparison, Difference, compare, compare_predictions, holm
 from eri.selection.cross_validation import CrossValidation, FoldScore, ModelTrained, cv
+from eri.selection.ensembling import EnsembleReport, ensemble, predict
 from eri.selection.folds import Fold, FoldPlan, make_folds
 
 __all__ = [
     "Comparison",
     "CrossValidation",
     "Difference",
+    "EnsembleReport",
     "Fold",
     "FoldPlan",
     "FoldScore",
@@ -15,6 +17,8 @@ __all__ = [
     "compare",
     "compare_predictions",
     "cv",
+    "ensemble",
     "holm",
     "make_folds",
+    "predict",
 ]

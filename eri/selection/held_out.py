@@ -15,10 +15,21 @@ from eri.config import Runtime
 from eri.data.clips import ClipTable, Split
 from eri.errors import ConfigError, DataError, RunError
 from eri.evaluation import predict as predict_run
+from eri.files import digest, sha256_file
 from eri.metrics import Floats
-from eri.selection.cross_validation import FOLDS, HELD_OUT, MODELS, PREDICTIONS, SETTINGS, average, read_cv, task_of
+from eri.selection.cross_validation import (
+    FOLDS,
+    HELD_OUT,
+    MODELS,
+    PREDICTIONS,
+    RESULT,
+    SETTINGS,
+    average,
+    read_cv,
+    task_of,
+)
 from eri.tasks import Task
-from eri.training.runs import read_run
+from eri.training.runs import CONFIG, ENVIRONMENT, read_run
 
 Kind = Literal["run", "cross-validation", "ensemble"]
 ENSEMBLE = "ensemble.json"
@@ -89,9 +100,9 @@ def read_held_out(
         settings = read_ensemble(path)
         data, task = settings["data"], task_of(settings)
         folds = {}
-    _refuse_other_data(path, data["fingerprint"], table)
+    _refuse_other_data(path, task, data["fingerprint"], table)
     predictions = read_parquet(path / PREDICTIONS).set_index("clip_id").sort_index()
-    return HeldOut(path, kind, task, data["fingerprint"], predictions, folds, tuple(settings.get("member_notes", ())))
+    return HeldOut(path, kind, task, data["fingerprint"], predictions, folds, tuple(settings.get("notes", ())))
 
 
 def predict_cv(
@@ -115,6 +126,19 @@ def predict_cv(
         )
     frames = [predict_run(path / MODELS / name, table, features, split, runtime).reset_index() for name in names]
     return average(pd.concat(frames, ignore_index=True), task)
+
+
+def stamp_of(path: Path) -> str:
+    """Return a checksum over files that are written anew with each run or cross-validation.
+
+    Raises:
+        RunError: One of them cannot be read.
+    """
+    files = (RESULT,) if kind_of(path) == "cross-validation" else (CONFIG, ENVIRONMENT)
+    try:
+        return digest([sha256_file(path / file) for file in files])
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error}", hint="Is the folder whole?") from error
 
 
 def read_ensemble(path: Path) -> dict[str, Any]:
@@ -154,7 +178,7 @@ def _read_run(path: Path, table: ClipTable, features: Path, split: Split, runtim
         )
     run = read_run(path)
     fingerprint = run.environment["data"]["fingerprint"]
-    _refuse_other_data(path, fingerprint, table)
+    _refuse_other_data(path, run.task, fingerprint, table)
     labelled = [clip.id for clip in table.split(split) if clip.labels is not None]
     if not labelled:
         raise DataError(f"{table.name}: no clip of split '{split}' has labels", hint="Choose another --split.")
@@ -172,7 +196,13 @@ def _first_dealing(path: Path) -> dict[str, str]:
         raise RunError(f"{path}: cannot be read: {error}", hint="Run `eri cv` again with --overwrite.") from error
 
 
-def _refuse_other_data(path: Path, fingerprint: str, table: ClipTable) -> None:
+def _refuse_other_data(path: Path, task: Task, fingerprint: str, table: ClipTable) -> None:
+    if task.labels != table.task.labels:
+        raise RunError(
+            f"{path}: predicts {', '.join(task.labels)}, but the labels of {table.name} are "
+            f"{', '.join(table.task.labels)}",
+            hint="Put together what was made for one task.",
+        )
     if fingerprint != table.fingerprint:
         raise RunError(
             f"{path}: was made on other data than {table.name} is now: its clips, labels, splits or subjects differ",
