@@ -18,7 +18,7 @@ def workplace(tmp_path_factory):
 
 @pytest.mark.parametrize("name", config_names())
 def test_a_shipped_system_extracts_trains_evaluates_and_submits(name, workplace):
-    overrides = small_overrides(load_config(name).modality)
+    overrides = small_overrides(load_config(name))
     features, runs = workplace / "features", workplace / "runs"
     report = commands.extract(workplace / "data", config=name, overrides=overrides, features=features)
     assert report.exit_code == 0

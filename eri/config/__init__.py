@@ -34,13 +34,15 @@ from eri.config.features import (
 from eri.config.fusion import ConcatenationConfig, CrossAttentionConfig, FusionBase, GatedConfig, LateConfig
 from eri.config.loading import config_names, describe_misfits, load_config, parse_config, read_yaml
 from eri.config.losses import LossConfig
-from eri.config.models import BaselineLSTMConfig, FusionLSTMConfig, ModelConfig, head_names
+from eri.config.models import BaselineLSTMConfig, FusionLSTMConfig, HeadConfig, ModelConfig, head_names
 from eri.config.regularization import RegularizationConfig
 from eri.config.runtime import Runtime
 from eri.config.strict import Strict
+from eri.config.trees import FUNCTIONALS, Functional, LightGBMConfig
 
 __all__ = [
     "CORRELATED_CLIPS",
+    "FUNCTIONALS",
     "ORGANISERS_FEATURES",
     "AttentionPoolingConfig",
     "AudioConfig",
@@ -54,15 +56,18 @@ __all__ = [
     "ExperimentConfig",
     "ExtractorConfig",
     "FaceConfig",
+    "Functional",
     "FusionBase",
     "FusionLSTMConfig",
     "GRUConfig",
     "GRUTransformerConfig",
     "GatedConfig",
+    "HeadConfig",
     "ImageConfig",
     "ImportedConfig",
     "LSTMConfig",
     "LateConfig",
+    "LightGBMConfig",
     "LogMelConfig",
     "LossConfig",
     "MFCCConfig",

@@ -11,10 +11,13 @@ from eri.config.losses import LossConfig
 from eri.config.models import ModelConfig, head_names
 from eri.config.regularization import RegularizationConfig
 from eri.config.strict import Strict
+from eri.config.trees import LightGBMConfig
 from eri.tasks import Activation
 
 CORRELATED_CLIPS = 8
 """Least number of clips that a correlation in the loss is measured over."""
+
+_READ_BY_TREES = frozenset(("seed", "shuffle_labels"))
 
 
 class TrainingConfig(Strict):
@@ -97,10 +100,12 @@ class ExperimentConfig(Strict):
                     "move it to the other section, or change its modality"
                 )
         several = self.modality == "multimodal"
-        if self.model.fuses != several:
+        if isinstance(self.model, LightGBMConfig):
+            self._refuse_unread(self.training)
+        elif self.model.fuses != several:
             raise ValueError(
                 f"model.name '{self.model.name}' does not fit modality '{self.modality}'; "
-                f"use {' or '.join(head_names(fuses=several))}"
+                f"use {' or '.join([*head_names(fuses=several), 'lightgbm'])}"
             )
         if self.training.regularization.modality_dropout and not several:
             raise ValueError(
@@ -108,6 +113,16 @@ class ExperimentConfig(Strict):
                 " leave it out, or make the system multimodal"
             )
         return self
+
+    @staticmethod
+    def _refuse_unread(training: TrainingConfig) -> None:
+        given, usual = training.model_dump(), TrainingConfig().model_dump()
+        unread = [name for name in given if given[name] != usual[name] and name not in _READ_BY_TREES]
+        if unread:
+            raise ValueError(
+                f"model lightgbm does not read {', '.join(f'training.{name}' for name in unread)}; leave that out "
+                "(its own settings, such as rounds, patience and learning_rate, stand under model)"
+            )
 
     @property
     def extractors(self) -> dict[str, ExtractorConfig]:

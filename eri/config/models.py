@@ -1,4 +1,4 @@
-"""The sections that describe heads, one a name in the registry of heads."""
+"""The sections that describe models: heads, one a name in the registry of heads, and boosted trees."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from eri.config.encoders import (
 )
 from eri.config.fusion import ConcatenationConfig, CrossAttentionConfig, GatedConfig, LateConfig
 from eri.config.strict import Strict
+from eri.config.trees import LightGBMConfig
 
 
 class BaselineLSTMConfig(Strict):
@@ -42,7 +43,7 @@ class FusionLSTMConfig(Strict):
     dropout: float = Field(0.5, ge=0, lt=1)
 
 
-ModelConfig = Annotated[
+HeadConfig = (
     LSTMConfig
     | BaselineLSTMConfig
     | FusionLSTMConfig
@@ -56,9 +57,11 @@ ModelConfig = Annotated[
     | ConcatenationConfig
     | GatedConfig
     | CrossAttentionConfig
-    | LateConfig,
-    Field(discriminator="name"),
-]
+    | LateConfig
+)
+"""A neural head, see :mod:`eri.models`."""
+
+ModelConfig = Annotated[HeadConfig | LightGBMConfig, Field(discriminator="name")]
 
 
 def head_names(*, fuses: bool) -> list[str]:
@@ -68,5 +71,4 @@ def head_names(*, fuses: bool) -> list[str]:
         >>> head_names(fuses=True)
         ['fusion-lstm', 'concatenation', 'gated', 'cross-attention', 'late']
     """
-    heads = get_args(get_args(ModelConfig)[0])
-    return [str(head.model_fields["name"].default) for head in heads if head.fuses == fuses]
+    return [str(head.model_fields["name"].default) for head in get_args(HeadConfig) if head.fuses == fuses]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from eri.config import ModelConfig
+from eri.config import HeadConfig
 from eri.models.heads import create_head
 from eri.models.output import bound
 from eri.models.sequences import Sequences
@@ -35,7 +35,7 @@ class Regressor(nn.Module):
 
     def __init__(
         self,
-        config: ModelConfig,
+        config: HeadConfig,
         dimensions: Mapping[str, int],
         task: Task,
         activation: Activation | None = None,

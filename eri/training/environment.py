@@ -17,7 +17,18 @@ from eri.store import FeatureFolder
 from eri.training.data import SplitData, label_means
 from eri.training.sources import describe
 
-_PACKAGES = ("eri", "lightning-fabric", "numpy", "pandas", "safetensors", "scipy", "timm", "torch", "transformers")
+_PACKAGES = (
+    "eri",
+    "lightgbm",
+    "lightning-fabric",
+    "numpy",
+    "pandas",
+    "safetensors",
+    "scipy",
+    "timm",
+    "torch",
+    "transformers",
+)
 
 
 def describe_run(

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from eri.config import ExperimentConfig, ModelConfig, Precision
+from eri.config import ExperimentConfig, LightGBMConfig, ModelConfig, Precision
 from eri.metrics import Floats
 from eri.tasks import Task
 from eri.training.data import SplitData, shuffled
@@ -88,6 +88,10 @@ class Learner(Protocol):
 
 def create_learner(model: ModelConfig) -> Learner:
     """Return the learner of a model's config; each is imported when first asked for."""
+    if isinstance(model, LightGBMConfig):
+        from eri.trees import TreeLearner  # stands after this package and is known to it by this name only
+
+        return TreeLearner()
     from eri.training.neural import NeuralLearner
 
     return NeuralLearner()

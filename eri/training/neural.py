@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from eri.config import ExperimentConfig, HeadConfig, LightGBMConfig
 from eri.metrics import Floats
 from eri.models import Regressor, Standardizer
 from eri.training import runs as layout
@@ -53,12 +54,23 @@ class NeuralLearner:
 def create_model(lesson: Lesson) -> Regressor:
     """Build a model with the standardisation of the train clips."""
     data, settings = lesson.train, lesson.config.training
-    model = Regressor(lesson.config.model, data.features.dimensions, lesson.task, settings.activation)
+    model = Regressor(head_of(lesson.config), data.features.dimensions, lesson.task, settings.activation)
     if settings.standardize:
         for modality, standardizer in model.standardizers.items():
             if isinstance(standardizer, Standardizer):
                 standardizer.set_statistics(*fit(data.features.modalities[modality], data.usable_ids))
     return model
+
+
+def head_of(config: ExperimentConfig) -> HeadConfig:
+    """Return the head of a system whose model is one.
+
+    Raises:
+        TypeError: Its model is no neural head.
+    """
+    if isinstance(config.model, LightGBMConfig):
+        raise TypeError(f"{config.name}: boosted trees are no head")
+    return config.model
 
 
 def load_model(run: Run, dimensions: Mapping[str, int]) -> Regressor:
@@ -71,7 +83,7 @@ def load_model(run: Run, dimensions: Mapping[str, int]) -> Regressor:
     Raises:
         RunError: There are no weights, or they are of another model.
     """
-    model = Regressor(run.config.model, dimensions, run.task, run.config.training.activation)
+    model = Regressor(head_of(run.config), dimensions, run.task, run.config.training.activation)
     load_weights(run.path / layout.WEIGHTS, model)
     return model.eval()
 

@@ -5,6 +5,8 @@
 ``environment.json``      seed, versions, data fingerprint, task, feature identities, clips left out, label means
 ``history.csv``           one row an epoch: losses, Pearson, learning rate, seconds
 ``best.safetensors``      weights of the best epoch, with the standardisation
+``boosters/``             in place of weights: a LightGBM text file for each label, named by ``boosters.json``
+``importance.csv``        what the boosters split on, with its share of the gain
 ``last.pt``               state to resume from: weights, optimiser, scheduler, generators, history
 ``metrics.json``          scores of the splits that were evaluated
 ``predictions.parquet``   predictions of those splits

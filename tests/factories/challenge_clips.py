@@ -8,6 +8,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from eri.config import ExperimentConfig, LightGBMConfig
 from tests.factories.challenge import Entry, make_entries, write_abaw5
 from tests.factories.media import write_clip, write_wav
 
@@ -43,10 +44,16 @@ SMALL = (
 """Overrides that make any shipped system run in seconds; those of a section that a system lacks are left out."""
 
 
-def small_overrides(modality: str) -> list[str]:
+def small_overrides(config: ExperimentConfig) -> list[str]:
     """Return the part of :data:`SMALL` that fits a system."""
-    sections = {"visual": ("visual", "training"), "audio": ("audio", "training")}.get(modality)
-    return [item for item in SMALL if sections is None or item.split(".")[0] in sections]
+    if isinstance(config.model, LightGBMConfig):
+        return ["model.rounds=2", *(item for item in SMALL if _fits(config, item) and not item.startswith("training."))]
+    return [item for item in SMALL if _fits(config, item)]
+
+
+def _fits(config: ExperimentConfig, item: str) -> bool:
+    section, key = item.split("=")[0].split(".")[:2]
+    return hasattr(getattr(config, section), key)
 
 
 def write_system(path: Path, *, modality: str = "visual", name: str = "small") -> Path:

@@ -15,15 +15,15 @@ from eri.config import (
     FusionBase,
     FusionLSTMConfig,
     GRUTransformerConfig,
+    HeadConfig,
     LSTMConfig,
-    ModelConfig,
 )
 from eri.config.encoders import EncoderBase
 from eri.models import Regressor, Sequences, create_head
 from eri.tasks import ERI, Task
 
 PAIR = Task("pair", ("first", "second"))
-HEADS: tuple[type[ModelConfig], ...] = get_args(get_args(ModelConfig)[0])
+HEADS: tuple[type[HeadConfig], ...] = get_args(HeadConfig)
 ENCODERS = [head for head in HEADS if issubclass(head, EncoderBase)]
 FUSIONS = [head for head in HEADS if issubclass(head, FusionBase)]
 SIZES = {
@@ -38,7 +38,7 @@ SIZES = {
 }
 
 
-def small(head: type[ModelConfig], encoder: type[ModelConfig] = GRUTransformerConfig, **settings: Any) -> ModelConfig:
+def small(head: type[HeadConfig], encoder: type[HeadConfig] = GRUTransformerConfig, **settings: Any) -> HeadConfig:
     """A head's config, small enough for tests and without dropout; a fusion is over an encoder."""
     sizes: dict[str, Any] = {**SIZES, **settings}
     if issubclass(head, FusionBase):
@@ -46,7 +46,7 @@ def small(head: type[ModelConfig], encoder: type[ModelConfig] = GRUTransformerCo
     return head.model_validate({key: value for key, value in sizes.items() if key in head.model_fields})
 
 
-def dimensions_of(head: type[ModelConfig]) -> dict[str, int]:
+def dimensions_of(head: type[HeadConfig]) -> dict[str, int]:
     return {"visual": 6, "audio": 4} if head.fuses else {"visual": 6}
 
 
@@ -60,7 +60,7 @@ def batch(dimensions: Mapping[str, int], clips: int = 5, rows: int = 7, seed: in
     return result
 
 
-def build(head: type[ModelConfig], seed: int = 0, **settings: Any) -> Regressor:
+def build(head: type[HeadConfig], seed: int = 0, **settings: Any) -> Regressor:
     torch.manual_seed(seed)
     return Regressor(small(head, **settings), dimensions_of(head), PAIR).eval()
 

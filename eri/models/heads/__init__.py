@@ -10,9 +10,9 @@ from eri.config import (
     CrossAttentionConfig,
     FusionLSTMConfig,
     GatedConfig,
+    HeadConfig,
     LateConfig,
     LSTMConfig,
-    ModelConfig,
 )
 from eri.models.heads.base import Head
 from eri.models.heads.encoded import EncoderHead
@@ -22,7 +22,7 @@ from eri.models.heads.lstm import BaselineLSTMHead, FusionLSTMHead, LSTMHead
 __all__ = ["Head", "create_head"]
 
 
-def create_head(config: ModelConfig, dimensions: Mapping[str, int], labels: int) -> Head:
+def create_head(config: HeadConfig, dimensions: Mapping[str, int], labels: int) -> Head:
     """Build the head that a config names.
 
     Args:
