@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eri.config import ImportedConfig
 from eri.data.clips import Clip, ClipTable, Split
+from eri.store import FeatureFolder, find_folder
 from eri.tasks import ERI, Task
 
 Matrix = NDArray[np.floating]
 NAMES = ("AU01", "AU02", "AU04")
+IDS = ["00000", "00001", "00002", "00003", "00004"]
+FAUS = ImportedConfig(name="FAUs", modality="visual")
 
 
 def make_table(root: Path, clips: int = 6, *, task: Task = ERI, name: str = "hume-reaction") -> ClipTable:
@@ -61,3 +65,13 @@ def write_pickles(folder: Path, values: Mapping[str, object]) -> Path:
     for clip_id, value in values.items():
         (folder / f"{clip_id}.pkl").write_bytes(pickle.dumps(value))
     return folder
+
+
+def stored(features: Path, config: ImportedConfig = FAUS) -> FeatureFolder:
+    """Return the features that were imported under a config's name."""
+    return find_folder(features, config)
+
+
+def visible(folder: Path) -> list[str]:
+    """Return what is in a folder, but for the hidden files of locks."""
+    return sorted(path.name for path in folder.glob("[!.]*"))

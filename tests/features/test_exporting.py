@@ -10,18 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from eri.config import ImportedConfig
 from eri.errors import DataError, StoreError
 from eri.extractors.base import FeatureSequence
 from eri.features import export_features, import_features, list_features
 from eri.media.state import State
 from eri.store import FeatureFolder, FeatureStore, SourceIdentity, SourceStamp, find_folder, identity_of
-from tests.factories.organisers import NAMES, make_table, make_values, write_csvs, write_pickles
+from tests.factories.organisers import FAUS, IDS, NAMES, make_table, make_values, write_csvs, write_pickles
 from tests.factories.store import feature_sequence
 
 few = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-IDS = ["00000", "00001", "00002", "00003"]
-VISUAL = ImportedConfig(name="FAUs", modality="visual")
 FORMATS = pytest.mark.parametrize(("kind", "unit"), [("csv", "ms"), ("csv", "s"), ("parquet", "ms")])
 
 
@@ -65,7 +62,7 @@ def test_what_was_exported_is_imported_bit_for_bit(tmp_path_factory, kind, unit,
         missing="mask",
         time_unit=None if kind == "parquet" else unit,
     )
-    back = find_folder(home / "two", VISUAL)
+    back = find_folder(home / "two", FAUS)
     for clip_id, sequence in sequences.items():
         same(back.read(clip_id), sequence)
 
@@ -85,7 +82,7 @@ def test_the_organisers_files_come_through_import_export_and_import(tmp_path_fac
     export_features(home / "one", first.folder.name, target, format=kind, time_unit=unit)
     stated = None if kind == "parquet" else unit
     second = import_features(table, target, home / "two", name="FAUs", time_unit=stated)
-    one, two = find_folder(home / "one", VISUAL), find_folder(home / "two", VISUAL)
+    one, two = find_folder(home / "one", FAUS), find_folder(home / "two", FAUS)
     for clip_id in values:
         same(one.read(clip_id), two.read(clip_id))
     assert identity_of(one)["columns"] == identity_of(two)["columns"] == list(NAMES)
@@ -122,7 +119,7 @@ def test_a_large_table_is_written_in_groups(tmp_path):
     file = pq.ParquetFile(tmp_path / "all.parquet")
     assert file.metadata.num_row_groups == 2
     import_features(make_table(tmp_path, 10), tmp_path / "all.parquet", tmp_path / "two", name="FAUs")
-    same(find_folder(tmp_path / "two", VISUAL).read("00009"), feature_sequence(900, 2, seed=9))
+    same(find_folder(tmp_path / "two", FAUS).read("00009"), feature_sequence(900, 2, seed=9))
 
 
 def test_some_clips_can_be_chosen_and_progress_is_told(tmp_path):
@@ -205,7 +202,7 @@ def test_a_store_is_listed(tmp_path):
     assert [
         (item.extractor, item.modality, item.data_set, item.clips, item.dimension, item.rows) for item in listings
     ] == [
-        ("imported", "visual", "hume-reaction", 4, 3, 10),
+        ("imported", "visual", "hume-reaction", 5, 3, 11),
         ("resnet18", None, None, 1, 7, 3),
         ("imported", "visual", "hume-reaction", 1, 5, 2),
     ]

@@ -1,45 +1,21 @@
 """Importing the organisers' features: what comes into the store, and that bad input leaves nothing behind."""
 
 import logging
-import os
-import pickle
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eri.config import ExperimentConfig, ImportedConfig, parse_config
-from eri.data import ClipTable, load_clips
+from eri.config import ImportedConfig
+from eri.data import load_clips
 from eri.errors import ConfigError, DataError, StoreError
-from eri.extraction import extract
-from eri.extractors import create_extractor
 from eri.features import import_features
 from eri.media.state import State
-from eri.store import FeatureFolder, clip_sources, find_folder, identity_of, pack
-from eri.tasks import EMI
-from eri.training import train
-from tests.factories.challenge import make_entries, touch, write_emi, write_muse
-from tests.factories.organisers import NAMES, csv_text, make_table, make_values, write_csvs, write_pickles
-
-IDS = ["00000", "00001", "00002", "00003", "00004"]
-VISUAL = ImportedConfig(name="FAUs", modality="visual")
-
-
-@pytest.fixture
-def table(tmp_path: Path) -> ClipTable:
-    return make_table(tmp_path / "data")
-
-
-def stored(features: Path, config: ImportedConfig = VISUAL) -> FeatureFolder:
-    return find_folder(features, config)
-
-
-def visible(folder: Path) -> list[str]:
-    """Return what is in a folder, but for the hidden files of locks."""
-    return sorted(path.name for path in folder.glob("[!.]*"))
+from eri.store import identity_of
+from tests.factories.challenge import make_entries, write_muse
+from tests.factories.organisers import IDS, NAMES, csv_text, make_table, make_values, stored, visible, write_csvs
 
 
 @pytest.mark.parametrize("place", ["FAUs", "faus", "feats", "."])
@@ -333,158 +309,3 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path, table):
     (tmp_path / "features").write_text("a file")
     with pytest.raises(StoreError, match="features: the feature folder cannot be"):
         import_features(table, write_csvs(tmp_path / "FAUs", make_values(IDS)), tmp_path / "features")
-
-
-def save(path: Path, value: object) -> None:
-    path.write_bytes(pickle.dumps(value))
-
-
-class TestArrays:
-    @pytest.mark.parametrize("folders", [(".",), (".", "test_data")])
-    def test_emis_arrays_come_with_those_of_the_test_clips(self, tmp_path, folders):
-        entries = make_entries(3, 2, 2, task=EMI)
-        generator = np.random.default_rng(0)
-        values = {entry.id: generator.normal(size=(4, 384)).astype(np.float32) for entry in entries}
-        write_emi(
-            tmp_path / "data",
-            entries,
-            test_table=True,
-            features={"vit": lambda path, entry: save(path, values[entry.id])},
-        )
-        table = load_clips(tmp_path / "data")
-        if folders == (".",):
-            report = import_features(table, tmp_path / "data" / "vit", tmp_path / "features")
-            assert (report.added, report.absent) == (5, 2)
-        report = import_features(table, tmp_path / "data", tmp_path / "features", name="vit")
-        assert (report.modality, report.dimension, report.absent) == ("visual", 384, 0)
-        assert report.added == (7 if len(folders) == 2 else 2), "the test clips are added to the same folder"
-        found = stored(tmp_path / "features", ImportedConfig(name="vit", modality="visual"))
-        for clip_id, expected in values.items():
-            np.testing.assert_array_equal(found.read(clip_id).embeddings, expected)
-
-    @pytest.mark.parametrize(
-        "value",
-        [
-            np.arange(6, dtype=np.float32).reshape(2, 3),
-            np.arange(6, dtype=np.float64).reshape(1, 2, 3),
-            np.arange(6, dtype=np.int64).reshape(2, 3),
-            np.arange(6, dtype=np.float16).reshape(2, 3, order="C"),
-            [[0.0, 1.0, 2.0], [3, 4, 5]],
-            [np.arange(3.0), np.arange(3.0) + 3],
-            ((0, 1, 2), (3, 4, 5)),
-        ],
-        ids=range(7),
-    )
-    def test_arrays_and_lists_of_rows_come_in(self, tmp_path, table, value):
-        folder = write_pickles(tmp_path / "wav2vec2", {"00000": value})
-        report = import_features(table, folder, tmp_path / "features", hop=0.02)
-        assert (report.modality, report.times) == ("audio", "rows of 0.02 s")
-        found = stored(tmp_path / "features", ImportedConfig(name="wav2vec2", modality="audio"))
-        assert found.read("00000").embeddings.tolist() == [[0, 1, 2], [3, 4, 5]]
-        assert found.read("00000").times.tolist() == [0.0, 0.02]
-
-    @pytest.mark.parametrize("value", [np.arange(3.0), [1.0, 2.0, 3.0]], ids=["array", "list"])
-    def test_a_single_row_is_a_row(self, tmp_path, table, value):
-        import_features(table, write_pickles(tmp_path / "vit", {"00000": value}), tmp_path / "features")
-        found = stored(tmp_path / "features", ImportedConfig(name="vit", modality="visual"))
-        assert found.read("00000").embeddings.shape == (1, 3)
-
-    @pytest.mark.parametrize(
-        ("value", "part"),
-        [
-            (np.zeros((2, 4), np.float32), "clip 00001 has 4 features, clip 00000 has 3"),
-            (np.zeros((2, 2, 3), np.float32), "array of shape (2, 2, 3)"),
-            (np.zeros((0, 3), np.float32), "clip 00001 has no rows"),
-            (np.float64(1), "holds a float"),
-            (np.array([[True]]), "type bool"),
-            (np.array([[1.0, np.nan, 0]]), "row 1: 1 has no number"),
-            (np.array([[1.0, np.inf, 0]]), "row 1: 1 is inf"),
-            ([[1.0, 2.0, 3.0], [1.0, 2.0]], "row 2: has 2 numbers, the first row has 3"),
-            ([[1.0], "text"], "row 2: is a str"),
-            ([[1.0], [np.zeros(2)]], "row 2: is a list"),
-            ([[[1.0] * 100_000] * 2] * 2, "not a row of numbers"),
-            ([[1.0] * 100_000] * 100_000, "more than any clip has"),
-            ([], "an empty list"),
-            ({"a": 1}, "holds a dict"),
-            (os.getcwd, "refers to 'posix.getcwd'"),
-        ],
-        ids=range(15),
-    )
-    def test_bad_arrays_are_refused_by_name_and_nothing_is_kept(self, tmp_path, table, value, part):
-        folder = write_pickles(tmp_path / "vit", {"00000": np.zeros((2, 3), np.float32), "00001": value})
-        with pytest.raises(DataError, match=r"00001\.pkl") as caught:
-            import_features(table, folder, tmp_path / "features")
-        assert part in str(caught.value)
-        assert visible(tmp_path / "features") == []
-
-    def test_a_hop_must_be_a_time(self, tmp_path, table):
-        folder = write_pickles(tmp_path / "vit", {"00000": np.zeros((2, 3))})
-        with pytest.raises(DataError, match="hop is 0"):
-            import_features(table, folder, tmp_path / "features", hop=0)
-
-
-class TestUse:
-    """What training and extraction make of imported features."""
-
-    @pytest.fixture
-    def muse(self, tmp_path: Path) -> ClipTable:
-        entries = make_entries(12, 8, 3, seed=1)
-        home = write_muse(tmp_path / "data", entries, faces=touch)
-        write_csvs(home / "feats" / "FAUs", make_values([entry.id for entry in entries][:-1]))
-        table = load_clips(tmp_path / "data")
-        import_features(table, tmp_path / "data", tmp_path / "features", name="FAUs")
-        return table
-
-    def test_they_are_packed_although_the_data_sets_own_files_are_others(self, tmp_path, muse):
-        sources = clip_sources(muse, "visual")
-        assert all(sources.values())
-        packed = pack(stored(tmp_path / "features"), [clip.id for clip in muse], sources=sources)
-        assert len(packed.clip_ids) == 22
-        assert len(packed.missing) == 1
-
-    def test_a_system_trains_on_them(self, tmp_path, muse):
-        run = train(system(), muse, tmp_path / "features", tmp_path / "runs")
-        assert (run / "best.safetensors").is_file()
-
-    def test_features_of_another_data_set_are_not_taken_for_this_ones(self, tmp_path, muse):
-        other = make_table(tmp_path / "other", 20, name="other")
-        with pytest.raises(StoreError, match="no imported visual features 'FAUs' of the data set 'other'"):
-            train(system(), other, tmp_path / "features", tmp_path / "runs")
-        folder = write_csvs(tmp_path / "theirs" / "FAUs", make_values([clip.id for clip in other]))
-        report = import_features(other, folder, tmp_path / "features")
-        assert find_folder(tmp_path / "features", VISUAL, "other").path == report.folder
-        assert find_folder(tmp_path / "features", VISUAL, muse.name).path != report.folder
-
-    def test_extraction_says_that_they_are_imported(self, tmp_path, muse, caplog):
-        with caplog.at_level(logging.WARNING):
-            report = extract(muse, [VISUAL], tmp_path / "features")
-        assert "'FAUs' are imported features, so nothing is extracted: 22 of 23 clips have them" in caplog.text
-        assert report.exit_code == 0
-        (part,) = report.extractors
-        assert (part.extractor, part.modality, part.complete, part.computed, part.failures) == (
-            "FAUs",
-            "visual",
-            22,
-            0,
-            (),
-        )
-
-    def test_extraction_of_what_was_never_imported_says_what_to_run(self, tmp_path, muse):
-        with pytest.raises(StoreError, match="eri features import"):
-            extract(muse, [ImportedConfig(name="VGGFace2", modality="visual")], tmp_path / "features")
-
-    def test_no_extractor_is_made_of_them(self):
-        with pytest.raises(ConfigError, match="no model computes them"):
-            create_extractor(VISUAL)
-
-
-def system() -> ExperimentConfig:
-    return parse_config(
-        {
-            "name": "tiny",
-            "modality": "visual",
-            "visual": {"extractor": "imported", "name": "FAUs", "modality": "visual"},
-            "model": {"name": "lstm", "hidden_size": 4, "dense": 4},
-            "training": {"epochs": 1, "batch_size": 8},
-        }
-    )

@@ -1,19 +1,13 @@
 """Parquet tables of features: how ids and times are found, and what is refused."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from eri.config import ImportedConfig
-from eri.data import ClipTable
 from eri.errors import DataError
 from eri.features import import_features
 from eri.store import find_folder
-from tests.factories.organisers import make_table
-
-VISUAL = ImportedConfig(name="FAUs", modality="visual")
+from tests.factories.organisers import FAUS
 
 
 def make_frame() -> pd.DataFrame:
@@ -23,18 +17,13 @@ def make_frame() -> pd.DataFrame:
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> ClipTable:
-    return make_table(tmp_path / "data")
-
-
-@pytest.fixture
 def take(tmp_path, table):
     """Write a frame as a table, import it, and return the folder; None where nothing was kept."""
 
     def write(frame: pd.DataFrame, **options):
         frame.to_parquet(tmp_path / "FAUs.parquet", index=False)
         import_features(table, tmp_path / "FAUs.parquet", tmp_path / "features", **options)
-        return find_folder(tmp_path / "features", VISUAL)
+        return find_folder(tmp_path / "features", FAUS)
 
     return write
 
