@@ -122,6 +122,7 @@ def test_an_override_makes_the_section_it_needs():
         ("modality=audio", "modality 'audio' needs the section"),
         ("model.name=fusion-lstm", "does not fit modality 'visual'; use lstm or baseline-lstm or gru"),
         ("model.name=perceiver", "model: Input tag 'perceiver'"),
+        ("model={name: lightgbm, rounds: 0}", "  model.rounds: Input should be"),
         ("model={name: gru, layers: 0}", "  model.layers: Input should be"),
         ("model={name: late, encoder: {name: gru, layers: 0}}", "  model.encoder.layers: Input should be"),
         ("model={name: late}", "does not fit modality 'visual'; use lstm or"),

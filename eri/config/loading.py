@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
 
 from eri.config.experiment import ExperimentConfig
 from eri.config.features import EXTRACTOR_KINDS
-from eri.config.models import head_names
+from eri.config.models import ModelConfig
 from eri.errors import ConfigError
 
-_HEAD_KINDS = (*head_names(fuses=False), *head_names(fuses=True))
+_MODEL_KINDS = frozenset(kind.model_fields["name"].default for kind in get_args(get_args(ModelConfig)[0]))
 
 
 def config_names() -> list[str]:
@@ -105,7 +105,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
     for part in map(str, location):
         section = keys[-1] if keys else ""
         kind = (section in ("visual", "audio") and part in ("image", *EXTRACTOR_KINDS)) or (
-            section in ("model", "encoder") and part in _HEAD_KINDS
+            section in ("model", "encoder") and part in _MODEL_KINDS
         )
         if not kind:
             keys.append(part)
