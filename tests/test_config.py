@@ -264,3 +264,9 @@ def test_imported_features_stand_in_either_section_under_the_organisers_name(sec
 def test_imported_features_that_cannot_be_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         parse_config(imported("visual", **settings))
+
+
+def test_centering_a_modality_that_the_system_does_not_read_is_refused():
+    with pytest.raises(ConfigError, match=r"training\.center names audio"):
+        load_config("yap-csm-v4", ["training.center=[visual, audio]"])
+    assert load_config("yap-csm-v4", ["training.center=[visual]"]).training.center == ("visual",)

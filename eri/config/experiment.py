@@ -37,6 +37,10 @@ class TrainingConfig(Strict):
     gradient_clip: float | None = Field(1.0, gt=0)
     precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA, else float32.")
     standardize: bool = Field(True, description="Zero mean, unit deviation per feature, fitted on train only.")
+    center: tuple[Literal["visual", "audio"], ...] = Field(
+        (),
+        description="Modalities whose clips lose their own mean embedding: what changes within a clip is left.",
+    )
     activation: Activation | None = Field(None, description="Of the output; None is the task's own.")
     chunk: int | None = Field(None, ge=1, description="Clips held in memory at once; None decides by size.")
     shuffle_labels: bool = Field(False, description="Control: train on labels permuted among the train clips.")
@@ -106,6 +110,11 @@ class ExperimentConfig(Strict):
             raise ValueError(
                 f"model.name '{self.model.name}' does not fit modality '{self.modality}'; "
                 f"use {' or '.join([*head_names(fuses=several), 'lightgbm'])}"
+            )
+        if absent := [name for name in self.training.center if name not in given]:
+            raise ValueError(
+                f"training.center names {' and '.join(absent)}, which modality '{self.modality}' does not read; "
+                "leave that out"
             )
         if self.training.regularization.modality_dropout and not several:
             raise ValueError(

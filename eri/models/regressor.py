@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from torch import Tensor, nn
 
@@ -22,6 +22,7 @@ class Regressor(nn.Module):
         dimensions: Length of one embedding by modality.
         task: Its labels and their range.
         activation: Of the output; None is the task's own.
+        centered: Modalities whose clips lose their own mean embedding before they are standardised.
 
     Examples:
         >>> import torch
@@ -39,9 +40,11 @@ class Regressor(nn.Module):
         dimensions: Mapping[str, int],
         task: Task,
         activation: Activation | None = None,
+        centered: Collection[str] = (),
     ) -> None:
         super().__init__()
         self.low, self.high = task.low, task.high
+        self.centered = frozenset(centered)
         self.activation: Activation = activation or task.activation
         self.standardizers = nn.ModuleDict({name: Standardizer(length) for name, length in dimensions.items()})
         self.head = create_head(config, dimensions, len(task.labels))
@@ -60,10 +63,12 @@ class Regressor(nn.Module):
         return result.double().clamp(self.low, self.high)  # in float32 the ends of the range would be rounded
 
     def prepare(self, inputs: Mapping[str, Sequences]) -> dict[str, Sequences]:
-        """Compact and standardise sequences: what a head reads."""
+        """Compact, center where asked for, and standardise sequences: what a head reads."""
         prepared = {}
         for name, standardizer in self.standardizers.items():
             sequences = inputs[name].compact()
+            if name in self.centered:
+                sequences = sequences.centered()
             prepared[name] = sequences.with_values(standardizer(sequences.values))
         return prepared
 

@@ -57,6 +57,18 @@ class Sequences:
         times[mask] = self.times[self.mask]
         return Sequences(values, mask, times)
 
+    def centered(self) -> Sequences:
+        """Subtract from each clip the mean of its valid rows: what is the same in all, such as whose face it is.
+
+        Examples:
+            >>> mask = torch.tensor([[True, True, False]])
+            >>> Sequences(torch.tensor([[[1.0], [3.0], [9.0]]]), mask).centered().values.flatten().tolist()
+            [-1.0, 1.0, 0.0]
+        """
+        known = self.with_values(self.values)
+        means = known.values.sum(dim=1) / self.lengths.clamp(min=1)[:, None]
+        return self.with_values(self.values - means[:, None])
+
     def with_values(self, values: Tensor) -> Sequences:
         """Return other values of the same rows; those that are not valid become zero."""
         return Sequences(values.masked_fill(~self.mask[..., None], 0.0), self.mask, self.times)

@@ -22,7 +22,7 @@ from eri.training.loading import Loader
 from eri.training.loop import Material, Trainer
 from eri.training.runs import Run
 from eri.training.selection import Best
-from eri.training.standardization import fit
+from eri.training.standardization import fit, fit_centered
 
 
 class NeuralLearner:
@@ -54,11 +54,14 @@ class NeuralLearner:
 def create_model(lesson: Lesson) -> Regressor:
     """Build a model with the standardisation of the train clips."""
     data, settings = lesson.train, lesson.config.training
-    model = Regressor(head_of(lesson.config), data.features.dimensions, lesson.task, settings.activation)
+    model = Regressor(
+        head_of(lesson.config), data.features.dimensions, lesson.task, settings.activation, settings.center
+    )
     if settings.standardize:
         for modality, standardizer in model.standardizers.items():
             if isinstance(standardizer, Standardizer):
-                standardizer.set_statistics(*fit(data.features.modalities[modality], data.usable_ids))
+                measure = fit_centered if modality in settings.center else fit
+                standardizer.set_statistics(*measure(data.features.modalities[modality], data.usable_ids))
     return model
 
 
@@ -83,7 +86,8 @@ def load_model(run: Run, dimensions: Mapping[str, int]) -> Regressor:
     Raises:
         RunError: There are no weights, or they are of another model.
     """
-    model = Regressor(head_of(run.config), dimensions, run.task, run.config.training.activation)
+    settings = run.config.training
+    model = Regressor(head_of(run.config), dimensions, run.task, settings.activation, settings.center)
     load_weights(run.path / layout.WEIGHTS, model)
     return model.eval()
 

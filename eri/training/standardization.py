@@ -12,6 +12,32 @@ from eri.training.features import ModalityFeatures
 _BLOCK = 2048
 
 
+def fit_centered(features: ModalityFeatures, ids: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Measure each feature over the valid rows of clips after each clip has lost its own mean.
+
+    Args:
+        features: To read from.
+        ids: The train clips.
+
+    Returns:
+        Mean, which is 0, and (population) deviation within clips, float64 (dimension,) each; 0 and 1 when there is no
+        row.
+
+    Examples:
+        >>> rows = np.array([[1.0], [3.0], [7.0], [9.0]], dtype=np.float32)
+        >>> packed = ModalityFeatures.from_arrays(rows, np.array([0, 2, 4]), np.zeros(4, np.uint8), ["a", "b"])
+        >>> [values.tolist() for values in fit_centered(packed, ["a", "b"])]
+        [[0.0], [1.0]]
+    """
+    count, squares = 0, np.zeros(features.dimension)
+    for clip_id in sorted(ids):
+        clip = features.embeddings[np.sort(features.rows_of([clip_id])[0])].astype(np.float64)
+        if len(clip):
+            squares += ((clip - clip.mean(axis=0)) ** 2).sum(axis=0)
+            count += len(clip)
+    return np.zeros(features.dimension), np.sqrt(squares / count) if count else np.ones(features.dimension)
+
+
 def fit(features: ModalityFeatures, ids: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Measure each feature over the valid rows of clips.
 

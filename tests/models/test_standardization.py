@@ -40,3 +40,23 @@ def test_travels_with_the_weights():
     second.load_state_dict(first.state_dict())
     inputs = {"audio": Sequences(torch.randn(2, 3, 3), torch.ones(2, 3, dtype=torch.bool))}
     assert torch.equal(first(inputs), second(inputs))
+
+
+def test_a_centered_modality_does_not_see_what_is_the_same_in_all_rows_of_a_clip():
+    config = LSTMConfig(hidden_size=4, dense=4)
+    model = Regressor(config, {"visual": 3}, ERI, centered=("visual",)).eval()
+    values, mask = torch.randn(2, 5, 3), torch.tensor([[True] * 5, [True, False, True, True, False]])
+    shifted = values + torch.tensor([[[4.0, -1.0, 2.0]], [[0.5, 3.0, -2.0]]])
+    inputs, others = ({"visual": Sequences(rows, mask)} for rows in (values, shifted))
+    assert torch.allclose(model(inputs), model(others), atol=1e-5)
+    plain = Regressor(config, {"visual": 3}, ERI).eval()
+    plain.load_state_dict(model.state_dict())
+    assert not torch.allclose(plain(inputs), plain(others), atol=1e-3)
+
+
+def test_a_masked_row_has_no_part_in_the_mean_of_its_clip():
+    model = Regressor(LSTMConfig(hidden_size=4, dense=4), {"visual": 3}, ERI, centered=("visual",)).eval()
+    values, mask = torch.randn(1, 4, 3), torch.tensor([[True, False, True, True]])
+    garbage = values.clone()
+    garbage[0, 1] = torch.nan
+    assert torch.equal(model({"visual": Sequences(values, mask)}), model({"visual": Sequences(garbage, mask)}))
