@@ -82,7 +82,10 @@ class Wav2Vec2Config(Strict):
     """Hidden states of a wav2vec 2.0 model (or HuBERT, WavLM) from transformers."""
 
     extractor: Literal["wav2vec2"] = "wav2vec2"
-    model: str = Field("facebook/wav2vec2-base", description="A local folder or a hub name.")
+    model: str = Field(
+        "facebook/wav2vec2-base",
+        description="A local folder, any hub name, or wav2vec2-base, hubert-base, wavlm-base-plus.",
+    )
     layer: int | Literal["mean"] = Field(
         -1,
         description="Index into the hidden states (0 is the convolutional front end), or 'mean' of all layers.",

@@ -112,6 +112,22 @@ _ENTRIES = (
         licence="Apache-2.0",
         hub_id="facebook/wav2vec2-base",
     ),
+    WeightsEntry(
+        name="hubert-base",
+        file_name="hubert-base-ls960",
+        origin="facebook/hubert-base-ls960 on the Hugging Face hub, self-supervised on LibriSpeech 960 h; mono at "
+        "16 kHz, each waveform brought to zero mean and unit deviation",
+        licence="Apache-2.0",
+        hub_id="facebook/hubert-base-ls960",
+    ),
+    WeightsEntry(
+        name="wavlm-base-plus",
+        file_name="wavlm-base-plus",
+        origin="microsoft/wavlm-base-plus on the Hugging Face hub, self-supervised on 94,000 h of Libri-Light, "
+        "GigaSpeech and VoxPopuli; mono at 16 kHz",
+        licence="stated by its authors in the repository microsoft/UniSpeech; torchaudio passes the model on as MIT",
+        hub_id="microsoft/wavlm-base-plus",
+    ),
 )
 
 WEIGHTS: MappingProxyType[str, WeightsEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})

@@ -18,8 +18,8 @@ def caches(tmp_path, monkeypatch):
     return use_caches(tmp_path / "caches", monkeypatch)
 
 
-def same_weights(loaded) -> bool:
-    wanted = speech_model().state_dict()
+def same_weights(loaded, family: str = "wav2vec2") -> bool:
+    wanted = speech_model(family).state_dict()
     found = loaded.model.state_dict()
     return set(wanted) == set(found) and all(torch.equal(wanted[key], found[key]) for key in wanted)
 
@@ -39,10 +39,18 @@ def test_a_local_folder(tmp_path, caches, safe):
     assert not loaded.model.training
 
 
-@pytest.mark.parametrize("name", ["facebook/wav2vec2-base", "wav2vec2-base", "owner/other"])
-def test_the_hub_cache(tmp_path, caches, monkeypatch, name):
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [
+        ("facebook/wav2vec2-base", "facebook/wav2vec2-base"),
+        ("wav2vec2-base", "facebook/wav2vec2-base"),
+        ("hubert-base", "facebook/hubert-base-ls960"),
+        ("wavlm-base-plus", "microsoft/wavlm-base-plus"),
+        ("owner/other", "owner/other"),
+    ],
+)
+def test_the_hub_cache(tmp_path, caches, monkeypatch, name, repository):
     monkeypatch.setenv("ERI_OFFLINE", "1")
-    repository = "owner/other" if name == "owner/other" else "facebook/wav2vec2-base"
     snapshot = cache_on_hub(caches, repository, files_of(write_speech_model(tmp_path / "model")))
     assert locate_speech_model(name) == snapshot
     assert same_weights(load_speech_model(snapshot))
@@ -83,6 +91,22 @@ def test_a_folder_that_is_not_there_is_no_hub_name(tmp_path):
 def test_loading_says_nothing_on_the_screen(tmp_path, capfd):
     load_speech_model(write_speech_model(tmp_path / "model"))
     assert "".join(capfd.readouterr()) == ""
+
+
+@pytest.mark.parametrize("family", ["wav2vec2", "hubert", "wavlm"])
+def test_checkpoints_of_old_with_other_names_for_normalised_weights(tmp_path, family):
+    # The published files of HuBERT and WavLM are from before torch had parametrizations.
+    folder = write_speech_model(tmp_path / "model", family, safe=False)
+    state = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    names = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
+    old = {}
+    for key, tensor in state.items():
+        for new, former in names.items():
+            key = key.replace(new, former)
+        old[key] = tensor
+    assert sum(key.endswith(("weight_g", "weight_v")) for key in old) == 2
+    torch.save(old, folder / "pytorch_model.bin")
+    assert same_weights(load_speech_model(folder), family)
 
 
 def test_missing_tensors_are_named(tmp_path):

@@ -22,6 +22,8 @@ def test_the_models_of_the_shipped_systems_are_registered():
         "retinaface-resnet50",
         "retinaface-mobilenet0.25",
         "wav2vec2-base",
+        "hubert-base",
+        "wavlm-base-plus",
     } <= set(NAMES)
 
 
