@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -108,18 +109,33 @@ def run_jobs(bench: Bench, jobs: Sequence[Job], workers: int) -> Iterator[tuple[
         for job in jobs:
             yield job, bench.work_on(job)
         return
+    with processes(workers, bench.runs) as pool:
+        futures = {pool.submit(bench.work_on, job): job for job in jobs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
+
+@contextmanager
+def processes(workers: int, folder: Path) -> Iterator[ProcessPoolExecutor]:
+    """Give processes that share the cores, for the length of a block; what is not begun at its end is dropped.
+
+    Args:
+        workers: How many.
+        folder: What they work on, for messages.
+
+    Raises:
+        RunError: A process was killed.
+    """
     threads = max(1, torch.get_num_threads() // workers)
     # A fork of this process would share torch's locks and CUDA state; one server imports torch for all of them.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "lightning_fabric"])
     with ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=(threads,)) as pool:
-        futures = {pool.submit(bench.work_on, job): job for job in jobs}
         try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            yield pool
         except BrokenProcessPool:
             raise RunError(
-                f"{bench.runs}: a process that trained a model was killed",
+                f"{folder}: a process that trained a model was killed",
                 hint="Is memory short? Go on with --resume and fewer --workers.",
             ) from None
         finally:
