@@ -1,0 +1,71 @@
+"""The command `eri cv`, a thin function over :func:`eri.selection.cv`, and the options that its neighbours share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+DataOption = Annotated[Path, typer.Option("--data", "-d", envvar="ERI_DATA", help="Challenge folder or manifest.")]
+AdapterOption = Annotated[str | None, typer.Option(help="Reader of the data; found out by itself.")]
+FeaturesOption = Annotated[Path, typer.Option(envvar="ERI_FEATURES", help="Folder of cached features.")]
+RunsOption = Annotated[Path, typer.Option(envvar="ERI_RUNS", help="Folder of runs.")]
+NameOption = Annotated[str | None, typer.Option(help="Of the folder that is written.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what has this name.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+def cv(
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted settings.")] = None,
+    config: Annotated[str | None, typer.Option("--config", "-c", help="A name or a YAML file.")] = None,
+    modality: Annotated[Literal["visual", "audio", "multimodal"] | None, typer.Option("--modality", "-m")] = None,
+    data: DataOption = Path("data"),
+    adapter: AdapterOption = None,
+    features: FeaturesOption = Path("features"),
+    runs: RunsOption = Path("runs"),
+    folds: Annotated[int, typer.Option(help="Folds of about the same size.")] = 5,
+    repeats: Annotated[int, typer.Option(help="How often all clips are dealt anew.")] = 1,
+    leave_one_group_out: Annotated[bool, typer.Option("--leave-one-group-out", help="A fold a subject.")] = False,
+    folds_file: Annotated[Path | None, typer.Option(help="CSV with clip_id and fold.")] = None,
+    ungrouped: Annotated[bool, typer.Option("--ungrouped", help="Let folds share subjects.")] = False,
+    seeds: Annotated[int, typer.Option(min=1, help="Models a fold: the config's seed and those after it.")] = 1,
+    name: NameOption = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the models that are trained.")] = False,
+    overwrite: OverwriteOption = False,
+    device: DeviceOption = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Models trained at a time; 0 is one a core.")] = 0,
+) -> None:
+    """Train on every fold with every seed, and score each clip by models that never met it."""
+    import os
+
+    from eri import screen_selection, selection
+    from eri.commands import choose_config
+    from eri.config import Runtime
+    from eri.data import load_clips
+
+    system = choose_config(config, modality, overrides or ())
+    first = system.training.seed
+    result = selection.cv(
+        system,
+        load_clips(data, adapter),
+        features,
+        runs,
+        Runtime(device=device, workers=workers or os.cpu_count() or 1),
+        plan=selection.FoldPlan(folds, repeats, leave_one_group_out, folds_file, grouped=False if ungrouped else None),
+        seeds=range(first, first + seeds),
+        name=name,
+        resume=resume,
+        overwrite=overwrite,
+        on_event=screen_selection.show_model,
+    )
+    note_inputs(result.path, data, adapter, features)
+    screen_selection.show_cross_validation(result)
+
+
+def note_inputs(path: Path, data: Path, adapter: str | None, features: Path) -> None:
+    """Leave what `eri submit` needs to predict with the folder by its name alone."""
+    from eri.files import write_json
+
+    inputs = {"data": str(data.resolve()), "adapter": adapter, "features": str(features.resolve())}
+    write_json(path / "inputs.json", inputs)

@@ -1,0 +1,57 @@
+"""The command `eri search`: a thin function over :mod:`eri.search`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer(help="Searching settings.")
+
+
+@app.command()
+def search(
+    space: Annotated[
+        Path, typer.Argument(help="YAML: training.learning_rate: {low: 0.0001, high: 0.01, log: true}, and so on.")
+    ],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted settings.")] = None,
+    config: Annotated[str | None, typer.Option("--config", "-c", help="A name or a YAML file.")] = None,
+    modality: Annotated[Literal["visual", "audio", "multimodal"] | None, typer.Option("--modality", "-m")] = None,
+    data: Annotated[Path, typer.Option("--data", "-d", envvar="ERI_DATA", help="Challenge folder.")] = Path("data"),
+    adapter: Annotated[str | None, typer.Option(help="Reader of the data; found out by itself.")] = None,
+    features: Annotated[Path, typer.Option(envvar="ERI_FEATURES", help="Folder of cached features.")] = Path(
+        "features"
+    ),
+    runs: Annotated[Path, typer.Option(envvar="ERI_RUNS", help="Folder of runs.")] = Path("runs"),
+    trials: Annotated[int, typer.Option(min=1, help="That the study should have when it ends.")] = 50,
+    pruning: Annotated[Literal["median", "asha", "none"], typer.Option(help="When a trial stops early.")] = "median",
+    seed: Annotated[int, typer.Option(min=0, help="Of the sampling.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Of the folder that is written.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study, also beside others.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
+) -> None:
+    """Search settings of a config for the best validation Pearson, and write the best as YAML."""
+    from eri import screen_selection
+    from eri.commands import choose_config
+    from eri.config import Runtime
+    from eri.data import load_clips
+    from eri.search import read_space
+    from eri.search import search as search_space
+
+    report = search_space(
+        choose_config(config, modality, overrides or ()),
+        read_space(space),
+        load_clips(data, adapter),
+        features,
+        runs,
+        Runtime(device=device, workers=workers),
+        trials=trials,
+        pruning=pruning,
+        seed=seed,
+        name=name,
+        resume=resume,
+        on_event=screen_selection.show_trial,
+    )
+    screen_selection.show_search(report)
