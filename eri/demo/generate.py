@@ -1,0 +1,223 @@
+"""The demo set on disk: some hundreds of clips in the layout of ABAW5, the same ones for the same seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.data.clips import SPLITS, Split
+from eri.demo.performance import Performance, move, perform
+from eri.demo.recording import write_video, write_wave
+from eri.demo.stage import HEIGHT, WIDTH, Stage, draw_wall
+from eri.demo.subjects import Subject, create_subject
+from eri.demo.voice import speak
+from eri.errors import DataError, WorkerError
+from eri.files import write_json, write_text
+from eri.tasks import ERI
+
+Oddity = Literal["no-audio", "no-face", "variable-frame-rate", "rotated"]
+ODDITIES: tuple[Oddity, ...] = ("no-audio", "no-face", "variable-frame-rate", "rotated")
+"""What the test split holds on purpose, one clip each."""
+
+_TABLE = "data_info.csv"
+_MARK = "demo-set.json"
+_CLIPS_OF_A_SUBJECT = 4
+_SHORTEST, _LONGEST = 2.4, 3.2
+
+
+@dataclass(frozen=True)
+class PlannedClip:
+    """One clip before it is made.
+
+    Attributes:
+        id: Five digits.
+        split: Where it belongs.
+        subject: Number of the subject, who is in no other split.
+        oddity: What is unusual about it, or None.
+    """
+
+    id: str
+    split: Split
+    subject: int
+    oddity: Oddity | None = None
+
+    def files(self, folder: Path) -> tuple[Path, ...]:
+        """Return the media files of the clip in a demo set."""
+        video = folder / self.split / "mp4" / f"{self.id}.mp4"
+        sound = folder / self.split / "wav" / f"{self.id}.wav"
+        return (video,) if self.oddity == "no-audio" else (video, sound)
+
+
+def generate_demo_set(
+    folder: Path,
+    *,
+    train: int = 320,
+    val: int = 96,
+    test: int = 24,
+    seed: int = 0,
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Make the demo set, or finish or keep the one that is there.
+
+    Layout: ``data_info.csv`` and ``<split>/mp4/<id>.mp4`` with ``<split>/wav/<id>.wav`` beside it. The table is written
+    last, so a folder with a table is whole. A demo set of another seed, size or version in the folder is replaced.
+
+    Args:
+        folder: Where the set stands; made if absent.
+        train: Number of clips for training.
+        val: Number of clips for validation.
+        test: Number of clips whose labels are withheld, at least one for each of :data:`ODDITIES`.
+        seed: The same seed gives the same frames and samples.
+        workers: Processes; 0 works in this one.
+        progress: Called with the number of clips that are there and the number wanted.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DataError: The folder holds something else than a demo set.
+        ValueError: Too few clips.
+    """
+    clips = plan(train, val, test, seed)
+    wanted = {"seed": seed, "train": train, "val": val, "test": test, "version": _version()}
+    _make_room(folder, wanted, {clip.oddity: clip.id for clip in clips if clip.oddity})
+    missing = [clip for clip in clips if not all(path.is_file() for path in clip.files(folder))]
+    report = progress or (lambda done, total: None)
+    report(len(clips) - len(missing), len(clips))
+    for done, _ in enumerate(_make_all(folder, missing, seed, workers), start=len(clips) - len(missing) + 1):
+        report(done, len(clips))
+    if missing or not (folder / _TABLE).is_file():
+        write_text(folder / _TABLE, _table(clips, seed))
+    return folder
+
+
+def plan(train: int, val: int, test: int, seed: int) -> tuple[PlannedClip, ...]:
+    """Deal ids, subjects and oddities to the clips, in ascending order of id.
+
+    Raises:
+        ValueError: No train or val clips, or fewer test clips than oddities.
+    """
+    counts: dict[Split, int] = {"train": train, "val": val, "test": test}
+    if min(train, val) < 1 or test < len(ODDITIES):
+        raise ValueError(f"a demo set needs train and val clips and at least {len(ODDITIES)} test clips, not {counts}")
+    random = np.random.default_rng([seed, 0])
+    ids = iter(random.permutation(sum(counts.values())))
+    clips, subject = [], 0
+    for split in SPLITS:
+        for index in range(counts[split]):
+            subject += index % _CLIPS_OF_A_SUBJECT == 0
+            oddity = ODDITIES[index] if split == "test" and index < len(ODDITIES) else None
+            clips.append(PlannedClip(f"{next(ids):05d}", split, subject, oddity))
+    return tuple(sorted(clips, key=lambda clip: clip.id))
+
+
+def _make_room(folder: Path, wanted: dict[str, Any], oddities: dict[Oddity, str]) -> None:
+    mark = folder / _MARK
+    if mark.is_file():
+        try:
+            there = json.loads(mark.read_text(encoding="utf-8"))["set"]
+        except (ValueError, KeyError, TypeError):
+            there = None
+        if there == wanted:
+            return
+        (folder / _TABLE).unlink(missing_ok=True)
+        for split in SPLITS:
+            shutil.rmtree(folder / split, ignore_errors=True)
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise DataError(
+            f"{folder}: holds files that are not of a demo set", hint="Give an empty folder or one that does not exist."
+        )
+    write_json(mark, {"set": wanted, "oddities": oddities})
+
+
+def _make_all(folder: Path, clips: list[PlannedClip], seed: int, workers: int) -> Iterator[None]:
+    if workers == 0 or len(clips) < 2:
+        for clip in clips:
+            make_clip(folder, clip, seed)
+            yield
+        return
+    # spawn: a forked child would inherit the locks of whatever threads the caller runs
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        futures = [pool.submit(make_clip, folder, clip, seed) for clip in clips]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise WorkerError(
+                "a process that makes demo clips died", reason="crashed", hint="Run it again: it goes on where it was."
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def make_clip(folder: Path, clip: PlannedClip, seed: int) -> None:
+    """Draw, voice and encode one clip."""
+    subject = create_subject(seed, clip.subject)
+    performance, random = _perform(clip, subject, seed)
+    times = _frame_times(performance.duration, subject.frame_rate, clip.oddity, random)
+    sound = speak(performance, subject.voice, random)
+    if clip.oddity == "no-face":
+        frames = _empty_room(subject.look.wall, times)
+    else:
+        stage, motion = Stage(subject.look, random), move(performance, times)
+        frames = (stage.draw(motion, index) for index in range(len(times)))
+    silent, turned = clip.oddity == "no-audio", clip.oddity == "rotated"
+    video, *wav = clip.files(folder)
+    write_video(video, frames, times, None if silent else sound, rotation=90 if turned else 0)
+    for path in wav:
+        write_wave(path, sound)
+
+
+def _perform(clip: PlannedClip, subject: Subject, seed: int) -> tuple[Performance, np.random.Generator]:
+    random = np.random.default_rng([seed, 2, int(clip.id)])
+    duration = round(float(random.uniform(_SHORTEST, _LONGEST)), 2)
+    return perform(random, subject.expressiveness, duration), random
+
+
+def _frame_times(duration: float, rate: int, oddity: Oddity | None, random: np.random.Generator) -> NDArray[np.float64]:
+    if oddity != "variable-frame-rate":
+        return np.arange(int(duration * rate)) / rate
+    # A phone that drops to a third of its rate for a while, and whose clock is never quite even.
+    steps = np.where(np.arange(4 * rate) % (2 * rate) < rate, 1.0, 3.0) / rate * random.uniform(0.8, 1.2, size=4 * rate)
+    times = np.concatenate([[0.0], np.cumsum(steps)])
+    return times[times < duration]
+
+
+def _empty_room(wall: int, times: NDArray[np.float64]) -> Iterator[NDArray[np.uint8]]:
+    """A camera that pans over a room with nobody in it."""
+    room = np.clip(cv2.resize(draw_wall(wall), (WIDTH * 2, HEIGHT)), 0, 255).astype(np.uint8)
+    for time in times:
+        left = round(WIDTH * 0.5 * (1 + np.sin(time)))
+        yield room[:, left : left + WIDTH]
+
+
+def _table(clips: tuple[PlannedClip, ...], seed: int) -> str:
+    lines = [",".join(["File_ID", "Split", *ERI.labels, "Age", "Country"])]
+    for clip in clips:
+        subject = create_subject(seed, clip.subject)
+        performance, _ = _perform(clip, subject, seed)
+        labels = [""] * len(ERI.labels) if clip.split == "test" else [f"{value:g}" for value in performance.labels]
+        lines.append(",".join([f"[{clip.id}]", clip.split.capitalize(), *labels, f"{subject.age:g}", subject.country]))
+    return "\n".join(lines) + "\n"
+
+
+def _version() -> str:
+    """A digest of the code that makes the clips: other code, another set."""
+    state = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        if path.stem not in ("run", "report"):
+            state.update(path.read_bytes())
+    return state.hexdigest()[:12]
