@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import warnings
 
 import numpy as np
@@ -185,8 +184,3 @@ class TestBootstrap:
         assert wide.labels["Fear"].interval is not None  # about 63 % of draws hold the odd clip
         assert wide.bootstrap.degenerate > 40
         assert result.bootstrap.degenerate > 25
-
-    def test_a_full_validation_split_takes_seconds(self):
-        started = time.perf_counter()
-        score(*sample(4657, 7), names=[str(i) for i in range(7)])
-        assert time.perf_counter() - started < 20
