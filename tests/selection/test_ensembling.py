@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from eri.config import parse_config
 from eri.data.clips import Split
 from eri.errors import ConfigError, RunError
 from eri.evaluation import evaluate
@@ -102,6 +103,15 @@ class TestReport:
         report = ensemble([finished.path, other.path], data.table, data.features, tmp_path, CPU)
         result = compare(report.path, finished.path, data.table, data.features)
         assert result.mean.first == pytest.approx(report.metrics.mean)
+
+
+def test_heads_and_trees_go_together(data, tmp_path, finished):
+    values = data.config.model_dump(mode="json")
+    values.update(model={"name": "lightgbm", "rounds": 20, "leaf_clips": 3}, training={"seed": 3})
+    trees = cv(parse_config(values), data.table, data.features, tmp_path, CPU, plan=PLAN, name="trees")
+    report = ensemble([finished.path, trees.path], data.table, data.features, tmp_path, CPU, bootstrap=0)
+    assert known(report.members["trees"]) > 0.4
+    assert len(predict(report.path, data.table, data.features, "test", CPU)) == 6
 
 
 class TestLeak:
