@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import lightgbm
@@ -50,7 +50,7 @@ class Growth:
         val_loss: The same on the whole val split.
         pearson: On the whole val split; NaN where it is undefined.
         seconds: Time of each tree.
-        best: Trees that are kept, and their score.
+        best: Trees that are kept: as many as leave the smallest squared error on the val split.
         predictions: Of the whole val split with these trees, (val clips,).
     """
 
@@ -130,7 +130,8 @@ class Grower:
         growth.train_loss.append(float(train_loss))
         growth.val_loss.append(result.mse)
         growth.pearson.append(float(result.pearson[0]))
-        if growth.best.update(len(growth.pearson), result):
+        # On a few clips a label's Pearson goes up and down by chance; its squared error is steadier to choose by.
+        if growth.best.update(len(growth.pearson), replace(result, score=-result.mse)):
             growth.predictions = predictions
 
     def _predictions(self, booster: lightgbm.Booster) -> Floats:

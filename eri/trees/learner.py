@@ -29,7 +29,7 @@ from eri.trees.functionals import clip_functionals, functional_names
 class TreeLearner:
     """Boosted trees: a booster a label, grown one label after the other.
 
-    Each booster keeps as many trees as correlate best with its label on the val split. Progress counts a label as an
+    Each booster keeps as many trees as leave the smallest squared error on the val split. Progress counts a label as an
     epoch and a tree as a batch; ``history.csv`` has a row for each tree, in which a booster that has stopped keeps its
     last figures. An interrupted run is grown anew: it takes seconds to minutes.
     """

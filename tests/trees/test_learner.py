@@ -70,8 +70,8 @@ class TestLearning:
         assert result.metrics.mean == pytest.approx(manifest["val_pearson"], abs=1e-12)
         history = rows_of(run / "history.csv")
         for label in LABELS:
-            best = max(float(row[label]) for row in history)
-            assert result.metrics.labels[label].pearson == pytest.approx(best, abs=1e-12)
+            kept = history[manifest["boosters"][label]["trees"] - 1]
+            assert result.metrics.labels[label].pearson == pytest.approx(float(kept[label]), abs=1e-12)
 
     def test_shuffled_labels_find_nothing(self, tmp_path, data):
         config = with_trees(data, {"shuffle_labels": True})
@@ -84,6 +84,14 @@ class TestLearning:
     def test_a_booster_stops_when_no_better_tree_comes(self, tmp_path, data):
         run = train(with_trees(data, rounds=500, patience=3), data.table, data.features, tmp_path, CPU)
         assert len(rows_of(run / "history.csv")) < 300
+
+    def test_trees_are_kept_up_to_the_smallest_error(self, tmp_path, data):
+        clips = tuple(replace(clip, labels=clip.labels and clip.labels[1:2]) for clip in data.table)
+        table = replace(data.table, task=replace(TASK, labels=("Disgust",)), clips=clips)
+        run = train(with_trees(data), table, data.features, tmp_path, CPU)
+        errors = [float(row["val_loss"]) for row in rows_of(run / "history.csv")]
+        kept = json.loads((run / "boosters.json").read_text())["boosters"]["Disgust"]["trees"]
+        assert errors[kept - 1] == min(errors)
 
     def test_two_clips_are_enough_for_a_constant(self, tmp_path, data):
         few = [clip for clip in data.table if clip.id in ("00000", "00001", "00120", "00121", "00122")]
