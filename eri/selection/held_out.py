@@ -101,7 +101,7 @@ def read_held_out(
         data, task = settings["data"], task_of(settings)
         folds = {}
     _refuse_other_data(path, task, data["fingerprint"], table)
-    predictions = read_parquet(path / PREDICTIONS).set_index("clip_id").sort_index()
+    predictions = _read_predictions(path / PREDICTIONS, task)
     return HeldOut(path, kind, task, data["fingerprint"], predictions, folds, tuple(settings.get("notes", ())))
 
 
@@ -155,18 +155,20 @@ def read_ensemble(path: Path) -> dict[str, Any]:
         raise RunError(f"{path}: the ensemble cannot be read: {error}", hint="Make it anew.") from error
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
-    """Read a table of predictions.
-
-    Raises:
-        RunError: The file is absent or damaged, or has no clip ids.
-    """
+def _read_predictions(path: Path, task: Task) -> pd.DataFrame:
+    """Read predictions by clip id, a finite number for each label."""
+    again = "Make the folder anew with --overwrite."
     try:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's errors are among these
-        raise RunError(f"{path}: cannot be read: {error}", hint="Make it anew with --overwrite.") from error
-    if "clip_id" not in frame.columns:
-        raise RunError(f"{path}: has no column 'clip_id', its rows are of unknown clips")
+        raise RunError(f"{path}: cannot be read: {error}", hint=again) from error
+    missing = [name for name in ("clip_id", *task.labels) if name not in frame.columns]
+    if missing:
+        raise RunError(f"{path}: has no column '{missing[0]}'", hint=again)
+    frame = frame.set_index("clip_id").sort_index()
+    broken = frame.index[~np.isfinite(frame[list(task.labels)].to_numpy(dtype=np.float64)).all(axis=1)]
+    if len(broken):
+        raise RunError(f"{path}: clip '{broken[0]}' has a prediction that is not a finite number", hint=again)
     return frame
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from eri.errors import ConfigError, RunError
@@ -117,3 +119,20 @@ class TestFolders:
             compare(finished.path, tmp_path / "broken", data.table, data.features)
         with pytest.raises(RunError, match="not a run folder"):
             compare(tmp_path / "nothing", finished.path, other.table, other.features)
+
+    def test_refuses_damaged_predictions(self, data, tmp_path, finished):
+        broken = tmp_path / "broken"
+        shutil.copytree(finished.path, broken)
+        whole = pd.read_parquet(broken / "predictions.parquet")
+        for frame, message in (
+            (whole.drop(columns="clip_id"), "has no column 'clip_id'"),
+            (whole.drop(columns="Disgust"), "has no column 'Disgust'"),
+            (whole.assign(Disgust=np.nan), "clip '00000' has a prediction that is not a finite number"),
+            (whole.iloc[1:], "the first is '00000'"),
+        ):
+            frame.to_parquet(broken / "predictions.parquet", index=False)
+            with pytest.raises(RunError, match=message):
+                compare(finished.path, broken, data.table, data.features)
+        (broken / "predictions.parquet").write_bytes(b"PAR1")
+        with pytest.raises(RunError, match="cannot be read"):
+            compare(finished.path, broken, data.table, data.features)
