@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from eri.demo import GenerationEvent
 from eri.extraction import ExtractionEvent
 from eri.training.events import TrainingEvent
 
@@ -17,7 +18,7 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class ProgressDisplay:
-    """Shows the events of extraction and training; use it as a context and hand on its ``on_event``.
+    """Shows the events of generation, extraction and training; use it as a context and hand on its ``on_event``.
 
     Args:
         console: Where to show them. A terminal gets a bar; anything else gets a line every few seconds and one at
@@ -63,6 +64,9 @@ class ProgressDisplay:
             self._extraction(event)
         elif isinstance(event, TrainingEvent):
             self._training(event)
+        elif isinstance(event, GenerationEvent):
+            line = f"generate: {event.done}/{event.total} clips"
+            self._show("generate", event.done, event.total, "", line, ended=event.done == event.total)
         elif isinstance(event, str):
             self._console.print(escape(event), highlight=False)
 

@@ -1,6 +1,6 @@
 """The demo set: generated clips with a face and a voice, and the whole way run on them."""
 
-from eri.demo.generate import generate_demo_set
-from eri.demo.run import DemoReport, DemoSize, run_demo
+from eri.demo.generate import ODDITIES, generate_demo_set
+from eri.demo.run import DemoReport, GenerationEvent, run_demo
 
-__all__ = ["DemoReport", "DemoSize", "generate_demo_set", "run_demo"]
+__all__ = ["ODDITIES", "DemoReport", "GenerationEvent", "generate_demo_set", "run_demo"]

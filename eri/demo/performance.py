@@ -157,7 +157,7 @@ def perform(random: np.random.Generator, expressiveness: float, duration: float)
             start = float(random.uniform(0.1, max(0.15, duration - length - 0.1)))
             face, voice = intensity * expressiveness * random.uniform(0.85, 1.15, size=2)
             events.append(Event(label, start, length, reaction.face * float(face), reaction.voice * float(voice)))
-    ratings = np.clip(np.round(100 * (felt + random.normal(0, 0.06, felt.shape))), 1, 100).astype(int)
+    ratings = np.clip(np.round(100 * (felt + random.normal(0, 0.1, felt.shape))), 1, 100).astype(int)
     blinks = np.cumsum(random.uniform(1.2, 4.0, size=3))
     return Performance(
         duration,
