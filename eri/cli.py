@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from eri import cli_features
+from eri import cli_features, cli_search, cli_selection
 
 app = typer.Typer(
     name="eri",
@@ -20,7 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(cli_features.app)
+for more in (cli_selection, cli_search, cli_features):
+    app.add_typer(more.app)
 
 ModalityName = Literal["visual", "audio", "multimodal"]
 SplitName = Literal["train", "val", "test"]
@@ -32,7 +33,7 @@ DataOption = Annotated[
 RunDataOption = Annotated[
     Path | None, typer.Option("--data", "-d", help="Data to use instead of what the run was trained on.")
 ]
-AdapterOption = Annotated[str | None, typer.Option(help="hume-reaction or manifest; found out by itself.")]
+AdapterOption = Annotated[str | None, typer.Option(help="Reader of the data; found out by itself.")]
 FeaturesOption = Annotated[Path, typer.Option(envvar="ERI_FEATURES", help="Folder of cached features.")]
 RunFeaturesOption = Annotated[Path | None, typer.Option("--features", help="Cache to use instead of the run's.")]
 RunsOption = Annotated[Path, typer.Option(envvar="ERI_RUNS", help="Folder of runs.")]
