@@ -40,6 +40,8 @@ DEFAULT_CONFIGS: dict[Modality, str] = {
 """The config that `--modality` stands for when none is named."""
 
 _INPUTS = "inputs.json"
+_RUN = ("config.yaml",)
+_SUBMITTABLE = (*_RUN, "cv.yaml", "ensemble.json")
 
 
 def choose_config(
@@ -238,7 +240,7 @@ def submit(
     """Predict the test split, write the organisers' file with its manifest, and judge it.
 
     Args:
-        run: Run folder, or name of one in ``runs``; None is the newest.
+        run: Folder of a run, a cross-validation or an ensemble, or name of one in ``runs``; None is the newest run.
         split: The split that the organisers score.
         data: None is the data the run was trained on.
         adapter: Reader of ``data``.
@@ -256,10 +258,10 @@ def submit(
     Raises:
         EriError: No such run, it does not fit the data, or the file is there already.
     """
-    from eri.evaluation import predict
+    from eri.selection import predict
     from eri.submission import validate_submission, write_submission
 
-    folder = find_run(run, Path(runs))
+    folder = find_run(run, Path(runs), marks=_SUBMITTABLE)
     table, cache = _inputs(folder, data, adapter, features)
     predictions = predict(folder, table, cache, split=split, runtime=runtime)
     path = write_submission(
@@ -289,8 +291,14 @@ def validate(
     return validate_submission(Path(file), load_clips(Path(data), adapter), split=split, bracketed=bracketed)
 
 
-def find_run(run: PathLike | None, runs: Path) -> Path:
+def find_run(run: PathLike | None, runs: Path, *, marks: Sequence[str] = _RUN) -> Path:
     """Return a run folder by path, by name, or the newest.
+
+    Args:
+        run: A path, a name in ``runs``, or None for the newest run there.
+        runs: Folder that run folders stand in.
+        marks: A folder that is asked for by name counts when it holds one of these files; by default only runs do, not
+            cross-validations and ensembles.
 
     Raises:
         RunError: There is none.
@@ -301,7 +309,7 @@ def find_run(run: PathLike | None, runs: Path) -> Path:
             raise RunError(f"{runs}: no run is there", hint="Train one first: eri train --modality visual")
         return max(folders, key=lambda folder: (folder / "config.yaml").stat().st_mtime_ns)
     for folder in (Path(run), runs / run):
-        if (folder / "config.yaml").is_file():
+        if any((folder / mark).is_file() for mark in marks):
             return folder
     names = sorted(path.parent.name for path in runs.glob("*/config.yaml"))
     raise RunError(

@@ -209,3 +209,14 @@ def test_a_saved_config_trains_the_same_run_again(run_eri, tmp_path):
 
     left, right = load_file(first), load_file(again)
     assert all((left[name] == right[name]).all() for name in left)
+
+
+def test_a_cross_validation_is_submitted_by_its_name(run_eri, tmp_path):
+    write_challenge(tmp_path / "data", train=12, val=8, test=3)
+    system = write_system(tmp_path / "small.yaml")
+    run_eri("extract", "-c", system)
+    assert run_eri("cv", "-c", system, "--folds", "2", "--seeds", "1")[0] == 0
+    code, output, _ = run_eri("submit", "small-cv")
+    assert code == 0, output
+    assert "accepted, 0 errors" in output
+    assert run_eri("evaluate", "small-cv")[0] == 1
