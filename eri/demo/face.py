@@ -70,16 +70,18 @@ _REST = {"AU12 lip corner puller": -0.75, "AU6 cheek raiser": -0.3}
 _FACE = (158, 62, 288, 206)
 _COARSENESS = 4
 _MOUTH = (176, 124, 272, 206)
-_MOUTH_CAVITY = (52.0, 20.0, 20.0)
-_TONGUE = (120.0, 52.0, 52.0)
+_MOUTH_CAVITY = (52.0, 20.0, 20.0, 1.0)
+_TONGUE = (120.0, 52.0, 52.0, 1.0)
 _TEETH_ABOVE_LIP = 0.8
+_WIDEST = 18.0
 
 
 class Face:
     """A picture of the portrait's window whose face takes on expressions.
 
     Args:
-        picture: float32 RGB (height, width, 3) of the window, recoloured as one likes.
+        picture: float32 (height, width, 4) of the window: red, green and blue, already multiplied by the fourth, which
+            is how much of a pixel is person.
     """
 
     def __init__(self, picture: Array) -> None:
@@ -92,7 +94,7 @@ class Face:
             amplitudes: One value for each of :data:`UNITS`, 0 at rest; head turns range over [-1, 1].
 
         Returns:
-            float32 RGB, the shape of the picture.
+            float32, the shape of the picture.
         """
         value = dict(zip(UNITS, amplitudes, strict=True))
         picture = self._picture.copy()
@@ -101,8 +103,8 @@ class Face:
         )
         for eye in (LEFT_EYE, RIGHT_EYE):
             _move_lids(picture, eye, closure=closed + 0.3 * tight - 0.25 * wide, lower=0.35 * tight)
-        opening = max(0.0, 4.0 * value["AU25 lips part"] + 15.0 * value["AU26 jaw drop"])
-        _move_lips(picture, opening, raised=2.2 * value["AU10 upper lip raiser"])
+        opening = 4.0 * value["AU25 lips part"] + 15.0 * value["AU26 jaw drop"]
+        _move_lips(picture, min(max(opening, 0.0), _WIDEST), raised=2.2 * value["AU10 upper lip raiser"])
         smooth = amplitudes[: len(SMOOTH_UNITS)] + _rest()
         return _warp(picture, smooth)
 
@@ -195,7 +197,8 @@ def _move_lips(picture: Array, opening: float, raised: float) -> None:
     up_edge = upper + shift_upper
     low_edge = upper + 0.3 * closing + gap
     shift_under = low_edge - under
-    chin, chin_weight = np.float32(178.0), np.exp(-0.5 * ((x - 222.0) / 20.0) ** 2)
+    chin, chin_weight = np.float32(178.0), np.exp(-0.5 * ((x - 222.0) / 24.0) ** 2)
+    chin_weight = chin_weight * np.clip(1 - ((x - 222.0) / 45.0) ** 2, 0, 1)
     shift_chin = 0.8 * jaw * chin_weight
     above = y - shift_upper * _smoothstep(y, np.float32(128.0), lip_top + shift_upper)
     to_chin = _smoothstep(y, lip_bottom + shift_under, chin + shift_chin)
@@ -213,7 +216,7 @@ def _move_lips(picture: Array, opening: float, raised: float) -> None:
     behind = teeth * (1 - toothless) + cavity * toothless
     # Lips cast a shadow on what is right behind them.
     shadow = np.clip(np.minimum(y - up_edge, low_edge - y) / 2.5, 0, 1)[..., None]
-    behind = behind * (0.55 + 0.45 * shadow)
+    behind[..., :3] *= 0.55 + 0.45 * shadow
     inside = np.clip((y - up_edge) * SCALE + 0.5, 0, 1) * np.clip((low_edge - y) * SCALE + 0.5, 0, 1)
     seam = (
         0.45
@@ -222,7 +225,9 @@ def _move_lips(picture: Array, opening: float, raised: float) -> None:
         * np.clip(profile * 4, 0, 1)
     )
     inside = (inside * np.clip(profile * 6, 0, 1))[..., None]
-    _paste(picture, region, (lips * (1 - inside) + behind * inside) * (1 - seam[..., None]))
+    mouth = lips * (1 - inside) + behind * inside
+    mouth[..., :3] *= 1 - seam[..., None]
+    _paste(picture, region, mouth)
 
 
 @lru_cache(maxsize=2)

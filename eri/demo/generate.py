@@ -119,7 +119,8 @@ def plan(train: int, val: int, test: int, seed: int) -> tuple[PlannedClip, ...]:
     for split in SPLITS:
         for index in range(counts[split]):
             subject += index % _CLIPS_OF_A_SUBJECT == 0
-            oddity = ODDITIES[index] if split == "test" and index < len(ODDITIES) else None
+            place, rest = divmod(index, counts["test"] // len(ODDITIES))
+            oddity = ODDITIES[place] if split == "test" and rest == 0 and place < len(ODDITIES) else None
             clips.append(PlannedClip(f"{next(ids):05d}", split, subject, oddity))
     return tuple(sorted(clips, key=lambda clip: clip.id))
 

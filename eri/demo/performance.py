@@ -191,7 +191,7 @@ def move(performance: Performance, times: Array) -> Motion:
     units[:, column["yaw"]] += 0.1 * sway[:, 3]
     units[:, column["pitch"]] += 0.1 * sway[:, 4]
     lean += 0.005 * sway[:, 5]
-    limits = np.where([name in ("yaw", "pitch") for name in UNITS], 1.0, 1.4)
+    limits = np.where([name in ("yaw", "pitch") for name in UNITS], 1.0, 1.25)
     return Motion(np.clip(units, -limits, limits).astype(np.float32), roll, shift, lean)
 
 

@@ -48,9 +48,8 @@ class Stage:
     """
 
     def __init__(self, look: Look, random: np.random.Generator) -> None:
-        portrait = load_portrait()
-        self._face = Face(_recolour(look))
-        self._person = portrait.person
+        person = load_portrait().person[..., None]
+        self._face = Face(np.concatenate([_recolour(look) * person, person], axis=2))
         self._look = look
         self._random = random
         self._seat = random.uniform(-6, 6, size=2)
@@ -61,13 +60,10 @@ class Stage:
 
     def draw(self, motion: Motion, index: int) -> NDArray[np.uint8]:
         """Return frame ``index`` of the motion, uint8 RGB (:data:`HEIGHT`, :data:`WIDTH`, 3)."""
-        picture = self._face.render(motion.units[index])
+        portrait = self._face.render(motion.units[index])
         x, y = self._source(float(motion.roll[index]), motion.shift[index], float(motion.lean[index]))
-        seen = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        person = cv2.remap(self._person, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)[
-            ..., None
-        ]
-        mixed = (self._wall + person * (seen - self._wall)) * self._light
+        seen = cv2.remap(portrait, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        mixed = (seen[..., :3] + self._wall * (1 - seen[..., 3:])) * self._light
         return self.expose(mixed)
 
     def expose(self, picture: Array) -> NDArray[np.uint8]:
