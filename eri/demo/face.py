@@ -105,15 +105,18 @@ class Face:
             _move_lids(picture, eye, closure=closed + 0.3 * tight - 0.25 * wide, lower=0.35 * tight)
         opening = 4.0 * value["AU25 lips part"] + 15.0 * value["AU26 jaw drop"]
         _move_lips(picture, min(max(opening, 0.0), _WIDEST), raised=2.2 * value["AU10 upper lip raiser"])
-        smooth = amplitudes[: len(SMOOTH_UNITS)] + _rest()
-        return _warp(picture, smooth)
+        return _warp(picture, amplitudes[: len(SMOOTH_UNITS)])
 
 
 def smooth_field(amplitudes: Array) -> Array:
-    """Return the displacement of the face region in window pixels, (height, width, 2)."""
+    """Return the displacement of the face region in window pixels, (height, width, 2).
+
+    Args:
+        amplitudes: One value for each of :data:`SMOOTH_UNITS`, 0 at rest.
+    """
     # The fields are smooth, so they are added up on a coarse grid; einsum, because BLAS would start threads for this in
     # every process.
-    coarse = np.einsum("u,uhwc->hwc", amplitudes.astype(np.float32), _coarse_bases())
+    coarse = np.einsum("u,uhwc->hwc", (amplitudes + _rest()).astype(np.float32), _coarse_bases())
     _, _, height, width = _region(_FACE)
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
