@@ -21,7 +21,7 @@ $(STAMP): requirements/dev.txt requirements/build.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: install  ## Generate clips, extract, train, evaluate, submit, validate: offline, about four minutes
+demo: install  ## Generate clips, extract, train, evaluate, submit, validate: offline, two to three minutes
 	$(BIN)/eri demo
 
 test: install  ## Run all tests
