@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from eri.files import digest, sha256_file
 from eri.weights.download import check_digest, download
 from eri.weights.hub import cached_hub_file, cached_hub_folder, fetch_hub_file, fetch_hub_folder
 from eri.weights.registry import WEIGHTS, WeightsEntry
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,8 @@ def _torch_hub_folder() -> Path:
 
 
 def _fetch(entry: WeightsEntry) -> Path:
+    # A warning, so that it is seen without any logging set up: whoever fetches weights should know their terms.
+    _LOG.warning("fetching the weights '%s' (%s); licence: %s", entry.name, entry.origin, entry.licence)
     if entry.url:
         return download(entry.url, weights_folder() / entry.file_name, sha256=entry.sha256)
     if entry.is_folder:

@@ -80,7 +80,7 @@ def test_a_cached_file_that_was_altered_is_refused(caches):
         locate_weights(entry(), offline=True)
 
 
-def test_what_is_nowhere_is_fetched_once(caches):
+def test_what_is_nowhere_is_fetched_once_and_its_licence_shown(caches, caplog):
     asked = []
 
     def respond(handler):
@@ -94,6 +94,7 @@ def test_what_is_nowhere_is_fetched_once(caches):
     assert first == caches.eri / wanted.file_name
     assert first.read_bytes() == CONTENT
     assert asked == ["/files/tiny.pth"]
+    assert [record.getMessage().endswith(f"licence: {wanted.licence}") for record in caplog.records] == [True]
 
 
 def test_a_fetched_file_with_another_checksum_says_so(caches):
