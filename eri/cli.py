@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from eri import cli_features, cli_search, cli_selection
+from eri.cli_options import AdapterOption, DataOption, DeviceOption, FeaturesOption, RunsOption
 
 app = typer.Typer(
     name="eri",
@@ -27,23 +28,16 @@ ModalityName = Literal["visual", "audio", "multimodal"]
 SplitName = Literal["train", "val", "test"]
 
 DataArgument = Annotated[Path, typer.Argument(help="Challenge folder, or manifest YAML.", show_default=True)]
-DataOption = Annotated[
-    Path, typer.Option("--data", "-d", envvar="ERI_DATA", help="Challenge folder, or manifest YAML.")
-]
 RunDataOption = Annotated[
     Path | None, typer.Option("--data", "-d", help="Data to use instead of what the run was trained on.")
 ]
-AdapterOption = Annotated[str | None, typer.Option(help="Reader of the data; found out by itself.")]
-FeaturesOption = Annotated[Path, typer.Option(envvar="ERI_FEATURES", help="Folder of cached features.")]
 RunFeaturesOption = Annotated[Path | None, typer.Option("--features", help="Cache to use instead of the run's.")]
-RunsOption = Annotated[Path, typer.Option(envvar="ERI_RUNS", help="Folder of runs.")]
 ConfigOption = Annotated[str | None, typer.Option("--config", "-c", help="A name from `eri configs`, or a YAML file.")]
 ModalityOption = Annotated[ModalityName | None, typer.Option("--modality", "-m", help="Default system of a modality.")]
 OverridesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted settings, such as training.epochs=10.")
 ]
 RunArgument = Annotated[Path | None, typer.Argument(help="Run folder or name; the newest when left out.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 BatchOption = Annotated[int, typer.Option(min=1, help="Model inputs a forward pass; does not change the numbers.")]
 WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that decode; does not change the numbers.")]
 TimeoutOption = Annotated[float, typer.Option(min=1.0, help="Seconds one clip may take.")]

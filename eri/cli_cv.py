@@ -1,4 +1,4 @@
-"""The command `eri cv`, a thin function over :func:`eri.selection.cv`, and the options that its neighbours share."""
+"""The command `eri cv`, a thin function over :func:`eri.selection.cv`, and two options that its neighbours share."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
-DataOption = Annotated[Path, typer.Option("--data", "-d", envvar="ERI_DATA", help="Challenge folder or manifest.")]
-AdapterOption = Annotated[str | None, typer.Option(help="Reader of the data; found out by itself.")]
-FeaturesOption = Annotated[Path, typer.Option(envvar="ERI_FEATURES", help="Folder of cached features.")]
-RunsOption = Annotated[Path, typer.Option(envvar="ERI_RUNS", help="Folder of runs.")]
+from eri.cli_options import AdapterOption, DataOption, DeviceOption, FeaturesOption, RunsOption
+
 NameOption = Annotated[str | None, typer.Option(help="Of the folder that is written.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what has this name.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
 def cv(
@@ -40,7 +37,7 @@ def cv(
     import os
 
     from eri import screen_selection, selection
-    from eri.commands import choose_config
+    from eri.commands import choose_config, note_inputs
     from eri.config import Runtime
     from eri.data import load_clips
 
@@ -61,11 +58,3 @@ def cv(
     )
     note_inputs(result.path, data, adapter, features)
     screen_selection.show_cross_validation(result)
-
-
-def note_inputs(path: Path, data: Path, adapter: str | None, features: Path) -> None:
-    """Leave what `eri submit` needs to predict with the folder by its name alone."""
-    from eri.files import write_json
-
-    inputs = {"data": str(data.resolve()), "adapter": adapter, "features": str(features.resolve())}
-    write_json(path / "inputs.json", inputs)

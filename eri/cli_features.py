@@ -7,17 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from eri.cli_options import AdapterOption, DataOption, FeaturesOption
+
 app = typer.Typer(
     name="features",
     help="Look at cached features, take in those of others, and hand them on.",
     no_args_is_help=True,
 )
 
-FeaturesOption = Annotated[Path, typer.Option("--features", envvar="ERI_FEATURES", help="Folder of cached features.")]
-DataOption = Annotated[
-    Path, typer.Option("--data", "-d", envvar="ERI_DATA", help="Challenge folder, or manifest YAML.")
-]
-AdapterOption = Annotated[str | None, typer.Option(help="Reader of the data; found out by itself.")]
 UnitName = Literal["s", "ms"]
 
 

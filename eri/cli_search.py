@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from eri.cli_options import AdapterOption, DataOption, DeviceOption, FeaturesOption, RunsOption
+
 app = typer.Typer(help="Searching settings.")
 
 
@@ -18,18 +20,16 @@ def search(
     overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted settings.")] = None,
     config: Annotated[str | None, typer.Option("--config", "-c", help="A name or a YAML file.")] = None,
     modality: Annotated[Literal["visual", "audio", "multimodal"] | None, typer.Option("--modality", "-m")] = None,
-    data: Annotated[Path, typer.Option("--data", "-d", envvar="ERI_DATA", help="Challenge folder.")] = Path("data"),
-    adapter: Annotated[str | None, typer.Option(help="Reader of the data; found out by itself.")] = None,
-    features: Annotated[Path, typer.Option(envvar="ERI_FEATURES", help="Folder of cached features.")] = Path(
-        "features"
-    ),
-    runs: Annotated[Path, typer.Option(envvar="ERI_RUNS", help="Folder of runs.")] = Path("runs"),
+    data: DataOption = Path("data"),
+    adapter: AdapterOption = None,
+    features: FeaturesOption = Path("features"),
+    runs: RunsOption = Path("runs"),
     trials: Annotated[int, typer.Option(min=1, help="That the study should have when it ends.")] = 50,
     pruning: Annotated[Literal["median", "asha", "none"], typer.Option(help="When a trial stops early.")] = "median",
     seed: Annotated[int, typer.Option(min=0, help="Of the sampling.")] = 0,
     name: Annotated[str | None, typer.Option(help="Of the folder that is written.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study, also beside others.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
 ) -> None:
     """Search settings of a config for the best validation Pearson, and write the best as YAML."""

@@ -7,17 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from eri.cli_cv import (
-    AdapterOption,
-    DataOption,
-    DeviceOption,
-    FeaturesOption,
-    NameOption,
-    OverwriteOption,
-    RunsOption,
-    cv,
-    note_inputs,
-)
+from eri.cli_cv import NameOption, OverwriteOption, cv
+from eri.cli_options import AdapterOption, DataOption, DeviceOption, FeaturesOption, RunsOption
 
 app = typer.Typer(help="Scores that can be believed.")
 app.command()(cv)
@@ -40,6 +31,7 @@ def ensemble(
 ) -> None:
     """Put runs together; the score is taken on clips that the combination was not fitted on."""
     from eri import screen_selection, selection
+    from eri.commands import note_inputs
     from eri.config import Runtime
     from eri.data import load_clips
 

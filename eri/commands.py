@@ -168,12 +168,11 @@ def train(
 
     system = choose_config(config, modality, overrides)
     table = load_clips(Path(data), adapter)
-    inputs = {"data": str(Path(data).resolve()), "adapter": adapter, "features": str(Path(features).resolve())}
 
     def note(event: TrainingEvent) -> None:
         # At the start, so that a run that was killed can be resumed and evaluated by its name alone.
         if event.kind == "start":
-            write_json(Path(runs) / event.run / _INPUTS, inputs)
+            note_inputs(Path(runs) / event.run, data, adapter, features)
         if on_event is not None:
             on_event(event)
 
@@ -289,6 +288,12 @@ def validate(
     from eri.submission import validate_submission
 
     return validate_submission(Path(file), load_clips(Path(data), adapter), split=split, bracketed=bracketed)
+
+
+def note_inputs(folder: Path, data: PathLike, adapter: str | None, features: PathLike) -> None:
+    """Leave in a run's folder what it was made from, so that later commands need its name alone."""
+    inputs = {"data": str(Path(data).resolve()), "adapter": adapter, "features": str(Path(features).resolve())}
+    write_json(folder / _INPUTS, inputs)
 
 
 def find_run(run: PathLike | None, runs: Path, *, marks: Sequence[str] = _RUN) -> Path:

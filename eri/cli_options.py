@@ -1,0 +1,16 @@
+"""Options that several commands share, with one help text each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DataOption = Annotated[
+    Path, typer.Option("--data", "-d", envvar="ERI_DATA", help="Challenge folder, or manifest YAML.")
+]
+AdapterOption = Annotated[str | None, typer.Option(help="Reader of the data; found out by itself.")]
+FeaturesOption = Annotated[Path, typer.Option("--features", envvar="ERI_FEATURES", help="Folder of cached features.")]
+RunsOption = Annotated[Path, typer.Option("--runs", envvar="ERI_RUNS", help="Folder of runs.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
