@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from eri.config import Precision
 from eri.errors import ConfigError, WeightsError
+from eri.extractors import vggface2
 from eri.extractors.running import forward_mode
 from eri.weights import WEIGHTS, WeightsEntry, load_into, load_state_dict, locate_weights, weights_digest
 
@@ -99,7 +100,8 @@ def create_backbone(
     """Build a timm model and fill it with weights.
 
     ``resnet18``, ``resnet50``, ``vgg16`` and ``densenet121`` mean torchvision's ImageNet models, which the papers
-    used; any other name means timm's own model and weights of that name. Weights reach a model through timm's
+    used, ``resnet50-vggface2`` the one of :mod:`eri.extractors.vggface2`; any other name means timm's own model and
+    weights of that name. Weights reach a model through timm's
     own renaming of foreign keys, so that torchvision's files fit.
 
     Args:
@@ -115,6 +117,8 @@ def create_backbone(
         ConfigError: timm knows no such model, or it does not take pictures of that size.
         WeightsError: Weights are nowhere to be found, damaged, or of another model.
     """
+    if name == vggface2.NAME:
+        return _create_vggface2(weights, seed, input_size, precision, device, option)
     full_name = _full_name(name)
     cfg = timm.get_pretrained_cfg(full_name)
     with torch.random.fork_rng(devices=[]):
@@ -123,16 +127,51 @@ def create_backbone(
     origin = _fill(model, cfg, full_name, weights=weights, seed=seed, option=option)
     data = resolve_data_config({}, pretrained_cfg=cfg.to_dict())
     side = input_size or int(data["input_size"][1])
+    mean, std = tuple(data["mean"]), tuple(data["std"])
+    return _on_device(model, full_name, origin, side, mean, std, precision, device)
+
+
+def _create_vggface2(
+    weights: str, seed: int, input_size: int | None, precision: Precision, device: torch.device, option: str
+) -> Backbone:
+    entry = WEIGHTS[vggface2.NAME]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = vggface2.build_network()
+    if weights == "random":
+        _open_branches(model)
+        origin = _random_origin(seed)
+    else:
+        path = locate_weights(entry, option=option) if weights == "pretrained" else _existing(Path(weights), option)
+        tensors = vggface2.rename_keys(load_state_dict(path))
+        load_into(model, tensors, origin=str(path), ignore=vggface2.CLASSIFIERS)
+        origin = f"sha256:{weights_digest(path)}"
+    assert entry.mean is not None
+    assert entry.std is not None
+    side = input_size or vggface2.SIDE
+    return _on_device(model, vggface2.NAME, origin, side, entry.mean, entry.std, precision, device)
+
+
+def _on_device(
+    model: nn.Module,
+    name: str,
+    origin: str,
+    side: int,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    precision: Precision,
+    device: torch.device,
+) -> Backbone:
     model = model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Backbone(
         model=model,
         device=device,
         precision=precision,
-        name=full_name,
-        dimension=_dimension(model, device, side, full_name),
+        name=name,
+        dimension=_dimension(model, device, side, name),
         side=side,
-        mean=tuple(data["mean"]),
-        std=tuple(data["std"]),
+        mean=mean,
+        std=std,
         weights=origin,
     )
 
@@ -215,7 +254,7 @@ def _fill(model: nn.Module, cfg: Any, name: str, *, weights: str, seed: int, opt
     """Give a freshly built model its weights, and return what they are for its identity."""
     if weights == "random":
         _open_branches(model)
-        return f"random:{seed}:torch {torch.__version__.split('+')[0]}"
+        return _random_origin(seed)
     given = None if weights == "pretrained" else Path(weights)
     path = _existing(given, option) if given else locate_weights(timm_weights(name), option=option)
     tensors = load_state_dict(path)
@@ -225,6 +264,10 @@ def _fill(model: nn.Module, cfg: Any, name: str, *, weights: str, seed: int, opt
     # timm's own files may carry parts that a model without a classifier lacks; a user's file must fit whole.
     load_into(model, renamed, origin=str(path), ignore=heads if given else ("",))
     return f"sha256:{weights_digest(path)}"
+
+
+def _random_origin(seed: int) -> str:
+    return f"random:{seed}:torch {torch.__version__.split('+')[0]}"
 
 
 def _existing(path: Path, option: str) -> Path:

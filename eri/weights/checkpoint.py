@@ -1,4 +1,7 @@
-"""Reading checkpoints without running them: tensors only, by ``torch.load(weights_only=True)`` or safetensors."""
+"""Reading checkpoints without running them: tensors only, by ``torch.load(weights_only=True)`` or safetensors.
+
+Pickles of arrays, as VGGFace2's models are published, are read by their opcodes and not executed either.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eri.errors import WeightsError
+from eri.errors import DataError, WeightsError
+from eri.pickled import read_pickle
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -17,12 +21,15 @@ if TYPE_CHECKING:
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 _PREFIXES = ("_orig_mod.", "module.")
 _SHOWN = 5
+_TORCH_MARK = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
+"""The number that torch.save puts first in files that are no zip archive."""
 
 
 def load_state_dict(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's tensors onto the CPU.
 
-    Understood are ``.safetensors``, files of ``torch.save`` of any age, and a zip archive around one of those.
+    Understood are ``.safetensors``, files of ``torch.save`` of any age, a zip archive around one of those, and a
+    pickled dictionary of NumPy arrays that is called ``.pkl`` or ``.pickle``.
     Dictionaries wrapped as ``{"state_dict": ...}`` or ``{"model": ...}`` are unwrapped; the prefixes ``module.``
     (data-parallel training) and ``_orig_mod.`` (compiled modules) are taken off when every key has them.
 
@@ -35,7 +42,10 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file of weights")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    if path.suffix == ".safetensors":
+        content: Any = _read_safetensors(path)
+    else:
+        content = _read_arrays(path) if _holds_a_pickle(path) else _read_torch(path)
     tensors = _unwrap(content, path)
     while prefix := next((item for item in _PREFIXES if all(key.startswith(item) for key in tensors)), None):
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
@@ -88,6 +98,29 @@ def _read_safetensors(path: Path) -> Mapping[str, Any]:
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: cannot be read as safetensors: {error}") from error
     return tensors
+
+
+def _holds_a_pickle(path: Path) -> bool:
+    """Return whether a file is a bare pickle: those of torch.save are a zip, or begin with a number as their mark."""
+    if path.suffix not in (".pkl", ".pickle") or zipfile.is_zipfile(path):
+        return False
+    with path.open("rb") as stream:
+        return _TORCH_MARK not in stream.read(32)
+
+
+def _read_arrays(path: Path) -> Any:
+    """Read a pickle of arrays by its opcodes; what is no array of numbers is left out."""
+    import numpy as np
+    import torch
+
+    try:
+        content = read_pickle(path)
+    except DataError as error:
+        raise WeightsError(f"{path}: is not loaded: {error.message}", hint=error.hint) from error
+    if not isinstance(content, dict):
+        return content
+    arrays = {key: value for key, value in content.items() if isinstance(value, np.ndarray)}
+    return {key: torch.from_numpy(value.astype(value.dtype.newbyteorder("="))) for key, value in arrays.items()}
 
 
 def _read_torch(path: Path) -> Any:

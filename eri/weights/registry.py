@@ -85,6 +85,17 @@ _ENTRIES = (
     _torchvision("densenet121", "a639ec97d7c33b07ae66f0b5fb7d0192f95a3b11b7576c66c0126c2a727c4395", 32_342_954),
     _torchvision("resnet18", "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec", 46_830_571),
     WeightsEntry(
+        name="resnet50-vggface2",
+        file_name="resnet50_ft_weight.pkl",
+        # A converted state dict, such as resnet50_ft_dims_2048.pth, is given by its path instead.
+        origin="VGGFace2, trained on MS-Celeb-1M and fine-tuned on VGGFace2, as a pickle of arrays by cydonia999 "
+        "(VGGFace2-pytorch); each channel loses its mean over the training set and is not scaled; no direct download",
+        licence="VGGFace2's terms: CC BY-SA 4.0; its pictures were for non-commercial research",
+        input_size=(3, 224, 224),
+        mean=(131.0912 / 255, 103.8827 / 255, 91.4953 / 255),
+        std=(1 / 255, 1 / 255, 1 / 255),
+    ),
+    WeightsEntry(
         name="retinaface-resnet50",
         file_name="retinaface_resnet50_2020-07-20-f168fae3c.zip",
         # The digits in the file name are not stated to be a SHA-256 of the archive, so they are no pin.
