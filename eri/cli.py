@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from eri import cli_features, cli_search, cli_selection
-from eri.cli_options import AdapterOption, DataOption, DeviceOption, FeaturesOption, RunsOption
+from eri.cli_options import AdapterOption, DataOption, DeviceOption, FeaturesOption, RunsOption, SplitName
 
 app = typer.Typer(
     name="eri",
@@ -25,7 +25,6 @@ for more in (cli_selection, cli_search, cli_features):
     app.add_typer(more.app)
 
 ModalityName = Literal["visual", "audio", "multimodal"]
-SplitName = Literal["train", "val", "test"]
 
 DataArgument = Annotated[Path, typer.Argument(help="Challenge folder, or manifest YAML.", show_default=True)]
 RunDataOption = Annotated[

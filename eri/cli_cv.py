@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from eri.cli_options import AdapterOption, DataOption, DeviceOption, FeaturesOption, RunsOption
+
+
+class SplitChoice(StrEnum):
+    """The splits; typer takes a list of choices as an enumeration only."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+
 
 NameOption = Annotated[str | None, typer.Option(help="Of the folder that is written.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what has this name.")]
@@ -26,6 +36,11 @@ def cv(
     leave_one_group_out: Annotated[bool, typer.Option("--leave-one-group-out", help="A fold a subject.")] = False,
     folds_file: Annotated[Path | None, typer.Option(help="CSV with clip_id and fold.")] = None,
     ungrouped: Annotated[bool, typer.Option("--ungrouped", help="Let folds share subjects.")] = False,
+    inner: Annotated[int, typer.Option(help="One part in so many of a fold's training clips chooses the epoch.")] = 5,
+    split: Annotated[
+        list[SplitChoice] | None,
+        typer.Option(help="Splits whose labelled clips are dealt; train and val if none is named."),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Models a fold: the config's seed and those after it.")] = 1,
     name: NameOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep the models that are trained.")] = False,
@@ -49,8 +64,11 @@ def cv(
         features,
         runs,
         Runtime(device=device, workers=workers or os.cpu_count() or 1),
-        plan=selection.FoldPlan(folds, repeats, leave_one_group_out, folds_file, grouped=False if ungrouped else None),
+        plan=selection.FoldPlan(
+            folds, repeats, leave_one_group_out, folds_file, grouped=False if ungrouped else None, inner=inner
+        ),
         seeds=range(first, first + seeds),
+        splits=[choice.value for choice in split] if split else ("train", "val"),
         name=name,
         resume=resume,
         overwrite=overwrite,

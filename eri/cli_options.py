@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+SplitName = Literal["train", "val", "test"]
 
 DataOption = Annotated[
     Path, typer.Option("--data", "-d", envvar="ERI_DATA", help="Challenge folder, or manifest YAML.")

@@ -84,3 +84,11 @@ def test_search(run, tmp_path):
     best = load_config(tmp_path / "runs" / "tiny-search" / "best.yaml")
     assert best.training.learning_rate in (0.01, 0.02)
     assert len(load_clips(tmp_path / "data.yaml")) == 36
+
+
+def test_the_splits_that_are_dealt_can_be_named(run, tmp_path):
+    short = ("training.epochs=1", "-c", "system.yaml", "--folds", "2", "--inner", "3", "--workers", "1")
+    run(cli_selection.app, "cv", *short, "--split", "train", "--name", "train-only", "--device", "cpu")
+    run(cli_selection.app, "cv", *short, "--name", "both", "--device", "cpu")
+    dealt, both = (pd.read_csv(tmp_path / "runs" / name / "folds.csv") for name in ("train-only", "both"))
+    assert 0 < dealt["clip_id"].nunique() < both["clip_id"].nunique()

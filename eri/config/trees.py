@@ -22,7 +22,9 @@ class LightGBMConfig(Strict):
     name: Literal["lightgbm"] = "lightgbm"
     functionals: tuple[Functional, ...] = Field(FUNCTIONALS, min_length=1, description="Of each feature, over a clip.")
     rounds: int = Field(500, ge=1, description="Most trees of a booster.")
-    patience: int = Field(50, ge=1, description="Trees without a smaller validation error before a booster stops.")
+    patience: int | None = Field(
+        50, ge=1, description="Trees without a smaller validation error before a booster stops; None keeps all rounds."
+    )
     learning_rate: float = Field(0.05, gt=0, le=1)
     leaves: int = Field(15, ge=2, description="Most leaves of a tree.")
     leaf_clips: int = Field(10, ge=1, description="Fewest clips in a leaf.")

@@ -96,7 +96,7 @@ class Grower:
             self._val = lightgbm.Dataset(val, label=truth, reference=self._train, params=self._settings).construct()
 
     def grow(self, label: int, on_tree: Callable[[Growth], None]) -> tuple[lightgbm.Booster, Growth]:
-        """Grow the booster of a label until no better tree came for ``patience`` trees.
+        """Grow the booster of a label until no better tree came for ``patience`` trees, or to the last round.
 
         Args:
             label: Index of the label.
@@ -121,7 +121,8 @@ class Grower:
         return booster, growth
 
     def _patient(self, growth: Growth) -> bool:
-        return len(growth.pearson) - growth.best.epoch < self._config.patience
+        patience = self._config.patience
+        return patience is None or len(growth.pearson) - growth.best.epoch < patience
 
     def _measure(self, booster: lightgbm.Booster, label: int, growth: Growth) -> None:
         train_loss = next(entry[2] for entry in booster.eval_train() if entry[1] == "l2")
@@ -130,6 +131,8 @@ class Grower:
         growth.train_loss.append(float(train_loss))
         growth.val_loss.append(result.mse)
         growth.pearson.append(float(result.pearson[0]))
+        if self._config.patience is None:
+            growth.best = Best()  # nothing is chosen: the latest tree is kept
         # On a few clips a label's Pearson goes up and down by chance; its squared error is steadier to choose by.
         if growth.best.update(len(growth.pearson), replace(result, score=-result.mse)):
             growth.predictions = predictions

@@ -85,6 +85,11 @@ class TestLearning:
         run = train(with_trees(data, rounds=500, patience=3), data.table, data.features, tmp_path, CPU)
         assert len(rows_of(run / "history.csv")) < 300
 
+    def test_without_patience_every_round_is_grown_and_kept(self, tmp_path, data):
+        run = train(with_trees(data, rounds=30, patience=None), data.table, data.features, tmp_path, CPU)
+        manifest = json.loads((run / "boosters.json").read_text())
+        assert {booster["trees"] for booster in manifest["boosters"].values()} == {30}
+
     def test_trees_are_kept_up_to_the_smallest_error(self, tmp_path, data):
         clips = tuple(replace(clip, labels=clip.labels and clip.labels[1:2]) for clip in data.table)
         table = replace(data.table, task=replace(TASK, labels=("Disgust",)), clips=clips)
