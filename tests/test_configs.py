@@ -12,7 +12,7 @@ from tests.factories.challenge_clips import small_overrides, write_challenge
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("configs")
-    write_challenge(folder / "data", train=4, val=3, test=2)
+    write_challenge(folder / "data", train=9, val=3, test=2)
     return folder
 
 

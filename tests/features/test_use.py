@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from eri.config import ExperimentConfig, ImportedConfig, parse_config
+from eri.config import ExperimentConfig, ImportedConfig, load_config, parse_config
 from eri.data import ClipTable, load_clips
 from eri.errors import ConfigError, StoreError
 from eri.extraction import extract
@@ -85,3 +85,18 @@ def system() -> ExperimentConfig:
             "training": {"epochs": 1, "batch_size": 8},
         }
     )
+
+
+@pytest.mark.parametrize(
+    ("config", "section", "name"),
+    [("abaw-visual-baseline", "visual", "VGGFace2"), ("abaw-audio-baseline", "audio", "DeepSpectrum")],
+)
+def test_a_baseline_runs_on_the_organisers_own_features(tmp_path, config, section, name):
+    entries = make_entries(12, 8, 3, seed=1)
+    home = write_muse(tmp_path / "data", entries, faces=touch)
+    write_csvs(home / "feats" / name.lower(), make_values([entry.id for entry in entries]))
+    table = load_clips(tmp_path / "data")
+    import_features(table, tmp_path / "data", tmp_path / "features", name=name)
+    imported = f"{section}={{extractor: imported, modality: {section}, name: {name}}}"
+    run = train(load_config(config, [imported, "training.epochs=1"]), table, tmp_path / "features", tmp_path / "runs")
+    assert (run / "best.safetensors").is_file()
