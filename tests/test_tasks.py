@@ -1,10 +1,12 @@
 """Tasks are the organisers', to the letter."""
 
 import dataclasses
+import json
 
 import pytest
 
-from eri.tasks import EMI, ERI, MIMIC, PERCEPTION, TASKS
+from eri.errors import DataError
+from eri.tasks import EMI, ERI, MIMIC, PERCEPTION, TASKS, Task
 
 
 def test_eri_is_the_header_of_the_organisers():
@@ -41,3 +43,47 @@ def test_every_task_stands_under_its_name_and_can_be_scored():
 def test_tasks_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         ERI.name = "other"  # type: ignore[misc]
+
+
+class TestClassification:
+    def test_classes_are_labels_with_probabilities(self):
+        task = Task.of_classes("mood", ("calm", "angry"))
+        assert (task.kind, task.activation, task.low, task.high) == ("classification", "softmax", 0.0, 1.0)
+        assert task.is_classification
+        assert not ERI.is_classification
+        assert task.one_hot("angry") == task.one_hot(1) == (0.0, 1.0)
+
+    @pytest.mark.parametrize("label", ["cross", 2, -1])
+    def test_an_unknown_class_is_refused(self, label):
+        with pytest.raises(DataError, match="has no class") as caught:
+            Task.of_classes("mood", ("calm", "angry")).one_hot(label)
+        assert caught.value.hint == "Its classes are calm, angry."
+
+    def test_a_regression_has_no_classes(self):
+        with pytest.raises(DataError, match="'eri' has no classes"):
+            ERI.one_hot("Fear")
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"labels": ("calm",)}, "needs two classes or more"),
+            ({"labels": ("calm", "calm")}, "each named once"),
+            ({"activation": "sigmoid"}, "activation softmax"),
+            ({"low": -1.0}, r"range is \[0, 1\]"),
+            ({"high": 2.0}, r"range is \[0, 1\]"),
+            ({"kind": "ranking"}, "kind is 'ranking'"),
+        ],
+    )
+    def test_what_is_no_classification_is_refused(self, changes, message):
+        with pytest.raises(DataError, match=message):
+            dataclasses.replace(Task.of_classes("mood", ("calm", "angry")), **changes)
+
+    @pytest.mark.parametrize("task", [ERI, Task.of_classes("mood", ("calm", "angry"))], ids=lambda task: task.name)
+    def test_it_is_read_back_from_the_values_of_a_run(self, task):
+        values = json.loads(json.dumps(dataclasses.asdict(task)))
+        assert Task(**{**values, "labels": tuple(values["labels"])}) == task
+
+    def test_runs_from_before_there_were_kinds_are_regressions(self):
+        values = dataclasses.asdict(ERI)
+        del values["kind"]
+        assert Task(**values) == ERI

@@ -32,7 +32,8 @@ class Clip:
         video: The video file, or a folder of numbered face pictures; None where the data set has no pictures.
             Whether it exists is found out on extraction.
         audio: A separate audio file; None where the sound, if any, is the video's own track.
-        labels: One value a label of the task, in the task's order; None where the split is unlabelled.
+        labels: One value a label of the task, in the task's order, one-hot where these are classes; None where the
+            split is unlabelled.
         group: The subject, where the data set names subjects.
     """
 
@@ -63,7 +64,8 @@ class ClipTable:
             shared by every such way, rather than packed a split at a time.
 
     Raises:
-        DataError: An id that is doubled or not safe as a file name, or labels of the wrong count.
+        DataError: An id that is doubled or not safe as a file name, labels of the wrong count, or labels of a
+            classification that are not one-hot.
     """
 
     name: str
@@ -75,6 +77,7 @@ class ClipTable:
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
+        one_hot = [0.0] * (len(self.task.labels) - 1) + [1.0]
         for clip in self.clips:
             check_id(clip.id)
             if clip.id in seen:
@@ -84,6 +87,12 @@ class ClipTable:
                 raise DataError(
                     f"{self.name}: clip '{clip.id}' has {len(clip.labels)} labels, "
                     f"the task '{self.task.name}' has {len(self.task.labels)}"
+                )
+            if self.task.is_classification and clip.labels is not None and sorted(clip.labels) != one_hot:
+                raise DataError(
+                    f"{self.name}: the labels of clip '{clip.id}' are not one-hot, but '{self.task.name}' asks for a "
+                    "class",
+                    hint="Give one class a 1 and the others a 0.",
                 )
 
     def __len__(self) -> int:
@@ -127,7 +136,9 @@ class ClipTable:
     def fingerprint(self) -> str:
         """SHA-256 over task, ids, splits, labels and groups: two tables with the same one hold the same data."""
         rows = [[clip.id, clip.split, clip.labels, clip.group] for clip in self.clips]
-        return digest([self.task.name, self.task.labels, rows])
+        # A regression is not named: tables of runs from before there were two kinds keep their fingerprints.
+        kind = [self.task.kind] if self.task.is_classification else []
+        return digest([self.task.name, self.task.labels, rows, *kind])
 
 
 def check_id(clip_id: str) -> str:

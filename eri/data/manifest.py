@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -13,15 +13,16 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from eri.config import Strict, describe_misfits, read_yaml
 from eri.data.clips import Clip, ClipTable, Split
 from eri.data.problems import Kind, Problems
-from eri.data.rows import read_ids, read_labels, read_splits
+from eri.data.rows import read_classes, read_ids, read_labels, read_splits
 from eri.data.tables import Table, read_table, read_text
 from eri.errors import DataError
-from eri.tasks import TASKS, Activation, Task
+from eri.tasks import TASKS, Activation, Task, TaskKind
 
 NAME = "manifest"
 LOOKS_FOR = "a .yaml file that describes a table"
 SUFFIXES = frozenset({".yaml", ".yml"})
 
+_T = TypeVar("_T")
 _FIELD = re.compile(r"\{([^{}]+)\}")
 _NO_GROUP = Kind("clips without a group", "Fill in the group column, or leave columns.group out.")
 
@@ -32,6 +33,7 @@ class Columns(Strict):
     id: str
     split: str | None = None
     group: str | None = Field(None, description="The subject: folds keep the clips of one together.")
+    class_name: str | None = Field(None, alias="class", description="The class, for a classification.")
 
 
 class Paths(Strict):
@@ -64,10 +66,18 @@ class Manifest(Strict):
     splits: dict[Split, str | list[str]] = Field(
         {"train": "train", "val": "val", "test": "test"}, description="What the table calls each split."
     )
-    labels: list[str] = Field(min_length=1, description="Label columns, in the order of the submission.")
+    kind: TaskKind = Field("regression", description="A classification reads one class a clip, from columns.class.")
+    labels: list[str] = Field(
+        min_length=1, description="Label columns, or the names of the classes, in the order of the submission."
+    )
+    classes: dict[str, str | int | list[str | int]] = Field(
+        {}, description="What the table calls each class; one that is left out has the same name there."
+    )
     range: tuple[float, float] = Field((0.0, 1.0), description="Smallest and largest legal label.")
     activation: Activation | None = Field(
-        None, description="Of a model's output; None is sigmoid for labels in [0, 1] and linear otherwise."
+        None,
+        description="Of a model's output; None is softmax for classes, else sigmoid for labels in [0, 1] and linear "
+        "otherwise.",
     )
 
     @field_validator("labels")
@@ -83,8 +93,9 @@ class Manifest(Strict):
             raise ValueError("state either columns.split (the split column) or split (one split for all rows)")
         if not self.range[0] < self.range[1]:
             raise ValueError("range is [smallest, largest]")
-        if len(self.split_names) < sum(1 if isinstance(names, str) else len(names) for names in self.splits.values()):
+        if len(self.split_names) < sum(map(len, map(_as_list, self.splits.values()))):
             raise ValueError("splits gives one name of the table to two splits")
+        self._agree_on_classes()
         known = TASKS.get(self.task or "")
         if known is not None and known is not self.as_task():
             raise ValueError(
@@ -93,25 +104,52 @@ class Manifest(Strict):
             )
         return self
 
+    def _agree_on_classes(self) -> None:
+        if self.kind == "regression":
+            if self.columns.class_name is not None or self.classes:
+                raise ValueError("columns.class and classes are for 'kind: classification'")
+            return
+        if self.columns.class_name is None:
+            raise ValueError("a classification needs columns.class, the column that holds the class of a clip")
+        if unknown := [name for name in self.classes if name not in self.labels]:
+            raise ValueError(f"classes names {', '.join(map(repr, unknown))}, which labels does not list")
+        if len(self.class_names) < sum(map(len, map(_as_list, self.classes.values()))) + len(self._same_named):
+            raise ValueError("classes gives one name of the table to two classes")
+        try:
+            self.as_task()
+        except DataError as error:
+            raise ValueError(error.message) from error
+
+    @property
+    def _same_named(self) -> list[str]:
+        return [label for label in self.labels if label not in self.classes]
+
+    @property
+    def class_names(self) -> dict[str, str]:
+        """The class that each name of the table stands for."""
+        named = {str(name): label for label, names in self.classes.items() for name in _as_list(names)}
+        return {label: label for label in self._same_named} | named
+
     @property
     def split_names(self) -> dict[str, Split]:
         """The split that each name of the table stands for."""
-        return {
-            name: split
-            for split, names in self.splits.items()
-            for name in ([names] if isinstance(names, str) else names)
-        }
+        return {name: split for split, names in self.splits.items() for name in _as_list(names)}
 
     def as_task(self) -> Task:
         """Return the task that the labels make."""
         low, high = self.range
-        activation: Activation = self.activation or ("sigmoid" if (low, high) == (0.0, 1.0) else "linear")
+        plain: Activation = "sigmoid" if (low, high) == (0.0, 1.0) else "linear"
+        activation = self.activation or ("softmax" if self.kind == "classification" else plain)
         labels = tuple(self.labels)
         described = (labels, low, high, activation)
         known = TASKS.get(self.task or "")
         if known is not None and (known.labels, known.low, known.high, known.activation) == described:
             return known
-        return Task(self.task or self.name, *described, id_digits=self.id_digits)
+        return Task(self.task or self.name, *described, id_digits=self.id_digits, kind=self.kind)
+
+
+def _as_list(value: _T | list[_T]) -> list[_T]:
+    return value if isinstance(value, list) else [value]
 
 
 def matches(source: Path) -> bool:
@@ -135,8 +173,10 @@ def load(source: Path) -> ClipTable:
     root = source.parent / manifest.root
     table = read_table(root / manifest.table)
     columns = manifest.columns
-    unlabelled = manifest.split == "test" and not set(manifest.labels) & set(table.columns)
-    label_columns = [] if unlabelled else manifest.labels
+    label_columns = manifest.labels if columns.class_name is None else [columns.class_name]
+    unlabelled = manifest.split == "test" and not set(label_columns) & set(table.columns)
+    if unlabelled:
+        label_columns = []
     # All at once first, so that one error names every missing column.
     table.positions([*filter(None, (columns.id, columns.split, columns.group)), *label_columns])
     task = manifest.as_task()
@@ -144,9 +184,12 @@ def load(source: Path) -> ClipTable:
     (id_position,) = table.positions([columns.id])
     rows = read_ids(table, id_position, problems, digits=manifest.id_digits)
     splits = _splits(manifest, table, rows, problems)
+    positions = table.positions(label_columns)
     labels: dict[str, tuple[float, ...] | None] = dict.fromkeys(rows)
-    if not unlabelled:
-        labels = read_labels(table, table.positions(label_columns), rows, splits, task, problems)
+    if not unlabelled and task.is_classification:
+        labels = read_classes(table, positions[0], rows, splits, task, manifest.class_names, problems)
+    elif not unlabelled:
+        labels = read_labels(table, positions, rows, splits, task, problems)
     groups = _groups(manifest, table, rows, problems)
     video = _path_maker(manifest.paths.video, root, table)
     audio = _path_maker(manifest.paths.audio, root, table)

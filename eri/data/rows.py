@@ -18,6 +18,7 @@ _SPLIT = Kind("unknown splits", "Correct the cells, or the splits that a manifes
 _TEXT = Kind("labels that are no numbers", "Write plain numbers with a decimal point, such as 0.25.")
 _RANGE = Kind("labels out of range", "Check the scale of the labels; a manifest states its own with 'range'.")
 _EMPTY = Kind("clips of a labelled split without labels", "Fill in the labels, or move the clips to the test split.")
+_CLASS = Kind("unknown classes", "Correct the cells, or the classes that a manifest lists in 'labels'.")
 _PARTLY = Kind("partly filled labels", "Fill in all labels of the clip, or none where it is a test clip.")
 
 _WHOLE_FLOAT = re.compile(r"([0-9]+)\.0+")
@@ -130,6 +131,47 @@ def read_labels(
             labels[clip_id] = None
         else:
             _note_labels(cells, values, f"clip {clip_id}", table.lines[index], task, problems)
+    return labels
+
+
+def read_classes(
+    table: Table,
+    position: int,
+    rows: Mapping[str, int],
+    splits: Mapping[str, Split],
+    task: Task,
+    known: Mapping[str, str],
+    problems: Problems,
+) -> dict[str, tuple[float, ...] | None]:
+    """Return the class of each clip as one-hot labels, None where a test clip has none; note every one that is unknown.
+
+    Args:
+        table: The table.
+        position: Of the column of classes.
+        rows: Index of each clip's row.
+        splits: The split of each clip, see :func:`read_labels`.
+        task: The classification.
+        known: The class that each name of the table stands for; case matters only where two differ by it alone.
+        problems: Where unknown classes are noted.
+    """
+    folded = {name.casefold(): label for name, label in known.items()}
+    labels: dict[str, tuple[float, ...] | None] = {}
+    for clip_id, index in rows.items():
+        if clip_id not in splits:
+            continue
+        cell, line = table.rows[index][position], table.lines[index]
+        label = known.get(cell) or folded.get(cell.casefold())
+        if label is not None:
+            labels[clip_id] = task.one_hot(label)
+        elif not is_missing(cell):
+            similar = closest(cell, tuple(known))
+            guess = "" if similar is None else f" (did you mean '{similar}'?)"
+            named = f"{table.columns[position]} is '{cell}'{guess}; known: {', '.join(known)}"
+            problems.add(_CLASS, line, f"clip {clip_id}: {named}")
+        elif splits[clip_id] == "test":
+            labels[clip_id] = None
+        else:
+            problems.add(_EMPTY, line, f"clip {clip_id}: {table.columns[position]} is empty")
     return labels
 
 

@@ -56,6 +56,22 @@ def test_doubled_unsafe_and_wrongly_labelled_clips_are_refused():
         make_table(Clip("1", "train", labels=(0.5,)))
 
 
+@pytest.mark.parametrize("labels", [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)])
+def test_labels_of_classes_must_be_one_hot(table, labels):
+    task = Task.of_classes("two", TASK.labels)
+    good = ClipTable("mine", Path(), task, (Clip("1", "train", labels=task.one_hot("b")), Clip("2", "test")))
+    assert good["1"].labels == (0.0, 1.0)
+    with pytest.raises(DataError, match="the labels of clip '1' are not one-hot"):
+        replace(good, clips=(Clip("1", "train", labels=labels),))
+
+
+def test_the_fingerprint_tells_classes_from_numbers():
+    clips = (Clip("1", "train", labels=(0.0, 1.0)),)
+    numbers = ClipTable("mine", Path(), TASK, clips)
+    assert numbers.fingerprint == "22ddfbd5b616e701219045061e1ec1cc79d9a5d24d351986aaa44f90127ed716"
+    assert replace(numbers, task=Task.of_classes("two", TASK.labels)).fingerprint != numbers.fingerprint
+
+
 def test_the_fingerprint_sees_the_data_and_not_where_they_lie(table):
     first, *rest = table.clips
     moved = make_table(replace(first, video=Path("elsewhere.mp4")), *rest)

@@ -9,16 +9,20 @@ from eri.data import ADAPTERS, Clip, ClipTable, load_clips
 from eri.data.manifest import Columns, Manifest, Paths
 from eri.errors import DataError
 from eri.submission import format_of
-from eri.tasks import EMI, MIMIC, PERCEPTION, TASKS
+from eri.tasks import EMI, MIMIC, PERCEPTION, TASKS, Task
 from tests.factories.challenge import ABAW5_HEADER, abaw5_cells, make_entries, write_table
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 
 
 def block(language: str) -> str:
-    """Return the only code block of a language."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    return str(found)
+    """Return the first code block of a language."""
+    return blocks(language)[0]
+
+
+def blocks(language: str) -> list[str]:
+    """Return all code blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_the_example_of_a_manifest_reads_its_table(tmp_path):
@@ -36,8 +40,18 @@ def test_the_example_of_a_manifest_reads_its_table(tmp_path):
     assert table["hello-2"].audio_source == tmp_path / "video/bob/hello-2.mp4"
 
 
+def test_the_example_of_a_classification_reads_its_table(tmp_path):
+    (tmp_path / "faces.yaml").write_text(blocks("yaml")[1])
+    rows = ["clip,part,person,emotion", "a,train,ann,1", "b,val,bob,ang", "c,train,cem,3", "d,test,dua,"]
+    (tmp_path / "faces.csv").write_text("\n".join(rows))
+    table = load_clips(tmp_path / "faces.yaml")
+    assert table.task == Task.of_classes("faces", ("anger", "joy", "neutral"))
+    assert [clip.labels for clip in table] == [(1, 0, 0), (1, 0, 0), (0, 0, 1), None]
+
+
 def test_every_setting_and_every_adapter_is_on_the_page():
-    for name in (*Manifest.model_fields, *Columns.model_fields, *Paths.model_fields, *ADAPTERS):
+    settings = (field.alias or name for part in (Manifest, Columns, Paths) for name, field in part.model_fields.items())
+    for name in (*settings, *ADAPTERS):
         assert re.search(rf"`{name}`|\b{name}:", PAGE), name
 
 

@@ -157,6 +157,61 @@ def test_contradictions_are_refused_by_name(describe, changes, part):
     assert caught.value.hint
 
 
+CLASSES: dict[str, Any] = {
+    "kind": "classification",
+    "labels": ["calm", "angry"],
+    "columns": {"id": "id", "split": "part", "group": "speaker", "class": "mood"},
+    "range": None,
+}
+MOODS = TABLE.assign(mood=["calm", "Angry", "angry", ""])
+
+
+class TestClassification:
+    def test_the_class_column_becomes_one_hot_labels(self, describe):
+        table = load_clips(describe(MOODS, **CLASSES))
+        assert table.task == Task.of_classes("voices", ("calm", "angry"))
+        assert [clip.labels for clip in table] == [(0, 1), (1, 0), (0, 1), None]
+
+    def test_names_of_the_table_may_be_others(self, describe):
+        codes = TABLE.assign(mood=[1, 2, 7, 1])
+        changes = CLASSES | {"classes": {"calm": 1, "angry": [2, 7]}}
+        assert [clip.labels for clip in load_clips(describe(codes, **changes))] == [(0, 1), (1, 0), (0, 1), (1, 0)]
+        part = MOODS.assign(mood=["calm", "furious", "furious", ""])
+        changes = CLASSES | {"classes": {"angry": "furious"}}
+        assert [clip.labels for clip in load_clips(describe(part, **changes))] == [(0, 1), (1, 0), (0, 1), None]
+
+    def test_an_unlabelled_table_is_a_test_split(self, describe):
+        changes = CLASSES | {"columns": {"id": "id", "class": "mood"}, "split": "test"}
+        assert {clip.labels for clip in load_clips(describe(TABLE, **changes))} == {None}
+
+    @pytest.mark.parametrize(
+        ("changes", "part"),
+        [
+            ({"columns": {"id": "id", "split": "part"}}, "a classification needs columns.class"),
+            ({"kind": "regression"}, "columns.class and classes are for 'kind: classification'"),
+            ({"classes": {"clam": 1}}, "classes names 'clam', which labels does not list"),
+            ({"classes": {"calm": 1, "angry": "1"}}, "one name of the table to two classes"),
+            ({"classes": {"calm": "angry"}}, "one name of the table to two classes"),
+            ({"labels": ["calm"]}, "a classification needs two classes or more"),
+            ({"range": [0, 5]}, "its range is [0, 1]"),
+            ({"activation": "sigmoid"}, "and its activation softmax"),
+            (
+                {"labels": ["clam", "angry"]},
+                "line 2: clip b: mood is 'calm' (did you mean 'clam'?); known: clam, angry",
+            ),
+        ],
+    )
+    def test_contradictions_are_refused_by_name(self, describe, changes, part):
+        with pytest.raises(DataError) as caught:
+            load_clips(describe(MOODS, **(CLASSES | changes)))
+        assert part in str(caught.value)
+        assert caught.value.hint
+
+    def test_a_labelled_split_needs_classes(self, describe):
+        with pytest.raises(DataError, match="line 3: clip a: mood is empty"):
+            load_clips(describe(MOODS.assign(mood=["calm", "", "angry", ""]), **CLASSES))
+
+
 @pytest.mark.parametrize(
     ("column", "value", "part"),
     [
