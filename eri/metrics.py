@@ -22,10 +22,27 @@ _BLOCK_VALUES = 4_000_000  # float64 values that one block of bootstrap draws ma
 
 @dataclass(frozen=True)
 class Interval:
-    """A percentile bootstrap interval of a correlation, or of the difference of two."""
+    """A percentile bootstrap interval of a score, or of the difference of two."""
 
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of a table of scores.
+
+    Attributes:
+        name: Of the label, or of what sums them up.
+        value: None where it is undefined.
+        interval: Bootstrap interval of ``value``.
+        remark: What a reader should know of it.
+    """
+
+    name: str
+    value: float | None
+    interval: Interval | None = None
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +72,8 @@ class Bootstrap:
         draws: Resamples of the clips, with replacement, the same clips for every label.
         seed: Of the generator.
         level: Share of draws inside an interval.
-        degenerate: Draws in which a label became constant; they are left out of the mean's interval.
+        degenerate: Draws in which a label became constant, or a class lost all clips. The former are left out of the
+            mean's interval.
     """
 
     draws: int
@@ -89,6 +107,24 @@ class Metrics:
     ccc: float | None
     mse: float
     bootstrap: Bootstrap
+
+    @property
+    def figure(self) -> float | None:
+        """What systems are ranked by: the official mean."""
+        return self.mean
+
+    @property
+    def remark(self) -> str:
+        """What the figure lacks."""
+        return f"constant: {', '.join(self.constant)}" if self.constant else ""
+
+    def figures(self) -> list[Figure]:
+        """Return the lines of a table: each label's Pearson, their mean, and that of the defined ones."""
+        lines = [Figure(name, of.pearson, of.interval, of.reason or "") for name, of in self.labels.items()]
+        lines.append(Figure("mean", self.mean, self.interval, self.remark))
+        if self.mean is None:
+            lines.append(Figure("mean of the defined", self.mean_defined, self.interval))
+        return lines
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; what is undefined is null, with its reason beside it."""
