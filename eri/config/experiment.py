@@ -71,7 +71,9 @@ class Published(Strict):
 
     source: str
     task: str = Field("eri", description="The task that the figure is for; on another it is not shown.")
-    metric: Literal["mean_pearson"] = "mean_pearson"
+    metric: Literal["mean_pearson", "war", "uar"] = Field(
+        "mean_pearson", description="What the figures are; recalls are shares, such as 0.5928."
+    )
     validation: float | None = None
     test: float | None = None
 
