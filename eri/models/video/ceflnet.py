@@ -1,0 +1,198 @@
+"""CEFLNet (Liu, Feng, Yuan, Zhou, Wang, Qin & Luo 2022): which pieces of a video express the emotion.
+
+At full size, with six classes, it has 12.82 million parameters and 63.5 · 10⁹ multiply-accumulate operations a video,
+of which ResNet-18 on 35 frames takes all but 0.2 %; the paper states 12.83 and 63.80, its counter adding
+normalisations, activations and pooling. What it leaves open is decided as follows, each an option of
+:class:`~eri.config.video_ceflnet.CEFLNetConfig`.
+
+* EIAN's "one-dimensional convolutional layers" are two of 256 channels over three pieces each with ReLU, and one that
+  scores: with biases throughout they bring the parameters to what the paper states.
+* Eq. 5 is written for each class, but eq. 8 and 9 classify one representation, so there is one map a video.
+* Queries, keys and values are as long as the features, and nothing leads round the attention (figure 2).
+* The frames of the CNN-LSTM are read in the order of time, so that pieces that overlap are merged.
+* ResNet-18 and the CNN-LSTM see the same 35 frames; without EIAN the pieces' vectors are averaged.
+* In evaluation the pieces begin in the middle of the possible starts, and frames are evenly spread.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from eri.config.video_ceflnet import CEFLNetConfig
+from eri.extractors.backbone import Backbone, create_backbone
+from eri.models.video.base import Channels, PublishedCost, VideoModel, VideoOutput
+from eri.models.video.ceflnet_parts import EmotionalActivation, LocalGlobalRelation, SelfAttention, complement_loss
+from eri.models.video.parts import run_block
+from eri.models.video.sampling import piece_frames, piece_starts
+
+_PUBLISHED = PublishedCost(
+    "Liu et al. 2022, table 8",
+    parameters=12.83,
+    macs=63.80,
+    explanation="the paper's counter adds normalisations, activations and pooling",
+)
+
+
+class CEFLNet(VideoModel):
+    """A backbone on each frame, then SAL, LRL and EIAN as far as they are switched on.
+
+    ``VideoOutput.parts`` holds what can be drawn: ``activation``, the emotional activation weights (clips, sub-videos)
+    or (clips, labels, sub-videos), and ``relation``, the weights of the frames (clips, sub-videos, sampled frames).
+
+    Args:
+        config: Its settings.
+        outputs: Labels of the task.
+
+    Raises:
+        ConfigError: The backbone is unknown, or does not take pictures of that size.
+        WeightsError: Its weights are nowhere to be found, damaged, or of another model.
+    """
+
+    def __init__(self, config: CEFLNetConfig, outputs: int) -> None:
+        backbone = _create_backbone(config)
+        super().__init__(
+            dimension=config.hidden_size if config.recurrent else backbone.dimension,
+            frames=config.frames,
+            side=config.input_size,
+            mean=cast("Channels", backbone.mean),
+            std=cast("Channels", backbone.std),
+        )
+        self.config = config
+        self.backbone = backbone.model
+        size = backbone.dimension
+        self.attention = SelfAttention(size, residual=config.residual) if config.self_attention else None
+        self.relation = LocalGlobalRelation(size, config.piece_pooling) if config.relation else None
+        self.recurrent = nn.LSTM(size, config.hidden_size, batch_first=True) if config.recurrent else None
+        self.emotion = None
+        if config.emotional_activation:
+            maps = outputs if config.maps == "label" else 1
+            self.emotion = EmotionalActivation(size, config.activation_channels, config.activation_kernel, maps)
+        self.dropout = nn.Dropout(config.dropout)
+        self.output = nn.Linear(self.dimension, outputs)
+        self._freeze()
+
+    @property
+    def published(self) -> PublishedCost | None:
+        """What the paper states of the whole model; None of its ablations."""
+        return _PUBLISHED if self.config.emotional_activation and self.config.relation else None
+
+    def forward(self, pictures: Tensor) -> VideoOutput:
+        """See :meth:`~eri.models.video.base.VideoModel.forward`; the frames stand in the order of choose_frames."""
+        clips = len(pictures)
+        features = self._embed(pictures.flatten(0, 1)).view(clips, self.frames, -1)
+        if self.recurrent is not None:
+            encoded, _ = self.recurrent(features)
+            return self._answer(encoded[:, -1], {})
+        pieces, parts = self._encode(features)
+        if self.emotion is None:
+            return self._answer(pieces.mean(dim=1), parts)
+        videos, weights = self.emotion(pieces)
+        parts["activation"] = weights if self.config.maps == "label" else weights.squeeze(1)
+        if self.config.maps == "shared":
+            return self._answer(videos.squeeze(1), parts)
+        # Each label's own representation meets its own row of the last layer.
+        raw = (self.dropout(videos) * self.output.weight).sum(dim=2) + self.output.bias
+        return VideoOutput(raw, videos.mean(dim=1), parts)
+
+    def choose_frames(self, available: int, generator: np.random.Generator | None) -> NDArray[np.int64]:
+        """Choose the frames of each piece, one piece after the other.
+
+        Pieces that overlap may share frames, and begin before their predecessor ends: positions ascend within a piece
+        only, but for the CNN-LSTM, which reads them in the order of time.
+
+        Args:
+            available: As in the base.
+            generator: As in the base.
+        """
+        config = self.config
+        starts = self._starts(available, generator)
+        frames = piece_frames(
+            starts, available, length=config.sub_video_frames, count=config.sampled_frames, generator=generator
+        ).reshape(-1)
+        return np.sort(frames) if config.recurrent else frames
+
+    def pieces(self, available: int) -> NDArray[np.int64]:
+        """Return first and last frame of each piece in evaluation, int64 (sub-videos, 2), within the clip.
+
+        Args:
+            available: Frames of the clip, at least 1.
+        """
+        starts = self._starts(available, None)
+        spans = np.stack([starts, starts + self.config.sub_video_frames - 1], axis=1)
+        return np.minimum(spans, available - 1)
+
+    def auxiliary_loss(self, output: VideoOutput, targets: Tensor) -> Tensor | None:
+        """Return the second term of eq. 11 where the config weighs it; it has no meaning for a regression."""
+        if not self.config.complement:
+            return None
+        return self.config.complement * complement_loss(output.raw, targets)
+
+    def _starts(self, available: int, generator: np.random.Generator | None) -> NDArray[np.int64]:
+        config = self.config
+        return piece_starts(
+            available,
+            pieces=config.sub_videos,
+            length=config.sub_video_frames,
+            overlap=config.overlap,
+            starts=config.starts,
+            generator=generator,
+        )
+
+    def _embed(self, pictures: Tensor) -> Tensor:
+        values = pictures.contiguous(memory_format=torch.channels_last)
+        for block in _blocks(self.backbone):
+            values = run_block(block, values, recompute=self.config.checkpoint)
+        return values
+
+    def _encode(self, features: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return one vector a piece, (clips, pieces, dimension), from the frames', and the weights of the frames."""
+        clips, pieces = len(features), self.config.sub_videos
+        frames = features.reshape(clips * pieces, self.config.sampled_frames, -1)
+        if self.attention is not None:
+            frames = self.attention(frames)
+        if self.relation is None:
+            return frames.mean(dim=1).view(clips, pieces, -1), {}
+        vectors, weights = self.relation(frames)
+        return vectors.view(clips, pieces, -1), {"relation": weights.view(clips, pieces, -1)}
+
+    def _answer(self, embedding: Tensor, parts: dict[str, Tensor]) -> VideoOutput:
+        return VideoOutput(self.output(self.dropout(embedding)), embedding, parts)
+
+    def _freeze(self) -> None:
+        if self.config.freeze == "backbone":
+            self.freeze("backbone")
+        elif self.config.freeze == "stem":
+            names = [name for name, _ in self.backbone.named_children()]
+            first = names.index("layer1") if "layer1" in names else 1
+            self.freeze(*(f"backbone.{name}" for name in names[:first]))
+
+
+def _create_backbone(config: CEFLNetConfig) -> Backbone:
+    seed = int(torch.randint(2**31, ())) if config.seed is None else config.seed
+    return create_backbone(
+        config.backbone,
+        weights=config.weights,
+        seed=seed,
+        input_size=config.input_size,
+        precision="float32",
+        device=torch.device("cpu"),
+        option="model.weights",
+    )
+
+
+def _blocks(backbone: nn.Module) -> list[nn.Module]:
+    """Return the modules that a backbone runs through: of a ResNet its residual blocks, of another itself."""
+    names = [name for name, _ in backbone.named_children()]
+    if names != ["conv1", "bn1", "act1", "maxpool", "layer1", "layer2", "layer3", "layer4", "global_pool", "fc"]:
+        return [backbone]
+    children = list(backbone.children())
+    # The stem is one block: its ReLU overwrites what it is given.
+    blocks: list[nn.Module] = [nn.Sequential(*children[:4])]
+    for module in children[4:]:
+        blocks += list(module) if isinstance(module, nn.Sequential) else [module]
+    return blocks
