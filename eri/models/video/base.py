@@ -100,12 +100,21 @@ class VideoModel(nn.Module, ABC):
             generator: Draws frames at random, each at most once; None takes them evenly spread, for evaluation.
 
         Returns:
-            Ascending positions, int64 (frames,). A clip with fewer frames gives all, and its last one repeatedly.
+            Ascending positions, int64 (frames,), but for models that read overlapping pieces one after the other. A
+            clip with fewer frames gives all, and its last one repeatedly.
 
         Raises:
             ValueError: The clip has no frame.
         """
         return spread_frames(available, self.frames, generator)
+
+    def prepare(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Change the chosen frames of one clip before they are augmented and normalised; as they are by default.
+
+        Args:
+            pictures: RGB, (frames, side, side, 3).
+        """
+        return pictures
 
     def auxiliary_loss(self, output: VideoOutput, targets: Tensor) -> Tensor | None:
         """Return what is added to the task's own loss, already weighted; None where there is nothing to add.
