@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -96,7 +96,12 @@ class Metrics:
         ccc: Mean concordance correlation over the labels where it is defined.
         mse: Mean squared error over all labels.
         bootstrap: How the intervals were drawn.
+        metric: Short name of what systems are ranked by.
+        heading: What a table writes over the values of its lines.
     """
+
+    metric: ClassVar[str] = "Pearson"
+    heading: ClassVar[str] = "Pearson"
 
     clips: int
     labels: dict[str, LabelScore]

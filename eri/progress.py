@@ -85,7 +85,7 @@ class ProgressDisplay:
         self._show(event.extractor, event.done, event.total, note, line, ended=event.stage == "end")
 
     def _training(self, event: TrainingEvent) -> None:
-        note = f"Pearson {_number(event.pearson, 3)}, best {_number(event.best, 3)}"
+        note = f"{event.metric} {_number(event.figure, 3)}, best {_number(event.best, 3)}"
         if event.loss is not None:
             note = f"loss {event.loss:.4f}, {note}"
         if event.kind == "end":

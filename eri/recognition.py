@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,7 +56,12 @@ class Recognition:
         absent: Names of the classes without clips; they are left out of UAR.
         cross_entropy: Mean of -log of the probability of the right class, in nats.
         bootstrap: How the intervals were drawn; a draw that lacks a class is degenerate.
+        metric: Short name of what systems are ranked by.
+        heading: What a table writes over the values of its lines; UAR and WAR are recalls too.
     """
+
+    metric: ClassVar[str] = "WAR"
+    heading: ClassVar[str] = "recall"
 
     clips: int
     classes: dict[str, Recall]

@@ -11,7 +11,7 @@ import numpy as np
 
 from eri.config import CORRELATED_CLIPS, TrainingConfig
 from eri.data.clips import Clip, ClipTable, Split
-from eri.errors import ConfigError, DataError
+from eri.errors import DataError
 from eri.metrics import Floats
 from eri.tasks import Task
 from eri.training.features import FeatureSet
@@ -19,7 +19,19 @@ from eri.training.features import FeatureSet
 _LOG = logging.getLogger(__name__)
 _NAMED = 10
 _RESERVED = frozenset(
-    ("clip_id", "split", "rule", "epoch", "loss", "val_loss", "val_pearson", "learning_rate", "seconds")
+    (
+        "clip_id",
+        "split",
+        "rule",
+        "epoch",
+        "loss",
+        "val_loss",
+        "val_pearson",
+        "val_war",
+        "val_uar",
+        "learning_rate",
+        "seconds",
+    )
 )
 
 
@@ -122,24 +134,17 @@ def refuse_silent_modality(data: SplitData) -> None:
             )
 
 
-def refuse_unfit_loss(config: TrainingConfig, data: SplitData, task: Task) -> None:
-    """Refuse a loss that the train clips or the task cannot give.
+def refuse_few_clips(config: TrainingConfig, data: SplitData) -> None:
+    """Refuse a loss that correlates over too few train clips.
 
     Raises:
-        DataError: A correlation over too few clips.
-        ConfigError: Cross-entropy where raw outputs are no logits, or with one label.
+        DataError: Says how many there are.
     """
     clips = len(data.usable_ids)
     if config.loss.correlates and clips < CORRELATED_CLIPS:
         raise DataError(
             f"a correlation in the loss needs {CORRELATED_CLIPS} train clips with features or more, there are {clips}",
             hint="Use training.loss.mse alone.",
-        )
-    if config.loss.cross_entropy and (len(task.labels) < 2 or (config.activation or task.activation) == "linear"):
-        raise ConfigError(
-            f"training.loss.cross_entropy does not fit the task '{task.name}': it needs two labels or more and an "
-            "output that is bounded",
-            hint="Set it to 0, or training.activation to sigmoid or softmax.",
         )
 
 
@@ -148,6 +153,15 @@ def warn_of_clips(message: str, ids: Sequence[str]) -> None:
     if ids:
         more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
         _LOG.warning(f"{message}: %s%s", len(ids), ", ".join(ids[:_NAMED]), more)
+
+
+def warn_of_absent_classes(data: SplitData, task: Task) -> None:
+    """Log the classes that no usable clip of a split is of, where the task asks for classes."""
+    if task.is_classification:
+        clips = data.labels[data.usable].sum(axis=0)
+        absent = [name for name, count in zip(task.labels, clips, strict=True) if not count]
+        if absent:
+            _LOG.warning("task '%s', split '%s': no clip of class %s", task.name, data.split, ", ".join(absent))
 
 
 def label_means(data: SplitData, names: Sequence[str]) -> dict[str, float]:
@@ -161,7 +175,7 @@ def fallback_vector(means: Mapping[str, float], names: Sequence[str]) -> Floats:
 
 
 def shuffled(labels: Floats, seed: int) -> Floats:
-    """Permute whole rows of labels: the control that must end at no correlation."""
+    """Permute whole rows of labels: the control that must end at no correlation, or at chance."""
     return labels[np.random.default_rng([seed, 0]).permutation(len(labels))]
 
 

@@ -19,10 +19,11 @@ class TrainingEvent:
         batch: Batches done in that epoch.
         batches: Batches an epoch.
         loss: Mean train loss of this epoch so far; None before its first batch.
-        pearson: Mean validation Pearson of the latest validated epoch; None before the first, or where undefined.
-        best: Best mean validation Pearson; None before the first epoch, or where undefined.
+        figure: Validation figure of the latest validated epoch; None before the first, or where undefined.
+        best: That of the best epoch; None before the first epoch, or where undefined.
         best_epoch: The epoch that it belongs to; 0 before the first.
         stopped_early: At ``end``: no better epoch came for ``patience`` epochs.
+        metric: What the figures are: ``Pearson`` (the mean over labels) or ``WAR``.
     """
 
     kind: Literal["start", "batch", "epoch", "end"]
@@ -32,10 +33,11 @@ class TrainingEvent:
     batch: int = 0
     batches: int = 0
     loss: float | None = None
-    pearson: float | None = None
+    figure: float | None = None
     best: float | None = None
     best_epoch: int = 0
     stopped_early: bool = False
+    metric: str = "Pearson"
 
 
 Listener = Callable[[TrainingEvent], None]

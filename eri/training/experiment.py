@@ -10,11 +10,18 @@ from typing import Any
 from eri.config import ExperimentConfig, Runtime
 from eri.data.clips import ClipTable
 from eri.training import runs as layout
-from eri.training.data import labelled_split, refuse_reserved_labels, refuse_silent_modality, refuse_unfit_loss
+from eri.training.data import (
+    labelled_split,
+    refuse_few_clips,
+    refuse_reserved_labels,
+    refuse_silent_modality,
+    warn_of_absent_classes,
+)
 from eri.training.device import choose_device, choose_precision
 from eri.training.environment import describe_run
 from eri.training.events import Listener, ignore
 from eri.training.learners import Lesson, create_learner
+from eri.training.objective import refuse_unfit_training
 from eri.training.sources import find_features, open_split
 
 _LOG = logging.getLogger(__name__)
@@ -34,10 +41,11 @@ def train(
 ) -> Path:
     """Train a system and return its run folder.
 
-    The epoch is chosen by the mean Pearson of the whole val split (see :func:`eri.training.selection.validate`). Train
-    clips without features are left out, val clips without features are scored with the mean of the train labels, and
-    both are named in ``environment.json`` and in the log. On a CPU the same seed and number of threads give the same
-    weights, also when the run was interrupted and resumed.
+    The epoch is chosen on the whole val split: by the mean Pearson of intensities (see
+    :func:`eri.scoring.validate_intensities`), or by the WAR of classes (see
+    :class:`eri.scoring.ClassificationScorer`). Train clips without features are left out, val clips without features
+    are scored with the mean of the train labels, and both are named in ``environment.json`` and in the log. On a CPU
+    the same seed and number of threads give the same weights, also when the run was interrupted and resumed.
 
     Args:
         config: The system.
@@ -55,7 +63,7 @@ def train(
             or features; or the loss is no longer finite.
         DataError: No labelled train or val clips with features.
         StoreError: Features were not extracted, or cannot be read.
-        ConfigError: A name or device that cannot be.
+        ConfigError: A name or device that cannot be, or settings that do not fit the kind of task.
     """
     path = layout.run_path(runs, name if name is not None else layout.default_name(config))
     layout.refuse_existing(path, resume=resume, overwrite=overwrite)
@@ -68,7 +76,7 @@ def train(
         else:
             layout.begin(path, config, prepared.environment)
         best = create_learner(config.model).learn(prepared.lesson, path, on_event)
-    _LOG.info("%s: best epoch %d, mean val Pearson %s", path, best.epoch, best.mean)
+    _LOG.info("%s: best epoch %d, %s on val %s", path, best.epoch, prepared.lesson.scorer.described, best.figure)
     return path
 
 
@@ -81,12 +89,14 @@ class _Prepared:
 def _prepare(config: ExperimentConfig, table: ClipTable, features: Path, runtime: Runtime) -> _Prepared:
     """Check everything that can be checked before a run folder is touched."""
     refuse_reserved_labels(table.task)
+    refuse_unfit_training(config, table.task)
     device = choose_device(runtime.device)
     precision = choose_precision(config.training.precision, device)
     folders = find_features(config, features, table.name)
     data = labelled_split(table, "train", open_split(folders, table, "train"))
     val = labelled_split(table, "val", open_split(folders, table, "val"))
     refuse_silent_modality(data)
-    refuse_unfit_loss(config.training, data, table.task)
+    refuse_few_clips(config.training, data)
+    warn_of_absent_classes(data, table.task)
     environment = describe_run(config, table, folders, data, val, device=device, precision=precision)
     return _Prepared(Lesson(config, table.task, data, val, device, precision), environment)

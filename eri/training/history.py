@@ -8,24 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eri.files import write_text
-from eri.training.selection import Validation
+from eri.scoring import Scorer, Validation
 
 Row = dict[str, float | int | None]
 
 
 def history_row(
-    epoch: int, loss: float, result: Validation, names: Sequence[str], learning_rate: float, seconds: float
+    epoch: int, loss: float, result: Validation, scorer: Scorer, learning_rate: float, seconds: float
 ) -> Row:
-    """Return the row of one epoch; a Pearson that is undefined is None."""
-    per_label = {
-        name: None if value != value else float(value) for name, value in zip(names, result.pearson, strict=True)
-    }
+    """Return the row of one epoch; a figure that is undefined is None."""
     return {
         "epoch": epoch,
         "loss": loss,
-        "val_loss": result.mse,
-        "val_pearson": result.mean,
-        **per_label,
+        "val_loss": result.loss,
+        **scorer.columns(result),
         "learning_rate": learning_rate,
         "seconds": round(seconds, 3),
     }

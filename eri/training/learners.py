@@ -11,6 +11,7 @@ import torch
 
 from eri.config import ExperimentConfig, LightGBMConfig, ModelConfig, Precision
 from eri.metrics import Floats
+from eri.scoring import Scorer, create_scorer
 from eri.tasks import Task
 from eri.training.data import SplitData, shuffled
 from eri.training.events import Listener
@@ -38,6 +39,11 @@ class Lesson:
     val: SplitData
     device: torch.device
     precision: Precision
+
+    @property
+    def scorer(self) -> Scorer:
+        """What scores predictions of the task."""
+        return create_scorer(self.task.kind, self.task.labels)
 
     @property
     def train_labels(self) -> Floats:

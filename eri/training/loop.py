@@ -1,4 +1,4 @@
-"""The training loop: epochs over shuffled clips, validation on the official metric, early stopping, checkpoints."""
+"""The training loop: epochs over shuffled clips, validation on the task's own metric, early stopping, checkpoints."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from eri.config import CORRELATED_CLIPS, TrainingConfig
 from eri.errors import RunError
 from eri.metrics import Floats
 from eri.models import Regressor
+from eri.scoring import Scorer, Validation
 from eri.training import runs
 from eri.training.augmentation import Mixing, TrainingPass
 from eri.training.averaging import WeightAverage
@@ -33,13 +34,13 @@ from eri.training.history import Row, history_row, write_history
 from eri.training.inference import predict_clips
 from eri.training.loading import Batch, Loader, steps
 from eri.training.losses import Objective, strongest_labels
-from eri.training.selection import Best, Validation, validate
+from eri.training.selection import Best
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _PLATEAU_FACTOR, _PLATEAU_PATIENCE, _PLATEAU_FLOOR = 0.5, 5, 1e-5
-"""The organisers' baseline halves the rate after five epochs without a better Pearson, down to 1e-5."""
+"""The organisers' baseline halves the rate after five epochs without a better score, down to 1e-5."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,8 @@ class Material:
         val_labels: float64 (all val clips, labels).
         val_usable: bool (all val clips,), which of them the loader serves, in the same order.
         fallback: float64 (labels,), the prediction of the other val clips.
-        names: Labels of the task.
+        scorer: Of the task.
+        objective: What is minimised.
     """
 
     train: Loader
@@ -62,7 +64,8 @@ class Material:
     val_labels: Floats
     val_usable: np.ndarray[tuple[int], np.dtype[np.bool_]]
     fallback: Floats
-    names: tuple[str, ...]
+    scorer: Scorer
+    objective: Objective
 
 
 @dataclass
@@ -108,7 +111,7 @@ class Trainer:
         self.state = State()
         self._fabric, self._listener = fabric, listener
         self._optimizer = _create_optimizer(config, model)
-        self._objective = Objective(config.loss)
+        self._objective = material.objective
         self._wrapped, self._stepper = fabric.setup(TrainingPass(model, config.regularization), self._optimizer)
         decay = config.regularization.ema_decay
         self._average = None if decay is None else WeightAverage(model, decay)
@@ -158,7 +161,7 @@ class Trainer:
         self.state.epoch = epoch
         improved = self.state.best.update(epoch, result)
         seconds = time.perf_counter() - started
-        self.state.history.append(history_row(epoch, loss, result, self.material.names, rate, seconds))
+        self.state.history.append(history_row(epoch, loss, result, self.material.scorer, rate, seconds))
         self._save(improved)
         self._tell("epoch", loss=loss, batch=len(self.material.train))
 
@@ -213,7 +216,7 @@ class Trainer:
         predictions = np.tile(self.material.fallback, (len(self.material.val_labels), 1))
         predictions[self.material.val_usable] = predict_clips(self._judged, self.material.val)
         self._refuse_divergence(bool(np.isfinite(predictions).all()), self.state.epoch + 1)
-        return validate(predictions, self.material.val_labels)
+        return self.material.scorer.validate(predictions, self.material.val_labels)
 
     def _refuse_divergence(self, finite: bool, epoch: int) -> None:
         if not finite:
@@ -230,7 +233,7 @@ class Trainer:
         # Weights first: when the process dies between the two, the epoch is done again and writes the same weights.
         with runs.writing(self.folder):
             if improved:
-                metadata = {"epoch": str(self.state.epoch), "val_pearson": str(self.state.best.mean)}
+                metadata = {"epoch": str(self.state.epoch), self.material.scorer.column: str(self.state.best.figure)}
                 save_weights(self.folder / runs.WEIGHTS, self._judged, metadata)
             save_state(self.folder / runs.STATE, self._snapshot())
             write_history(self.folder / runs.HISTORY, self.state.history)
@@ -254,8 +257,9 @@ class Trainer:
             "epoch": self.state.epoch,
             "epochs": self.config.epochs,
             "batches": len(self.material.train),
-            "pearson": latest.get("val_pearson"),
-            "best": self.state.best.mean,
+            "figure": latest.get(self.material.scorer.column),
+            "best": self.state.best.figure,
+            "metric": self.material.scorer.metric,
             "best_epoch": self.state.best.epoch,
         }
         self._listener(TrainingEvent(kind, **{**known, **values}))

@@ -62,21 +62,36 @@ def strongest_labels(labels: Tensor) -> Tensor:
     return shares.masked_fill(top.all(dim=1, keepdim=True), 0.0).to(labels.dtype)
 
 
-def cross_entropy_loss(raw: Tensor, targets: Tensor) -> Tensor:
+def cross_entropy_loss(
+    raw: Tensor, targets: Tensor, class_weights: Tensor | None = None, smoothing: float = 0.0
+) -> Tensor:
     """Return the cross-entropy of the softmax of raw outputs, averaged over the clips that have a target; 0 if none.
 
     Args:
         raw: (clips, labels), unbounded.
         targets: The same shape, each row a distribution or zero.
+        class_weights: How much a clip counts in the average by its target, (labels,); None is 1 for all.
+        smoothing: Share of each target that is spread evenly over all labels (Szegedy et al. 2016, section 7).
+
+    Examples:
+        >>> raw, targets = torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+        >>> round(cross_entropy_loss(raw, targets).item(), 4)
+        1.1269
     """
-    return -(targets * functional.log_softmax(raw, dim=1)).sum() / targets.sum().clamp(min=1.0)
+    shares = targets.sum(dim=1) if class_weights is None else targets @ class_weights.to(targets)
+    spread = targets.sum(dim=1, keepdim=True) / targets.shape[1]
+    aims = targets if not smoothing else (1 - smoothing) * targets + smoothing * spread
+    per_clip = -(aims * functional.log_softmax(raw, dim=1)).sum(dim=1) / targets.sum(dim=1).clamp(min=_TINY)
+    total = shares.sum()
+    return (shares * per_clip).sum() / total.clamp(min=_TINY)
 
 
 class Objective:
     """The weighted sum of losses that a config asks for.
 
     Args:
-        config: The weights.
+        config: The weights, resolved for the kind of task.
+        class_weights: How much a clip counts in the cross-entropy by its class, (labels,); None is 1 for all.
 
     Examples:
         >>> truth = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
@@ -85,8 +100,9 @@ class Objective:
         1.5
     """
 
-    def __init__(self, config: LossConfig) -> None:
+    def __init__(self, config: LossConfig, class_weights: Tensor | None = None) -> None:
         self.config = config
+        self.class_weights = class_weights
 
     def __call__(self, intensities: Tensor, raw: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of the clips of one step.
@@ -106,8 +122,11 @@ class Objective:
         if weights.pearson:
             parts.append(weights.pearson * pearson_loss(intensities, labels))
         if weights.cross_entropy:
-            parts.append(weights.cross_entropy * cross_entropy_loss(raw, targets))
+            parts.append(weights.cross_entropy * self._cross_entropy(raw, targets))
         total = parts[0]
         for part in parts[1:]:
             total = total + part
         return total
+
+    def _cross_entropy(self, raw: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy_loss(raw, targets, self.class_weights, self.config.label_smoothing)

@@ -20,6 +20,7 @@ from eri.training.inference import predict_clips
 from eri.training.learners import Lesson
 from eri.training.loading import Loader
 from eri.training.loop import Material, Trainer
+from eri.training.objective import create_objective
 from eri.training.runs import Run
 from eri.training.selection import Best
 from eri.training.standardization import fit, fit_centered
@@ -94,7 +95,7 @@ def load_model(run: Run, dimensions: Mapping[str, int]) -> Regressor:
 
 def create_material(lesson: Lesson) -> Material:
     """Lay out the clips of a lesson for the loop."""
-    settings, names = lesson.config.training, lesson.task.labels
+    settings, names, labels = lesson.config.training, lesson.task.labels, lesson.train_labels
     loaders = [
         Loader(
             split.features, split.usable_ids, batch_size=settings.batch_size, chunk=settings.chunk, device=lesson.device
@@ -103,10 +104,11 @@ def create_material(lesson: Lesson) -> Material:
     ]
     return Material(
         train=loaders[0],
-        train_labels=lesson.train_labels,
+        train_labels=labels,
         val=loaders[1],
         val_labels=lesson.val.labels,
         val_usable=lesson.val.usable,
         fallback=fallback_vector(label_means(lesson.train, names), names),
-        names=names,
+        scorer=lesson.scorer,
+        objective=create_objective(settings.loss, lesson.task, labels),
     )

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from eri.config import LightGBMConfig
 from eri.metrics import Floats
+from eri.scoring import validate_intensities
 from eri.tasks import Task
-from eri.training.selection import Best, validate
+from eri.training.selection import Best
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,14 +128,14 @@ class Grower:
     def _measure(self, booster: lightgbm.Booster, label: int, growth: Growth) -> None:
         train_loss = next(entry[2] for entry in booster.eval_train() if entry[1] == "l2")
         predictions = self._judge.whole(self._predictions(booster), label)
-        result = validate(predictions[:, None], self._judge.labels[:, [label]])
+        result = validate_intensities(predictions[:, None], self._judge.labels[:, [label]])
         growth.train_loss.append(float(train_loss))
-        growth.val_loss.append(result.mse)
-        growth.pearson.append(float(result.pearson[0]))
+        growth.val_loss.append(result.loss)
+        growth.pearson.append(float(result.labels[0]))
         if self._config.patience is None:
             growth.best = Best()  # nothing is chosen: the latest tree is kept
         # On a few clips a label's Pearson goes up and down by chance; its squared error is steadier to choose by.
-        if growth.best.update(len(growth.pearson), replace(result, score=-result.mse)):
+        if growth.best.update(len(growth.pearson), replace(result, score=-result.loss)):
             growth.predictions = predictions
 
     def _predictions(self, booster: lightgbm.Booster) -> Floats:

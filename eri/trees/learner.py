@@ -14,13 +14,14 @@ from lightgbm.basic import LightGBMError
 from eri.config import ExperimentConfig, LightGBMConfig
 from eri.errors import RunError
 from eri.metrics import Floats
+from eri.scoring import Scorer, Validation
 from eri.training.data import fallback_vector, label_means
 from eri.training.events import Listener, TrainingEvent
 from eri.training.features import FeatureSet
 from eri.training.history import Row, history_row, write_history
 from eri.training.learners import Lesson
 from eri.training.runs import HISTORY, Run, read_run, writing
-from eri.training.selection import Best, Validation, validate
+from eri.training.selection import Best
 from eri.trees import files
 from eri.trees.boosting import Grower, Growth, Judge
 from eri.trees.functionals import clip_functionals, functional_names
@@ -39,9 +40,9 @@ class TreeLearner:
         run, progress = read_run(folder), _Progress(lesson, folder, on_event)
         if (folder / files.MANIFEST).is_file():
             manifest = files.read_manifest(run)
-            best = Best(max(self.chosen(run).values()), mean=manifest["val_pearson"])
-            progress.tell("start", epoch=len(lesson.task.labels), best=best.mean)
-            progress.tell("end", epoch=len(lesson.task.labels), best=best.mean, best_epoch=best.epoch)
+            best = Best(max(self.chosen(run).values()), figure=manifest["val_pearson"])
+            progress.tell("start", epoch=len(lesson.task.labels), best=best.figure)
+            progress.tell("end", epoch=len(lesson.task.labels), best=best.figure, best_epoch=best.epoch)
             return best
         progress.tell("start")
         try:
@@ -51,7 +52,7 @@ class TreeLearner:
                 f"{folder}: LightGBM could not grow trees: {error}", hint="Change the settings under model."
             ) from error
         best = _finish(lesson, folder, grown)
-        progress.tell("end", epoch=len(grown), best=best.mean, best_epoch=best.epoch)
+        progress.tell("end", epoch=len(grown), best=best.figure, best_epoch=best.epoch)
         return best
 
     def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
@@ -108,8 +109,8 @@ class _Progress:
             epoch=label + 1,
             batch=trees,
             loss=growth.train_loss[-1],
-            pearson=None if np.isnan(correlation) else correlation,
-            best=growth.best.mean,
+            figure=None if np.isnan(correlation) else correlation,
+            best=growth.best.figure,
             best_epoch=growth.best.epoch,
         )
 
@@ -134,22 +135,22 @@ def _grow(lesson: Lesson, run: Run, progress: _Progress) -> list[Growth]:
         grown.append(growth)
     with writing(run.path):
         files.write_importance(run.path, importance)
-        write_history(run.path / HISTORY, _history(grown, names, config.learning_rate))
-        files.write_manifest(run.path, described, len(inputs), _result(lesson, grown).mean)
+        write_history(run.path / HISTORY, _history(grown, lesson.scorer, config.learning_rate))
+        files.write_manifest(run.path, described, len(inputs), _result(lesson, grown).figure)
     return grown
 
 
 def _finish(lesson: Lesson, folder: Path, grown: Sequence[Growth]) -> Best:
     result = _result(lesson, grown)
-    return Best(max(growth.best.epoch for growth in grown), result.score, result.mean)
+    return Best(max(growth.best.epoch for growth in grown), result.score, result.figure)
 
 
 def _result(lesson: Lesson, grown: Sequence[Growth]) -> Validation:
     """Score the whole val split with the trees that are kept."""
-    return validate(np.stack([growth.predictions for growth in grown], axis=1), lesson.val.labels)
+    return lesson.scorer.validate(np.stack([growth.predictions for growth in grown], axis=1), lesson.val.labels)
 
 
-def _history(grown: Sequence[Growth], names: Sequence[str], learning_rate: float) -> list[Row]:
+def _history(grown: Sequence[Growth], scorer: Scorer, learning_rate: float) -> list[Row]:
     """Return a row for each tree: mean losses and each label's Pearson; one that has stopped keeps its last."""
     rows = []
     for tree in range(max(len(growth.pearson) for growth in grown)):
@@ -159,5 +160,5 @@ def _history(grown: Sequence[Growth], names: Sequence[str], learning_rate: float
         loss = float(np.mean([growth.train_loss[index] for growth, index in zip(grown, at, strict=True)]))
         seconds = sum(growth.seconds[tree] for growth in grown if tree < len(growth.seconds))
         mean = float(pearson.mean()) if np.isfinite(pearson).all() else None
-        rows.append(history_row(tree + 1, loss, Validation(pearson, mse, mean, 0.0), names, learning_rate, seconds))
+        rows.append(history_row(tree + 1, loss, Validation(pearson, mse, mean, 0.0), scorer, learning_rate, seconds))
     return rows

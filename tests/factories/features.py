@@ -35,6 +35,8 @@ class Recipe:
         masked: Clips whose every row is masked, by modality.
         seed: Of labels, lengths and noise.
         model: The head; None is a small LSTM.
+        classes: Names of the classes of a classification; none is a regression of :data:`TASK`.
+        subjects: People that the clips are of in turn; 0 leaves them unnamed.
     """
 
     sizes: Mapping[Split, int] = field(default_factory=lambda: dict(SIZES))
@@ -47,6 +49,13 @@ class Recipe:
     masked: Mapping[str, Collection[str]] = field(default_factory=dict)
     seed: int = 0
     model: Mapping[str, Any] | None = None
+    classes: tuple[str, ...] = ()
+    subjects: int = 0
+
+    @property
+    def task(self) -> Task:
+        """What the data set asks for."""
+        return Task.of_classes("moods", self.classes) if self.classes else TASK
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +87,12 @@ def make_data_set(root: Path, recipe: Recipe = Recipe()) -> DataSet:
     generator = np.random.default_rng(recipe.seed)
     table = make_table(root, recipe, generator)
     config = make_config(recipe)
-    truth = {clip.id: generator.random(len(TASK.labels)) if clip.labels is None else clip.labels for clip in table}
+    truth = {clip.id: draw_labels(recipe, generator) if clip.labels is None else clip.labels for clip in table}
     for modality, extractor in config.extractors.items():
         identity = {"extractor": extractor.extractor, "dimension": recipe.dimension, "seed": recipe.seed}
         folder = FeatureStore(root / "features").folder(extractor.extractor, identity)
         remember_config(folder, extractor)
-        loadings = generator.normal(size=(len(TASK.labels), recipe.dimension))
+        loadings = generator.normal(size=(len(recipe.task.labels), recipe.dimension))
         for clip in table:
             rows = make_rows(np.asarray(truth[clip.id]), loadings, recipe, generator)
             if clip.id in recipe.masked.get(modality, ()):
@@ -98,9 +107,19 @@ def make_table(root: Path, recipe: Recipe, generator: np.random.Generator) -> Cl
     splits = [split for split, size in recipe.sizes.items() for _ in range(size)]
     clips = []
     for number, split in enumerate(splits):
-        labels = tuple(generator.random(len(TASK.labels)).round(4).tolist())
-        clips.append(Clip(f"{number:05d}", split, labels=labels if split in recipe.labelled else None))
-    return ClipTable("synthetic", root, TASK, tuple(clips))
+        labels = draw_labels(recipe, generator)
+        group = f"s{number % recipe.subjects}" if recipe.subjects else None
+        clips.append(Clip(f"{number:05d}", split, labels=labels if split in recipe.labelled else None, group=group))
+    return ClipTable("synthetic", root, recipe.task, tuple(clips))
+
+
+def draw_labels(recipe: Recipe, generator: np.random.Generator) -> tuple[float, ...]:
+    """Draw the intensities of a clip, or its class, the first classes more often than the last."""
+    if not recipe.classes:
+        return tuple(generator.random(len(TASK.labels)).round(4).tolist())
+    shares = np.arange(len(recipe.classes), 0, -1, dtype=np.float64)
+    chosen = int(generator.choice(len(recipe.classes), p=shares / shares.sum()))
+    return tuple(float(index == chosen) for index in range(len(recipe.classes)))
 
 
 def make_rows(

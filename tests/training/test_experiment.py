@@ -240,7 +240,7 @@ class TestEvents:
         assert {(event.run, event.epochs, event.batches) for event in events} == {("tiny-seed3", 2, 4)}
         assert [(event.epoch, event.batch) for event in events[6:10]] == [(2, 1), (2, 2), (2, 3), (2, 4)]
         rows = history(run)
-        assert events[5].pearson == pytest.approx(float(rows[0]["val_pearson"]))
+        assert events[5].figure == pytest.approx(float(rows[0]["val_pearson"]))
         assert events[5].loss == pytest.approx(float(rows[0]["loss"]))
         assert events[-1].best == max(float(row["val_pearson"]) for row in rows)
 
