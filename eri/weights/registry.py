@@ -96,6 +96,17 @@ _ENTRIES = (
         std=(1 / 255, 1 / 255, 1 / 255),
     ),
     WeightsEntry(
+        name="r2plus1d-18",
+        file_name="r2plus1d_18-91a641e6.pth",
+        origin="torchvision, KINETICS400_V1, trained on Kinetics-400; 16 frames of RGB",
+        licence="BSD-3-Clause; Kinetics-400's annotations are CC BY 4.0, its videos their owners'",
+        url="https://download.pytorch.org/models/r2plus1d_18-91a641e6.pth",
+        sha256="91a641e6",
+        input_size=(3, 112, 112),
+        mean=(0.43216, 0.394666, 0.37645),
+        std=(0.22803, 0.22145, 0.216989),
+    ),
+    WeightsEntry(
         name="retinaface-resnet50",
         file_name="retinaface_resnet50_2020-07-20-f168fae3c.zip",
         # The digits in the file name are not stated to be a SHA-256 of the archive, so they are no pin.

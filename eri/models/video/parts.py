@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from eri.errors import WeightsError
-from eri.weights import WEIGHTS, load_into, load_state_dict, locate_weights
+from eri.weights import load_into, load_state_dict, locate_weights
 
 
 def run_block(block: nn.Module, values: Tensor, *, recompute: bool) -> Tensor:
@@ -78,7 +78,7 @@ def fill_backbone(
     if weights == "random":
         return
     if weights == "pretrained":
-        path = locate_weights(WEIGHTS[name], option=option)
+        path = locate_weights(name, option=option)
     else:
         path = Path(weights).expanduser()
         if not path.is_file():

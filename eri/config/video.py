@@ -1,0 +1,13 @@
+"""All sections of video models in one union, told apart by their name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from eri.config.video_c3d import C3DConfig, C3DLSTMConfig
+from eri.config.video_r2plus1d import R2Plus1DConfig
+
+VideoModelConfig = Annotated[R2Plus1DConfig | C3DConfig | C3DLSTMConfig, Field(discriminator="name")]
+"""A network over face crops, see :mod:`eri.models.video`."""

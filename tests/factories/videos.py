@@ -1,0 +1,45 @@
+"""Small video models and clips of pictures for tests."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+
+from eri.config.video import VideoModelConfig
+from eri.models.video import VideoModel, create_video_model
+
+CLASSES: tuple[Any, ...] = get_args(get_args(VideoModelConfig)[0])
+"""The config class of every registered video model."""
+
+NAMES: tuple[str, ...] = tuple(str(item.model_fields["name"].default) for item in CLASSES)
+
+
+def small_config(name: str, **settings: Any) -> VideoModelConfig:
+    """Return a model's config for pictures of 32 pixels, untrained, with as few frames as it takes from 4 on."""
+    fields = CLASSES[NAMES.index(name)].model_fields
+    values: dict[str, Any] = {"name": name, "input_size": 32, "seed": 3, **settings}
+    if "weights" in fields:
+        values.setdefault("weights", "random")
+    if "hidden_size" in fields:
+        values.setdefault("hidden_size", 16)
+    adapter: TypeAdapter[VideoModelConfig] = TypeAdapter(VideoModelConfig)
+    for frames in range(4, 64):
+        try:
+            return adapter.validate_python({"frames": frames, **values})
+        except ValidationError:
+            continue
+    raise AssertionError(f"no small {name} could be made of {values}")
+
+
+def small_model(name: str, outputs: int = 3, **settings: Any) -> VideoModel:
+    """Build what :func:`small_config` describes."""
+    return create_video_model(small_config(name, **settings), outputs)
+
+
+def draw_clips(model: VideoModel, clips: int = 2, seed: int = 0) -> Tensor:
+    """Return clips of noise that a model can read."""
+    shape = (clips, model.frames, 3, model.side, model.side)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
