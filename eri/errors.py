@@ -53,6 +53,26 @@ class DataError(EriError):
     """A challenge folder, table or label that is not as its format demands."""
 
 
+class UnknownClassError(DataError):
+    """A clip's label names none of the classes of its task."""
+
+
+class ConflictingLabelsError(DataError):
+    """One clip has two labels that contradict each other."""
+
+
+class MissingSubjectError(DataError):
+    """A clip of a data set that tells its subjects is of no subject that it tells."""
+
+
+class SplitError(DataError):
+    """The list of clips of a split or of an official fold is not there, or does not fit the other lists."""
+
+
+class MissingClassError(DataError):
+    """A class has no clip where one is needed: in the training part of a fold."""
+
+
 class MediaError(EriError):
     """A media file that cannot give what was asked of it.
 

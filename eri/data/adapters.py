@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 
-from eri.data import emi, hume_reaction, manifest, muse
+from eri.data import afew, bu_3dfe, ck_plus, daisee, dfew, emi, hume_reaction, manifest, mmi, muse, oulu_casia
 from eri.data.clips import ClipTable
 from eri.data.text import closest
 from eri.errors import DataError
@@ -20,7 +20,7 @@ class Adapter:
 
     Attributes:
         name: Given to :func:`load_clips` to choose it.
-        looks_for: What it recognises, for the error where nothing fits.
+        looks_for: What it recognises, for the error where nothing fits; empty where it is chosen by its name only.
         matches: Says whether a folder or file is laid out this way.
         load: Reads the clip table.
     """
@@ -29,6 +29,14 @@ class Adapter:
     looks_for: str
     matches: Callable[[Path], bool]
     load: Callable[[Path], ClipTable]
+
+
+def _adapter(module: ModuleType) -> Adapter:
+    return Adapter(module.NAME, module.LOOKS_FOR, module.matches, module.load)
+
+
+def _by_name_only(_source: Path) -> bool:
+    return False
 
 
 def _muse_adapter(challenge: muse.SubChallenge) -> Adapter:
@@ -44,10 +52,12 @@ ADAPTERS = MappingProxyType(
     {
         adapter.name: adapter
         for adapter in (
-            Adapter(hume_reaction.NAME, hume_reaction.LOOKS_FOR, hume_reaction.matches, hume_reaction.load),
-            Adapter(emi.NAME, emi.LOOKS_FOR, emi.matches, emi.load),
+            _adapter(hume_reaction),
+            _adapter(emi),
             *map(_muse_adapter, muse.OTHERS),
-            Adapter(manifest.NAME, manifest.LOOKS_FOR, manifest.matches, manifest.load),
+            *map(_adapter, (dfew, afew, daisee, ck_plus, oulu_casia, bu_3dfe, mmi)),
+            Adapter(daisee.ENGAGEMENT.name, "", _by_name_only, daisee.load_engagement),
+            _adapter(manifest),
         )
     }
 )
@@ -92,7 +102,9 @@ def _load(source: Path, adapter: str | None) -> ClipTable:
         )
     if fitting:
         return fitting[0].load(source)
-    looked = "; ".join(f"{candidate.looks_for} [{candidate.name}]" for candidate in ADAPTERS.values())
+    looked = "; ".join(
+        f"{candidate.looks_for} [{candidate.name}]" for candidate in ADAPTERS.values() if candidate.looks_for
+    )
     raise DataError(f"{source}: no known data set. Looked for {looked}", hint=_way_out(source))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -62,6 +62,7 @@ class ClipTable:
         id_column: Name of the id column in the data set's own table; a submission repeats it.
         pooled: The splits are one of many ways to part the same clips, as folds are: packed features of all clips are
             shared by every such way, rather than packed a split at a time.
+        folds: The fold of a data set's own cross-validation that holds each clip out; empty where it has none.
 
     Raises:
         DataError: An id that is doubled or not safe as a file name, labels of the wrong count, or labels of a
@@ -74,6 +75,7 @@ class ClipTable:
     clips: tuple[Clip, ...]
     id_column: str = "id"
     pooled: bool = False
+    folds: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         seen: set[str] = set()

@@ -9,6 +9,7 @@ from pathlib import Path
 from eri.errors import DataError
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".3gp")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
 
 
@@ -46,6 +47,22 @@ def list_files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
 def list_folders(folder: Path) -> dict[str, Path]:
     """Return the folders inside a folder by name; one that does not exist has none."""
     return {name: folder / name for name, is_folder in _entries(folder) if is_folder}
+
+
+def find_folder(source: Path, *chains: str) -> Path | None:
+    """Return the first of some folders that is there, each written as ``inner/innermost`` and in any case.
+
+    Args:
+        source: Where they are looked for.
+        chains: Paths relative to it; the empty text is the source itself.
+    """
+    for chain in chains:
+        folder = source
+        for name in filter(None, chain.split("/")):
+            folder = find_child(folder, name)
+        if folder.is_dir():
+            return folder
+    return None
 
 
 def _entries(folder: Path) -> list[tuple[str, bool]]:

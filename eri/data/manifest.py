@@ -15,7 +15,7 @@ from eri.data.clips import Clip, ClipTable, Split
 from eri.data.problems import Kind, Problems
 from eri.data.rows import read_classes, read_ids, read_labels, read_splits
 from eri.data.tables import Table, read_table, read_text
-from eri.errors import DataError
+from eri.errors import DataError, MissingSubjectError
 from eri.tasks import TASKS, Activation, Task, TaskKind
 
 NAME = "manifest"
@@ -24,7 +24,7 @@ SUFFIXES = frozenset({".yaml", ".yml"})
 
 _T = TypeVar("_T")
 _FIELD = re.compile(r"\{([^{}]+)\}")
-_NO_GROUP = Kind("clips without a group", "Fill in the group column, or leave columns.group out.")
+_NO_GROUP = Kind("clips without a group", "Fill in the group column, or leave columns.group out.", MissingSubjectError)
 
 
 class Columns(Strict):

@@ -1,4 +1,4 @@
-"""Collecting everything that is wrong with a table, so that one error tells it all."""
+"""Collecting everything that is wrong with a table or a folder, so that one error tells it all."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ class Kind:
     Attributes:
         title: What is wrong, as a plural that a count in brackets follows.
         way_out: What the user can do about it.
+        error: What is raised where all problems are of it.
     """
 
     title: str
     way_out: str
+    error: type[DataError] = DataError
 
 
 class Problems:
-    """The problems of one file, by kind; the first five of each kind are kept, all are counted.
+    """The problems of one file or folder, by kind; the first five of each kind are kept, all are counted.
 
     Args:
-        path: The file they are found in.
-        unit: What a number counts: the ``line`` of a text file, the ``row`` of a Parquet table.
+        path: The file or folder they are found in.
+        unit: What a place is: the ``line`` of a text file, the ``row`` of a Parquet table, a path in a folder.
 
     Examples:
         >>> problems = Problems(Path("data_info.csv"))
@@ -45,28 +47,30 @@ class Problems:
         self._kept: dict[Kind, list[str]] = {}
         self._counts: dict[Kind, int] = {}
 
-    def add(self, kind: Kind, line: int, detail: str) -> None:
-        """Note one problem on a line."""
+    def add(self, kind: Kind, place: int | str, detail: str) -> None:
+        """Note one problem at a line, a row, or a path within the folder."""
         self._counts[kind] = self._counts.get(kind, 0) + 1
         kept = self._kept.setdefault(kind, [])
         if len(kept) < SHOWN:
-            kept.append(f"{self._unit} {line}: {detail}")
+            kept.append(f"{self._unit} {place}: {detail}")
 
     def check(self) -> None:
         """Raise everything that was noted.
 
         Raises:
-            DataError: At least one problem was noted.
+            DataError: At least one problem was noted; of a narrower type where all of them ask for it.
         """
         if not self._counts:
             return
+        types = {kind.error for kind in self._counts}
+        error = types.pop() if len(types) == 1 else DataError
         hint = "\n    ".join(dict.fromkeys(kind.way_out for kind in self._counts))
         if sum(self._counts.values()) == 1:
             ((only,),) = self._kept.values()
-            raise DataError(f"{self._path}, {only}", hint=hint)
+            raise error(f"{self._path}, {only}", hint=hint)
         parts = []
         for kind, kept in self._kept.items():
             count = self._counts[kind]
             first = f", the first {SHOWN}" if count > SHOWN else ""
             parts.append(f"  {kind.title} ({count}{first}):\n" + "\n".join(f"    {text}" for text in kept))
-        raise DataError(f"{self._path}:\n" + "\n".join(parts), hint=hint)
+        raise error(f"{self._path}:\n" + "\n".join(parts), hint=hint)

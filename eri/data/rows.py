@@ -9,7 +9,7 @@ from eri.data.clips import Split, check_id
 from eri.data.problems import SHOWN, Kind, Problems
 from eri.data.tables import Table
 from eri.data.text import closest, format_number, is_missing, parse_number
-from eri.errors import DataError
+from eri.errors import DataError, UnknownClassError
 from eri.tasks import Task
 
 _BAD_ID = Kind("ids that cannot be used", "Correct the ids; media and feature files are named after them.")
@@ -18,7 +18,9 @@ _SPLIT = Kind("unknown splits", "Correct the cells, or the splits that a manifes
 _TEXT = Kind("labels that are no numbers", "Write plain numbers with a decimal point, such as 0.25.")
 _RANGE = Kind("labels out of range", "Check the scale of the labels; a manifest states its own with 'range'.")
 _EMPTY = Kind("clips of a labelled split without labels", "Fill in the labels, or move the clips to the test split.")
-_CLASS = Kind("unknown classes", "Correct the cells, or the classes that a manifest lists in 'labels'.")
+_CLASS = Kind(
+    "unknown classes", "Correct the cells, or the classes that a manifest lists in 'labels'.", UnknownClassError
+)
 _PARTLY = Kind("partly filled labels", "Fill in all labels of the clip, or none where it is a test clip.")
 
 _WHOLE_FLOAT = re.compile(r"([0-9]+)\.0+")
