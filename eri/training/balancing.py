@@ -1,0 +1,154 @@
+"""Balancing classes by changed copies of train clips (Haddad, Lézoray & Hamel 2020, sections 3.2, 4.1 and 4.2).
+
+Which copies there are is decided before training, by the clip's id and a seed: the same in every epoch, on every
+machine, and whatever other clips there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.config.balancing import BalancingConfig, Copies
+from eri.errors import ConfigError
+
+_GEOMETRIC_SHARE = 2 / 3
+"""Of the copies beside the flip: geometric changes help more than photometric ones (section 4.1)."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a copy differs from its clip: the same for all its frames.
+
+    Attributes:
+        kind: What is changed.
+        value: Degrees counter-clockwise of a rotation, factor of a contrast; 0 otherwise.
+    """
+
+    kind: Literal["none", "flip", "rotation", "contrast"] = "none"
+    value: float = 0.0
+
+    def apply(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Change the pictures of a clip.
+
+        What a rotation brings in from outside is black. A contrast moves every value to ``127 + α (v - 127)``.
+
+        Args:
+            pictures: RGB, (frames, height, width, 3).
+        """
+        match self.kind:
+            case "none":
+                return pictures
+            case "flip":
+                return np.ascontiguousarray(pictures[:, :, ::-1])
+            case "rotation":
+                return _rotate(pictures, self.value)
+            case "contrast":
+                values = np.clip(np.rint(127 + self.value * (np.arange(256) - 127)), 0, 255)
+                changed: NDArray[np.uint8] = values.astype(np.uint8)[pictures]
+                return changed
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clip as training sees it.
+
+    Attributes:
+        position: Of the clip among those that were laid out.
+        change: What makes the copy; kind ``none`` is the clip itself.
+    """
+
+    position: int
+    change: Change
+
+
+def plan_copies(classes: Sequence[str], config: BalancingConfig) -> dict[str, Copies]:
+    """Decide how many copies the clips of each class get.
+
+    Args:
+        classes: Of each train clip.
+        config: Counts by class, or ``even``: then a clip of the largest class becomes ``base`` clips, and one of any
+            other as many as bring its class nearest to the same number.
+
+    Raises:
+        ConfigError: Counts are given for a class that no clip has, while none is given for one that clips have.
+
+    Examples:
+        >>> plan = plan_copies(["Surprise"] * 83 + ["Contempt"] * 18, BalancingConfig())
+        >>> plan["Surprise"].total * 83, plan["Contempt"].total * 18
+        (249, 252)
+    """
+    counts = Counter(classes)
+    if config.copies == "even":
+        most = max(counts.values(), default=0) * config.base
+        return {name: _share_out(max(1, round(most / count))) for name, count in sorted(counts.items())}
+    unknown, unnamed = sorted(set(config.copies) - set(counts)), sorted(set(counts) - set(config.copies))
+    if unknown and unnamed:
+        raise ConfigError(
+            f"balancing.copies names {', '.join(unknown)}, which no train clip is of; the clips are of "
+            f"{', '.join(sorted(counts))}",
+            hint=f"Give counts for {', '.join(unnamed)} under their own names, or copies: even.",
+        )
+    return {name: config.copies.get(name, config.others) for name in sorted(counts)}
+
+
+def lay_out(ids: Sequence[str], classes: Sequence[str], config: BalancingConfig, seed: int) -> tuple[Sample, ...]:
+    """List the train clips and their copies.
+
+    Args:
+        ids: Of the train clips.
+        classes: Of each, in the same order.
+        config: Which copies there are.
+        seed: With a clip's id and the number of its copy, decides angle or factor.
+
+    Returns:
+        Each clip followed by its copies, in the order of ``ids``.
+
+    Raises:
+        ConfigError: The counts are for other classes.
+        ValueError: There is not one class for each clip.
+    """
+    if len(ids) != len(classes):
+        raise ValueError(f"{len(ids)} clips, but {len(classes)} classes")
+    plan = plan_copies(classes, config)
+    return tuple(
+        Sample(position, change)
+        for position, (clip, name) in enumerate(zip(ids, classes, strict=True))
+        for change in _changes(clip, plan[name], config, seed)
+    )
+
+
+def _changes(clip: str, copies: Copies, config: BalancingConfig, seed: int) -> Iterator[Change]:
+    key = int.from_bytes(hashlib.sha256(clip.encode()).digest()[:8], "big")
+    yield Change()
+    for _ in range(copies.flip):
+        yield Change("flip")
+    for number in range(copies.rotation):
+        angle = np.random.default_rng([seed, key, 0, number]).uniform(-config.rotation, config.rotation)
+        yield Change("rotation", float(angle))
+    for number in range(copies.contrast):
+        yield Change("contrast", float(np.random.default_rng([seed, key, 1, number]).uniform(*config.contrast)))
+
+
+def _share_out(total: int) -> Copies:
+    """Share out clips beside the original: a flip first, then rotations and contrasts as 2 to 1."""
+    rest = max(0, total - 2)
+    rotations = round(rest * _GEOMETRIC_SHARE)
+    return Copies(flip=min(1, total - 1), rotation=rotations, contrast=rest - rotations)
+
+
+def _rotate(pictures: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
+    import cv2
+
+    height, width = pictures.shape[1:3]
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    rotated = np.empty_like(pictures)
+    for row, picture in enumerate(pictures):
+        rotated[row] = cv2.warpAffine(picture, turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0))
+    return rotated
