@@ -17,10 +17,17 @@ CLASSES: tuple[Any, ...] = get_args(get_args(VideoModelConfig)[0])
 NAMES: tuple[str, ...] = tuple(str(item.model_fields["name"].default) for item in CLASSES)
 
 
+_SMALL: dict[str, dict[str, Any]] = {
+    "cnn3d": {"filters": (4, 8, 8, 8, 8), "dense": (16, 16)},
+    "ceflnet": {"backbone": "resnet10t", "sub_videos": 3, "activation_channels": (8,)},
+}
+"""Settings that make a model small beside those that several models have."""
+
+
 def small_config(name: str, **settings: Any) -> VideoModelConfig:
     """Return a model's config for pictures of 32 pixels, untrained, with as few frames as it takes from 4 on."""
     fields = CLASSES[NAMES.index(name)].model_fields
-    values: dict[str, Any] = {"name": name, "input_size": 32, "seed": 3, **settings}
+    values: dict[str, Any] = {"name": name, "input_size": 32, "seed": 3, **_SMALL.get(name, {}), **settings}
     if "weights" in fields:
         values.setdefault("weights", "random")
     if "hidden_size" in fields:

@@ -9,6 +9,8 @@ import torch
 
 from eri.config.video import VideoModelConfig
 from eri.config.video_c3d import C3DConfig, C3DLSTMConfig
+from eri.config.video_ceflnet import CEFLNetConfig
+from eri.config.video_cnn3d import CNN3DConfig
 from eri.config.video_r2plus1d import R2Plus1DConfig
 from eri.models.video.base import PublishedCost, VideoModel, VideoOutput
 
@@ -47,3 +49,11 @@ def _build(config: VideoModelConfig, outputs: int) -> VideoModel:
             from eri.models.video.c3d import C3DLSTMModel
 
             return C3DLSTMModel(config, outputs)
+        case CNN3DConfig():
+            from eri.models.video.cnn3d import CNN3D
+
+            return CNN3D(config, outputs)
+        case CEFLNetConfig():
+            from eri.models.video.ceflnet import CEFLNet
+
+            return CEFLNet(config, outputs)

@@ -12,7 +12,7 @@ from tests.factories.videos import CLASSES, NAMES, draw_clips, small_config, sma
 
 def test_names_are_unique_and_the_known_models_are_registered():
     assert len(set(NAMES)) == len(NAMES)
-    assert {"r2plus1d-scl", "c3d", "c3d-lstm"} <= set(NAMES)
+    assert {"r2plus1d-scl", "c3d", "c3d-lstm", "cnn3d", "ceflnet"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=NAMES)
