@@ -1,0 +1,243 @@
+"""What a model costs: parameters, multiply-accumulate operations, memory and time for one input."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+TOLERANCE = 0.02
+"""A published figure that differs by a larger share asks for an explanation."""
+
+_WARM_UP = 3
+_LEAST_RUNS = 3
+_CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+_Shape = Sequence[int]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Multiply-accumulate operations (MACs) of one forward pass.
+
+    Attributes:
+        macs: Of convolutions, matrix products, recurrent layers and attention, all together.
+        parts: The same by submodule, in the order of their first use; they add up to ``macs``, but for what is
+            computed outside of any submodule.
+        left_out: Operators that ran and count as nothing: those without products to accumulate.
+    """
+
+    macs: int
+    parts: dict[str, int]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a model costs for one input.
+
+    Attributes:
+        parameters: All of them.
+        trainable: Those that learn.
+        work: Its MACs.
+        memory: Most bytes held at once: on CUDA by tensors, weights included; else by the whole process, Python and
+            libraries included. None where the system does not tell.
+        latency: Median of the timed runs, in seconds.
+        runs: How many were timed, after some that were not.
+        device: Where it ran.
+    """
+
+    parameters: int
+    trainable: int
+    work: Work
+    memory: int | None
+    latency: float
+    runs: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A count beside the published one.
+
+    Attributes:
+        measured: One's own count, in the unit of the publication.
+        published: That of the paper; None where there is none.
+    """
+
+    measured: float
+    published: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """What one's own count has more than the published one, as a share of it; None where none is published."""
+        return None if self.published is None else self.measured / self.published - 1
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two are within :data:`TOLERANCE`, or none is published."""
+        return self.difference is None or abs(self.difference) <= TOLERANCE
+
+
+def profile_model(model: nn.Module, *inputs: Any, runs: int = 20, seconds: float = 20.0) -> Profile:
+    """Measure a model in evaluation mode.
+
+    Args:
+        model: On the device to measure; its mode is the same afterwards.
+        inputs: What its forward takes, on the same device: one clip.
+        runs: Timed runs.
+        seconds: After so long, no further run begins, but three are timed at least.
+    """
+    parameters = list(model.parameters())
+    device = parameters[0].device if parameters else torch.device("cpu")
+    with _evaluation(model):
+        work = count_macs(model, *inputs)
+        with torch.inference_mode():
+            memory = _peak_memory(lambda: model(*inputs), device)
+            times = _time_runs(lambda: model(*inputs), device, runs, seconds)
+    return Profile(
+        parameters=sum(parameter.numel() for parameter in parameters),
+        trainable=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        work=work,
+        memory=memory,
+        latency=statistics.median(times),
+        runs=len(times),
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    )
+
+
+def count_macs(model: nn.Module, *inputs: Any) -> Work:
+    """Count a forward pass, whatever code it runs through.
+
+    Half the floating-point operations of :class:`torch.utils.flop_counter.FlopCounterMode`, which knows convolutions
+    and matrix products. It passes over the fused LSTMs of oneDNN and cuDNN, and attention on the CPU; these are added.
+    Positions that a convolution pads count as the others do, biases count nothing.
+
+    Examples:
+        >>> count_macs(nn.Linear(3, 5), torch.zeros(2, 3)).macs
+        30
+    """
+    counter = FlopCounterMode(display=False, custom_mapping=_FORMULAS)
+    recorder = _Recorder()
+    with _evaluation(model), _plain_attention(), torch.no_grad(), recorder, counter:
+        model(*inputs)
+    known = counter.flop_registry
+    left_out = sorted({packet.__name__.strip("_") for packet in recorder.seen if packet not in known})
+    flops = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
+    return Work(counter.get_total_flops() // 2, _parts(model, flops), tuple(left_out))
+
+
+def _parts(model: nn.Module, flops: dict[str, int]) -> dict[str, int]:
+    """Return MACs by submodule; one with most of the work is split into its own submodules once more."""
+
+    def of(module: nn.Module, path: str) -> int:
+        # A container whose parts are called one by one was never called itself.
+        return flops.get(path) or sum(of(child, f"{path}.{name}") for name, child in module.named_children())
+
+    root, total = type(model).__name__, flops.get("Global", 0)
+    result: dict[str, int] = {}
+    for name, module in model.named_children():
+        own = of(module, f"{root}.{name}")
+        inner = {f"{name}.{below}": of(child, f"{root}.{name}.{below}") for below, child in module.named_children()}
+        split = own > total / 2 and sum(inner.values()) == own
+        result.update(inner if split else {name: own})
+    return {name: value // 2 for name, value in result.items() if value}
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes every operator that computes something new."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: dict[Any, None] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not func.is_view:
+            self.seen[func._overloadpacket] = None
+        return func(*args, **(kwargs or {}))
+
+
+def _fused_layer(given: _Shape, *weights_and_more: Any, **_: Any) -> int:
+    """Count one layer in one direction of oneDNN: every weight of its two matrices for every step of every clip."""
+    weights = weights_and_more[:2]
+    return int(2 * given[0] * given[1] * sum(shape[0] * shape[1] for shape in weights))
+
+
+def _fused_stack(given: _Shape, weights: Sequence[_Shape], *_: Any, **__: Any) -> int:
+    """Count all layers and directions of cuDNN, whose input is (steps, clips, size), or packed (rows, size)."""
+    rows = given[0] * (given[1] if len(given) == 3 else 1)
+    return 2 * rows * sum(shape[0] * shape[1] for shape in weights if len(shape) == 2)
+
+
+def _attention(query: _Shape, key: _Shape, value: _Shape, *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
+
+
+_FORMULAS: dict[Any, Callable[..., int]] = {
+    torch.ops.aten.mkldnn_rnn_layer: _fused_layer,
+    torch.ops.aten._cudnn_rnn: _fused_stack,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+}
+
+
+@contextmanager
+def _evaluation(model: nn.Module) -> Iterator[None]:
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Keep torch's attention layers from running as one operator that cannot be looked into."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _peak_memory(run: Callable[[], object], device: torch.device) -> int | None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        run()
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        _CLEAR_REFS.write_text("5")  # sets the process's high-water mark back to what it holds now
+        run()
+        lines = _STATUS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), None)
+
+
+def _time_runs(run: Callable[[], object], device: torch.device, runs: int, seconds: float) -> list[float]:
+    def finish() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    begun = finish()
+    for _ in range(_WARM_UP):
+        run()
+        if finish() - begun > seconds / 2:
+            break
+    times: list[float] = []
+    while len(times) < runs and (len(times) < min(_LEAST_RUNS, runs) or finish() - begun < seconds):
+        start = finish()
+        run()
+        times.append(finish() - start)
+    return times

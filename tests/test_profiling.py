@@ -1,0 +1,115 @@
+"""MACs against counts by hand, and measurements that leave the model as it was."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from eri.profiling import Comparison, count_macs, profile_model
+from tests.factories.videos import small_model
+
+
+class Attend(nn.Module):
+    def forward(self, rows: Tensor) -> Tensor:
+        return functional.scaled_dot_product_attention(rows, rows, rows)
+
+
+class Relation(nn.Module):
+    def forward(self, rows: Tensor) -> Tensor:
+        return torch.einsum("npc,nqc->npq", rows, rows)
+
+
+LSTM = 2 * 5 * 4 * 16 * (8 + 16)  # clips, steps, gates, units, (inputs + units)
+ATTENTION = 2 * 4 * 5 * 6 * 6 + 2 * 2 * 5 * 5 * 6  # four projections; scores and values of 5 rows, clips 2
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "macs"),
+    [
+        (nn.Linear(3, 5), torch.zeros(2, 4, 3), 2 * 4 * 3 * 5),
+        (nn.Conv2d(4, 8, 3, stride=2, padding=1, groups=2), torch.zeros(1, 4, 6, 6), 8 * 3 * 3 * 2 * 9),
+        (nn.Conv3d(3, 4, (3, 1, 1), padding=(1, 0, 0)), torch.zeros(2, 3, 5, 6, 7), 2 * 4 * 5 * 6 * 7 * 3 * 3),
+        (nn.LSTM(8, 16, batch_first=True), torch.zeros(2, 5, 8), LSTM),
+        (nn.LSTM(8, 16, bidirectional=True), torch.zeros(5, 2, 8), 2 * LSTM),
+        (nn.LSTM(8, 16, num_layers=2), torch.zeros(5, 2, 8), LSTM + 2 * 5 * 4 * 16 * 32),
+        (nn.GRU(8, 16), torch.zeros(5, 2, 8), LSTM * 3 // 4),
+        (Attend(), torch.zeros(2, 3, 5, 6), 2 * 3 * 2 * 5 * 5 * 6),
+        (Relation(), torch.zeros(2, 5, 6), 2 * 5 * 5 * 6),
+        (nn.Sequential(nn.ReLU(), nn.BatchNorm1d(4), nn.MaxPool1d(2)), torch.zeros(2, 4, 6), 0),
+    ],
+    ids=["linear", "conv2d", "conv3d", "lstm", "bilstm", "lstm2", "gru", "attention", "einsum", "none"],
+)
+def test_macs_are_those_counted_by_hand(model, given, macs):
+    assert count_macs(model, given).macs == macs
+
+
+def test_attention_layers_are_counted_though_torch_fuses_them():
+    rows = torch.zeros(2, 5, 6)
+    layer = nn.MultiheadAttention(6, 2, batch_first=True)
+    assert count_macs(layer, rows, rows, rows).macs == ATTENTION
+    block = nn.TransformerEncoderLayer(6, 2, 7, batch_first=True)
+    assert count_macs(block, rows).macs == ATTENTION + 2 * 5 * 2 * 6 * 7
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_parts_add_up_and_what_counts_nothing_is_named():
+    model = small_model("r2plus1d-scl")
+    work = count_macs(model, torch.zeros(1, model.frames, 3, model.side, model.side))
+    inside = {name: value for name, value in work.parts.items() if name != "attention"}
+    assert list(inside) == [
+        "backbone.stem",
+        "backbone.layer1",
+        "backbone.layer2",
+        "backbone.layer3",
+        "classifier",
+        "centers",
+    ]
+    assert sum(work.parts.values()) == work.macs
+    assert "relu" in work.left_out
+    assert any("batch_norm" in name for name in work.left_out)
+    assert "convolution" not in work.left_out
+
+
+def test_a_profile_counts_what_learns_and_leaves_the_model_as_it_was():
+    model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 2))
+    model[0].requires_grad_(False)
+    model.train()
+    model[1].eval()
+    profile = profile_model(model, torch.zeros(1, 4), runs=5)
+    assert (profile.parameters, profile.trainable) == (40 + 18, 18)
+    assert profile.work.macs == 32 + 16
+    assert profile.runs == 5
+    assert profile.latency > 0
+    assert profile.device == "cpu"
+    assert [module.training for module in model] == [True, False, True]
+
+
+def test_memory_is_that_of_the_run():
+    class Hungry(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, size: int) -> Tensor:
+            return torch.ones(size) * self.weight
+
+    little, much = (profile_model(Hungry(), size, runs=1).memory for size in (1, 50_000_000))
+    if little is None or much is None:
+        pytest.skip("this system does not tell a process's peak")
+    assert much - little > 300_000_000
+
+
+def test_time_runs_out_but_three_runs_are_made():
+    assert profile_model(nn.Linear(2, 2), torch.zeros(1, 2), runs=50, seconds=0.0).runs == 3
+
+
+@pytest.mark.parametrize(
+    ("measured", "published", "difference", "agrees"),
+    [(101.0, 100.0, 0.01, True), (97.0, 100.0, -0.03, False), (5.0, None, None, True)],
+)
+def test_a_published_figure_agrees_within_two_percent(measured, published, difference, agrees):
+    comparison = Comparison(measured, published)
+    assert comparison.agrees is agrees
+    assert comparison.difference == (None if difference is None else pytest.approx(difference))
