@@ -115,7 +115,7 @@ def extract(
 
     system = _part(config, modality, overrides)
     table = load_clips(Path(data), adapter)
-    chosen = list(system.extractors.values())
+    chosen = [*system.extractors.values(), *system.drawn]
     if config is not None and modality in ("visual", "audio") and system.modality == "multimodal":
         chosen = [extractor for extractor in chosen if extractor.modality == modality]
     return extract_table(table, chosen, Path(features), runtime, splits=tuple(splits), on_event=on_event)

@@ -21,7 +21,9 @@ from eri.config.experiment import CORRELATED_CLIPS, ExperimentConfig, Published,
 from eri.config.features import (
     ORGANISERS_FEATURES,
     AudioConfig,
+    CropsConfig,
     DeepSpectrumConfig,
+    DrawnImageConfig,
     ExtractorConfig,
     FaceConfig,
     ImageConfig,
@@ -31,6 +33,7 @@ from eri.config.features import (
     VisualConfig,
     Wav2Vec2Config,
 )
+from eri.config.finetuning import FinetuneConfig
 from eri.config.fusion import ConcatenationConfig, CrossAttentionConfig, FusionBase, GatedConfig, LateConfig
 from eri.config.loading import config_names, describe_misfits, load_config, parse_config, read_yaml
 from eri.config.losses import LossConfig
@@ -49,13 +52,16 @@ __all__ = [
     "BaselineLSTMConfig",
     "BiLSTMConfig",
     "ConcatenationConfig",
+    "CropsConfig",
     "CrossAttentionConfig",
     "DeepSpectrumConfig",
+    "DrawnImageConfig",
     "EGeMAPSConfig",
     "EncoderConfig",
     "ExperimentConfig",
     "ExtractorConfig",
     "FaceConfig",
+    "FinetuneConfig",
     "Functional",
     "FusionBase",
     "FusionLSTMConfig",

@@ -10,12 +10,12 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from eri.config.strict import Strict
+from eri.config.finetuning import Head
 
 Pooling = Literal["last", "mean", "attention"]
 
 
-class EncoderBase(Strict):
+class EncoderBase(Head):
     """What every encoder has: the width of its rows, and the dense layer after it."""
 
     fuses: ClassVar[bool] = False

@@ -6,7 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from eri.config.features import AudioConfig, ExtractorConfig, Modality, VisualConfig
+from eri.config.features import AudioConfig, CropsConfig, ExtractorConfig, ImageConfig, Modality, VisualConfig
+from eri.config.finetuning import FinetuneConfig
 from eri.config.losses import LossConfig
 from eri.config.models import ModelConfig, head_names
 from eri.config.regularization import RegularizationConfig
@@ -113,6 +114,7 @@ class ExperimentConfig(Strict):
                 f"model.name '{self.model.name}' does not fit modality '{self.modality}'; "
                 f"use {' or '.join([*head_names(fuses=several), 'lightgbm'])}"
             )
+        self._refuse_unfit_pictures()
         if absent := [name for name in self.training.center if name not in given]:
             raise ValueError(
                 f"training.center names {' and '.join(absent)}, which modality '{self.modality}' does not read; "
@@ -135,8 +137,57 @@ class ExperimentConfig(Strict):
                 "(its own settings, such as rounds, patience and learning_rate, stand under model)"
             )
 
+    def _refuse_unfit_pictures(self) -> None:
+        visual, finetune = self.visual, self.finetune
+        if finetune is not None and not isinstance(visual, ImageConfig):
+            raise ValueError(
+                "model.finetune trains an image backbone, but the section 'visual' names none; "
+                "name one, such as resnet50, or leave model.finetune out"
+            )
+        if isinstance(visual, CropsConfig):
+            raise ValueError(
+                f"model.name '{self.model.name}' reads embeddings, but visual.extractor 'crops' gives pictures; name a "
+                "backbone there, with model.finetune to train it too"
+            )
+        if not isinstance(visual, ImageConfig):
+            return
+        if finetune is not None and visual.draws:
+            raise ValueError(
+                "visual.draws are versions of cached embeddings, but model.finetune draws a brightness for each clip "
+                "anew in every epoch; leave draws out, or model.finetune"
+            )
+        if finetune is not None and visual.precision != "float32":
+            raise ValueError(
+                "visual.precision is that of cached embeddings; with model.finetune use training.precision"
+            )
+        if finetune is None and visual.brightness is not None and not visual.draws:
+            raise ValueError(
+                "visual.brightness acts on cached versions or on a backbone that is trained; "
+                "set visual.draws to the number of versions, or model.finetune"
+            )
+        if visual.draws and isinstance(self.model, LightGBMConfig):
+            raise ValueError("lightgbm learns from each clip once and has no use for visual.draws; leave them out")
+
+    @property
+    def finetune(self) -> FinetuneConfig | None:
+        """How the backbone is trained with the head; None where it only made the cached embeddings."""
+        return None if isinstance(self.model, LightGBMConfig) else self.model.finetune
+
     @property
     def extractors(self) -> dict[str, ExtractorConfig]:
-        """The extractor of each modality that the system uses, visual before audio."""
-        pairs = (("visual", self.visual), ("audio", self.audio))
+        """What clips are predicted from: the extractor of each modality that the system uses, visual before audio.
+
+        A backbone that is trained itself reads face crops, of 224 pixels where ``visual.input_size`` is left out.
+        """
+        visual: ExtractorConfig | None = self.visual
+        if isinstance(visual, ImageConfig) and self.finetune is not None:
+            visual = CropsConfig(frames=visual.frames, input_size=visual.input_size or 224, faces=visual.faces)
+        elif isinstance(visual, ImageConfig):
+            visual = visual.plain
+        pairs = (("visual", visual), ("audio", self.audio))
         return {name: config for name, config in pairs if config is not None}
+
+    @property
+    def drawn(self) -> tuple[ExtractorConfig, ...]:
+        """The brightened versions of the visual embeddings that training draws from beside the plain ones."""
+        return self.visual.drawn if isinstance(self.visual, ImageConfig) and self.finetune is None else ()

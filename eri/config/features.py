@@ -52,10 +52,58 @@ class ImageConfig(Strict):
     input_size: int | None = Field(None, ge=32, description="Pixels; None is the backbone's own.")
     precision: Precision = "float32"
     faces: FaceConfig = FaceConfig()
+    brightness: float | None = Field(
+        None,
+        gt=1,
+        description="Brighten the clips that a model learns from by a factor drawn from [1, this]; 1.5 in YAP-CSM.",
+    )
+    draws: int = Field(
+        0, ge=0, description="Brightened versions of every clip that are cached beside the plain one, a factor each."
+    )
+
+    @model_validator(mode="after")
+    def _draw_something(self) -> Self:
+        if self.draws and self.brightness is None:
+            raise ValueError("draws are brightened versions, but brightness is not set; set it, to 1.5 as YAP-CSM did")
+        return self
 
     @property
     def modality(self) -> Literal["visual"]:
         """The modality that the features describe."""
+        return "visual"
+
+    @property
+    def plain(self) -> ImageConfig:
+        """The features that nothing was done to: what clips are predicted from."""
+        return ImageConfig.model_validate(self.model_dump(exclude={"brightness", "draws", "draw"}))
+
+    @property
+    def drawn(self) -> tuple[DrawnImageConfig, ...]:
+        """The brightened versions, in order; none unless ``draws`` asks for them."""
+        if self.brightness is None:
+            return ()
+        kept = self.model_dump(exclude={"draws"})
+        return tuple(DrawnImageConfig(**kept, draw=draw) for draw in range(1, self.draws + 1))
+
+
+class DrawnImageConfig(ImageConfig):
+    """One brightened version of the features of :class:`ImageConfig`; no config file holds it."""
+
+    draw: int = Field(ge=1, description="Which of the draws: with the clip's id it decides the factor.")
+
+
+class CropsConfig(Strict):
+    """Face crops, cached as pictures: what a model that learns from pixels reads, so that no epoch decodes video."""
+
+    extractor: Literal["crops"] = "crops"
+    frames: int = Field(32, ge=1, description="Frames spread evenly over the clip's presentation time.")
+    input_size: int = Field(224, ge=16, description="Height and width of a crop in pixels.")
+    quality: int = Field(95, ge=50, le=100, description="Of the JPEG pictures; colours keep their full resolution.")
+    faces: FaceConfig = FaceConfig()
+
+    @property
+    def modality(self) -> Literal["visual"]:
+        """The modality that the pictures show."""
         return "visual"
 
 
@@ -121,7 +169,7 @@ ORGANISERS_FEATURES = MappingProxyType({name.lower(): name for name in ("FAUs", 
 """MuSe-2022's names of features by their lower case: copies of the data differ in it."""
 
 
-EXTRACTOR_KINDS = ("deepspectrum", "wav2vec2", "mfcc", "logmel", "egemaps", "imported")
+EXTRACTOR_KINDS = ("crops", "deepspectrum", "wav2vec2", "mfcc", "logmel", "egemaps", "imported")
 """Kinds of extractors that the key `extractor` names; any other name is a timm backbone."""
 
 
@@ -131,7 +179,9 @@ def _extractor_kind(value: Any) -> str:
 
 
 VisualConfig = Annotated[
-    Annotated[ImageConfig, Tag("image")] | Annotated[ImportedConfig, Tag("imported")],
+    Annotated[ImageConfig, Tag("image")]
+    | Annotated[CropsConfig, Tag("crops")]
+    | Annotated[ImportedConfig, Tag("imported")],
     Discriminator(_extractor_kind),
 ]
 AudioConfig = Annotated[
@@ -144,5 +194,12 @@ AudioConfig = Annotated[
     Discriminator(_extractor_kind),
 ]
 ExtractorConfig = (
-    ImageConfig | DeepSpectrumConfig | Wav2Vec2Config | MFCCConfig | LogMelConfig | EGeMAPSConfig | ImportedConfig
+    ImageConfig
+    | CropsConfig
+    | DeepSpectrumConfig
+    | Wav2Vec2Config
+    | MFCCConfig
+    | LogMelConfig
+    | EGeMAPSConfig
+    | ImportedConfig
 )

@@ -7,15 +7,21 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from eri.config.encoders import EncoderConfig, GRUConfig
-from eri.config.strict import Strict
+from eri.config.finetuning import Head
 
 
-class FusionBase(Strict):
+class FusionBase(Head):
     """What every fusion has: the encoder of each modality, with the dense layer after it."""
 
     fuses: ClassVar[bool] = True
     name: str
     encoder: EncoderConfig = Field(default_factory=GRUConfig, description="Of every modality, with weights of its own.")
+
+    @model_validator(mode="after")
+    def _refuse_inner(self) -> Self:
+        if self.encoder.finetune is not None:
+            raise ValueError("finetune is of the whole model: put it beside encoder, not under it")
+        return self
 
 
 class ConcatenationConfig(FusionBase):

@@ -16,12 +16,12 @@ from eri.config.encoders import (
     TCNTransformerConfig,
     TransformerConfig,
 )
+from eri.config.finetuning import Head
 from eri.config.fusion import ConcatenationConfig, CrossAttentionConfig, GatedConfig, LateConfig
-from eri.config.strict import Strict
 from eri.config.trees import LightGBMConfig
 
 
-class BaselineLSTMConfig(Strict):
+class BaselineLSTMConfig(Head):
     """The organisers' baseline: linear projection, stacked LSTM, last hidden state, two linear layers."""
 
     fuses: ClassVar[bool] = False
@@ -32,7 +32,7 @@ class BaselineLSTMConfig(Strict):
     dropout: float = Field(0.5, ge=0, lt=1)
 
 
-class FusionLSTMConfig(Strict):
+class FusionLSTMConfig(Head):
     """The paper's multimodal head: two parallel LSTMs, a dense layer each, a joint layer."""
 
     fuses: ClassVar[bool] = True

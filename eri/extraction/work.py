@@ -19,7 +19,7 @@ from eri.extraction.pool import ClipPool, Job, Outcome
 from eri.extraction.report import ExtractionEvent, Failure
 from eri.extraction.scratch import ScratchFolder, sweep_scratch_folders
 from eri.extraction.worker import unpark
-from eri.extractors.base import Extractor, Prepared, State, assemble
+from eri.extractors.base import Extractor, Prepared, State, assemble, join_codes
 from eri.store import FeatureFolder, Source
 from eri.store.journal import Entry
 
@@ -162,7 +162,10 @@ class ExtractorWork:
         prepared = [unpark(clip) for clip in decoded.values()]
         with _naming([clip.clip_id for clip in prepared], self._extractor.name):
             arrays = self._embeddings(prepared)
-            sequences = [assemble(clip, array) for clip, array in zip(prepared, arrays, strict=True)]
+            sequences = [
+                join_codes(clip, array) if clip.encoded else assemble(clip, array)
+                for clip, array in zip(prepared, arrays, strict=True)
+            ]
         for outcome, clip, sequence in zip(outcomes, prepared, sequences, strict=True):
             source = decoded[clip.clip_id].source
             self.entries[clip.clip_id] = self._folder.write(clip.clip_id, sequence, source, notes=clip.notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from eri.config import (
+    CropsConfig,
     DeepSpectrumConfig,
     EGeMAPSConfig,
     ExtractorConfig,
@@ -45,6 +46,10 @@ def create_extractor(config: ExtractorConfig, runtime: Runtime | None = None) ->
         from eri.extractors.image import ImageExtractor
 
         return ImageExtractor(config, runtime)
+    if isinstance(config, CropsConfig):
+        from eri.extractors.crops import CropExtractor
+
+        return CropExtractor(config, runtime)
     if isinstance(config, DeepSpectrumConfig):
         from eri.extractors.deepspectrum import DeepSpectrumExtractor
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from eri.data.clips import Clip
 from eri.media.state import State
 
-__all__ = ["Extractor", "FeatureSequence", "Prepared", "Preparer", "State", "assemble"]
+__all__ = ["CropSequence", "Extractor", "FeatureSequence", "Prepared", "Preparer", "State", "assemble", "join_codes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,8 @@ class Prepared:
         times: Seconds of every row of the time grid, ascending, float64 (rows,).
         states: A :class:`State` for every row, uint8 (rows,).
         notes: Things worth telling about the clip, such as ``audio shorter than video``.
+        encoded: The inputs are JPEG files, a row of bytes each, uint8 (valid rows, bytes of the longest), filled up
+            with zeros: what is stored is the pictures themselves.
     """
 
     clip_id: str
@@ -36,6 +38,7 @@ class Prepared:
     times: NDArray[np.float64]
     states: NDArray[np.uint8]
     notes: tuple[str, ...] = ()
+    encoded: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,23 @@ class FeatureSequence:
     def mask(self) -> NDArray[np.bool_]:
         """True where the row is valid, (rows,)."""
         return np.equal(self.states, State.VALID)
+
+
+@dataclass(frozen=True, eq=False)
+class CropSequence:
+    """The face crops of one clip on an unbroken time grid, as JPEG files one after the other.
+
+    Attributes:
+        codes: uint8 (bytes of all files,).
+        offsets: Where each valid row's file begins, and the end of the last, int64 (valid rows + 1,).
+        times: Seconds, ascending, float64 (rows,).
+        states: A :class:`State` for every row, uint8 (rows,).
+    """
+
+    codes: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    times: NDArray[np.float64]
+    states: NDArray[np.uint8]
 
 
 class Preparer(Protocol):
@@ -98,8 +118,8 @@ class Extractor(Protocol):
         """
         ...
 
-    def embed(self, prepared: Sequence[Prepared]) -> list[NDArray[np.float32]]:
-        """Embed clips together; each result is (valid rows of that clip, dimension)."""
+    def embed(self, prepared: Sequence[Prepared]) -> list[NDArray[Any]]:
+        """Embed clips together; each result is float32 (valid rows of that clip, dimension), or its encoded inputs."""
         ...
 
 
@@ -124,3 +144,17 @@ def assemble(prepared: Prepared, embeddings: NDArray[np.float32]) -> FeatureSequ
     rows = np.zeros((len(valid), embeddings.shape[1]), dtype=np.float32)
     rows[valid] = embeddings
     return FeatureSequence(rows, prepared.times, prepared.states)
+
+
+def join_codes(prepared: Prepared, rows: NDArray[Any]) -> CropSequence:
+    """Join the encoded crops of a clip, without the zeros that they were filled up with.
+
+    Args:
+        prepared: The clip, with v valid rows.
+        rows: JPEG files, uint8 (v, bytes): each ends with a byte that is not zero.
+    """
+    ends = np.array([np.flatnonzero(row)[-1] + 1 for row in rows], dtype=np.int64)
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(ends)])
+    kept = np.arange(rows.shape[1]) < ends[:, None]
+    codes = np.asarray(rows)[kept].astype(np.uint8, copy=False)
+    return CropSequence(codes, offsets, prepared.times, prepared.states)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eri.config import ImageConfig, Runtime
+from eri.config import DrawnImageConfig, ImageConfig, Runtime
 from eri.extractors.backbone import create_backbone
 from eri.extractors.base import Prepared
-from eri.extractors.preparing import ImagePreparer
+from eri.extractors.preparing import Brightening, ImagePreparer
 from eri.extractors.running import batches, library_versions, resolve_device, store_rows
 from eri.media.faces import face_identity
 
@@ -56,10 +57,18 @@ class ImageExtractor:
     def preparer(self) -> ImagePreparer:
         """The part that decodes frames and crops faces."""
         device = str(self._backbone.device) if self._config.faces.detector == "retinaface" else "cpu"
-        return ImagePreparer(self._config.frames, self._backbone.side, self._config.faces, device)
+        return ImagePreparer(self._config.frames, self._backbone.side, self._config.faces, device, self._brightening)
+
+    @property
+    def _brightening(self) -> Brightening | None:
+        config = self._config
+        if not isinstance(config, DrawnImageConfig) or config.brightness is None:
+            return None
+        return Brightening(config.brightness, config.draw)
 
     def identity(self) -> dict[str, Any]:
         """Return everything that determines the numbers, as JSON values."""
+        brightening = self._brightening
         return {
             "family": "image",
             "rules": _RULES,
@@ -67,6 +76,7 @@ class ImageExtractor:
             "frames": self._config.frames,
             "faces": face_identity(self._config.faces),
             "versions": library_versions("av", "timm", "torch"),
+            **({} if brightening is None else {"brightening": asdict(brightening)}),
         }
 
     def embed(self, prepared: Sequence[Prepared]) -> list[NDArray[np.float32]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -22,6 +23,35 @@ _WINDOWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
+class Brightening:
+    """A change of brightness that is the same for all frames of a clip, and another for each clip and draw.
+
+    Attributes:
+        limit: Upper end of the factor; its lower end is 1.
+        draw: Which draw.
+    """
+
+    limit: float
+    draw: int
+
+    def factor(self, clip_id: str) -> float:
+        """Return a clip's factor, uniform in [1, limit).
+
+        Examples:
+            >>> brightening = Brightening(1.5, 1)
+            >>> 1 <= brightening.factor("00001") < 1.5, brightening.factor("00001") == brightening.factor("00001")
+            (True, True)
+        """
+        drawn = int.from_bytes(hashlib.sha256(f"{self.draw}:{clip_id}".encode()).digest()[:8], "big") / 2**64
+        return 1.0 + (self.limit - 1.0) * drawn
+
+    def apply(self, pictures: NDArray[np.uint8], clip_id: str) -> NDArray[np.uint8]:
+        """Multiply pictures by the clip's factor, rounded, up to white."""
+        table = np.minimum(np.rint(np.arange(256) * self.factor(clip_id)), 255).astype(np.uint8)
+        return np.take(table, pictures)
+
+
+@dataclass(frozen=True)
 class ImagePreparer:
     """Decodes frames and crops the subject's face from each.
 
@@ -30,12 +60,14 @@ class ImagePreparer:
         side: Height and width of the crops in pixels.
         faces: How faces are found and cropped.
         device: Where the detector runs; only ``retinaface`` heeds it.
+        brightening: What happens to the crops then; None leaves them.
     """
 
     frames: int
     side: int
     faces: FaceConfig
     device: str = "cpu"
+    brightening: Brightening | None = None
 
     def prepare(self, clip: Clip) -> Prepared:
         """Decode one clip.
@@ -51,7 +83,8 @@ class ImagePreparer:
             raise NoVideoError(Path(clip.id), "the clip table names no video for this clip")
         frames = read_frames(clip.video, self.frames)
         crops = crop_faces(frames, self.faces, self.side, device=self.device)
-        return Prepared(clip.id, crops.pictures, frames.times, crops.states, frames.notes)
+        pictures = crops.pictures if self.brightening is None else self.brightening.apply(crops.pictures, clip.id)
+        return Prepared(clip.id, pictures, frames.times, crops.states, frames.notes)
 
 
 class SoundPreparer(ABC):

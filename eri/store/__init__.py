@@ -1,5 +1,6 @@
 """The feature cache: one file a clip and extractor that proves itself, and packed copies for training."""
 
+from eri.store.crops import CachedCrops, holds_crops, open_crops
 from eri.store.folder import FeatureFolder, Inventory
 from eri.store.format import FeatureRecord
 from eri.store.packing import PackedFeatures, pack
@@ -7,6 +8,7 @@ from eri.store.sources import Source, SourceIdentity, SourceStamp, clip_source, 
 from eri.store.store import FeatureStore, data_set_of, find_folder, identity_of, remember_config
 
 __all__ = [
+    "CachedCrops",
     "FeatureFolder",
     "FeatureRecord",
     "FeatureStore",
@@ -19,8 +21,10 @@ __all__ = [
     "clip_sources",
     "data_set_of",
     "find_folder",
+    "holds_crops",
     "identify_source",
     "identity_of",
+    "open_crops",
     "pack",
     "remember_config",
 ]

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from eri.errors import MediaError, MissingMediaError, StoreError
-from eri.extractors.base import FeatureSequence
+from eri.extractors.base import CropSequence, FeatureSequence
 from eri.media.state import State
 from eri.store import claims
 from eri.store.format import FeatureRecord, read_record, write_record
@@ -64,7 +64,12 @@ class FeatureFolder:
         return self.path / f"{clip_id}{SUFFIX}"
 
     def write(
-        self, clip_id: str, features: FeatureSequence, source: SourceIdentity, *, notes: tuple[str, ...] = ()
+        self,
+        clip_id: str,
+        features: FeatureSequence | CropSequence,
+        source: SourceIdentity,
+        *,
+        notes: tuple[str, ...] = (),
     ) -> Entry:
         """Write the features of a clip in one atomic step; earlier ones are replaced.
 
@@ -88,9 +93,26 @@ class FeatureFolder:
         """Return the features of a clip, verified.
 
         Raises:
-            StoreError: There are none, or the file does not prove itself.
+            StoreError: There are none, the file does not prove itself, or it holds face crops.
         """
-        return self.read_record(clip_id).features
+        features = self.read_record(clip_id).features
+        if isinstance(features, CropSequence):
+            raise StoreError(
+                f"{self.path}: holds face crops, not embeddings",
+                hint="Only a model that learns from pixels reads them.",
+            )
+        return features
+
+    def read_crops(self, clip_id: str) -> CropSequence:
+        """Return the face crops of a clip, verified.
+
+        Raises:
+            StoreError: There are none, the file does not prove itself, or it holds embeddings.
+        """
+        features = self.read_record(clip_id).features
+        if isinstance(features, FeatureSequence):
+            raise StoreError(f"{self.path}: holds embeddings, not face crops")
+        return features
 
     def read_record(self, clip_id: str) -> FeatureRecord:
         """Return the features of a clip with all that their file says of them, verified.
@@ -244,9 +266,12 @@ class FeatureFolder:
         return matched
 
 
-def _entry(clip_id: str, stamp: FileStamp, checksum: str, source: SourceIdentity, features: FeatureSequence) -> Entry:
+def _entry(
+    clip_id: str, stamp: FileStamp, checksum: str, source: SourceIdentity, features: FeatureSequence | CropSequence
+) -> Entry:
     counts = np.bincount(features.states, minlength=len(State))
-    return Entry(clip_id, stamp, checksum, source, tuple(counts.tolist()), features.embeddings.shape[1])
+    dimension = 0 if isinstance(features, CropSequence) else features.embeddings.shape[1]
+    return Entry(clip_id, stamp, checksum, source, tuple(counts.tolist()), dimension)
 
 
 def _looks_the_same(source: Source | None, entry: Entry) -> bool:

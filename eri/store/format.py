@@ -1,6 +1,7 @@
 """One feature file: the arrays of one clip in safetensors format, with metadata by which the file proves itself.
 
-Tensors: ``embeddings`` float32 (rows, dimension), ``times`` float64 (rows,), ``states`` uint8 (rows,).
+Tensors: ``embeddings`` float32 (rows, dimension), ``times`` float64 (rows,), ``states`` uint8 (rows,). Where face crops
+are cached, ``codes`` uint8 (bytes,) and ``offsets`` int64 (valid rows + 1,) stand in place of the embeddings.
 Metadata, all strings: ``format``, ``clip``, ``identity`` (digest of the extractor's identity), ``source`` (JSON: name,
 size, mtime_ns, sha256), ``notes`` (JSON list), ``version`` of eri, and ``checksum``: SHA-256 over all other metadata
 and every tensor's name, type, shape and bytes.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +22,20 @@ from safetensors.numpy import save
 
 import eri
 from eri.errors import StoreError
-from eri.extractors.base import FeatureSequence
+from eri.extractors.base import CropSequence, FeatureSequence
 from eri.files import atomic_path, canonical_json
+from eri.media.state import State
 from eri.store.sources import SourceIdentity, SourceStamp
 
 FORMAT = "eri-features-1"
+CROPS_FORMAT = "eri-crops-1"
 
-_TYPES = {"embeddings": (np.float32, 2), "times": (np.float64, 1), "states": (np.uint8, 1)}
+_Types = Mapping[str, tuple[type[np.generic], int]]
+_GRID: _Types = {"times": (np.float64, 1), "states": (np.uint8, 1)}
+_TYPES: Mapping[str, _Types] = {
+    FORMAT: {"embeddings": (np.float32, 2), **_GRID},
+    CROPS_FORMAT: {"codes": (np.uint8, 1), "offsets": (np.int64, 1), **_GRID},
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +55,7 @@ class FeatureRecord:
     clip_id: str
     identity: str
     source: SourceIdentity
-    features: FeatureSequence
+    features: FeatureSequence | CropSequence
     notes: tuple[str, ...] = ()
     version: str | None = None
     checksum: str | None = None
@@ -59,9 +68,10 @@ def write_record(path: Path, record: FeatureRecord) -> str:
         ValueError: The arrays are not as :class:`FeatureSequence` demands.
         OSError: The file cannot be written.
     """
-    arrays = _checked_arrays(record.features, record.clip_id)
+    form = CROPS_FORMAT if isinstance(record.features, CropSequence) else FORMAT
+    arrays = _checked_arrays(record.features, _TYPES[form], record.clip_id)
     metadata = {
-        "format": FORMAT,
+        "format": form,
         "clip": record.clip_id,
         "identity": record.identity,
         "source": _source_text(record.source),
@@ -91,32 +101,34 @@ def read_record(path: Path) -> FeatureRecord:
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"{path}: not a whole feature file: {error}") from error
     stated = metadata.pop("checksum", None)
-    if set(arrays) != set(_TYPES) or metadata.get("format") != FORMAT:
-        raise StoreError(f"{path}: not a feature file of format '{FORMAT}'")
+    form = metadata.get("format", "")
+    if set(arrays) != set(_TYPES.get(form, ())):
+        raise StoreError(f"{path}: not a feature file of format '{FORMAT}' or '{CROPS_FORMAT}'")
     if stated != _checksum(metadata, arrays):
         raise StoreError(f"{path}: its content does not match its checksum")
     return FeatureRecord(
         clip_id=metadata["clip"],
         identity=metadata["identity"],
         source=_parse_source(metadata["source"]),
-        features=FeatureSequence(arrays["embeddings"], arrays["times"], arrays["states"]),
+        features=CropSequence(**arrays) if form == CROPS_FORMAT else FeatureSequence(**arrays),
         notes=tuple(json.loads(metadata["notes"])),
         version=metadata["version"],
         checksum=stated,
     )
 
 
-def _checked_arrays(features: FeatureSequence, clip_id: str) -> dict[str, NDArray[np.generic]]:
-    arrays: dict[str, NDArray[np.generic]] = {
-        "embeddings": features.embeddings,
-        "times": features.times,
-        "states": features.states,
-    }
-    for name, (dtype, dimensions) in _TYPES.items():
+def _checked_arrays(
+    features: FeatureSequence | CropSequence, types: _Types, clip_id: str
+) -> dict[str, NDArray[np.generic]]:
+    arrays: dict[str, NDArray[np.generic]] = {name: getattr(features, name) for name in types}
+    lengths = dict.fromkeys(("embeddings", "times", "states"), len(features.times))
+    if isinstance(features, CropSequence):
+        lengths |= {"codes": int(features.offsets[-1]), "offsets": int((features.states == State.VALID).sum()) + 1}
+    for name, (dtype, dimensions) in types.items():
         array = arrays[name]
-        if array.dtype != dtype or array.ndim != dimensions or len(array) != len(features.times):
+        if array.dtype != dtype or array.ndim != dimensions or len(array) != lengths[name]:
             raise ValueError(f"clip {clip_id}: {name} are {array.dtype} of shape {array.shape}")
-    if not np.isfinite(features.embeddings).all() or not np.isfinite(features.times).all():
+    if any(array.dtype.kind == "f" and not np.isfinite(array).all() for array in arrays.values()):
         raise ValueError(f"clip {clip_id}: features or times are not finite")
     if (np.diff(features.times) < 0).any():
         raise ValueError(f"clip {clip_id}: times do not ascend")

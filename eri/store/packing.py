@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from eri.errors import StoreError
-from eri.extractors.base import FeatureSequence
+from eri.extractors.base import CropSequence, FeatureSequence
 from eri.files import digest, write_json
 from eri.store.folder import FeatureFolder
 from eri.store.journal import Entry
@@ -123,7 +123,7 @@ def pack(
             hint="Run `eri extract` first; failures.csv in that folder says what went wrong.",
         )
     if sources is not None and data_set_of(folder) is None:
-        _refuse_foreign(folder, [entry.clip_id for entry in entries], sources)
+        refuse_foreign(folder, [entry.clip_id for entry in entries], sources)
     missing = tuple(clip_id for clip_id in clip_ids if clip_id not in found)
     fingerprint = digest([folder.digest, [[entry.clip_id, entry.checksum] for entry in entries]])
     target = folder.path / "packed" / fingerprint[:16]
@@ -141,7 +141,12 @@ def pack(
     return packed
 
 
-def _refuse_foreign(folder: FeatureFolder, clip_ids: Sequence[str], sources: Mapping[str, Source | None]) -> None:
+def refuse_foreign(folder: FeatureFolder, clip_ids: Sequence[str], sources: Mapping[str, Source | None]) -> None:
+    """Refuse features that were made from other files.
+
+    Raises:
+        StoreError: Some clip's were; the first is named.
+    """
     foreign = folder.take_inventory({clip_id: sources.get(clip_id) for clip_id in clip_ids}).incomplete
     if foreign:
         raise StoreError(
@@ -206,6 +211,8 @@ def _write_arrays(folder: FeatureFolder, entries: Sequence[Entry], target: Path)
         for entry in entries:
             record = folder.read_record(entry.clip_id)
             features = record.features
+            if isinstance(features, CropSequence):
+                raise StoreError(f"{folder.path}: holds face crops, which are not packed")
             if record.checksum != entry.checksum or features.embeddings.shape[1] != dimension:
                 raise StoreError(
                     f"{folder.feature_path(entry.clip_id)}: was replaced while it was being packed",

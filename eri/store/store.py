@@ -73,7 +73,7 @@ def remember_config(folder: FeatureFolder, config: ExtractorConfig) -> None:
     other = folder.path / f"config-{digest(values)[:12]}.json"
     for path in (first, other):
         stored = _read_json(path)
-        if stored == values:
+        if _means(stored, config):
             with suppress(OSError):  # only ranks the folders of one config by age
                 os.utime(path)
             return
@@ -98,8 +98,7 @@ def find_folder(root: Path, config: ExtractorConfig, data_set: str | None = None
         StoreError: Nothing was extracted with this config or imported under its name, or the folder's identity cannot
             be read.
     """
-    values = config.model_dump(mode="json")
-    found = [path for path in root.glob("*/config*.json") if _read_json(path) == values]
+    found = [path for path in root.glob("*/config*.json") if _means(_read_json(path), config)]
     if isinstance(config, ImportedConfig):
         found = _of_data_set(found, data_set)
         if not found:
@@ -124,6 +123,12 @@ def find_folder(root: Path, config: ExtractorConfig, data_set: str | None = None
             f"{newest.parent / _IDENTITY}: missing or altered", hint=f"Run `{again}` again: it writes it anew."
         )
     return FeatureFolder(newest.parent, digest(identity))
+
+
+def _means(stored: Any, config: ExtractorConfig) -> bool:
+    """Tell whether a noted config is this one; what was noted before a setting existed has its usual value."""
+    usual = {name: field.default for name, field in type(config).model_fields.items() if not field.is_required()}
+    return isinstance(stored, dict) and {**usual, **stored} == config.model_dump(mode="json")
 
 
 def _of_data_set(found: list[Path], data_set: str | None) -> list[Path]:

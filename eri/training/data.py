@@ -71,7 +71,7 @@ class SplitData:
             "used": int(self.usable.sum()),
             "without_features": list(self.unusable_ids),
             "unlabelled": list(self.unlabelled),
-            "rows": {name: int(modality.counts(self.ids).sum()) for name, modality in self.features.modalities.items()},
+            "rows": {name: int(modality.counts(self.ids).sum()) for name, modality in self.features.sources.items()},
             "features": self.features.fingerprints,
         }
 
@@ -126,7 +126,7 @@ def refuse_silent_modality(data: SplitData) -> None:
     Raises:
         DataError: Names the modality.
     """
-    for name, modality in data.features.modalities.items():
+    for name, modality in data.features.sources.items():
         if not modality.counts(data.ids).any():
             raise DataError(
                 f"no clip of split '{data.split}' has a valid row of {name} features",

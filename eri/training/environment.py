@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -35,6 +35,7 @@ def describe_run(
     config: ExperimentConfig,
     table: ClipTable,
     folders: Mapping[str, FeatureFolder],
+    versions: Mapping[str, Sequence[FeatureFolder]],
     train: SplitData,
     val: SplitData,
     *,
@@ -59,6 +60,7 @@ def describe_run(
             "task": {**asdict(table.task), "labels": list(table.task.labels)},
         },
         "features": {name: describe(folder) for name, folder in folders.items()},
+        "drawn": {name: [describe(folder) for folder in drawn] for name, drawn in versions.items()},
         "dimensions": train.features.dimensions,
         "clips": {"train": train.summary(), "val": val.summary()},
         "train_label_means": label_means(train, table.task.labels),

@@ -22,7 +22,7 @@ from eri.training.environment import describe_run
 from eri.training.events import Listener, ignore
 from eri.training.learners import Lesson, create_learner
 from eri.training.objective import refuse_unfit_training
-from eri.training.sources import find_features, open_split
+from eri.training.sources import find_features, find_versions, open_split, open_versions
 
 _LOG = logging.getLogger(__name__)
 
@@ -93,10 +93,12 @@ def _prepare(config: ExperimentConfig, table: ClipTable, features: Path, runtime
     device = choose_device(runtime.device)
     precision = choose_precision(config.training.precision, device)
     folders = find_features(config, features, table.name)
+    versions = find_versions(config, features)
     data = labelled_split(table, "train", open_split(folders, table, "train"))
     val = labelled_split(table, "val", open_split(folders, table, "val"))
     refuse_silent_modality(data)
     refuse_few_clips(config.training, data)
     warn_of_absent_classes(data, table.task)
-    environment = describe_run(config, table, folders, data, val, device=device, precision=precision)
-    return _Prepared(Lesson(config, table.task, data, val, device, precision), environment)
+    environment = describe_run(config, table, folders, versions, data, val, device=device, precision=precision)
+    lesson = Lesson(config, table.task, data, val, device, precision, open_versions(versions, table))
+    return _Prepared(lesson, environment)

@@ -6,12 +6,44 @@ The arrays are those of a packed feature folder. They may be memory-mapped: only
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eri.extractors.base import State
+
+
+class RowSource(Protocol):
+    """What the rows of one modality are read from, by clip id."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when any of the rows does; empty when unknown."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        ...
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row in memory."""
+        ...
+
+    def counts(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the number of valid rows of each clip, (len(ids),); 0 where the clip has none."""
+        ...
+
+    def read(self, ids: Sequence[str]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float32]]:
+        """Copy the valid rows of clips into memory, clip after clip.
+
+        Returns:
+            The rows (rows, *shape), the number of each clip's, and the seconds of every row.
+        """
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +105,20 @@ class ModalityFeatures:
         """Length of one embedding."""
         return int(self.embeddings.shape[1])
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return (self.dimension,)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row in memory."""
+        return 4 * self.dimension
+
+    def read(self, ids: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+        """See :meth:`RowSource.read`."""
+        return *self.gather(ids), self.times_of(ids)
+
     def counts(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Return the number of valid rows of each clip, (len(ids),); 0 where the clip has no features."""
         return self._locate(ids)[1]
@@ -105,21 +151,32 @@ class ModalityFeatures:
 
 @dataclass(frozen=True, eq=False)
 class FeatureSet:
-    """The features of every modality that a system uses, visual before audio."""
+    """The features of every modality that a system uses, visual before audio.
+
+    Attributes:
+        modalities: Those that are cached embeddings.
+        others: Those that are not: face crops, or versions of embeddings of which each clip takes one.
+    """
 
     modalities: Mapping[str, ModalityFeatures]
+    others: Mapping[str, RowSource] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> dict[str, RowSource]:
+        """All modalities."""
+        return {**self.others, **self.modalities}
 
     @property
     def fingerprints(self) -> dict[str, str]:
         """Fingerprint of the features by modality."""
-        return {name: features.fingerprint for name, features in self.modalities.items()}
+        return {name: features.fingerprint for name, features in self.sources.items()}
 
     @property
     def dimensions(self) -> dict[str, int]:
-        """Length of one embedding by modality."""
+        """Length of one embedding by modality, of those that are cached."""
         return {name: features.dimension for name, features in self.modalities.items()}
 
     def usable(self, ids: Sequence[str]) -> NDArray[np.bool_]:
         """Return for each clip whether any modality has a valid row of it, (len(ids),)."""
-        present = [features.counts(ids) > 0 for features in self.modalities.values()]
+        present = [features.counts(ids) > 0 for features in self.sources.values()]
         return np.asarray(np.stack(present).any(axis=0), dtype=np.bool_)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from eri.scoring import Scorer, create_scorer
 from eri.tasks import Task
 from eri.training.data import SplitData, shuffled
 from eri.training.events import Listener
-from eri.training.features import FeatureSet
+from eri.training.features import FeatureSet, ModalityFeatures
 from eri.training.runs import Run
 from eri.training.selection import Best
 
@@ -31,6 +31,7 @@ class Lesson:
         val: The clips to choose by; those that are not usable are predicted as the mean of the train labels.
         device: Where to compute.
         precision: Of a neural net's training.
+        versions: Further versions of the train clips' embeddings, by modality: each epoch takes one of every clip.
     """
 
     config: ExperimentConfig
@@ -39,6 +40,7 @@ class Lesson:
     val: SplitData
     device: torch.device
     precision: Precision
+    versions: Mapping[str, tuple[ModalityFeatures, ...]] = field(default_factory=dict)
 
     @property
     def scorer(self) -> Scorer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -37,12 +38,12 @@ class Chunk:
 
     def __init__(self, features: FeatureSet, ids: Sequence[str], device: torch.device) -> None:
         self._rows: dict[str, _Rows] = {}
-        for name, modality in features.modalities.items():
-            values, counts = modality.gather(ids)
+        for name, modality in features.sources.items():
+            values, counts, seconds = modality.read(ids)
             starts = torch.from_numpy(np.cumsum(counts) - counts)
-            rows, times = torch.from_numpy(values), torch.from_numpy(modality.times_of(ids))
+            rows, times = torch.from_numpy(values), torch.from_numpy(seconds)
             if len(rows) == 0:  # one row to point at, so that padding always has an address
-                rows, times = torch.zeros((1, modality.dimension)), torch.zeros(1)
+                rows, times = torch.zeros((1, *modality.shape), dtype=rows.dtype), torch.zeros(1)
             parts = (rows, times, starts, torch.from_numpy(counts))
             self._rows[name] = _Rows(*(part.to(device) for part in parts))
 
@@ -111,12 +112,29 @@ class Loader:
             Indices into ``ids`` and the padded features of these clips.
         """
         order = np.arange(len(self.ids)) if order is None else order
-        for start in range(0, len(order), max(1, self._held)):
-            part = order[start : start + self._held]
-            chunk, local = self._load(part)
+        parts = [order[start : start + self._held] for start in range(0, len(order), max(1, self._held))]
+        for part, (chunk, local) in zip(parts, self._chunks(parts), strict=True):
             for first in range(0, len(part), self.batch_size):
                 last = first + self.batch_size
                 yield part[first:last], chunk.batch(local[first:last])
+
+    def at(self, epoch: int) -> Loader:
+        """Return what serves an epoch: this loader, whichever it is."""
+        return self
+
+    def _chunks(self, parts: Sequence[NDArray[np.int64]]) -> Iterator[tuple[Chunk, NDArray[np.int64]]]:
+        """Load chunks; while one is served, the next is read in a thread."""
+        if len(parts) < 2:
+            yield from map(self._load, parts)
+            return
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(self._load, parts[0])
+            for following in [*parts[1:], None]:
+                loaded = coming.result()
+                if following is not None:
+                    coming = reader.submit(self._load, following)
+                yield loaded
+                del loaded
 
     def _load(self, part: NDArray[np.int64]) -> tuple[Chunk, NDArray[np.int64]]:
         if self._held == len(self.ids):
@@ -128,9 +146,10 @@ class Loader:
         return chunk, np.searchsorted(ascending, part)
 
     def _fitting(self) -> int:
-        modalities = self._features.modalities.values()
-        needed = sum(4 * m.dimension * int(m.counts(self.ids).sum()) for m in modalities)
-        return max(1, int(BUDGET * len(self.ids) / max(1, needed)))
+        sources = self._features.sources.values()
+        needed = max(1, sum(source.row_bytes * int(source.counts(self.ids).sum()) for source in sources))
+        # What does not fit is held in two chunks: one is served while the next is read.
+        return len(self.ids) if needed <= BUDGET else max(1, int(BUDGET / 2 * len(self.ids) / needed))
 
 
 Batch = tuple[NDArray[np.int64], dict[str, Sequences]]

@@ -29,6 +29,7 @@ from eri.training.checkpoint import (
     save_state,
     save_weights,
 )
+from eri.training.drawing import DrawingLoader
 from eri.training.events import Listener, TrainingEvent
 from eri.training.history import Row, history_row, write_history
 from eri.training.inference import predict_clips
@@ -58,7 +59,7 @@ class Material:
         objective: What is minimised.
     """
 
-    train: Loader
+    train: Loader | DrawingLoader
     train_labels: Floats
     val: Loader
     val_labels: Floats
@@ -171,7 +172,8 @@ class Trainer:
         order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.material.train.ids))
         least = CORRELATED_CLIPS if self.config.loss.correlates else 1
         total, seen, done = 0.0, 0, 0
-        for step in steps(self.material.train.batches(order), self.config.accumulate, least):
+        batches = self.material.train.at(epoch).batches(order)
+        for step in steps(batches, self.config.accumulate, least):
             loss = self._loss(step)
             value = loss.item()
             self._refuse_divergence(math.isfinite(value), epoch)
@@ -267,7 +269,7 @@ class Trainer:
 
 def _create_optimizer(config: TrainingConfig, model: Regressor) -> Optimizer:
     kind = Adam if config.optimizer == "adam" else AdamW
-    return kind(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    return kind(model.parameter_groups(), lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
 def _create_scheduler(config: TrainingConfig, optimizer: Optimizer) -> ReduceLROnPlateau | None:

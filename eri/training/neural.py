@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,8 +15,10 @@ from eri.training import runs as layout
 from eri.training.checkpoint import load_weights, seed_generators, weights_metadata
 from eri.training.data import fallback_vector, label_means
 from eri.training.device import create_fabric
+from eri.training.drawing import DrawingLoader
 from eri.training.events import Listener
 from eri.training.features import FeatureSet
+from eri.training.finetuning import create_encoders, measure_start
 from eri.training.inference import predict_clips
 from eri.training.learners import Lesson
 from eri.training.loading import Loader
@@ -33,10 +36,11 @@ class NeuralLearner:
         """See :meth:`~eri.training.learners.Learner.learn`; goes on after the last whole epoch."""
         settings = lesson.config.training
         seed_generators(settings.seed)
-        model = create_model(lesson)
+        resumed = (folder / layout.STATE).is_file()
+        model = create_model(lesson, measured=not resumed)
         fabric = create_fabric(lesson.device, lesson.precision)
         trainer = Trainer(settings, model, create_material(lesson), folder, fabric, on_event)
-        if (folder / layout.STATE).is_file():
+        if resumed:
             trainer.resume()
         return trainer.run().best
 
@@ -52,18 +56,30 @@ class NeuralLearner:
         return int(weights_metadata(run.path / layout.WEIGHTS)["epoch"])
 
 
-def create_model(lesson: Lesson) -> Regressor:
-    """Build a model with the standardisation of the train clips."""
+def create_model(lesson: Lesson, *, measured: bool = True) -> Regressor:
+    """Build a model.
+
+    Args:
+        lesson: The data and settings.
+        measured: Fit the standardisation to the train clips; without, a saved state is to bring it.
+    """
     data, settings = lesson.train, lesson.config.training
+    encoders = create_encoders(lesson.config, filled=measured)
     model = Regressor(
-        head_of(lesson.config), data.features.dimensions, lesson.task, settings.activation, settings.center
+        head_of(lesson.config), data.features.dimensions, lesson.task, settings.activation, settings.center, encoders
     )
-    if settings.standardize:
-        for modality, standardizer in model.standardizers.items():
-            if isinstance(standardizer, Standardizer):
-                measure = fit_centered if modality in settings.center else fit
-                standardizer.set_statistics(*measure(data.features.modalities[modality], data.usable_ids))
-    return model
+    if not (settings.standardize and measured):
+        return model
+    for modality, standardizer in model.standardizers.items():
+        centered = modality in settings.center
+        if modality in encoders:
+            statistics = measure_start(encoders[modality], data, modality, lesson.device, centered=centered)
+        else:
+            measure = fit_centered if centered else fit
+            statistics = measure(data.features.modalities[modality], data.usable_ids)
+        assert isinstance(standardizer, Standardizer)
+        standardizer.set_statistics(*statistics)
+    return model.cpu()
 
 
 def head_of(config: ExperimentConfig) -> HeadConfig:
@@ -82,13 +98,14 @@ def load_model(run: Run, dimensions: Mapping[str, int]) -> Regressor:
 
     Args:
         run: The run.
-        dimensions: Length of one embedding by modality; must be what the run was trained on.
+        dimensions: Length of one cached embedding by modality; must be what the run was trained on.
 
     Raises:
         RunError: There are no weights, or they are of another model.
     """
     settings = run.config.training
-    model = Regressor(head_of(run.config), dimensions, run.task, settings.activation, settings.center)
+    encoders = create_encoders(run.config, filled=False)
+    model = Regressor(head_of(run.config), dimensions, run.task, settings.activation, settings.center, encoders)
     load_weights(run.path / layout.WEIGHTS, model)
     return model.eval()
 
@@ -96,16 +113,15 @@ def load_model(run: Run, dimensions: Mapping[str, int]) -> Regressor:
 def create_material(lesson: Lesson) -> Material:
     """Lay out the clips of a lesson for the loop."""
     settings, names, labels = lesson.config.training, lesson.task.labels, lesson.train_labels
-    loaders = [
-        Loader(
-            split.features, split.usable_ids, batch_size=settings.batch_size, chunk=settings.chunk, device=lesson.device
-        )
-        for split in (lesson.train, lesson.val)
-    ]
+    load = partial(Loader, batch_size=settings.batch_size, chunk=settings.chunk, device=lesson.device)
+    train: Loader | DrawingLoader = load(lesson.train.features, lesson.train.usable_ids)
+    if lesson.versions:
+        draw = partial(DrawingLoader, batch_size=settings.batch_size, chunk=settings.chunk, device=lesson.device)
+        train = draw(lesson.train.features, lesson.versions, lesson.train.usable_ids, seed=settings.seed)
     return Material(
-        train=loaders[0],
+        train=train,
         train_labels=labels,
-        val=loaders[1],
+        val=load(lesson.val.features, lesson.val.usable_ids),
         val_labels=lesson.val.labels,
         val_usable=lesson.val.usable,
         fallback=fallback_vector(label_means(lesson.train, names), names),

@@ -204,6 +204,9 @@ def _essentials(environment: dict[str, Any]) -> dict[str, Any]:
     return {
         "data": environment["data"]["fingerprint"],
         "features": {name: source["digest"] for name, source in environment["features"].items()},
+        "versions of the features": {
+            name: [source["digest"] for source in drawn] for name, drawn in environment.get("drawn", {}).items()
+        },
         "clips": environment["clips"],
         "precision": environment["precision"],
     }

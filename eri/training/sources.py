@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from eri.config import ExperimentConfig
 from eri.data.clips import ClipTable, Split
 from eri.errors import StoreError
-from eri.store import FeatureFolder, clip_sources, data_set_of, find_folder, identity_of, pack
+from eri.store import (
+    FeatureFolder,
+    clip_sources,
+    data_set_of,
+    find_folder,
+    holds_crops,
+    identity_of,
+    open_crops,
+    pack,
+)
 from eri.training.features import FeatureSet, ModalityFeatures
 
 
@@ -25,6 +34,20 @@ def find_features(config: ExperimentConfig, root: Path, data_set: str | None = N
         StoreError: Nothing was extracted with one of them, or imported.
     """
     return {name: find_folder(root, extractor, data_set) for name, extractor in config.extractors.items()}
+
+
+def find_versions(config: ExperimentConfig, root: Path) -> dict[str, list[FeatureFolder]]:
+    """Find the folders of the brightened versions that training draws from, by modality.
+
+    Args:
+        config: The system.
+        root: Folder of the feature store.
+
+    Raises:
+        StoreError: One of them was not extracted.
+    """
+    folders = [find_folder(root, extractor) for extractor in config.drawn]
+    return {"visual": folders} if folders else {}
 
 
 def recorded_features(recorded: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str, FeatureFolder]:
@@ -54,8 +77,24 @@ def describe(folder: FeatureFolder) -> dict[str, Any]:
     return {"folder": folder.path.name, "digest": folder.digest, "identity": identity_of(folder)}
 
 
+def open_versions(
+    folders: Mapping[str, Sequence[FeatureFolder]], table: ClipTable
+) -> dict[str, tuple[ModalityFeatures, ...]]:
+    """Map further versions of the train split's embeddings, by modality.
+
+    Raises:
+        StoreError: As :func:`open_split` does.
+    """
+    return {
+        name: tuple(open_split({name: folder}, table, "train").modalities[name] for folder in versions)
+        for name, versions in folders.items()
+    }
+
+
 def open_split(folders: Mapping[str, FeatureFolder], table: ClipTable, split: Split) -> FeatureSet:
     """Map the packed features of one split; each split is packed apart, or all clips together where they are pooled.
+
+    Face crops are not packed: they are looked up, and decoded when they are asked for.
 
     Raises:
         StoreError: No clip of the split has features, or they were made from other files than the table's, or imported
@@ -63,7 +102,7 @@ def open_split(folders: Mapping[str, FeatureFolder], table: ClipTable, split: Sp
     """
     clips = table.clips if table.pooled else table.split(split)
     ids = [clip.id for clip in clips]
-    modalities = {}
+    modalities, others = {}, {}
     for name, folder in folders.items():
         owner = data_set_of(folder)
         if owner not in (None, table.name):
@@ -72,8 +111,11 @@ def open_split(folders: Mapping[str, FeatureFolder], table: ClipTable, split: Sp
                 hint="The same id is another clip there. Import this data set's own with `eri features import`.",
             )
         sources = clip_sources(table, "visual" if name == "visual" else "audio", clips)
+        if holds_crops(folder):
+            others[name] = open_crops(folder, ids, sources=sources)
+            continue
         packed = pack(folder, ids, sources=sources)
         modalities[name] = ModalityFeatures.from_arrays(
             packed.embeddings, packed.offsets, packed.states, packed.clip_ids, packed.fingerprint, packed.times
         )
-    return FeatureSet(modalities)
+    return FeatureSet(modalities, others)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,13 +58,23 @@ def fit(features: ModalityFeatures, ids: Sequence[str]) -> tuple[NDArray[np.floa
         [[2.0], [1.0]]
     """
     rows = np.sort(features.rows_of(ids)[0])
-    count, mean, squares = 0, np.zeros(features.dimension), np.zeros(features.dimension)
-    for start in range(0, len(rows), _BLOCK):
-        block = features.embeddings[rows[start : start + _BLOCK]].astype(np.float64)
+    return merge(
+        (features.embeddings[rows[start : start + _BLOCK]] for start in range(0, len(rows), _BLOCK)),
+        features.dimension,
+    )
+
+
+def merge(blocks: Iterable[NDArray[np.float32]], dimension: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Measure each feature over blocks of rows, (rows, dimension) each, as :func:`fit` does."""
+    count, mean, squares = 0, np.zeros(dimension), np.zeros(dimension)
+    for rows in blocks:
+        block = rows.astype(np.float64)
         size = len(block)
+        if size == 0:
+            continue
         own = block.mean(axis=0)
         shift = own - mean
         squares += ((block - own) ** 2).sum(axis=0) + shift**2 * (count * size / (count + size))
         count += size
         mean += shift * (size / count)
-    return mean, np.sqrt(squares / count) if count else np.ones(features.dimension)
+    return mean, np.sqrt(squares / count) if count else np.ones(dimension)

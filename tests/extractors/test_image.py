@@ -88,3 +88,39 @@ def test_crops_have_the_size_the_model_takes(clips):
     assert made.preparer.prepare(clips[0]).inputs.shape == (5, 160, 160, 3)
     assert made.name == "test_vit.r160_in1k"
     assert made.modality == "visual"
+
+
+def test_a_brightened_version_multiplies_each_clip_by_a_factor_of_its_own(clips):
+    config = ImageConfig(
+        extractor="test_resnet",
+        weights="random",
+        frames=5,
+        input_size=64,
+        faces=FaceConfig(detector="none"),
+        brightness=1.5,
+        draws=2,
+    )
+    plain, first, second = (create_extractor(one, Runtime(device="cpu")) for one in (config.plain, *config.drawn))
+    factors = {}
+    for version in (first, second):
+        for clip in clips:
+            before = plain.preparer.prepare(clip).inputs.astype(float)
+            after = version.preparer.prepare(clip).inputs.astype(float)
+            dark = (before > 20) & (before < 160)
+            ratios = after[dark] / before[dark]
+            factors[version, clip.id] = np.median(ratios)
+            assert np.ptp(ratios) < 0.06
+            assert after.max() <= 255
+            assert 1 <= np.median(ratios) <= 1.5
+    assert len({round(factor, 3) for factor in factors.values()}) == 6
+    assert first.embed([first.preparer.prepare(clips[0])])[0].shape == (5, first.dimension)
+
+
+def test_the_plain_version_is_what_it_is_without_draws():
+    asked = ImageConfig(extractor="test_resnet", weights="random", brightness=1.5, draws=2)
+    usual = ImageConfig(extractor="test_resnet", weights="random")
+    assert asked.plain == usual
+    identities = [create_extractor(config, Runtime()).identity() for config in (usual, asked.plain, *asked.drawn)]
+    assert identities[0] == identities[1]
+    assert "brightening" not in identities[0]
+    assert identities[2]["brightening"] != identities[3]["brightening"]

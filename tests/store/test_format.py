@@ -66,6 +66,7 @@ def test_a_changed_byte_is_noticed_or_changes_nothing(tmp_path_factory, whole_fi
     assert position < whole_file.index(b"}}") + 20
     expected = feature_sequence()
     assert (record.clip_id, record.identity, record.source, record.notes) == ("a", "ff" * 32, SOURCE, ("a note",))
+    assert isinstance(record.features, FeatureSequence)
     np.testing.assert_array_equal(record.features.embeddings, expected.embeddings)
     np.testing.assert_array_equal(record.features.times, expected.times)
     np.testing.assert_array_equal(record.features.states, expected.states)

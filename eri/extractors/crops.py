@@ -1,0 +1,122 @@
+"""Face crops kept as pictures: what a model that learns from pixels reads in place of video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.config import CropsConfig, Runtime
+from eri.data.clips import Clip
+from eri.extractors.base import CropSequence, Prepared
+from eri.extractors.preparing import ImagePreparer
+from eri.extractors.running import library_versions, resolve_device
+from eri.media.faces import face_identity
+
+_RULES = 1
+"""Version of the rules in this family: raised when its pictures change for the same settings."""
+
+
+@dataclass(frozen=True)
+class CropPreparer:
+    """Decodes frames, crops the subject's face from each, and encodes the crops.
+
+    Attributes:
+        images: What decodes and crops.
+        quality: Of the JPEG files, up to 100.
+    """
+
+    images: ImagePreparer
+    quality: int
+
+    def prepare(self, clip: Clip) -> Prepared:
+        """See :meth:`~eri.extractors.preparing.ImagePreparer.prepare`."""
+        prepared = self.images.prepare(clip)
+        codes = [encode_picture(picture, self.quality) for picture in prepared.inputs]
+        rows = np.zeros((len(codes), max(map(len, codes), default=1)), dtype=np.uint8)
+        for row, code in zip(rows, codes, strict=True):
+            row[: len(code)] = code
+        return Prepared(prepared.clip_id, rows, prepared.times, prepared.states, prepared.notes, encoded=True)
+
+
+class CropExtractor:
+    """No model at all: the crops themselves are what is cached.
+
+    Args:
+        config: Sampling, size and face settings.
+        runtime: Device of the face detector.
+    """
+
+    def __init__(self, config: CropsConfig, runtime: Runtime) -> None:
+        self.name: str = config.extractor
+        self.modality: Literal["visual", "audio"] = "visual"
+        self.dimension = config.input_size
+        self._config = config
+        self._runtime = runtime
+
+    @property
+    def preparer(self) -> CropPreparer:
+        """The part that decodes, crops and encodes."""
+        config = self._config
+        device = str(resolve_device(self._runtime.device)) if config.faces.detector == "retinaface" else "cpu"
+        return CropPreparer(ImagePreparer(config.frames, config.input_size, config.faces, device), config.quality)
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that determines the pictures, as JSON values."""
+        return {
+            "family": "crops",
+            "rules": _RULES,
+            "frames": self._config.frames,
+            "side": self._config.input_size,
+            "quality": self._config.quality,
+            "faces": face_identity(self._config.faces),
+            "versions": library_versions("av", "opencv-python-headless"),
+        }
+
+    def embed(self, prepared: Sequence[Prepared]) -> list[NDArray[Any]]:
+        """Return the encoded crops as they are."""
+        return [np.asarray(clip.inputs) for clip in prepared]
+
+
+def encode_picture(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Encode a picture as a JPEG file whose colours keep their full resolution.
+
+    Args:
+        picture: uint8 RGB (height, width, 3).
+        quality: Up to 100.
+
+    Returns:
+        The file, uint8 (bytes,).
+    """
+    full = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, full]
+    return np.asarray(cv2.imencode(".jpg", picture[..., ::-1], options)[1], dtype=np.uint8).ravel()
+
+
+def decode_crops(crops: CropSequence) -> NDArray[np.uint8]:
+    """Decode the crops of a clip.
+
+    Returns:
+        uint8 RGB (valid rows, side, side, 3).
+
+    Raises:
+        ValueError: A file among them is no picture, or they differ in size.
+
+    Examples:
+        >>> picture = np.full((16, 16, 3), (200, 100, 50), dtype=np.uint8)
+        >>> code = encode_picture(picture, 100)
+        >>> crops = CropSequence(code, np.array([0, len(code)]), np.zeros(1), np.zeros(1, dtype=np.uint8))
+        >>> int(np.abs(decode_crops(crops)[0].astype(int) - picture).max()) <= 1
+        True
+    """
+    pictures = []
+    for first, last in zip(crops.offsets[:-1], crops.offsets[1:], strict=True):
+        picture = cv2.imdecode(crops.codes[first:last], cv2.IMREAD_COLOR)
+        if picture is None:
+            raise ValueError("a crop is no picture")
+        pictures.append(picture[..., ::-1])
+    return np.stack(pictures).astype(np.uint8, copy=False) if pictures else np.zeros((0, 1, 1, 3), dtype=np.uint8)

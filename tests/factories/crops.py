@@ -1,0 +1,80 @@
+"""Cached face crops: pictures whose brightness or colour tells the labels, written through the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.config import ExperimentConfig, parse_config
+from eri.data.clips import Clip, ClipTable, Split
+from eri.extractors.base import CropSequence, State
+from eri.extractors.crops import encode_picture
+from eri.store import FeatureFolder, FeatureStore, SourceIdentity, SourceStamp, remember_config
+from eri.tasks import Task
+from tests.factories.features import TASK, DataSet
+
+NOBODY = SourceIdentity(SourceStamp("clip.mp4", 1, 1), "00")
+
+
+def crop_sequence(pictures: NDArray[np.uint8], states: list[State] | None = None) -> CropSequence:
+    """Return pictures, uint8 RGB (valid rows, side, side, 3), as cached crops, two a second."""
+    codes = [encode_picture(picture, 95) for picture in pictures]
+    row_states = np.array(states if states is not None else [State.VALID] * len(codes), dtype=np.uint8)
+    offsets = np.cumsum([0, *map(len, codes)]).astype(np.int64)
+    joined = np.concatenate([np.zeros(0, dtype=np.uint8), *codes])
+    return CropSequence(joined, offsets, np.arange(len(row_states)) / 2, row_states)
+
+
+def crop_folder(root: Path, side: int = 32) -> FeatureFolder:
+    """Return a new folder of crops."""
+    return FeatureStore(root).folder("crops", {"family": "crops", "side": side})
+
+
+def finetuned_config(**sections: Any) -> ExperimentConfig:
+    """Return a system that trains a tiny backbone with a tiny LSTM."""
+    values: dict[str, Any] = {
+        "name": "small",
+        "modality": "visual",
+        "visual": {
+            "extractor": "test_resnet",
+            "weights": "random",
+            "frames": 4,
+            "input_size": 32,
+            "faces": {"detector": "none"},
+        },
+        "model": {"name": "lstm", "hidden_size": 8, "dense": 8, "dropout": 0.0, "finetune": True},
+        "training": {"epochs": 3, "batch_size": 4, "learning_rate": 0.01},
+    }
+    for section, changes in sections.items():
+        values[section] = {**values[section], **changes} if isinstance(changes, dict) else changes
+    return parse_config(values)
+
+
+def coloured_pictures(labels: tuple[float, ...], rows: int, side: int, seed: int) -> NDArray[np.uint8]:
+    """Return noisy pictures whose red, green and blue are the three labels, uint8 (rows, side, side, 3)."""
+    generator = np.random.default_rng(seed)
+    noise = generator.normal(0, 12, size=(rows, side, side, 3))
+    return np.clip(40 + 170 * np.array(labels[:3]) + noise, 0, 255).astype(np.uint8)
+
+
+def make_crop_data_set(
+    root: Path, config: ExperimentConfig, *, task: Task = TASK, train: int = 16, val: int = 8, test: int = 2
+) -> DataSet:
+    """Write a data set of three labels whose clips have crops only; one clip of train has no face at all."""
+    generator = np.random.default_rng(0)
+    extractor = config.extractors["visual"]
+    side = int(getattr(extractor, "input_size"))  # noqa: B009  the union of extractors has it in one member only
+    folder = crop_folder(root / "features", side)
+    remember_config(folder, extractor)
+    splits: list[Split] = [*["train"] * train, *["val"] * val, *["test"] * test]  # type: ignore[list-item]
+    clips = []
+    for number, split in enumerate(splits):
+        labels = tuple(generator.random(len(task.labels)).tolist())
+        clips.append(Clip(f"{number:05d}", split, labels=labels))
+        states = [State.VALID, State.NO_FACE, State.VALID, State.VALID] if number else [State.NO_FACE] * 4
+        pictures = coloured_pictures(labels, states.count(State.VALID), side, number)
+        folder.write(clips[-1].id, crop_sequence(pictures, states), NOBODY)
+    return DataSet(ClipTable("coloured", root, task, tuple(clips)), root / "features", config)
