@@ -35,6 +35,10 @@ def cv(
     repeats: Annotated[int, typer.Option(help="How often all clips are dealt anew.")] = 1,
     leave_one_group_out: Annotated[bool, typer.Option("--leave-one-group-out", help="A fold a subject.")] = False,
     folds_file: Annotated[Path | None, typer.Option(help="CSV with clip_id and fold.")] = None,
+    protocol: Annotated[
+        Literal["dealt", "official"],
+        typer.Option(help="dealt: folds as these options say. official: the data set's own, as DFEW's five."),
+    ] = "dealt",
     ungrouped: Annotated[bool, typer.Option("--ungrouped", help="Let folds share subjects.")] = False,
     inner: Annotated[int, typer.Option(help="One part in so many of a fold's training clips chooses the epoch.")] = 5,
     split: Annotated[
@@ -65,7 +69,13 @@ def cv(
         runs,
         Runtime(device=device, workers=workers or os.cpu_count() or 1),
         plan=selection.FoldPlan(
-            folds, repeats, leave_one_group_out, folds_file, grouped=False if ungrouped else None, inner=inner
+            folds,
+            repeats,
+            leave_one_group_out,
+            folds_file,
+            grouped=False if ungrouped else None,
+            inner=inner,
+            official=protocol == "official",
         ),
         seeds=range(first, first + seeds),
         splits=[choice.value for choice in split] if split else ("train", "val"),

@@ -91,6 +91,11 @@ class Task:
         """Whether one class of several is to be predicted."""
         return self.kind == "classification"
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes; empty where numbers are to be predicted."""
+        return self.labels if self.is_classification else ()
+
     def one_hot(self, label: str | int) -> tuple[float, ...]:
         """Return the labels of a clip of one class: 1 for the class, 0 for the others.
 

@@ -51,6 +51,7 @@ class TestClassification:
         assert (task.kind, task.activation, task.low, task.high) == ("classification", "softmax", 0.0, 1.0)
         assert task.is_classification
         assert not ERI.is_classification
+        assert (task.classes, ERI.classes) == (("calm", "angry"), ())
         assert task.one_hot("angry") == task.one_hot(1) == (0.0, 1.0)
 
     @pytest.mark.parametrize("label", ["cross", 2, -1])

@@ -41,7 +41,10 @@ class PictureFolder:
 
 
 def list_pictures(folder: Path) -> PictureFolder:
-    """List a folder's pictures; other files, and pictures without a number at the end of their name, are passed over.
+    """List a folder's pictures, whose names end in their numbers: ``7.jpg``, ``S005_001_00000007.png``.
+
+    Other files, pictures without a number, and hidden ones (``._7.jpg``, which archives from macOS hold beside each
+    picture) are passed over.
 
     Raises:
         NoVideoError: There is none.
@@ -51,7 +54,7 @@ def list_pictures(folder: Path) -> PictureFolder:
     try:
         for path in sorted(folder.iterdir()):
             number = _NUMBER.search(path.stem)
-            if number and path.suffix.lower() in _SUFFIXES:
+            if number and path.suffix.lower() in _SUFFIXES and not path.name.startswith("."):
                 numbered.setdefault(int(number[1]), path)
     except PermissionError:
         raise ForbiddenMediaError(folder, "may not be read by this user", hint="chmod +rx the folder.") from None

@@ -139,7 +139,7 @@ def cv(
     if not clips:
         raise DataError(f"{table.name}: no clip of {' or '.join(splits)} has labels")
     _refuse_labels(table.task)
-    folds = make_folds(clips, plan)
+    folds = make_folds(clips, plan, classes=table.task.classes, official=table.folds)
     path = run_path(runs, name if name is not None else f"{config.name}-cv")
     settings = _settings(config, table, folds, seeds, splits)
     with claimed(path):

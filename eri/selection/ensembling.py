@@ -224,8 +224,8 @@ def _folds(opened: Sequence[HeldOut], ids: Sequence[str], table: ClipTable, plan
             )
     fold_of = first.folds
     if first.kind == "run":
-        dealt = [fold for fold in make_folds([table[clip_id] for clip_id in ids], plan) if fold.repeat == 1]
-        fold_of = {clip_id: fold.name for fold in dealt for clip_id in fold.score}
+        dealt = make_folds([table[clip_id] for clip_id in ids], plan, classes=table.task.classes)
+        fold_of = {clip_id: fold.name for fold in dealt if fold.repeat == 1 for clip_id in fold.score}
     return [fold_of[clip_id] for clip_id in ids]
 
 

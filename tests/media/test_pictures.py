@@ -36,6 +36,20 @@ def test_pictures_are_ordered_by_number_and_spread_over_time(tmp_path, suffix):
     assert sequence.frames.shape == (4, 40, 48, 3)
 
 
+@pytest.mark.parametrize(
+    ("name", "start"), [("S005_001_{:08d}.png", 1), ("{:03d}.jpeg", 0), ("{:05d}.jpg", 1), ("frame{}.bmp", 98)]
+)
+def test_names_as_data_sets_write_them_are_ordered_by_their_last_number(tmp_path, name, start):
+    for number in reversed(range(12)):
+        Image.new("RGB", (48, 40), COLOURS[number]).save(tmp_path / name.format(start + number))
+    (tmp_path / f"._{name.format(start)}").write_bytes(b"of a file system")
+    (tmp_path / "Thumbs.db").touch()
+    (tmp_path / "000.wrl").touch()
+    sequence = read_frames(tmp_path, 12)
+    assert numbers_of(sequence.frames) == list(range(12))
+    assert sequence.notes == ()
+
+
 def test_fewer_pictures_than_rows_repeat(tmp_path):
     sequence = read_frames(write_pictures(tmp_path / "a", [3, 4]), 6)
     assert numbers_of(sequence.frames) == [3, 3, 3, 4, 4, 4]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eri.data import load_clips
 from eri.data.clips import Clip
-from eri.errors import ConfigError, DataError
+from eri.errors import ConfigError, DataError, MissingClassError
 from eri.selection import Fold, FoldPlan, make_folds
 from eri.selection.folds import write_folds
+from tests.factories.expressions import PATHS, WRITERS, Miniature
 
 
 def make_clips(count: int, groups: int | None = None) -> list[Clip]:
@@ -28,7 +31,7 @@ def make_clips(count: int, groups: int | None = None) -> list[Clip]:
     ]
 
 
-def check_parts(folds: tuple[Fold, ...], clips: list[Clip], repeats: int, *, grouped: bool) -> None:
+def check_parts(folds: tuple[Fold, ...], clips: Sequence[Clip], repeats: int, *, grouped: bool, least: int = 2) -> None:
     everything = Counter(clip.id for clip in clips)
     for repeat in range(1, repeats + 1):
         own = [fold for fold in folds if fold.repeat == repeat]
@@ -38,7 +41,7 @@ def check_parts(folds: tuple[Fold, ...], clips: list[Clip], repeats: int, *, gro
         assert Counter(fold.fit + fold.choose + fold.score) == everything
         parts = [{group_of[clip_id] for clip_id in ids} for ids in (fold.fit, fold.choose, fold.score)]
         assert sum(map(len, parts)) == len(set.union(*parts))
-        assert min(len(fold.fit), len(fold.choose), len(fold.score)) >= 2
+        assert min(len(fold.fit), len(fold.choose), len(fold.score)) >= least
 
 
 class TestDealing:
@@ -144,3 +147,124 @@ class TestFile:
         (tmp_path / "folds.csv").write_text("id,fold\n1,2\n")
         with pytest.raises(DataError, match="no column 'clip_id'"):
             make_folds(make_clips(20), FoldPlan(file=tmp_path / "folds.csv"))
+
+
+CLASSES = ("anger", "fear", "joy")
+
+
+def make_classified(takes: Sequence[tuple[int, int]]) -> list[Clip]:
+    """Make a clip for each pair of a subject and the place of a class."""
+    return [
+        Clip(
+            f"{number:03d}",
+            "train",
+            labels=tuple(float(place == other) for other in range(len(CLASSES))),
+            group=f"s{subject:02d}",
+        )
+        for number, (subject, place) in enumerate(takes)
+    ]
+
+
+def place_of(clip: Clip) -> int:
+    assert clip.labels is not None
+    return clip.labels.index(1.0)
+
+
+def check_classes(folds: tuple[Fold, ...], clips: Sequence[Clip]) -> None:
+    """Every class that there is can be learnt in every fold."""
+    places = {clip.id: place_of(clip) for clip in clips}
+    for fold in folds:
+        assert {places[clip_id] for clip_id in fold.fit} == set(places.values())
+
+
+PLANS = {
+    "k-fold": FoldPlan(folds=3, inner=3),
+    "repeated": FoldPlan(folds=4, repeats=2),
+    "leave-one-group-out": FoldPlan(leave_one_group_out=True),
+    "official": FoldPlan(official=True),
+    "file": FoldPlan(),
+}
+
+
+class TestClasses:
+    @pytest.mark.parametrize("protocol", PLANS)
+    @settings(max_examples=30, deadline=None)
+    @given(data=st.data())
+    def test_no_subject_is_on_both_sides_of_any_protocol(self, protocol, data, tmp_path_factory):
+        subjects = data.draw(st.integers(6, 12))
+        # Each subject shows some classes some times, each class at least three.
+        extra = data.draw(st.lists(st.tuples(st.integers(0, subjects - 1), st.integers(0, 2)), max_size=30))
+        takes = [(subject, place) for subject in range(subjects) for place in range(3) if (subject + place) % 2]
+        clips = make_classified([*takes, *extra])
+        official = {clip.id: f"{int(str(clip.group)[1:]) % 5}" for clip in clips}
+        plan = PLANS[protocol]
+        if protocol == "file":
+            path = tmp_path_factory.mktemp("folds") / "folds.csv"
+            pd.DataFrame(official.items(), columns=["clip_id", "fold"]).to_csv(path, index=False)
+            plan = FoldPlan(file=path)
+        folds = make_folds(clips, plan, classes=CLASSES, official=official)
+        check_parts(folds, clips, plan.repeats, grouped=True, least=1)
+        check_classes(folds, clips)
+
+    @pytest.mark.parametrize("name", WRITERS)
+    def test_no_subject_is_on_both_sides_of_any_data_set(self, tmp_path, name):
+        table = load_clips(WRITERS[name](tmp_path, Miniature(subjects=6, media=False)))
+        clips = [clip for clip in table if clip.labels is not None]
+        grouped = any(clip.group for clip in clips)
+        assert grouped == (name not in ("dfew", "afew"))
+        plans = [FoldPlan(folds=3)]
+        plans += [FoldPlan(leave_one_group_out=True)] if grouped else []
+        plans += [FoldPlan(official=True)] if table.folds else []
+        for plan in plans:
+            folds = make_folds(clips, plan, classes=table.task.classes, official=table.folds)
+            check_parts(folds, clips, 1, grouped=grouped, least=1)
+
+    def test_the_official_folds_are_those_of_the_lists(self, tmp_path):
+        table = load_clips(WRITERS["dfew"](tmp_path, PATHS))
+        folds = make_folds(table.clips, FoldPlan(official=True), classes=table.task.classes, official=table.folds)
+        assert [fold.name for fold in folds] == ["1", "2", "3", "4", "5"]
+        for fold in folds:
+            text = (tmp_path / f"EmoLabel_DataSplit/train(single-labeled)/set_{fold.name}.csv").read_text()
+            trained = {f"{int(line.split(',')[0]):05d}" for line in text.splitlines()[1:]}
+            assert set(fold.fit + fold.choose) == trained
+
+    def test_subjects_are_dealt_so_that_folds_are_alike_in_each_class(self):
+        # Half of the subjects show anger and fear, the others joy alone: by size alone, folds could be of one kind.
+        takes = [(subject, place) for subject in range(20) for place in ((0, 1) if subject % 2 else (2, 2))]
+        clips = make_classified(takes)
+        places = {clip.id: place_of(clip) for clip in clips}
+        for seed in range(10):
+            for fold in make_folds(clips, FoldPlan(folds=5, seed=seed), classes=CLASSES):
+                assert Counter(places[clip_id] for clip_id in fold.score) == {0: 2, 1: 2, 2: 4}
+
+    def test_uneven_subjects_give_folds_of_about_the_same_size(self):
+        takes = [(subject, (subject + take) % 3) for subject in range(30) for take in range(1 + subject % 6)]
+        clips = make_classified(takes)
+        sizes = [len(fold.score) for fold in make_folds(clips, FoldPlan(folds=10), classes=CLASSES)]
+        assert max(sizes) - min(sizes) <= 2
+
+    def test_a_subject_of_one_clip_is_a_fold_of_classes(self):
+        clips = make_classified([(subject, place) for subject in range(4) for place in range(3)] + [(9, 0)])
+        folds = make_folds(clips, FoldPlan(leave_one_group_out=True), classes=CLASSES)
+        assert [len(fold.score) for fold in folds] == [3, 3, 3, 3, 1]
+        with pytest.raises(DataError, match="of one clip, without a correlation: 's09'"):
+            make_folds(clips, FoldPlan(leave_one_group_out=True))
+
+    def test_a_class_that_no_model_could_learn_is_refused(self):
+        clips = make_classified([(subject, place) for subject in range(6) for place in range(2)] + [(5, 2)])
+        with pytest.raises(MissingClassError, match="fold 's05': no clip of class 'joy' is left to fit") as caught:
+            make_folds(clips, FoldPlan(leave_one_group_out=True), classes=CLASSES)
+        assert caught.value.hint is not None
+
+    def test_a_rare_class_is_not_spent_on_choosing_the_epoch(self):
+        clips = make_classified([(subject, place) for subject in range(9) for place in range(2)] + [(0, 2), (8, 2)])
+        check_classes(make_folds(clips, FoldPlan(folds=3), classes=CLASSES), clips)
+
+    def test_official_folds_that_are_not_there(self):
+        clips = make_classified([(subject, place) for subject in range(6) for place in range(3)])
+        with pytest.raises(DataError, match="states no official folds"):
+            make_folds(clips, FoldPlan(official=True), classes=CLASSES)
+        with pytest.raises(DataError, match=r"17 clip\(s\) in no official fold: 001, 002"):
+            make_folds(clips, FoldPlan(official=True), classes=CLASSES, official={"000": "1"})
+        with pytest.raises(ConfigError, match="official folds contradict"):
+            FoldPlan(official=True, repeats=2)
