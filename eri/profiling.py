@@ -15,6 +15,9 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from eri.config.video import VideoModelConfig
+from eri.models.video import PublishedCost, create_video_model
+
 TOLERANCE = 0.02
 """A published figure that differs by a larger share asks for an explanation."""
 
@@ -85,6 +88,55 @@ class Comparison:
     def agrees(self) -> bool:
         """Whether the two are within :data:`TOLERANCE`, or none is published."""
         return self.difference is None or abs(self.difference) <= TOLERANCE
+
+
+@dataclass(frozen=True)
+class VideoProfile:
+    """What a video model costs for one clip, beside what its paper states.
+
+    Attributes:
+        name: Of the model.
+        input: What one clip is, in words.
+        profile: The measurement.
+        published: What the paper states; None where it states nothing.
+    """
+
+    name: str
+    input: str
+    profile: Profile
+    published: PublishedCost | None
+
+    @property
+    def parameters(self) -> Comparison:
+        """Parameters in millions, beside the published."""
+        return Comparison(self.profile.parameters / 1e6, self.published.parameters if self.published else None)
+
+    @property
+    def macs(self) -> Comparison:
+        """MACs of one clip in 10^9, beside the published."""
+        return Comparison(self.profile.work.macs / 1e9, self.published.macs if self.published else None)
+
+
+def profile_video_model(
+    config: VideoModelConfig, labels: int, device: torch.device | None = None, *, runs: int = 20, seconds: float = 20.0
+) -> VideoProfile:
+    """Build a video model without fetching any weights, and measure it on one clip of zeros.
+
+    Args:
+        config: The model. Weights do not change what it costs, so it is built with random ones.
+        labels: Number of outputs.
+        device: Where it runs; None is the CPU.
+        runs: See :func:`profile_model`.
+        seconds: See :func:`profile_model`.
+    """
+    if "weights" in type(config).model_fields:
+        config = config.model_copy(update={"weights": "random"})
+    device = device or torch.device("cpu")
+    model = create_video_model(config, labels).to(device)
+    clip = torch.zeros(1, model.frames, 3, model.side, model.side, device=device)
+    profile = profile_model(model, clip, runs=runs, seconds=seconds)
+    words = f"one clip of {model.frames} frames, {model.side} × {model.side}, {labels} labels"
+    return VideoProfile(config.name, words, profile, model.published)
 
 
 def profile_model(model: nn.Module, *inputs: Any, runs: int = 20, seconds: float = 20.0) -> Profile:

@@ -7,8 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eri.profiling import Comparison, count_macs, profile_model
-from tests.factories.videos import small_model
+from eri.config.video_r2plus1d import R2Plus1DConfig
+from eri.models.video import create_video_model
+from eri.profiling import Comparison, count_macs, profile_model, profile_video_model
+from eri.screen_profile import show_profile
+from tests.factories.videos import CLASSES, NAMES, small_config, small_model
 
 
 class Attend(nn.Module):
@@ -113,3 +116,46 @@ def test_a_published_figure_agrees_within_two_percent(measured, published, diffe
     comparison = Comparison(measured, published)
     assert comparison.agrees is agrees
     assert comparison.difference == (None if difference is None else pytest.approx(difference))
+
+
+def test_a_video_model_is_set_beside_its_paper_without_fetching_weights(monkeypatch, tmp_path):
+    monkeypatch.setenv("ERI_WEIGHTS", str(tmp_path))
+    result = profile_video_model(small_config("r2plus1d-scl", weights="pretrained"), 3, runs=1, seconds=0.0)
+    assert result.published is not None
+    assert result.macs.published == 38.66
+    assert result.parameters.difference is None
+    assert result.input == "one clip of 4 frames, 32 × 32, 3 labels"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_model_is_shown_with_its_source_and_its_parts(name, capsys):
+    result = profile_video_model(small_config(name), 3, runs=1, seconds=0.0)
+    show_profile(result)
+    shown = capsys.readouterr().out
+    assert "MACs by part" in shown
+    assert "not counted: biases" in shown
+    assert "latency (median of 1, cpu)" in shown
+    if result.published is not None:
+        assert result.published.source in shown
+        assert "more than 2 %" in shown  # at this size
+
+
+@pytest.mark.parametrize(("stages", "gmacs"), [(3, 38.185), (4, 40.587)])
+def test_the_published_figure_is_met_by_three_stages_and_not_by_four(stages, gmacs):
+    model = create_video_model(R2Plus1DConfig(weights="random", stages=stages), 7).to("meta")
+    work = count_macs(model, torch.zeros(1, 16, 3, 112, 112, device="meta"))
+    comparison = Comparison(work.macs / 1e9, 38.66)
+    assert comparison.measured == pytest.approx(gmacs, abs=0.001)
+    assert comparison.agrees is (stages == 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "parameters", "gmacs"), [("c3d", 487, 79.99, 326.41), ("c3d-lstm", 6, 110.24, 282.26)]
+)
+def test_table_8_is_met(name, labels, parameters, gmacs):
+    config = CLASSES[NAMES.index(name)]()
+    with torch.device("meta"):
+        model = create_video_model(config, labels)
+        work = count_macs(model, torch.zeros(1, config.frames, 3, 224, 224))
+    assert sum(value.numel() for value in model.parameters()) / 1e6 == pytest.approx(parameters, abs=0.006)
+    assert work.macs / 1e9 == pytest.approx(gmacs, rel=0.003)

@@ -43,7 +43,7 @@ class PublishedCost:
         source: Paper and table.
         parameters: All of them, in millions; None where none are stated.
         macs: Multiply-accumulate operations for one clip, in 10^9; None where none are stated.
-        explanation: Why the counts differ, where that is known; shown when they differ by more than 2 %.
+        explanation: Why the counts differ, as far as that is known, in a clause that stands alone.
     """
 
     source: str
