@@ -32,7 +32,7 @@ def search(
     device: DeviceOption = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
 ) -> None:
-    """Search settings of a config for the best validation Pearson, and write the best as YAML."""
+    """Search settings of a config for the best validation score, and write the best as YAML."""
     from eri import screen_selection
     from eri.commands import choose_config
     from eri.config import Runtime

@@ -258,10 +258,11 @@ def submit(
         EriError: No such run, it does not fit the data, or the file is there already.
     """
     from eri.selection import predict
-    from eri.submission import validate_submission, write_submission
+    from eri.submission import format_of, validate_submission, write_submission
 
     folder = find_run(run, Path(runs), marks=_SUBMITTABLE)
     table, cache = _inputs(folder, data, adapter, features)
+    format_of(table, bracketed)  # refuses data without one before anything is predicted
     predictions = predict(folder, table, cache, split=split, runtime=runtime)
     path = write_submission(
         predictions,

@@ -6,17 +6,20 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from eri.config import Runtime
+from eri.config import Published, Runtime
 from eri.data.clips import ClipTable, Split
 from eri.errors import DataError, RunError
 from eri.files import atomic_path, write_json
-from eri.metrics import DRAWS, Metrics, score
+from eri.metrics import DRAWS
+from eri.scoring import Scores, create_scorer
+from eri.tasks import Task
 from eri.training.data import fallback_vector, warn_of_clips
 from eri.training.device import choose_device
 from eri.training.learners import create_learner
@@ -26,7 +29,10 @@ from eri.training.sources import open_split, recorded_features
 _LOG = logging.getLogger(__name__)
 
 TRAIN_MEAN = "train-mean"
-"""The rule for a clip that has no valid row in any modality: the mean of each label over the train clips."""
+"""The rule for a clip that has no valid row in any modality: the mean of each label over the train clips, which is how
+frequent each class is among them."""
+
+_PUBLISHED = MappingProxyType({"mean_pearson": "mean", "war": "WAR", "uar": "UAR"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,20 +42,23 @@ class Evaluation:
     Attributes:
         run: The run folder.
         split: The split.
-        metrics: Scores over its labelled clips; None when it has none.
+        metrics: Scores over its labelled clips, of intensities :class:`~eri.metrics.Metrics`, of classes
+            :class:`~eri.recognition.Recognition`; None when it has none.
         predictions: As :func:`predict` returned them.
         fallback: Ids of the clips that were predicted by :data:`TRAIN_MEAN`.
         published: The figure of the paper for this split; None where it has none.
+        published_as: What that figure is: ``mean``, ``WAR`` or ``UAR``.
         source: The paper.
         notes: What a reader of the figures should know.
     """
 
     run: Path
     split: Split
-    metrics: Metrics | None
+    metrics: Scores | None
     predictions: pd.DataFrame
     fallback: tuple[str, ...]
     published: float | None
+    published_as: str
     source: str | None
     notes: tuple[str, ...]
 
@@ -69,7 +78,8 @@ def predict(
         runtime: Its device is used.
 
     Returns:
-        Index ``clip_id``, ascending; a float64 column a label, within the task's range; and ``rule``: empty where the
+        Index ``clip_id``, ascending; a float64 column a label, within the task's range (the probability of a class);
+        and ``rule``: empty where the
         model predicted, ``train-mean`` where the clip has no valid row of features in any modality.
 
     Raises:
@@ -115,10 +125,9 @@ def evaluate(
     metrics = None
     if labelled:
         truth = table.label_matrix(labelled)
-        metrics = score(predictions.loc[labelled, names].to_numpy(), truth, names, draws=bootstrap, seed=seed)
-    published = opened.config.published
-    if published is not None and published.task != table.task.name:
-        published = None
+        scorer = create_scorer(table.task.kind, names)
+        metrics = scorer.score(predictions.loc[labelled, names].to_numpy(), truth, draws=bootstrap, seed=seed)
+    published = _published(opened, table)
     result = Evaluation(
         run=run,
         split=split,
@@ -126,6 +135,7 @@ def evaluate(
         predictions=predictions,
         fallback=tuple(predictions.index[predictions["rule"] == TRAIN_MEAN]),
         published={"val": published.validation, "test": published.test}.get(split) if published else None,
+        published_as=_PUBLISHED[published.metric] if published else "",
         source=published.source if published else None,
         notes=tuple(_notes(opened, table, split, len(labelled))),
     )
@@ -156,14 +166,28 @@ def _predict(run: Run, table: ClipTable, features: Path, split: Split, runtime: 
     return frame
 
 
+def _published(run: Run, table: ClipTable) -> Published | None:
+    """Return what a paper reports for the system on the table's task, in a figure of its kind."""
+    published = run.config.published
+    if published is None or published.task != table.task.name:
+        return None
+    fitting = (published.metric == "mean_pearson") == (table.task.kind == "regression")
+    return published if fitting else None
+
+
 def _refuse_other_task(run: Run, table: ClipTable) -> None:
     own, given = run.task, table.task
-    if (own.labels, own.low, own.high) != (given.labels, given.low, given.high):
+    if (own.kind, own.labels, own.low, own.high) != (given.kind, given.labels, given.low, given.high):
         raise RunError(
-            f"{run.path}: predicts {', '.join(own.labels)} in [{own.low:g}, {own.high:g}], but the labels of "
-            f"{table.name} are {', '.join(given.labels)} in [{given.low:g}, {given.high:g}]",
+            f"{run.path}: predicts {_asked(own)}, but the {'classes' if given.is_classification else 'labels'} of "
+            f"{table.name} are {_asked(given)}",
             hint="Evaluate the run on data of its own task, or train one on this data.",
         )
+
+
+def _asked(task: Task) -> str:
+    names = ", ".join(task.labels)
+    return f"the classes {names}" if task.is_classification else f"{names} in [{task.low:g}, {task.high:g}]"
 
 
 def _notes(run: Run, table: ClipTable, split: Split, labelled: int) -> list[str]:
@@ -205,9 +229,11 @@ def _keep_metrics(path: Path, run: Run, result: Evaluation, table: ClipTable) ->
         except (OSError, ValueError, KeyError) as error:
             raise RunError(f"{path}: cannot be read: {error}", hint="Remove the file and evaluate again.") from error
     splits[result.split] = {
-        "metric": "mean Pearson correlation",
+        "metric": create_scorer(table.task.kind, table.task.labels).described,
         "scores": None if result.metrics is None else result.metrics.to_json(),
-        "published": None if result.published is None else {"mean": result.published, "source": result.source},
+        "published": None
+        if result.published is None
+        else {result.published_as.lower(): result.published, "source": result.source},
         "fallback": {"rule": TRAIN_MEAN, "clips": list(result.fallback)},
         "notes": list(result.notes),
         "epoch": create_learner(run.config.model).chosen(run),

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from eri.evaluation import Evaluation
     from eri.extraction import ExtractionReport
     from eri.inspection import ProbeReport
-    from eri.metrics import Interval, Metrics
+    from eri.metrics import Interval
+    from eri.scoring import Scores
     from eri.submission import Finding
 
 _FAILURES_SHOWN = 20
 _MARKS = {"ready": "[green]ready[/green]", "optional": "[yellow]optional[/yellow]", "missing": "[red]missing[/red]"}
 
+_METRICS = {"mean_pearson": "mean ρ", "war": "WAR", "uar": "UAR"}
 _PLAIN_WIDTH = 120  # of what is written to a file or a pipe, where rich would assume 80
 
 _terminal = Console()
@@ -66,11 +68,13 @@ def show_configs() -> None:
         config = load_config(name)
         published = config.published
         figures = (
-            [_figure(published.validation), _figure(published.test), published.source] if published else ["", "", ""]
+            [_METRICS[published.metric], _figure(published.validation), _figure(published.test), published.source]
+            if published
+            else [""] * 4
         )
         rows.append([name, config.modality, config.description, *figures])
-    headers = ("config", "modality", "system", "val ρ", "test ρ", "source")
-    console.print(table_of("systems, with the published mean Pearson", headers, rows, numbers=(3, 4)))
+    headers = ("config", "modality", "system", "published", "val", "test", "source")
+    console.print(table_of("systems, with the published figures", headers, rows, numbers=(4, 5)))
 
 
 def show_extraction(report: ExtractionReport) -> None:
@@ -142,9 +146,12 @@ def _probe_row(clip_id: str, row: pd.Series[Any]) -> list[str]:
 
 
 def show_run(run: Path) -> None:
-    """Show where a run was written and what it reached while it was trained."""
+    """Show where a run was written and what can be done with it."""
+    from eri.training import read_run
+
     console.print(escape(f"run: {run}"), soft_wrap=True, highlight=False)
-    console.print("Score it with `eri evaluate`, and write the prediction file with `eri submit`.")
+    submits = ", and write the prediction file with `eri submit`" if not read_run(run).task.is_classification else ""
+    console.print(f"Score it with `eri evaluate`{submits}.")
 
 
 def show_evaluation(result: Evaluation) -> None:
@@ -153,31 +160,48 @@ def show_evaluation(result: Evaluation) -> None:
         console.print(escape(f"{result.run}: the {result.split} split has no labels; its clips were predicted only."))
     else:
         console.print(_metrics_table(result, result.metrics))
+        show_confusion(result.metrics)
     if result.fallback:
         shown = ", ".join(result.fallback[:_FAILURES_SHOWN])
-        console.print(escape(f"{len(result.fallback)} clips without features got the mean of train: {shown}"))
+        line = f"{len(result.fallback)} clips without features got the mean of train's labels: {shown}"
+        console.print(escape(line), soft_wrap=True, highlight=False)
     for note in result.notes:
         console.print(escape(note), soft_wrap=True, highlight=False)
     console.print(escape(f"written: {result.run}/metrics.json, predictions.parquet"), soft_wrap=True, highlight=False)
 
 
-def _metrics_table(result: Evaluation, metrics: Metrics) -> Table:
-    rows = [
-        [name, signed(score.pearson), interval_text(score.interval), score.reason or ""]
-        for name, score in metrics.labels.items()
-    ]
-    undefined = f"constant: {', '.join(metrics.constant)}" if metrics.constant else ""
-    rows.append(["mean", signed(metrics.mean), interval_text(metrics.interval), undefined])
-    if metrics.mean is None:
-        rows.append(["mean of the defined", signed(metrics.mean_defined), interval_text(metrics.interval), ""])
+def _metrics_table(result: Evaluation, metrics: Scores) -> Table:
+    rows = figure_rows(metrics)
     if result.published is not None:
-        rows.append(["published mean", signed(result.published), "", result.source or ""])
+        rows.append([f"published {result.published_as}", signed(result.published), "", result.source or ""])
     title = f"{result.run.name}, {result.split} split, {metrics.clips} clips"
-    return table_of(title, ("label", "Pearson", "95 % interval", "remarks"), rows, numbers=(1,))
+    return table_of(title, figure_headers(metrics), rows, numbers=(1,))
+
+
+def figure_headers(scores: Scores) -> tuple[str, ...]:
+    """Return the heads of the columns of :func:`figure_rows`."""
+    return "", scores.heading, "95 % interval", "remarks"
+
+
+def figure_rows(scores: Scores) -> list[list[str]]:
+    """Return a row for each label or class, and for what sums them up."""
+    return [[line.name, signed(line.value), interval_text(line.interval), line.remark] for line in scores.figures()]
+
+
+def show_confusion(scores: Scores) -> None:
+    """Show the confusion matrix of recognised classes; intensities have none."""
+    from eri.recognition import Recognition
+
+    if not isinstance(scores, Recognition):
+        return
+    names = list(scores.classes)
+    rows = [[name, *map(str, counts)] for name, counts in zip(names, scores.confusion, strict=True)]
+    headers = ("class ↓ decision →", *names)
+    console.print(table_of("confusion", headers, rows, numbers=range(1, len(headers))))
 
 
 def signed(value: float | None) -> str:
-    """Return a correlation as text; undefined is a dash.
+    """Return a score as text; undefined is a dash.
 
     Examples:
         >>> signed(0.40804), signed(None)
@@ -237,7 +261,7 @@ def _demo_row(name: str, result: Evaluation) -> list[str]:
     metrics = result.metrics
     if metrics is None:
         return [name, signed(None), "", "0"]
-    return [name, signed(metrics.mean), interval_text(metrics.interval), str(metrics.clips)]
+    return [name, signed(metrics.figure), interval_text(metrics.interval), str(metrics.clips)]
 
 
 def _figure(value: float | None) -> str:

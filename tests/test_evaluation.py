@@ -15,7 +15,7 @@ from eri.config import Published, Runtime
 from eri.data.clips import ClipTable
 from eri.errors import DataError, RunError, StoreError
 from eri.evaluation import TRAIN_MEAN, evaluate, predict
-from eri.metrics import pearson
+from eri.metrics import Metrics, pearson
 from eri.tasks import Task
 from eri.training import train
 from tests.factories.features import TASK, DataSet, Recipe, make_data_set
@@ -62,7 +62,7 @@ def with_task(table: ClipTable, task: Task) -> ClipTable:
 class TestFigures:
     def test_are_those_of_the_predictions(self, run, data):
         result = evaluate(run, data.table, data.features, bootstrap=200, runtime=CPU)
-        assert result.metrics is not None
+        assert isinstance(result.metrics, Metrics)
         ids = [clip.id for clip in data.table.split("val")]
         assert list(result.predictions.index) == ids
         expected = pearson(result.predictions[LABELS].to_numpy(), data.table.label_matrix(ids))
@@ -75,7 +75,7 @@ class TestFigures:
         result = evaluate(run, data.table, data.features, bootstrap=0, runtime=CPU)
         best = max(float(row["val_pearson"]) for row in history(run))
         assert result.metrics is not None
-        assert result.metrics.mean == pytest.approx(best, abs=1e-5)
+        assert result.metrics.figure == pytest.approx(best, abs=1e-5)
         assert "the epoch was chosen on this split" in result.notes[0]
 
     def test_a_constant_prediction_is_named(self, run, data):
@@ -86,8 +86,8 @@ class TestFigures:
             run.parent / "masked", replace(RECIPE, masked={"visual": everything, "audio": everything})
         )
         result = evaluate(run, table, masked.features, bootstrap=10, runtime=CPU)
-        assert result.metrics is not None
-        assert result.metrics.mean is None
+        assert isinstance(result.metrics, Metrics)
+        assert result.metrics.figure is None
         assert result.metrics.constant == TASK.labels
         assert len(result.fallback) == 5
 

@@ -18,15 +18,15 @@ from eri.data.clips import ClipTable
 from eri.errors import ConfigError, RunError
 from eri.evaluation import predict
 from eri.files import digest, write_text
-from eri.metrics import score
 from eri.search import study as studies
 from eri.search.space import Space, Value, configured, refuse_misfits
+from eri.selection.cross_validation import figure_of, scorer_of
 from eri.selection.jobs import processes
 from eri.training import TrainingEvent, train
 from eri.training.runs import run_path, writing
 
 UNDEFINED = -1.0
-"""The value of a trial whose mean Pearson is undefined: worse than any."""
+"""The value of a trial whose figure is undefined: worse than any."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class TrialEnded:
         number: Of the trial.
         state: How it ended.
         values: Of the searched settings.
-        value: Its mean Pearson; None unless complete.
+        value: Its figure on the val split; None unless complete.
         error: Why it failed.
     """
 
@@ -55,7 +55,8 @@ class SearchReport:
     Attributes:
         path: Its folder.
         best: File of the best config, ready to be trained; None when no trial was completed.
-        value: Mean Pearson of the best trial on the clips that chose it.
+        metric: What is searched for the largest of: ``Pearson`` (the mean over labels) or ``WAR``.
+        value: That of the best trial on the clips that chose it.
         values: Its settings.
         complete: Trials trained to the end.
         pruned: Trials stopped early.
@@ -65,6 +66,7 @@ class SearchReport:
 
     path: Path
     best: Path | None
+    metric: str
     value: float | None
     values: dict[str, Value]
     complete: int
@@ -137,11 +139,9 @@ class Searcher:
         return TrialEnded(trial.number, "complete", values, self._score(run))
 
     def _score(self, run: Path) -> float:
-        labels = self.table.task.labels
         ids = [clip.id for clip in self.table.split("val") if clip.labels is not None]
-        predictions = predict(run, self.table, self.features, "val", self.runtime).loc[ids, list(labels)]
-        mean = score(predictions.to_numpy(), self.table.label_matrix(ids), labels, draws=0).mean
-        return UNDEFINED if mean is None else mean
+        figure = figure_of(predict(run, self.table, self.features, "val", self.runtime).loc[ids], self.table)
+        return UNDEFINED if figure is None else figure
 
     def _tell(self, study: optuna.Study, trial: optuna.Trial, ended: TrialEnded) -> None:
         match ended.state:
@@ -185,7 +185,7 @@ def search(
     resume: bool = False,
     on_event: Callable[[TrialEnded], None] = ignore,
 ) -> SearchReport:
-    """Search settings for the largest mean Pearson on the val split.
+    """Search settings for the largest mean Pearson on the val split, or the largest WAR where it holds classes.
 
     Values are sampled by the tree-structured Parzen estimator (Bergstra et al. 2011). A trial is a run of its own; one
     that was killed is tried again from its last whole epoch. Any number of processes, started by ``runtime.workers`` or
@@ -252,6 +252,7 @@ def _report(searcher: Searcher) -> SearchReport:
     return SearchReport(
         path=searcher.path,
         best=best,
+        metric=scorer_of(searcher.table.task).metric,
         value=None if best is None else study.best_value,
         values={} if best is None else study.best_params,
         complete=counts[TrialState.COMPLETE],

@@ -8,9 +8,14 @@ from typing import Any, Literal
 import numpy as np
 
 from eri.metrics import Floats
+from eri.tasks import TaskKind
 
 Method = Literal["mean", "weighted", "ridge", "lightgbm"]
 
+CLASS_METHODS: tuple[Method, ...] = ("mean", "weighted")
+"""What a combination of class probabilities may be: a mean of them, so that the result is probabilities too."""
+
+_LEAST_PROBABILITY = 1e-12
 _PENALTIES = np.logspace(-4, 2, 13)
 """Penalties that ridge regression chooses among, in units of the inputs' mean squared singular value."""
 
@@ -79,13 +84,17 @@ Combination = Weights | Ridge | Trees
 _KINDS: tuple[type[Combination], ...] = (Weights, Ridge, Trees)
 
 
-def fit_combination(method: Method, stacked: Floats, truth: Floats) -> Combination:
+def fit_combination(method: Method, stacked: Floats, truth: Floats, kind: TaskKind = "regression") -> Combination:
     """Fit a combination of members.
 
     Args:
         method: ``mean`` (nothing is fitted), ``weighted``, ``ridge`` or ``lightgbm``.
         stacked: (members, clips, labels), predictions of clips that the members were not fitted on.
         truth: (clips, labels).
+        kind: What is predicted; class probabilities are put together by ``mean`` or ``weighted`` only.
+
+    Raises:
+        ValueError: A method that gives no probabilities.
 
     Examples:
         >>> truth = np.random.default_rng(0).random((40, 2))
@@ -93,11 +102,13 @@ def fit_combination(method: Method, stacked: Floats, truth: Floats) -> Combinati
         >>> [round(weight, 2) for weight in fit_combination("weighted", np.stack([noise, truth]), truth).values]
         [0.0, 1.0]
     """
+    if kind == "classification" and method not in CLASS_METHODS:
+        raise ValueError(f"{method} gives no probabilities")
     match method:
         case "mean":
             return Weights((1.0 / len(stacked),) * len(stacked))
         case "weighted":
-            return fit_weights(stacked, truth)
+            return (fit_weights if kind == "regression" else fit_class_weights)(stacked, truth)
         case "ridge":
             return fit_ridge(stacked, truth)
         case "lightgbm":
@@ -143,6 +154,36 @@ def fit_weights(stacked: Floats, truth: Floats) -> Weights:
         if value < least - 1e-9:
             best, least = weights, value
     return Weights(tuple(float(weight) for weight in best))
+
+
+def fit_class_weights(stacked: Floats, truth: Floats) -> Weights:
+    """Find the weights on the simplex with the smallest cross-entropy of the weighted class probabilities.
+
+    Stacked density estimation (Smyth & Wolpert 1999, eq. 3): the loss is convex, so one search finds its only depth.
+
+    Args:
+        stacked: (members, clips, classes), probabilities.
+        truth: One-hot, (clips, classes).
+    """
+    from scipy.optimize import LinearConstraint, minimize
+
+    members = len(stacked)
+    right = np.maximum(np.einsum("mcl,cl->mc", stacked, truth), _LEAST_PROBABILITY)
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        mixed = np.maximum(weights @ right, _LEAST_PROBABILITY)
+        return -float(np.log(mixed).mean()), -(right / mixed).mean(axis=1)
+
+    found = minimize(
+        loss,
+        np.full(members, 1.0 / members),
+        jac=True,
+        method="SLSQP",
+        bounds=[(0.0, 1.0)] * members,
+        constraints=LinearConstraint(np.ones((1, members)), 1.0, 1.0),
+    )
+    weights = np.clip(found.x, 0.0, None)
+    return Weights(tuple(float(weight) for weight in weights / weights.sum()))
 
 
 def fit_ridge(stacked: Floats, truth: Floats) -> Ridge:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eri.config import Runtime
 from eri.data.clips import ClipTable, Split
 from eri.errors import RunError
-from eri.metrics import LEVEL, Floats, Interval, pearson, percentile_interval, resampled_pearson
+from eri.metrics import LEVEL, Floats, Interval, percentile_interval
+from eri.scoring import Resampled, Scorer, create_scorer
 from eri.selection.held_out import HeldOut, read_held_out
+from eri.tasks import Task, TaskKind
 
 PAIRED_DRAWS = 2000
 
@@ -23,8 +26,8 @@ class Difference:
     """How much better the first system is.
 
     Attributes:
-        first: Pearson of the first; None where undefined.
-        second: Pearson of the second; None where undefined.
+        first: Figure of the first; None where undefined.
+        second: Figure of the second; None where undefined.
         difference: First minus second; None where either is undefined.
         interval: Bootstrap interval of the difference.
         p: Two-sided p-value of no difference; None where there is none.
@@ -47,9 +50,11 @@ class Comparison:
         first: Name of the first.
         second: Name of the second.
         clips: Clips compared on.
-        mean: Of the mean Pearson, over the labels in which both are defined.
-        labels: Of each label.
-        left_out: Labels left out of the mean, because a prediction or label is constant.
+        mean: Of the mean over the labels in which both are defined: of the mean Pearson, or of UAR.
+        labels: Of each label: of its Pearson, or of the recall of a class.
+        left_out: Labels left out of the mean, because a prediction or label is constant, or a class has no clip.
+        overall: Of WAR, where the labels are classes; None where they are intensities.
+        averaged_as: What ``mean`` is called: ``mean`` or ``UAR``.
         draws: Resamples of the clips.
         seed: Of the bootstrap.
         level: Share of draws inside an interval.
@@ -66,6 +71,8 @@ class Comparison:
     seed: int
     level: float
     notes: tuple[str, ...]
+    overall: Difference | None = None
+    averaged_as: str = "mean"
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -107,7 +114,16 @@ def compare(
     names = (str(first), str(second)) if first.name == second.name else (first.name, second.name)
     notes = tuple(dict.fromkeys(note for held_out in opened for note in held_out.notes))
     return compare_predictions(
-        values[0], values[1], truth, table.task.labels, names=names, draws=draws, seed=seed, level=level, notes=notes
+        values[0],
+        values[1],
+        truth,
+        table.task.labels,
+        kind=table.task.kind,
+        names=names,
+        draws=draws,
+        seed=seed,
+        level=level,
+        notes=notes,
     )
 
 
@@ -117,6 +133,7 @@ def compare_predictions(
     truth: Floats,
     labels: Sequence[str],
     *,
+    kind: TaskKind = "regression",
     names: tuple[str, str] = ("first", "second"),
     draws: int = PAIRED_DRAWS,
     seed: int = 0,
@@ -127,13 +144,15 @@ def compare_predictions(
 
     Both meet the same resamples of the clips. The p-value is twice the share of draws on the far side of zero, with one
     draw added to either count so that it is never zero (Davison & Hinkley 1997, section 4.2); those of all labels and
-    of the mean are corrected by :func:`holm`.
+    of what sums them up are corrected by :func:`holm`.
 
     Args:
         first: (clips, labels), finite.
         second: The same shape.
         truth: The same shape.
         labels: One name a column.
+        kind: What the columns are: intensities, compared by Pearson, or class probabilities, compared by WAR, UAR and
+            the recall of each class.
         names: Of the two systems.
         draws: Resamples of the clips.
         seed: Of the bootstrap.
@@ -146,38 +165,65 @@ def compare_predictions(
         >>> result.mean.difference, round(result.labels["Joy"].p, 4), round(result.labels["Joy"].corrected, 4)
         (2.0, 0.0198, 0.0594)
     """
-    scores = pearson(first, truth), pearson(second, truth)
-    drawn = [resampled_pearson(values, truth, draws=draws, seed=seed) for values in (first, second)]
-    gaps: Floats = drawn[0] - drawn[1]
-    both = np.isfinite(scores[0]) & np.isfinite(scores[1])
-    rows = [gaps[index] for index in range(len(labels))]
-    pairs = [(scores[0][index], scores[1][index]) for index in range(len(labels))]
-    if both.any():
-        rows.append(gaps[both].mean(axis=0))
-        pairs.append((scores[0][both].mean(), scores[1][both].mean()))
-    else:
-        rows.append(np.full(draws, np.nan))
-        pairs.append((np.float64("nan"), np.float64("nan")))
-    found = [
-        _p_value(row) if np.isfinite(a) and np.isfinite(b) else None for row, (a, b) in zip(rows, pairs, strict=True)
-    ]
-    corrected = iter(holm([p for p in found if p is not None]))
-    differences = [
-        _difference(pair, row, p, None if p is None else next(corrected), level)
-        for pair, row, p in zip(pairs, rows, found, strict=True)
-    ]
+    scorer = create_scorer(kind, labels)
+    pair = [scorer.resample(values, truth, draws=draws, seed=seed) for values in (first, second)]
+    both = np.isfinite(pair[0].labels) & np.isfinite(pair[1].labels)
+    differences = _differences([*_labels(pair), _averages(pair, both, scorer), *_overall(pair)], level)
+    count = len(labels)
     return Comparison(
         first=names[0],
         second=names[1],
         clips=len(truth),
-        mean=differences[-1],
-        labels=dict(zip(labels, differences[:-1], strict=True)),
+        mean=differences[count],
+        labels=dict(zip(labels, differences[:count], strict=True)),
         left_out=tuple(label for label, defined in zip(labels, both, strict=True) if not defined),
         draws=draws,
         seed=seed,
         level=level,
         notes=notes,
+        overall=differences[count + 1] if len(differences) > count + 1 else None,
+        averaged_as=scorer.averaged_as,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Gap:
+    """Two figures, and the difference of the two in each resample, (draws,)."""
+
+    first: float
+    second: float
+    drawn: Floats
+
+
+def _labels(pair: Sequence[Resampled]) -> list[_Gap]:
+    first, second = pair
+    gaps = first.drawn - second.drawn
+    return [_Gap(float(a), float(b), row) for a, b, row in zip(first.labels, second.labels, gaps, strict=True)]
+
+
+def _averages(pair: Sequence[Resampled], both: NDArray[np.bool_], scorer: Scorer) -> _Gap:
+    """Compare the means over the labels in which both are defined."""
+    first, second = pair
+    if not both.any():
+        return _Gap(np.nan, np.nan, np.full(first.drawn.shape[1], np.nan))
+    drawn = scorer.averaged((first.drawn - second.drawn)[both])
+    return _Gap(float(first.labels[both].mean()), float(second.labels[both].mean()), drawn)
+
+
+def _overall(pair: Sequence[Resampled]) -> list[_Gap]:
+    """Compare the figures over all clips, where the task has one."""
+    first, second = (resampled.overall for resampled in pair)
+    return [] if first is None or second is None else [_Gap(first[0], second[0], first[1] - second[1])]
+
+
+def _differences(gaps: Sequence[_Gap], level: float) -> list[Difference]:
+    """Give each gap its interval and p-values, corrected for the number of those that have one."""
+    found = [_p_value(gap.drawn) if np.isfinite([gap.first, gap.second]).all() else None for gap in gaps]
+    corrected = iter(holm([p for p in found if p is not None]))
+    return [
+        _difference((gap.first, gap.second), gap.drawn, p, None if p is None else next(corrected), level)
+        for gap, p in zip(gaps, found, strict=True)
+    ]
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -203,7 +249,7 @@ def common_clips(held_out: Sequence[HeldOut]) -> list[str]:
     """
     first = held_out[0]
     for other in held_out[1:]:
-        if (first.task.labels, first.task.low, first.task.high) != (other.task.labels, other.task.low, other.task.high):
+        if _asked(first.task) != _asked(other.task):
             raise RunError(
                 f"{first.path} predicts {', '.join(first.task.labels)}, but {other.path} predicts "
                 f"{', '.join(other.task.labels)}",
@@ -224,6 +270,10 @@ def common_clips(held_out: Sequence[HeldOut]) -> list[str]:
     return [str(clip_id) for clip_id in sorted(first.predictions.index)]
 
 
+def _asked(task: Task) -> tuple[object, ...]:
+    return task.kind, task.labels, task.low, task.high
+
+
 def _p_value(gaps: Floats) -> float | None:
     defined = gaps[np.isfinite(gaps)]
     if 2 * len(defined) <= len(gaps):
@@ -233,9 +283,9 @@ def _p_value(gaps: Floats) -> float | None:
 
 
 def _difference(
-    pair: tuple[np.float64, np.float64], gaps: Floats, p: float | None, corrected: float | None, level: float
+    pair: tuple[float, float], gaps: Floats, p: float | None, corrected: float | None, level: float
 ) -> Difference:
-    first, second = (float(value) if np.isfinite(value) else None for value in pair)
+    first, second = (value if np.isfinite(value) else None for value in pair)
     difference = None if first is None or second is None else first - second
     interval = None if difference is None else percentile_interval(gaps, level)
     return Difference(first, second, difference, interval, p, corrected)

@@ -17,7 +17,8 @@ from eri.config import ExperimentConfig, Runtime, parse_config
 from eri.data.clips import ClipTable, Split
 from eri.errors import ConfigError, DataError, RunError
 from eri.files import atomic_path, digest, write_json, write_text
-from eri.metrics import DRAWS, Metrics, score
+from eri.metrics import DRAWS
+from eri.scoring import Scorer, Scores, create_scorer
 from eri.selection.folds import FIVE_FOLDS, Fold, FoldPlan, make_folds, write_folds
 from eri.selection.jobs import Bench, Job, Trained, run_jobs
 from eri.tasks import Task
@@ -43,7 +44,7 @@ class FoldScore:
 
     repeat: int
     name: str
-    metrics: Metrics
+    metrics: Scores
 
 
 @dataclass(frozen=True)
@@ -54,18 +55,29 @@ class CrossValidation:
         path: Its folder.
         metrics: Over all clips, each predicted by the mean of the models that never met it.
         folds: The same for each fold.
-        single: Mean Pearson over all clips for each repeat and seed alone; None where undefined.
-        optimism: Mean Pearson on the clips that chose the epoch minus that on held-out clips of the fold, the mean
-            over all models in which both are defined; None when there is none.
+        metric: What the figures below are: ``Pearson`` (the mean over labels) or ``WAR``.
+        single: Figure over all clips for each repeat and seed alone; None where undefined.
+        optimism: Figure on the clips that chose the epoch minus that on held-out clips of the fold, the mean over all
+            models in which both are defined; None when there is none.
         notes: What a reader of the figures should know.
     """
 
     path: Path
-    metrics: Metrics
+    metrics: Scores
     folds: tuple[FoldScore, ...]
+    metric: str
     single: dict[str, float | None]
     optimism: float | None
     notes: tuple[str, ...]
+
+    @property
+    def over_folds(self) -> tuple[float, float] | None:
+        """Mean of the folds' figures, as papers report it, and their deviation; None where one is undefined."""
+        figures = [fold.metrics.figure for fold in self.folds]
+        defined = [figure for figure in figures if figure is not None]
+        if len(defined) < max(2, len(figures)):
+            return None
+        return float(np.mean(defined)), float(np.std(defined, ddof=1))
 
 
 @dataclass(frozen=True)
@@ -76,13 +88,15 @@ class ModelTrained:
         name: Of its run folder.
         done: Models trained so far.
         total: Models to train.
-        pearson: Mean Pearson on its held-out clips; None where undefined.
+        figure: On its held-out clips; None where undefined.
+        metric: What the figure is.
     """
 
     name: str
     done: int
     total: int
-    pearson: float | None
+    figure: float | None
+    metric: str = "Pearson"
 
 
 def ignore(event: ModelTrained) -> None:
@@ -242,20 +256,26 @@ def _train(
     given: dict[str, Trained] = {}
     for job, trained in run_jobs(bench, jobs, workers):
         given[job.name] = trained
-        on_event(ModelTrained(job.name, len(given), len(jobs), mean_pearson(trained.held_out, bench.table)))
+        scores = score_table(trained.held_out, bench.table, draws=0)
+        on_event(ModelTrained(job.name, len(given), len(jobs), scores.figure, scores.metric))
     return [(job, given[job.name]) for job in jobs]
 
 
-def mean_pearson(predictions: pd.DataFrame, table: ClipTable) -> float | None:
-    """Return the official figure of some predictions; None where it is undefined."""
-    return score_table(predictions, table, draws=0).mean
+def figure_of(predictions: pd.DataFrame, table: ClipTable) -> float | None:
+    """Return what some predictions are ranked by: mean Pearson, or WAR; None where it is undefined."""
+    return score_table(predictions, table, draws=0).figure
 
 
-def score_table(predictions: pd.DataFrame, table: ClipTable, *, draws: int = DRAWS) -> Metrics:
+def score_table(predictions: pd.DataFrame, table: ClipTable, *, draws: int = DRAWS) -> Scores:
     """Score predictions, indexed by clip id, against the labels of a table."""
     names = list(table.task.labels)
     truth = table.label_matrix([str(clip_id) for clip_id in predictions.index])
-    return score(predictions[names].to_numpy(dtype=np.float64), truth, names, draws=draws)
+    return scorer_of(table.task).score(predictions[names].to_numpy(dtype=np.float64), truth, draws=draws)
+
+
+def scorer_of(task: Task) -> Scorer:
+    """Return what scores predictions of a task."""
+    return create_scorer(task.kind, task.labels)
 
 
 def _conclude(
@@ -269,7 +289,7 @@ def _conclude(
         for (repeat, name), rows in held_out.groupby(["repeat", "fold"], sort=False)
     )
     single = {
-        f"repeat{repeat}-seed{seed}": mean_pearson(rows.set_index("clip_id"), table)
+        f"repeat{repeat}-seed{seed}": figure_of(rows.set_index("clip_id"), table)
         for (repeat, seed), rows in held_out.groupby(["repeat", "seed"], sort=False)
     }
     notes = ["each clip is predicted by the mean of its models"] if len(single) > 1 else []
@@ -277,14 +297,15 @@ def _conclude(
         path,
         score_table(predictions, table, draws=draws),
         folds,
+        scorer_of(table.task).metric,
         single,
         _optimism(trained, table),
         tuple(notes),
     )
     _write_parquet(path / HELD_OUT, held_out)
     _write_parquet(path / PREDICTIONS, predictions.reset_index())
-    write_json(path / RESULT, _to_json(result, seeds))
-    _LOG.info("%s: mean Pearson over all clips %s", path, result.metrics.mean)
+    write_json(path / RESULT, _to_json(result, scorer_of(table.task), seeds))
+    _LOG.info("%s: %s over all clips %s", path, scorer_of(table.task).described, result.metrics.figure)
     return result
 
 
@@ -311,18 +332,21 @@ def average(predictions: pd.DataFrame, task: Task) -> pd.DataFrame:
 
 
 def _optimism(trained: Sequence[tuple[Job, Trained]], table: ClipTable) -> float | None:
-    pairs = [(mean_pearson(result.chosen, table), mean_pearson(result.held_out, table)) for _, result in trained]
+    pairs = [(figure_of(result.chosen, table), figure_of(result.held_out, table)) for _, result in trained]
     gaps = [chosen - held_out for chosen, held_out in pairs if chosen is not None and held_out is not None]
     return float(np.mean(gaps)) if gaps else None
 
 
-def _to_json(result: CrossValidation, seeds: Sequence[int]) -> dict[str, Any]:
+def _to_json(result: CrossValidation, scorer: Scorer, seeds: Sequence[int]) -> dict[str, Any]:
     return {
-        "metric": "mean Pearson correlation over all clips, out of fold",
+        "metric": f"{scorer.described} over all clips, out of fold",
         "scores": result.metrics.to_json(),
         "folds": [
             {"repeat": fold.repeat, "name": fold.name, "scores": fold.metrics.to_json()} for fold in result.folds
         ],
+        "over_folds": None
+        if result.over_folds is None
+        else dict(zip(("mean", "deviation"), result.over_folds, strict=True)),
         "single_models": result.single,
         "seeds": list(seeds),
         "optimism": result.optimism,

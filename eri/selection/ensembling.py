@@ -16,12 +16,14 @@ from eri.data.clips import ClipTable, Split
 from eri.errors import ConfigError, RunError
 from eri.evaluation import predict as predict_run
 from eri.files import atomic_path, write_json
-from eri.metrics import DRAWS, Floats, Metrics, score
-from eri.selection.combining import Combination, Method, Weights, fit_combination, from_json, to_json
+from eri.metrics import DRAWS, Floats
+from eri.scoring import Scores
+from eri.selection.combining import CLASS_METHODS, Combination, Method, Weights, fit_combination, from_json, to_json
 from eri.selection.comparison import common_clips
-from eri.selection.cross_validation import PREDICTIONS
+from eri.selection.cross_validation import PREDICTIONS, scorer_of
 from eri.selection.folds import FIVE_FOLDS, FoldPlan, make_folds
 from eri.selection.held_out import ENSEMBLE, HeldOut, kind_of, predict_cv, read_ensemble, read_held_out, stamp_of
+from eri.tasks import Task, TaskKind
 from eri.training.runs import claimed, run_path, writing
 
 
@@ -33,16 +35,17 @@ class EnsembleReport:
         path: Its folder.
         method: How members are put together.
         metrics: Nested scores: every clip is predicted by a combination that was fitted without its fold.
-        fitted: Mean Pearson of the final combination on the very clips that it was fitted on; None where undefined.
-        optimism: ``fitted`` minus the nested mean: how much a score on the data used to choose would promise too much.
-        members: Mean Pearson of each member alone on the same clips; None where undefined.
+        fitted: Figure (mean Pearson, or WAR) of the final combination on the very clips that it was fitted on; None
+            where undefined.
+        optimism: ``fitted`` minus the nested figure: how much a score on the data used to choose promises too much.
+        members: Figure of each member alone on the same clips; None where undefined.
         weights: Of each member; None where the combination has none.
         notes: What a reader of the figures should know.
     """
 
     path: Path
     method: Method
-    metrics: Metrics
+    metrics: Scores
     fitted: float | None
     optimism: float | None
     members: dict[str, float | None]
@@ -80,7 +83,7 @@ def ensemble(
         features: Folder of the feature store.
         runs: Folder that the ensemble's folder stands in.
         runtime: Its device is used.
-        method: ``mean``, ``weighted`` (simplex), ``ridge`` or ``lightgbm``.
+        method: ``mean``, ``weighted`` (simplex), ``ridge`` or ``lightgbm``; class probabilities take the first two.
         split: Of the clips that runs predict.
         plan: How these are dealt into folds; cross-validations have folds of their own.
         name: Of the folder; None is ``ensemble-<method>``.
@@ -88,31 +91,33 @@ def ensemble(
         bootstrap: Draws behind the intervals; 0 leaves them out.
 
     Raises:
-        ConfigError: Fewer than two members, one twice, or the split that runs were fitted on.
+        ConfigError: Fewer than two members, one twice, the split that runs were fitted on, or a method that gives no
+            class probabilities.
         RunError: Members of different label sets, splits, folds or kinds; or the folder is there already.
     """
     path = run_path(runs, name if name is not None else f"ensemble-{method}")
     _refuse_existing(path, overwrite=overwrite)
     _refuse_members(members)
+    _refuse_method(method, table.task)
     opened = [read_held_out(member, table, features, split, runtime) for member in members]
     ids = common_clips(opened)
     folds = _folds(opened, ids, table, plan)
     stacked = np.stack([member.values(ids) for member in opened])
     truth = table.label_matrix(ids)
-    task = table.task
-    nested = np.clip(nested_predictions(method, stacked, truth, folds), task.low, task.high)
-    combination = fit_combination(method, stacked, truth)
-    fitted = score(np.clip(combination.combine(stacked), task.low, task.high), truth, task.labels, draws=0).mean
-    metrics = score(nested, truth, task.labels, draws=bootstrap)
+    task, scorer = table.task, scorer_of(table.task)
+    nested = np.clip(nested_predictions(method, stacked, truth, folds, task.kind), task.low, task.high)
+    combination = fit_combination(method, stacked, truth, task.kind)
+    combined = np.clip(combination.combine(stacked), task.low, task.high)
+    fitted, metrics = scorer.score(combined, truth, draws=0).figure, scorer.score(nested, truth, draws=bootstrap)
     names = _names(members)
     report = EnsembleReport(
         path=path,
         method=method,
         metrics=metrics,
         fitted=fitted,
-        optimism=None if fitted is None or metrics.mean is None else fitted - metrics.mean,
+        optimism=None if fitted is None or metrics.figure is None else fitted - metrics.figure,
         members={
-            label: score(values, truth, task.labels, draws=0).mean for label, values in zip(names, stacked, strict=True)
+            name: scorer.score(values, truth, draws=0).figure for name, values in zip(names, stacked, strict=True)
         },
         weights=dict(zip(names, combination.values, strict=True)) if isinstance(combination, Weights) else None,
         notes=tuple(dict.fromkeys(note for member in opened for note in member.notes)),
@@ -121,7 +126,9 @@ def ensemble(
     return report
 
 
-def nested_predictions(method: Method, stacked: Floats, truth: Floats, folds: Sequence[str]) -> Floats:
+def nested_predictions(
+    method: Method, stacked: Floats, truth: Floats, folds: Sequence[str], kind: TaskKind = "regression"
+) -> Floats:
     """Predict each fold by a combination that was fitted on the others.
 
     Args:
@@ -129,6 +136,7 @@ def nested_predictions(method: Method, stacked: Floats, truth: Floats, folds: Se
         stacked: (members, clips, labels).
         truth: (clips, labels).
         folds: Name of the fold of each clip.
+        kind: What is predicted.
 
     Returns:
         (clips, labels).
@@ -137,7 +145,7 @@ def nested_predictions(method: Method, stacked: Floats, truth: Floats, folds: Se
     result = np.empty_like(truth)
     for name in dict.fromkeys(folds):
         held = names == name
-        result[held] = fit_combination(method, stacked[:, ~held], truth[~held]).combine(stacked[:, held])
+        result[held] = fit_combination(method, stacked[:, ~held], truth[~held], kind).combine(stacked[:, held])
     return result
 
 
@@ -191,6 +199,14 @@ def _refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise RunError(f"{path}: is there already and is no ensemble", hint="Choose another --name.")
     if not overwrite:
         raise RunError(f"{path}: the ensemble exists already", hint="Replace it: --overwrite. Keep it: --name OTHER.")
+
+
+def _refuse_method(method: Method, task: Task) -> None:
+    if task.is_classification and method not in CLASS_METHODS:
+        raise ConfigError(
+            f"{method} gives no probabilities of the classes of '{task.name}'",
+            hint=f"Use --method {' or '.join(CLASS_METHODS)}.",
+        )
 
 
 def _refuse_members(members: Sequence[Path]) -> None:
@@ -254,7 +270,7 @@ def _write(
             }
             for member, mean in zip(opened, report.members.values(), strict=True)
         ],
-        "metric": "mean Pearson correlation, nested: no clip is scored by a combination that was fitted on its fold",
+        "metric": f"{scorer_of(table.task).described}, nested: no clip is scored by a combination fitted on its fold",
         "scores": report.metrics.to_json(),
         "fitted_on_itself": report.fitted,
         "optimism": report.optimism,

@@ -59,8 +59,16 @@ def format_of(table: ClipTable, bracketed: bool | None = None) -> SubmissionForm
     Args:
         table: The data set.
         bracketed: Ids with or without brackets; None is the task's own way.
+
+    Raises:
+        SubmissionError: The task asks for classes, which no challenge takes.
     """
     task = table.task
+    if task.is_classification:
+        raise SubmissionError(
+            f"{table.name}: no challenge takes the class probabilities of '{task.name}', so there is no file to submit",
+            hint="`eri evaluate --split test` writes them to predictions.parquet, with scores where labels are known.",
+        )
     return SubmissionFormat(
         id_column=task.id_column or table.id_column,
         labels=task.labels,

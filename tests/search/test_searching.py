@@ -20,7 +20,7 @@ from eri.errors import ConfigError, RunError
 from eri.evaluation import predict
 from eri.search import Parameter, SearchReport, TrialEnded, search
 from eri.search.study import open_study
-from eri.selection.cross_validation import mean_pearson
+from eri.selection.cross_validation import figure_of
 from eri.training import train
 from tests.factories.features import DataSet, Recipe, make_config, make_data_set
 
@@ -68,7 +68,7 @@ class TestSearch:
         assert config.training.learning_rate == report.values["training.learning_rate"]
         run = train(config, data.table, data.features, tmp_path, CPU)
         predictions = predict(run, data.table, data.features, "val", CPU)
-        assert mean_pearson(predictions, data.table) == pytest.approx(report.value)
+        assert figure_of(predictions, data.table) == pytest.approx(report.value)
 
     def test_same_seed_same_trials(self, data, report, events, tmp_path):
         again: list[TrialEnded] = []

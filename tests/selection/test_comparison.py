@@ -86,8 +86,8 @@ class TestFolders:
         weak = cv(config, data.table, data.features, runs, CPU, plan=PLAN, name="weak", overwrite=True)
         result = compare(finished.path, weak.path, data.table, data.features)
         assert (result.first, result.second, result.clips) == ("good", "weak", 72)
-        assert result.mean.first == pytest.approx(finished.metrics.mean)
-        assert result.mean.second == pytest.approx(weak.metrics.mean)
+        assert result.mean.first == pytest.approx(finished.metrics.figure)
+        assert result.mean.second == pytest.approx(weak.metrics.figure)
         assert result.notes == ()
 
     def test_runs_say_what_was_chosen_on_the_clips(self, data, tmp_path):
