@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,11 +99,43 @@ def read_pictures(
             else:
                 pictures[index] = picture
         if all(index in pictures for index in chosen.tolist()):
-            height = max(picture.shape[0] for picture in pictures.values())
-            width = max(picture.shape[1] for picture in pictures.values())
-            rows = np.stack([letterbox(pictures[index], height, width) for index in chosen.tolist()])
-            return times, rows, tuple(notes)
-    raise TruncatedMediaError(folder, "none of its pictures can be read", hint="Fetch the folder again.")
+            return times, _stack([pictures[index] for index in chosen.tolist()]), tuple(notes)
+    raise _unreadable(folder)
+
+
+def read_last_pictures(
+    folder: Path, count: int, max_side: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.uint8], tuple[str, ...]]:
+    """Read the last pictures of a folder, each once; arguments and errors are those of :func:`read_pictures`.
+
+    Returns:
+        Times in seconds, float64 (pictures,), at most ``count``; pictures, RGB uint8 (pictures, height, width, 3);
+        notes.
+    """
+    listing = list_pictures(folder)
+    times, pictures, notes = list[float](), list[NDArray[np.uint8]](), list[str]()
+    for path, onset in zip(reversed(listing.paths), reversed(listing.onsets), strict=True):
+        if len(pictures) == count:
+            break
+        picture = read_picture(path, max_side)
+        if picture is None:
+            notes.append(f"picture {path.name} cannot be read and was left out")
+        else:
+            times.append(float(onset))
+            pictures.append(picture)
+    if not pictures:
+        raise _unreadable(folder)
+    return np.array(times[::-1]), _stack(pictures[::-1]), tuple(notes)
+
+
+def _stack(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    height = max(picture.shape[0] for picture in pictures)
+    width = max(picture.shape[1] for picture in pictures)
+    return np.stack([letterbox(picture, height, width) for picture in pictures])
+
+
+def _unreadable(folder: Path) -> TruncatedMediaError:
+    return TruncatedMediaError(folder, "none of its pictures can be read", hint="Fetch the folder again.")
 
 
 def read_picture(path: Path, max_side: int | None) -> NDArray[np.uint8] | None:

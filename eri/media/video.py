@@ -1,7 +1,8 @@
-"""Frames of a clip, evenly spread by presentation time, upright and in RGB."""
+"""Frames of a clip, evenly spread by presentation time or the last ones of all, upright and in RGB."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from eri.errors import TruncatedMediaError
 from eri.media.canvas import Canvas
 from eri.media.decoding import TICK, Decoder, SeekError, Segment, choose, plan
 from eri.media.opening import is_folder, open_container
-from eri.media.pictures import read_pictures
+from eri.media.pictures import read_last_pictures, read_pictures
 from eri.media.sampling import even_times, on_screen
 from eri.media.timeline import Timeline, read_timeline
 
@@ -52,24 +53,62 @@ def read_frames(path: Path, count: int, *, max_side: int | None = 1280) -> Frame
         MediaError: The file is missing, damaged or not media; the subclass and its ``reason`` say which.
         ValueError: ``count`` is under 1.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, not {count}")
+    _check(count)
     if is_folder(path):
         return FrameSequence(*read_pictures(path, count, max_side))
+    return _read(path, max_side, lambda timeline, end: even_times(timeline.start, end, count))
+
+
+def read_last_frames(path: Path, count: int, *, max_side: int | None = 1280) -> FrameSequence:
+    """Read the last pictures of a clip, each once: a sequence of an expression ends at its apex.
+
+    Everything else is as :func:`read_frames` has it.
+
+    Args:
+        path: A video file, or a folder of numbered pictures.
+        count: Pictures wanted, at least 1.
+        max_side: Larger pictures are scaled down so that their longer side has this many pixels; None keeps them.
+
+    Returns:
+        The pictures with the moments at which they appear; fewer than ``count`` where the clip has fewer.
+
+    Raises:
+        NoVideoError: The file holds no pictures.
+        MediaError: The file is missing, damaged or not media; the subclass and its ``reason`` say which.
+        ValueError: ``count`` is under 1.
+    """
+    _check(count)
+    if is_folder(path):
+        return FrameSequence(*read_last_pictures(path, count, max_side))
+    return _read(path, max_side, lambda timeline, end: _onsets(timeline, end)[-count:])
+
+
+def _onsets(timeline: Timeline, end: float) -> NDArray[np.float64]:
+    """Return when the pictures before an end appear; all of them before the timeline's own, whatever the last lasts."""
+    return timeline.onsets if end >= timeline.end else timeline.onsets[timeline.onsets < end - TICK]
+
+
+def _check(count: int) -> None:
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count}")
+
+
+def _read(path: Path, max_side: int | None, moments: Callable[[Timeline, float], NDArray[np.float64]]) -> FrameSequence:
+    """Read the frames on screen at moments that a timeline and its end decide; of a damaged file, before the damage."""
     with open_container(path) as container:
         timeline = read_timeline(container, path)
     end, notes = timeline.end, list(timeline.notes)
     for _ in range(_ATTEMPTS):
-        times = even_times(timeline.start, end, count)
+        times = moments(timeline, end)
         wanted = timeline.onsets[on_screen(timeline.onsets, times)]
         canvas, decoder = _decode(path, timeline, wanted, max_side)
         notes += decoder.damage.notes("pictures")
-        if canvas.filled == count:
+        if canvas.filled == len(times):
             return FrameSequence(times, canvas.pictures, tuple(dict.fromkeys(notes)))
         if decoder.reached is None:
             raise decoder.damage.error(path, "pictures")
         end = _end_after(timeline, decoder.reached)
-        notes.append(f"pictures after {end:.2f} s do not decode; the frames are spread over those before")
+        notes.append(f"pictures after {end:.2f} s do not decode; the frames are taken from those before")
     raise TruncatedMediaError(path, "none of its pictures decodes", hint="Fetch the file again.")
 
 

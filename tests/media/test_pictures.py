@@ -10,7 +10,7 @@ from PIL import Image
 
 from eri.errors import NoVideoError, TruncatedMediaError
 from eri.media.container import probe_media
-from eri.media.video import read_frames
+from eri.media.video import read_frames, read_last_frames
 
 COLOURS = {number: (20 + 12 * number, 200 - 12 * number, 90) for number in range(15)}
 
@@ -90,6 +90,28 @@ def test_large_and_grey_and_turned_pictures_are_read(tmp_path):
     assert tuple(frames[0, 50, 50]) == (90, 90, 90)
     assert frames[1, 5, 50, 0] > 150
     assert frames[1, 50, 5, 0] == 0
+
+
+def test_the_last_pictures_are_the_last_ones_once_each(tmp_path):
+    folder = write_pictures(tmp_path / "a", list(range(12)))
+    sequence = read_last_frames(folder, 4)
+    assert numbers_of(sequence.frames) == [8, 9, 10, 11]
+    assert sequence.times.tolist() == [8.0, 9.0, 10.0, 11.0]
+    assert numbers_of(read_last_frames(folder, 20).frames) == list(range(12))
+    (folder / "10.png").write_bytes(b"no picture")
+    sequence = read_last_frames(folder, 4)
+    assert numbers_of(sequence.frames) == [7, 8, 9, 11]
+    assert sequence.notes == ("picture 10.png cannot be read and was left out",)
+
+
+def test_the_last_pictures_of_mixed_sizes_are_fitted_and_none_at_all_is_refused(tmp_path):
+    folder = write_pictures(tmp_path / "a", [0], size=(40, 80))
+    write_pictures(folder, [1], size=(80, 40))
+    assert read_last_frames(folder, 5).frames.shape == (2, 80, 80, 3)
+    for path in folder.iterdir():
+        path.write_bytes(b"no picture")
+    with pytest.raises(TruncatedMediaError, match="none of its pictures can be read"):
+        read_last_frames(folder, 5)
 
 
 def test_a_damaged_picture_is_left_out_and_told(tmp_path):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from eri.errors import MediaError, NoVideoError, TruncatedMediaError
 from eri.media import decoding
 from eri.media.sampling import even_times
-from eri.media.video import FrameSequence, read_frames
+from eri.media.video import FrameSequence, read_frames, read_last_frames
 from tests.factories.media import cut, read_clock, write_clip, write_song_with_cover, write_wav
 
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
@@ -39,6 +39,27 @@ def test_frames_are_those_on_screen_at_even_times(tmp_path):
     assert sequence.frames.dtype == np.uint8
     assert clocks(sequence) == [0.08, 0.28, 0.48, 0.68, 0.88]
     assert sequence.notes == ()
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1.0, 8.0])
+def test_the_last_frames_are_the_last_ones_once_each(tmp_path, seconds):
+    path = write_clip(tmp_path / "a.mp4", seconds, key_every=12)
+    expected = [round(seconds - 0.04 * back, 2) for back in range(min(7, round(seconds * 25)), 0, -1)]
+    sequence = read_last_frames(path, 7)
+    assert sequence.times == pytest.approx(expected)
+    assert clocks(sequence) == pytest.approx(expected)
+    assert sequence.notes == ()
+    with pytest.raises(ValueError, match="count must be at least 1"):
+        read_last_frames(path, 0)
+
+
+def test_the_last_frames_of_a_damaged_clip_are_those_before_the_damage(tmp_path):
+    path = write_clip(tmp_path / "a.mp4", 4.0, audio=False, container_options={"movflags": "faststart"})
+    sequence = read_last_frames(cut(path, 0.6), 5)
+    assert len(sequence.times) == 5
+    assert clocks(sequence) == pytest.approx(sequence.times, abs=0.005)
+    assert 1.0 < sequence.times[-1] < 3.5
+    assert any("do not decode" in note for note in sequence.notes)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
