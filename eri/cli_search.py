@@ -26,6 +26,12 @@ def search(
     runs: RunsOption = Path("runs"),
     trials: Annotated[int, typer.Option(min=1, help="That the study should have when it ends.")] = 50,
     pruning: Annotated[Literal["median", "asha", "none"], typer.Option(help="When a trial stops early.")] = "median",
+    folds: Annotated[int, typer.Option(min=0, help="Judge trials over so many folds; 0 is the val split.")] = 0,
+    leave_one_group_out: Annotated[bool, typer.Option("--leave-one-group-out", help="A fold a subject.")] = False,
+    floor: Annotated[
+        float | None,
+        typer.Option(help="With folds of classes: stop a trial that cannot reach this WAR, such as 0.965."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sampling.")] = 0,
     name: Annotated[str | None, typer.Option(help="Of the folder that is written.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study, also beside others.")] = False,
@@ -39,7 +45,9 @@ def search(
     from eri.data import load_clips
     from eri.search import read_space
     from eri.search import search as search_space
+    from eri.selection import FoldPlan
 
+    plan = FoldPlan(folds or 5, leave_one_group_out=leave_one_group_out) if folds or leave_one_group_out else None
     report = search_space(
         choose_config(config, modality, overrides or ()),
         read_space(space),
@@ -49,6 +57,8 @@ def search(
         Runtime(device=device, workers=workers),
         trials=trials,
         pruning=pruning,
+        plan=plan,
+        floor=floor,
         seed=seed,
         name=name,
         resume=resume,

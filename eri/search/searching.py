@@ -16,17 +16,14 @@ from optuna.trial import TrialState
 from eri.config import ExperimentConfig, Runtime
 from eri.data.clips import ClipTable
 from eri.errors import ConfigError, RunError
-from eri.evaluation import predict
 from eri.files import digest, write_text
 from eri.search import study as studies
+from eri.search.judging import Judge, Step, create_judge, describe_judge, refuse_unreachable
 from eri.search.space import Space, Value, configured, refuse_misfits
-from eri.selection.cross_validation import figure_of, scorer_of
+from eri.selection.cross_validation import scorer_of
+from eri.selection.folds import FoldPlan
 from eri.selection.jobs import processes
-from eri.training import TrainingEvent, train
 from eri.training.runs import run_path, writing
-
-UNDEFINED = -1.0
-"""The value of a trial whose figure is undefined: worse than any."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class TrialEnded:
         number: Of the trial.
         state: How it ended.
         values: Of the searched settings.
-        value: Its figure on the val split; None unless complete.
+        value: Its figure on the val split, or over the folds; None unless complete.
         error: Why it failed.
     """
 
@@ -83,22 +80,22 @@ class Searcher:
         path: Folder of the study.
         config: The system.
         space: What is searched.
-        table: The data set.
-        features: Folder of the feature store.
-        runtime: Its device is used.
+        judge: Gives each trial its figure.
+        metric: Short name of that figure.
         total: Trials that the study should have.
         pruning: When a trial is stopped early.
+        floor: A trial is stopped once it cannot reach this figure.
         seed: Of the sampling.
     """
 
     path: Path
     config: ExperimentConfig
     space: Space
-    table: ClipTable
-    features: Path
-    runtime: Runtime
+    judge: Judge
+    metric: str
     total: int
     pruning: studies.Pruning
+    floor: float | None
     seed: int
 
     def try_one(self) -> TrialEnded | None:
@@ -113,35 +110,20 @@ class Searcher:
             return ended
 
     def _run(self, trial: optuna.Trial, values: dict[str, Value]) -> TrialEnded:
-        def report(event: TrainingEvent) -> None:
-            if event.kind == "epoch":
-                trial.report(UNDEFINED if event.best is None else event.best, event.epoch)
-                if trial.should_prune():
-                    raise optuna.TrialPruned
+        def report(step: Step) -> None:
+            trial.report(step.figure, step.number)
+            if trial.should_prune() or (self.floor is not None and step.reachable < self.floor):
+                raise optuna.TrialPruned
 
         try:
             config = configured(self.config, values)
             name = f"trial-{digest(values)[:12]}"  # the same values again go on with what is there
-            run = train(
-                config,
-                self.table,
-                self.features,
-                self.path / studies.TRIALS,
-                self.runtime,
-                name=name,
-                resume=True,
-                on_event=report,
-            )
+            figure = self.judge.judge(config, self.path / studies.TRIALS, name, report)
         except optuna.TrialPruned:
             return TrialEnded(trial.number, "pruned", values)
         except (ConfigError, RunError) as error:
             return TrialEnded(trial.number, "failed", values, error=error.message)
-        return TrialEnded(trial.number, "complete", values, self._score(run))
-
-    def _score(self, run: Path) -> float:
-        ids = [clip.id for clip in self.table.split("val") if clip.labels is not None]
-        figure = figure_of(predict(run, self.table, self.features, "val", self.runtime).loc[ids], self.table)
-        return UNDEFINED if figure is None else figure
+        return TrialEnded(trial.number, "complete", values, figure)
 
     def _tell(self, study: optuna.Study, trial: optuna.Trial, ended: TrialEnded) -> None:
         match ended.state:
@@ -180,6 +162,8 @@ def search(
     *,
     trials: int = 50,
     pruning: studies.Pruning = "median",
+    plan: FoldPlan | None = None,
+    floor: float | None = None,
     seed: int = 0,
     name: str | None = None,
     resume: bool = False,
@@ -200,27 +184,33 @@ def search(
         runtime: Its device and ``workers`` are used: so many trials at a time.
         trials: That the study should have when it ends, those that were pruned or failed among them.
         pruning: When a trial is stopped early: worse than the ``median`` of the others at the same epoch; by
-            asynchronous successive halving (``asha``; Li et al. 2020); or ``none``.
+            asynchronous successive halving (``asha``; Li et al. 2020); or ``none``. Over folds a step is a fold.
+        plan: Folds of the labelled train and val clips to judge each trial by, in place of the val split.
+        floor: Of classes over folds: a trial is stopped once its WAR cannot reach this share any more.
         seed: Of the sampling.
         name: Of the study's folder; None is ``<config>-search``.
         resume: Go on with the study of this name, also while others do.
         on_event: Called when a trial is over.
 
     Raises:
-        ConfigError: A value of the space cannot stand in the config.
+        ConfigError: A value of the space cannot stand in the config; or there is a floor, but no folds of classes.
         RunError: The study is there already, or is resumed with another space, config or data; or every trial failed.
-        DataError: No labelled train or val clips with features.
+        DataError: No labelled train or val clips with features, or folds that cannot be.
         StoreError: Features are missing.
     """
     refuse_misfits(config, space)
+    refuse_unreachable(table, plan, floor)
+    judge = create_judge(table, features, runtime, plan)
     path = run_path(runs, name if name is not None else f"{config.name}-search")
     settings: dict[str, Any] = {
         "config": config.model_dump(mode="json"),
         "space": {key: parameter.model_dump(mode="json") for key, parameter in space.items()},
         "data": {"name": table.name, "fingerprint": table.fingerprint, "task": table.task.name},
+        "protocol": describe_judge(judge),
     }
     studies.begin(path, settings, resume=resume)
-    searcher = Searcher(path, config, dict(space), table, features, runtime, trials, pruning, seed)
+    metric = scorer_of(table.task).metric
+    searcher = Searcher(path, config, dict(space), judge, metric, trials, pruning, floor, seed)
     for ended in _all_trials(searcher, runtime.workers):
         on_event(ended)
     return _report(searcher)
@@ -252,7 +242,7 @@ def _report(searcher: Searcher) -> SearchReport:
     return SearchReport(
         path=searcher.path,
         best=best,
-        metric=scorer_of(searcher.table.task).metric,
+        metric=searcher.metric,
         value=None if best is None else study.best_value,
         values={} if best is None else study.best_params,
         complete=counts[TrialState.COMPLETE],

@@ -75,7 +75,7 @@ def begin(path: Path, settings: dict[str, Any], *, resume: bool) -> None:
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    for section in ("space", "config", "data"):
+    for section in ("space", "config", "data", "protocol"):
         was, is_now = before.get(section) or {}, now.get(section) or {}
         for key in sorted({*was, *is_now}):
             if was.get(key) != is_now.get(key):
