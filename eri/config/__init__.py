@@ -5,6 +5,8 @@ Unknown keys are refused, contradictions are refused with the way out. Knobs tha
 """
 
 from eri.config.acoustic import EGeMAPSConfig, LogMelConfig, MFCCConfig
+from eri.config.balancing import BalancingConfig, Copies
+from eri.config.clip_augmentation import ClipAugmentationConfig
 from eri.config.encoders import (
     AttentionPoolingConfig,
     BiLSTMConfig,
@@ -17,7 +19,7 @@ from eri.config.encoders import (
     TCNTransformerConfig,
     TransformerConfig,
 )
-from eri.config.experiment import CORRELATED_CLIPS, ExperimentConfig, Published, TrainingConfig
+from eri.config.experiment import ExperimentConfig, Published
 from eri.config.features import (
     ORGANISERS_FEATURES,
     AudioConfig,
@@ -41,7 +43,14 @@ from eri.config.models import BaselineLSTMConfig, FusionLSTMConfig, HeadConfig, 
 from eri.config.regularization import RegularizationConfig
 from eri.config.runtime import Runtime
 from eri.config.strict import Strict
+from eri.config.training import CORRELATED_CLIPS, TrainingConfig
 from eri.config.trees import FUNCTIONALS, Functional, LightGBMConfig
+from eri.config.video import VideoModelConfig
+from eri.config.video_base import VideoModelFields
+from eri.config.video_c3d import C3DConfig, C3DLSTMConfig
+from eri.config.video_ceflnet import CEFLNetConfig
+from eri.config.video_cnn3d import CNN3DConfig
+from eri.config.video_r2plus1d import R2Plus1DConfig
 
 __all__ = [
     "CORRELATED_CLIPS",
@@ -49,9 +58,16 @@ __all__ = [
     "ORGANISERS_FEATURES",
     "AttentionPoolingConfig",
     "AudioConfig",
+    "BalancingConfig",
     "BaselineLSTMConfig",
     "BiLSTMConfig",
+    "C3DConfig",
+    "C3DLSTMConfig",
+    "CEFLNetConfig",
+    "CNN3DConfig",
+    "ClipAugmentationConfig",
     "ConcatenationConfig",
+    "Copies",
     "CropsConfig",
     "CrossAttentionConfig",
     "DeepSpectrumConfig",
@@ -82,6 +98,7 @@ __all__ = [
     "Pooling",
     "Precision",
     "Published",
+    "R2Plus1DConfig",
     "RegularizationConfig",
     "Runtime",
     "Strict",
@@ -89,6 +106,8 @@ __all__ = [
     "TCNTransformerConfig",
     "TrainingConfig",
     "TransformerConfig",
+    "VideoModelConfig",
+    "VideoModelFields",
     "VisualConfig",
     "Wav2Vec2Config",
     "config_names",

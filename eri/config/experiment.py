@@ -8,63 +8,15 @@ from pydantic import Field, model_validator
 
 from eri.config.features import AudioConfig, CropsConfig, ExtractorConfig, ImageConfig, Modality, VisualConfig
 from eri.config.finetuning import FinetuneConfig
-from eri.config.losses import LossConfig
 from eri.config.models import ModelConfig, head_names
-from eri.config.regularization import RegularizationConfig
 from eri.config.strict import Strict
+from eri.config.training import TrainingConfig
 from eri.config.trees import LightGBMConfig
-from eri.tasks import Activation
-
-CORRELATED_CLIPS = 8
-"""Least number of clips that a correlation in the loss is measured over."""
+from eri.config.video_base import VideoModelFields
 
 _READ_BY_TREES = frozenset(("seed", "shuffle_labels"))
-
-
-class TrainingConfig(Strict):
-    """Loss, optimisation, regularisation and stopping."""
-
-    seed: int = Field(101, ge=0)
-    epochs: int = Field(30, ge=1)
-    batch_size: int = Field(64, ge=2)
-    accumulate: int = Field(1, ge=1, description="Batches whose predictions are joined before the loss and the step.")
-    loss: LossConfig = LossConfig()
-    regularization: RegularizationConfig = RegularizationConfig()
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
-    optimizer: Literal["adam", "adamw"] = "adam"
-    patience: int = Field(15, ge=1, description="Epochs without a better validation Pearson before stopping.")
-    reduce_on_plateau: bool = Field(False, description="Halve the rate after 5 epochs without a better Pearson.")
-    gradient_clip: float | None = Field(1.0, gt=0)
-    precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA, else float32.")
-    standardize: bool = Field(True, description="Zero mean, unit deviation per feature, fitted on train only.")
-    center: tuple[Literal["visual", "audio"], ...] = Field(
-        (),
-        description="Modalities whose clips lose their own mean embedding: what changes within a clip is left.",
-    )
-    activation: Activation | None = Field(None, description="Of the output; None is the task's own.")
-    chunk: int | None = Field(None, ge=1, description="Clips held in memory at once; None decides by size.")
-    shuffle_labels: bool = Field(False, description="Control: train on labels permuted among the train clips.")
-
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        together = self.batch_size * self.accumulate
-        if self.loss.correlates and together < CORRELATED_CLIPS:
-            raise ValueError(
-                f"a correlation in the loss is measured over the clips of one step, but those are {together}; "
-                f"raise batch_size, or accumulate batches, to {CORRELATED_CLIPS} clips or more"
-            )
-        if self.loss.cross_entropy and self.activation == "linear":
-            raise ValueError(
-                "loss.cross_entropy reads the raw outputs as logits, but with activation linear they are intensities; "
-                "use activation sigmoid or softmax, or leave cross_entropy out"
-            )
-        if self.regularization.feature_noise and not self.standardize:
-            raise ValueError(
-                "regularization.feature_noise is in deviations of standardised features, but standardize is false; "
-                "standardise, or leave the noise out"
-            )
-        return self
+_UNREAD_BY_VIDEO = frozenset(("standardize", "center", "chunk"))
+_UNREAD_BY_HEADS = frozenset(("augmentation", "balancing"))
 
 
 class Published(Strict):
@@ -106,15 +58,17 @@ class ExperimentConfig(Strict):
                     f"the section '{section}' asks for imported features of modality '{extractor.modality}'; "
                     "move it to the other section, or change its modality"
                 )
+        self._refuse_unread()
         several = self.modality == "multimodal"
-        if isinstance(self.model, LightGBMConfig):
-            self._refuse_unread(self.training)
-        elif self.model.fuses != several:
-            raise ValueError(
-                f"model.name '{self.model.name}' does not fit modality '{self.modality}'; "
-                f"use {' or '.join([*head_names(fuses=several), 'lightgbm'])}"
-            )
-        self._refuse_unfit_pictures()
+        if isinstance(self.model, VideoModelFields):
+            self._refuse_unfit_video(self.model)
+        else:
+            if not isinstance(self.model, LightGBMConfig) and self.model.fuses != several:
+                raise ValueError(
+                    f"model.name '{self.model.name}' does not fit modality '{self.modality}'; "
+                    f"use {' or '.join([*head_names(fuses=several), 'lightgbm'])}"
+                )
+            self._refuse_unfit_pictures()
         if absent := [name for name in self.training.center if name not in given]:
             raise ValueError(
                 f"training.center names {' and '.join(absent)}, which modality '{self.modality}' does not read; "
@@ -127,14 +81,44 @@ class ExperimentConfig(Strict):
             )
         return self
 
-    @staticmethod
-    def _refuse_unread(training: TrainingConfig) -> None:
-        given, usual = training.model_dump(), TrainingConfig().model_dump()
-        unread = [name for name in given if given[name] != usual[name] and name not in _READ_BY_TREES]
+    def _refuse_unread(self) -> None:
+        given, usual = self.training.model_dump(), TrainingConfig().model_dump()
+        changed = {name for name in given if given[name] != usual[name]}
+        if isinstance(self.model, LightGBMConfig):
+            unread = changed - _READ_BY_TREES
+            hint = " (its own settings, such as rounds, patience and learning_rate, stand under model)"
+        elif isinstance(self.model, VideoModelFields):
+            unread = changed & _UNREAD_BY_VIDEO
+            regularization = self.training.regularization.model_dump(exclude={"ema_decay"})
+            unread |= {f"regularization.{name}" for name, value in regularization.items() if value}
+            hint = " (it reads pictures, not embeddings; training.augmentation changes those)"
+        else:
+            unread = changed & _UNREAD_BY_HEADS
+            hint = " (it reads embeddings; pictures are what a video model such as ceflnet learns from)"
         if unread:
+            names = ", ".join(f"training.{name}" for name in (*given, *sorted(unread - set(given))) if name in unread)
+            raise ValueError(f"model {self.model.name} does not read {names}; leave that out{hint}")
+
+    def _refuse_unfit_video(self, model: VideoModelFields) -> None:
+        if self.modality != "visual":
             raise ValueError(
-                f"model lightgbm does not read {', '.join(f'training.{name}' for name in unread)}; leave that out "
-                "(its own settings, such as rounds, patience and learning_rate, stand under model)"
+                f"model.name '{model.name}' reads face crops alone, but modality is '{self.modality}'; make it visual, "
+                "and join it with sound by `eri ensemble`, or by its features (`eri extract --weights RUN`)"
+            )
+        visual = self.visual
+        if not isinstance(visual, CropsConfig):
+            raise ValueError(
+                f"model.name '{model.name}' reads face crops, but visual.extractor gives embeddings; set it to crops"
+            )
+        if visual.input_size != model.input_size:
+            raise ValueError(
+                f"visual.input_size {visual.input_size} is not model.input_size {model.input_size}; cached crops are "
+                "read as they are, so give both the same"
+            )
+        if visual.frames < model.frames:
+            raise ValueError(
+                f"model.frames {model.frames} are more than the visual.frames {visual.frames} that are cached of a "
+                "clip; cache more, or read fewer"
             )
 
     def _refuse_unfit_pictures(self) -> None:
@@ -171,7 +155,7 @@ class ExperimentConfig(Strict):
     @property
     def finetune(self) -> FinetuneConfig | None:
         """How the backbone is trained with the head; None where it only made the cached embeddings."""
-        return None if isinstance(self.model, LightGBMConfig) else self.model.finetune
+        return None if isinstance(self.model, LightGBMConfig | VideoModelFields) else self.model.finetune
 
     @property
     def extractors(self) -> dict[str, ExtractorConfig]:

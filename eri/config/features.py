@@ -96,7 +96,11 @@ class CropsConfig(Strict):
     """Face crops, cached as pictures: what a model that learns from pixels reads, so that no epoch decodes video."""
 
     extractor: Literal["crops"] = "crops"
-    frames: int = Field(32, ge=1, description="Frames spread evenly over the clip's presentation time.")
+    frames: int = Field(32, ge=1, description="Frames of a clip.")
+    take: Literal["spread", "last"] = Field(
+        "spread",
+        description="Which: spread evenly over the clip's presentation time, or its last ones, each shown once.",
+    )
     input_size: int = Field(224, ge=16, description="Height and width of a crop in pixels.")
     quality: int = Field(95, ge=50, le=100, description="Of the JPEG pictures; colours keep their full resolution.")
     faces: FaceConfig = FaceConfig()

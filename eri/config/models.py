@@ -1,4 +1,4 @@
-"""The sections that describe models: heads, one a name in the registry of heads, and boosted trees."""
+"""The sections that describe models: heads, one a name in the registry of heads; boosted trees; video models."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from eri.config.encoders import (
 from eri.config.finetuning import Head
 from eri.config.fusion import ConcatenationConfig, CrossAttentionConfig, GatedConfig, LateConfig
 from eri.config.trees import LightGBMConfig
+from eri.config.video import VideoModelConfig
 
 
 class BaselineLSTMConfig(Head):
@@ -61,7 +62,7 @@ HeadConfig = (
 )
 """A neural head, see :mod:`eri.models`."""
 
-ModelConfig = Annotated[HeadConfig | LightGBMConfig, Field(discriminator="name")]
+ModelConfig = Annotated[HeadConfig | LightGBMConfig | VideoModelConfig, Field(discriminator="name")]
 
 
 def head_names(*, fuses: bool) -> list[str]:

@@ -63,7 +63,8 @@ class CropExtractor:
         """The part that decodes, crops and encodes."""
         config = self._config
         device = str(resolve_device(self._runtime.device)) if config.faces.detector == "retinaface" else "cpu"
-        return CropPreparer(ImagePreparer(config.frames, config.input_size, config.faces, device), config.quality)
+        images = ImagePreparer(config.frames, config.input_size, config.faces, device, take=config.take)
+        return CropPreparer(images, config.quality)
 
     def identity(self) -> dict[str, Any]:
         """Return everything that determines the pictures, as JSON values."""
@@ -71,6 +72,7 @@ class CropExtractor:
             "family": "crops",
             "rules": _RULES,
             "frames": self._config.frames,
+            "take": self._config.take,
             "side": self._config.input_size,
             "quality": self._config.quality,
             "faces": face_identity(self._config.faces),

@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,11 +57,12 @@ class ImagePreparer:
     """Decodes frames and crops the subject's face from each.
 
     Attributes:
-        frames: Frames spread evenly over the clip's presentation time.
+        frames: Frames of a clip.
         side: Height and width of the crops in pixels.
         faces: How faces are found and cropped.
         device: Where the detector runs; only ``retinaface`` heeds it.
         brightening: What happens to the crops then; None leaves them.
+        take: Whether frames are spread evenly over the clip's presentation time or its last ones.
     """
 
     frames: int
@@ -68,6 +70,7 @@ class ImagePreparer:
     faces: FaceConfig
     device: str = "cpu"
     brightening: Brightening | None = None
+    take: Literal["spread", "last"] = "spread"
 
     def prepare(self, clip: Clip) -> Prepared:
         """Decode one clip.
@@ -77,11 +80,12 @@ class ImagePreparer:
             MediaError: Its file is missing, damaged or not media.
         """
         from eri.media.faces import crop_faces
-        from eri.media.video import read_frames
+        from eri.media.video import read_frames, read_last_frames
 
         if clip.video is None:
             raise NoVideoError(Path(clip.id), "the clip table names no video for this clip")
-        frames = read_frames(clip.video, self.frames)
+        read = read_frames if self.take == "spread" else read_last_frames
+        frames = read(clip.video, self.frames)
         crops = crop_faces(frames, self.faces, self.side, device=self.device)
         pictures = crops.pictures if self.brightening is None else self.brightening.apply(crops.pictures, clip.id)
         return Prepared(clip.id, pictures, frames.times, crops.states, frames.notes)

@@ -11,7 +11,7 @@ from torch import Tensor
 from eri.config.video import VideoModelConfig
 from eri.models.video import VideoModel, create_video_model
 
-CLASSES: tuple[Any, ...] = get_args(get_args(VideoModelConfig)[0])
+CLASSES: tuple[Any, ...] = get_args(VideoModelConfig)
 """The config class of every registered video model."""
 
 NAMES: tuple[str, ...] = tuple(str(item.model_fields["name"].default) for item in CLASSES)
