@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from eri.data.clips import SPLITS, Split
+from eri.demo.making import code_digest, make_missing, make_room
 from eri.demo.performance import Performance, move, perform
 from eri.demo.recording import write_video, write_wave
 from eri.demo.stage import HEIGHT, WIDTH, Stage, draw_wall
 from eri.demo.subjects import Subject, create_subject
 from eri.demo.voice import speak
-from eri.errors import DataError, WorkerError
-from eri.files import write_json, write_text
+from eri.files import write_text
 from eri.tasks import ERI
 
 Oddity = Literal["no-audio", "no-face", "variable-frame-rate", "rotated"]
@@ -33,6 +28,7 @@ ODDITIES: tuple[Oddity, ...] = ("no-audio", "no-face", "variable-frame-rate", "r
 
 _TABLE = "data_info.csv"
 _MARK = "demo-set.json"
+_NO_PART = ("run", "report", "expressions", "expression_acts")
 _CLIPS_OF_A_SUBJECT = 4
 _SHORTEST, _LONGEST = 2.4, 3.2
 
@@ -92,14 +88,12 @@ def generate_demo_set(
         ValueError: Too few clips.
     """
     clips = plan(train, val, test, seed)
-    wanted = {"seed": seed, "train": train, "val": val, "test": test, "version": _version()}
-    _make_room(folder, wanted, {clip.oddity: clip.id for clip in clips if clip.oddity})
-    missing = [clip for clip in clips if not all(path.is_file() for path in clip.files(folder))]
-    report = progress or (lambda done, total: None)
-    report(len(clips) - len(missing), len(clips))
-    for done, _ in enumerate(_make_all(folder, missing, seed, workers), start=len(clips) - len(missing) + 1):
-        report(done, len(clips))
-    if missing or not (folder / _TABLE).is_file():
+    wanted = {"seed": seed, "train": train, "val": val, "test": test, "version": code_digest(_NO_PART)}
+    oddities = {clip.oddity: clip.id for clip in clips if clip.oddity}
+    make_room(folder, _MARK, wanted, [_TABLE, *SPLITS], {"oddities": oddities})
+    make = partial(make_clip, folder=folder, seed=seed)
+    made = make_missing(make, clips, lambda clip: clip.files(folder), workers, progress)
+    if made or not (folder / _TABLE).is_file():
         write_text(folder / _TABLE, _table(clips, seed))
     return folder
 
@@ -125,46 +119,7 @@ def plan(train: int, val: int, test: int, seed: int) -> tuple[PlannedClip, ...]:
     return tuple(sorted(clips, key=lambda clip: clip.id))
 
 
-def _make_room(folder: Path, wanted: dict[str, Any], oddities: dict[Oddity, str]) -> None:
-    mark = folder / _MARK
-    if mark.is_file():
-        try:
-            there = json.loads(mark.read_text(encoding="utf-8"))["set"]
-        except (ValueError, KeyError, TypeError):
-            there = None
-        if there == wanted:
-            return
-        (folder / _TABLE).unlink(missing_ok=True)
-        for split in SPLITS:
-            shutil.rmtree(folder / split, ignore_errors=True)
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise DataError(
-            f"{folder}: holds files that are not of a demo set", hint="Give an empty folder or one that does not exist."
-        )
-    write_json(mark, {"set": wanted, "oddities": oddities})
-
-
-def _make_all(folder: Path, clips: list[PlannedClip], seed: int, workers: int) -> Iterator[None]:
-    if workers == 0 or len(clips) < 2:
-        for clip in clips:
-            make_clip(folder, clip, seed)
-            yield
-        return
-    # spawn: a forked child would inherit the locks of whatever threads the caller runs
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        futures = [pool.submit(make_clip, folder, clip, seed) for clip in clips]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise WorkerError(
-                "a process that makes demo clips died", reason="crashed", hint="Run it again: it goes on where it was."
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def make_clip(folder: Path, clip: PlannedClip, seed: int) -> None:
+def make_clip(clip: PlannedClip, folder: Path, seed: int) -> None:
     """Draw, voice and encode one clip."""
     subject = create_subject(seed, clip.subject)
     performance, random = _perform(clip, subject, seed)
@@ -213,12 +168,3 @@ def _table(clips: tuple[PlannedClip, ...], seed: int) -> str:
         labels = [""] * len(ERI.labels) if clip.split == "test" else [f"{value:g}" for value in performance.labels]
         lines.append(",".join([f"[{clip.id}]", clip.split.capitalize(), *labels, f"{subject.age:g}", subject.country]))
     return "\n".join(lines) + "\n"
-
-
-def _version() -> str:
-    """A digest of the code that makes the clips: other code, another set."""
-    state = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.stem not in ("run", "report"):
-            state.update(path.read_bytes())
-    return state.hexdigest()[:12]

@@ -5,6 +5,7 @@ Some emotions show more in the face and others more in the voice, so that the tw
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -168,14 +169,20 @@ def perform(random: np.random.Generator, expressiveness: float, duration: float)
     )
 
 
-def move(performance: Performance, times: Array) -> Motion:
-    """Return the motion of face and head at the times asked for, in seconds, (frames,)."""
+def move(performance: Performance, times: Array, reactions: Mapping[str, Reaction] = REACTIONS) -> Motion:
+    """Return the motion of face and head.
+
+    Args:
+        performance: What happens.
+        times: Seconds, (frames,).
+        reactions: How each label of its events looks.
+    """
     units = np.zeros((len(times), len(UNITS)), dtype=np.float64)
     roll, lean = np.zeros(len(times)), np.zeros(len(times))
     shift = np.zeros((len(times), 2))
     column = {name.split()[0]: index for index, name in enumerate(UNITS)}
     for event in performance.events:
-        reaction, strength = REACTIONS[event.label], event.face * event.envelope(times)
+        reaction, strength = reactions[event.label], event.face * event.envelope(times)
         for unit, amplitude in reaction.units.items():
             units[:, column[unit]] += amplitude * strength
         roll += np.deg2rad(reaction.roll) * strength

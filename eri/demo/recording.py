@@ -26,6 +26,7 @@ def write_video(
     sound: NDArray[np.float32] | None,
     *,
     rotation: int = 0,
+    separate: bool = False,
 ) -> None:
     """Encode a clip in one atomic step.
 
@@ -36,12 +37,14 @@ def write_video(
         sound: Mono samples at 16 kHz, or None for a file without an audio track.
         rotation: Clockwise degrees by which a player must turn the stored pictures: 0 or 90. The frames given are
             upright; they are stored turned the other way.
+        separate: Encode each frame by itself and alike, so that its picture does not tell its neighbours or its place.
     """
     with atomic_path(target) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         video = container.add_stream("libx264", rate=round(1 / float(np.median(np.diff(times)))))
         video.pix_fmt = "yuv420p"
         # With its macroblock tree x264 does not give the same bytes each time, not even on one thread.
-        video.options = {"preset": "veryfast", "crf": "24", "threads": "1", "mbtree": "0"}
+        quality = {"qp": "20", "g": "1"} if separate else {"crf": "24"}
+        video.options = {"preset": "veryfast", **quality, "threads": "1", "mbtree": "0"}
         video.codec_context.time_base = Fraction(1, _TICKS)
         audio = None
         if sound is not None:
