@@ -8,7 +8,10 @@ import typer
 
 from eri.cli_options import DeviceOption
 
+app = typer.Typer(help="What a model costs.")
 
+
+@app.command()
 def profile(
     config: Annotated[str, typer.Argument(help="A system by name, or a YAML file.")],
     overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted settings.")] = None,
@@ -18,24 +21,18 @@ def profile(
     device: DeviceOption = "cpu",
 ) -> None:
     """Show a video model's parameters, MACs, memory and latency for one clip, beside the published figures."""
-    from typing import cast
-
     from eri import screen_profile
-    from eri.config import load_config
-    from eri.config.video import VideoModelConfig
-    from eri.config.video_base import VideoModelFields
+    from eri.config import VideoModelFields, load_config
     from eri.errors import ConfigError
     from eri.profiling import profile_video_model
     from eri.training.device import choose_device
 
     system = load_config(config, overrides or ())
-    model: object = system.model
+    model = system.model
     if not isinstance(model, VideoModelFields):
         raise ConfigError(
             f"'{system.name}' reads cached features, so that its cost is that of its extractors",
             hint="Profile a system whose model reads pictures, such as r2plus1d-scl.",
         )
     chosen = choose_device(device)
-    screen_profile.show_profile(
-        profile_video_model(cast(VideoModelConfig, model), labels, chosen, runs=runs, seconds=seconds)
-    )
+    screen_profile.show_profile(profile_video_model(model, labels, chosen, runs=runs, seconds=seconds))
