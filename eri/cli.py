@@ -109,9 +109,9 @@ def schema() -> None:
     """Print the JSON schema of a config, for editors."""
     import json
 
-    from eri.config import ExperimentConfig
+    from eri.config import config_schema
 
-    print(json.dumps(ExperimentConfig.model_json_schema(), indent=2))
+    print(json.dumps(config_schema(), indent=2))
 
 
 @app.command()

@@ -15,7 +15,10 @@ app = typer.Typer(help="Searching settings.")
 @app.command()
 def search(
     space: Annotated[
-        Path, typer.Argument(help="YAML: training.learning_rate: {low: 0.0001, high: 0.01, log: true}, and so on.")
+        str,
+        typer.Argument(
+            help="A shipped name, or a YAML file: training.learning_rate: {low: 0.0001, high: 0.01, log: true} ..."
+        ),
     ],
     overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted settings.")] = None,
     config: Annotated[str | None, typer.Option("--config", "-c", help="A name or a YAML file.")] = None,
@@ -41,7 +44,7 @@ def search(
     """Search settings of a config for the best validation score, and write the best as YAML."""
     from eri import screen_selection
     from eri.commands import choose_config
-    from eri.config import Runtime
+    from eri.config import Runtime, find_space
     from eri.data import load_clips
     from eri.search import read_space
     from eri.search import search as search_space
@@ -50,7 +53,7 @@ def search(
     plan = FoldPlan(folds or 5, leave_one_group_out=leave_one_group_out) if folds or leave_one_group_out else None
     report = search_space(
         choose_config(config, modality, overrides or ()),
-        read_space(space),
+        read_space(find_space(space)),
         load_clips(data, adapter),
         features,
         runs,

@@ -12,6 +12,7 @@ from eri.config import (
     DeepSpectrumConfig,
     ExperimentConfig,
     FaceConfig,
+    GRUConfig,
     ImageConfig,
     ImportedConfig,
     LSTMConfig,
@@ -19,6 +20,7 @@ from eri.config import (
     Runtime,
     Wav2Vec2Config,
     config_names,
+    config_schema,
     load_config,
     parse_config,
 )
@@ -204,6 +206,54 @@ def test_a_path_and_a_name_are_told_apart(write):
         load_config("yap")
 
 
+class TestBase:
+    def test_what_a_file_does_not_set_is_as_in_its_base(self, write):
+        write(experiment(training={"epochs": 9, "loss": {"ccc": 0.5}}), "parent.yaml")
+        heir = write({"base": "parent.yaml", "name": "heir", "training": {"loss": {"mse": 2}, "batch_size": 32}})
+        config = load_config(heir, ["training.seed=7"])
+        assert (config.name, config.modality, config.model) == ("heir", "visual", LSTMConfig())
+        assert (config.training.epochs, config.training.batch_size, config.training.seed) == (9, 32, 7)
+        assert (config.training.loss.ccc, config.training.loss.mse) == (0.5, 2)
+
+    def test_a_section_of_another_kind_takes_the_place_of_the_base_s(self, write):
+        write(
+            experiment(model={"name": "lstm", "hidden_size": 8}, visual={"extractor": "vgg16", "frames": 4}), "a.yaml"
+        )
+        same = load_config(write({"base": "a.yaml", "model": {"name": "lstm"}, "visual": {"frames": 5}}, "b.yaml"))
+        assert same.model == LSTMConfig(hidden_size=8)
+        assert same.visual == ImageConfig(extractor="vgg16", frames=5)
+        other = load_config(write({"base": "b.yaml", "model": {"name": "gru"}, "visual": {"extractor": "resnet18"}}))
+        assert other.model == GRUConfig()
+        assert other.visual == ImageConfig(extractor="resnet18")
+
+    def test_a_shipped_config_is_a_base_by_its_name(self, write):
+        config = load_config(write({"base": "yap-csm-v4", "name": "mine", "training": {"epochs": 1}}))
+        assert config.training.learning_rate == load_config("yap-csm-v4").training.learning_rate
+        assert config.training.epochs == 1
+
+    @pytest.mark.parametrize(
+        ("base", "message"),
+        [
+            ("gone.yaml", r"gone\.yaml: no such config file"),
+            ("gone", "no config is named 'gone'"),
+            (3, "base names no config: 3"),
+            ("mine.yaml", r"mine\.yaml: its base mine\.yaml is based on itself"),
+        ],
+    )
+    def test_a_base_that_is_none_is_refused(self, write, base, message):
+        with pytest.raises(ConfigError, match=message):
+            load_config(write({"base": base, "name": "mine"}))
+
+    def test_bases_in_a_circle_are_refused(self, write):
+        write({"base": "b.yaml"}, "a.yaml")
+        with pytest.raises(ConfigError, match="is based on itself"):
+            load_config(write({"base": "a.yaml"}, "b.yaml"))
+
+    def test_an_unknown_key_of_an_heir_is_named(self, write):
+        with pytest.raises(ConfigError, match=r"training\.rate: Extra inputs"):
+            load_config(write({"base": "yap-csm-v4", "training": {"rate": 1}}))
+
+
 def test_a_key_that_stands_twice_is_refused_with_its_line(write):
     path = write("name: mine\nmodality: visual\nvisual: {}\nmodel: {name: lstm}\nname: again\n")
     with pytest.raises(ConfigError, match=r"key 'name' stands twice\n.*line 5"):
@@ -231,8 +281,9 @@ def test_run_time_knobs_are_no_settings():
 
 
 def test_the_schema_for_editors_names_every_section():
-    schema = ExperimentConfig.model_json_schema()
-    assert {"modality", "visual", "audio", "model", "training"} <= set(schema["properties"])
+    schema = config_schema()
+    assert {"base", "modality", "visual", "audio", "model", "training"} <= set(schema["properties"])
+    assert schema["anyOf"] == [{"required": ["base"]}, {"required": ["name", "modality", "model"]}]
     assert schema["additionalProperties"] is False
     assert LSTMConfig.__name__ in schema["$defs"]
     assert FaceConfig.__name__ in schema["$defs"]

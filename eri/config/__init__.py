@@ -37,7 +37,16 @@ from eri.config.features import (
 )
 from eri.config.finetuning import FinetuneConfig
 from eri.config.fusion import ConcatenationConfig, CrossAttentionConfig, FusionBase, GatedConfig, LateConfig
-from eri.config.loading import config_names, describe_misfits, load_config, parse_config, read_yaml
+from eri.config.loading import (
+    config_names,
+    config_schema,
+    describe_misfits,
+    find_space,
+    load_config,
+    parse_config,
+    read_yaml,
+    space_names,
+)
 from eri.config.losses import LossConfig
 from eri.config.models import BaselineLSTMConfig, FusionLSTMConfig, HeadConfig, ModelConfig, head_names
 from eri.config.regularization import RegularizationConfig
@@ -111,9 +120,12 @@ __all__ = [
     "VisualConfig",
     "Wav2Vec2Config",
     "config_names",
+    "config_schema",
     "describe_misfits",
+    "find_space",
     "head_names",
     "load_config",
     "parse_config",
     "read_yaml",
+    "space_names",
 ]

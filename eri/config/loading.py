@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -16,36 +16,63 @@ from eri.errors import ConfigError
 
 _MODEL_KINDS = frozenset(kind.model_fields["name"].default for kind in get_args(get_args(ModelConfig)[0]))
 
+_SPACES: Literal["spaces"] = "spaces"
+
+BASE = "base"
+"""The key by which a file names the config that it changes."""
+
 
 def config_names() -> list[str]:
     """Return the names of the shipped configs, sorted."""
     return sorted(path.stem for path in _config_folder().glob("*.yaml"))
 
 
+def space_names() -> list[str]:
+    """Return the names of the shipped search spaces, sorted."""
+    return sorted(path.stem for path in (_config_folder() / _SPACES).glob("*.yaml"))
+
+
+def find_space(source: str | Path) -> Path:
+    """Return the file of a search space, given by its shipped name or as a path that ends in ``.yaml`` or ``.yml``.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    return _find(source, _SPACES)
+
+
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
     """Read a config by its shipped name or from a YAML file, and apply dotted overrides.
+
+    A file may name another one as its ``base``, as a shipped name or a path beside it: what it does not set itself is
+    as it is there. A section that names another ``name`` or ``extractor`` than the base does replaces that of the base.
 
     Args:
         source: A name from :func:`config_names`, or a path that ends in ``.yaml`` or ``.yml``.
         overrides: ``section.key=value`` strings; values are read as YAML.
 
     Raises:
-        ConfigError: No such config, YAML that cannot be read, an unknown key or a value that does not fit.
+        ConfigError: No such config, YAML that cannot be read, a base of itself, an unknown key or a value that does not
+            fit.
 
     Examples:
         >>> load_config("yap-csm-v4", ["training.epochs=2"]).training.epochs
         2
     """
     path = _find(source)
-    try:
-        values = read_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected a mapping of sections, found {type(values).__name__}")
+    values = _read_values(path)
     for override in overrides:
         _override(values, override)
     return parse_config(values, origin=str(path))
+
+
+def config_schema() -> dict[str, Any]:
+    """Return the JSON schema of a config file, for editors: with a ``base`` nothing else must be there."""
+    schema = ExperimentConfig.model_json_schema()
+    described = {"type": "string", "description": "A config by name or path: what this file does not set is as there."}
+    schema["properties"] = {BASE: described, **schema["properties"]}
+    schema["anyOf"] = [{"required": [BASE]}, {"required": schema.pop("required")}]
+    return schema
 
 
 def parse_config(values: dict[str, Any], *, origin: str = "config") -> ExperimentConfig:
@@ -118,19 +145,49 @@ def _config_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "configs"
 
 
-def _find(source: str | Path) -> Path:
+def _find(source: str | Path, folder: Literal["", "spaces"] = "") -> Path:
+    what = "search space" if folder else "config"
     if str(source).endswith((".yaml", ".yml")):
         path = Path(source)
         if not path.is_file():
-            raise ConfigError(f"{path}: no such config file")
+            raise ConfigError(f"{path}: no such {what} file")
         return path
-    path = _config_folder() / f"{source}.yaml"
+    path = _config_folder() / folder / f"{source}.yaml"
     if not path.is_file():
+        names = space_names() if folder else config_names()
         raise ConfigError(
-            f"no config is named '{source}'",
-            hint=f"Known: {', '.join(config_names())}; or give the path of a .yaml file.",
+            f"no {what} is named '{source}'",
+            hint=f"Known: {', '.join(names)}; or give the path of a .yaml file.",
         )
     return path
+
+
+def _read_values(path: Path, heirs: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read a file and put what it sets into its base; ``heirs`` are the files that lead to it by their bases."""
+    try:
+        values = read_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping of sections, found {type(values).__name__}")
+    base = values.pop(BASE, None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: base names no config: {base!r}", hint="Give a name of `eri configs`, or a path.")
+    parent = _find(path.parent / base if base.endswith((".yaml", ".yml")) else base)
+    if parent.resolve() in (heirs := (*heirs, path.resolve())):
+        raise ConfigError(f"{path}: its base {base} is based on itself", hint="Leave one 'base' out.")
+    inherited = _read_values(parent, heirs)
+    return {**inherited, **{key: _merge(inherited.get(key), value) for key, value in values.items()}}
+
+
+def _merge(inherited: Any, own: Any) -> Any:
+    if not (isinstance(inherited, dict) and isinstance(own, dict)):
+        return own
+    if any(key in own and own[key] != inherited.get(key) for key in ("name", "extractor")):
+        return own
+    return {**inherited, **{key: _merge(inherited.get(key), value) for key, value in own.items()}}
 
 
 def _override(values: dict[str, Any], override: str) -> None:
