@@ -310,14 +310,14 @@ def find_run(run: PathLike | None, runs: Path, *, marks: Sequence[str] = _RUN) -
         RunError: There is none.
     """
     if run is None:
-        folders = [path.parent for path in runs.glob("*/config.yaml")]
+        folders = [path.parent for path in runs.glob("[!.]*/config.yaml")]
         if not folders:
             raise RunError(f"{runs}: no run is there", hint="Train one first: eri train --modality visual")
         return max(folders, key=lambda folder: (folder / "config.yaml").stat().st_mtime_ns)
     for folder in (Path(run), runs / run):
         if any((folder / mark).is_file() for mark in marks):
             return folder
-    names = sorted(path.parent.name for path in runs.glob("*/config.yaml"))
+    names = sorted(path.parent.name for path in runs.glob("[!.]*/config.yaml"))
     raise RunError(
         f"{run}: not a run folder, nor the name of one in {runs}",
         hint=f"There: {', '.join(names)}" if names else "Train one first: eri train --modality visual",

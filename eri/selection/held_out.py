@@ -116,7 +116,7 @@ def predict_cv(
     """
     settings = read_cv(path)
     task = task_of(settings)
-    names = sorted(model.parent.name for model in (path / MODELS).glob("*/config.yaml"))
+    names = sorted(model.parent.name for model in (path / MODELS).glob("[!.]*/config.yaml"))
     if not names:
         raise RunError(f"{path / MODELS}: no model is there", hint="Run `eri cv` again with --overwrite.")
     if split in settings["splits"]:

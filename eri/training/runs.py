@@ -168,14 +168,21 @@ def refuse_existing(path: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def begin(path: Path, config: ExperimentConfig, environment: dict[str, Any]) -> None:
-    """Make a run folder anew, removing what was there."""
+    """Make a run folder anew in place of what was there; whenever the process dies, a run folder or none is there."""
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    made, replaced = (path.parent / f".{path.name}.{word}" for word in ("made", "replaced"))
     with writing(path):
+        for leftover in (made, replaced):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        made.mkdir(parents=True)
+        write_json(made / ENVIRONMENT, environment)
+        write_text(made / CONFIG, text)
         if path.exists():
-            shutil.rmtree(path)
-        path.mkdir(parents=True)
-        write_json(path / ENVIRONMENT, environment)
-        write_text(path / CONFIG, text)
+            path.rename(replaced)
+        made.rename(path)
+        if replaced.exists():
+            shutil.rmtree(replaced)
 
 
 def refuse_changes(run: Run, config: ExperimentConfig, environment: dict[str, Any]) -> None:

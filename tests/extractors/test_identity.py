@@ -13,6 +13,7 @@ import torch
 from pydantic import BaseModel
 
 from eri.config import (
+    CropsConfig,
     DeepSpectrumConfig,
     EGeMAPSConfig,
     ExtractorConfig,
@@ -37,6 +38,13 @@ IMAGE_CHANGES: dict[str, Any] = {
     "frames": 16,
     "input_size": 96,
     "precision": "bf16",
+    "faces": FaceConfig(),
+}
+CROPS_CHANGES: dict[str, Any] = {
+    "frames": 16,
+    "take": "last",
+    "input_size": 96,
+    "quality": 90,
     "faces": FaceConfig(),
 }
 PICTURE_CHANGES: dict[str, Any] = {
@@ -108,7 +116,8 @@ def changed(config: BaseModel, field: str, value: Any, files: dict[str, str]) ->
 @pytest.mark.parametrize(
     ("family", "table"),
     [
-        (ImageConfig, IMAGE_CHANGES),
+        (ImageConfig, IMAGE_CHANGES | {"brightness": "of the drawn versions", "draws": "of the drawn versions"}),
+        (CropsConfig, CROPS_CHANGES),
         (DeepSpectrumConfig, PICTURE_CHANGES),
         (Wav2Vec2Config, SPEECH_CHANGES),
         (MFCCConfig, MFCC_CHANGES),
@@ -124,6 +133,12 @@ def test_no_setting_is_forgotten(family, table):
 @pytest.mark.parametrize("field", IMAGE_CHANGES)
 def test_each_image_setting_matters(files, field):
     assert identity(changed(IMAGE, field, IMAGE_CHANGES[field], files)) != identity(IMAGE)
+
+
+@pytest.mark.parametrize("field", CROPS_CHANGES)
+def test_each_crops_setting_matters(files, field):
+    crops = CropsConfig(faces=FaceConfig(detector="none"))
+    assert identity(changed(crops, field, CROPS_CHANGES[field], files)) != identity(crops)
 
 
 @pytest.mark.parametrize("field", PICTURE_CHANGES)

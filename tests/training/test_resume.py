@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -199,3 +200,26 @@ def test_a_state_that_would_run_code_is_refused(tmp_path, data):
 def test_two_processes_do_not_train_one_run(tmp_path, data):
     with claimed(tmp_path / "tiny-seed3"), pytest.raises(RunError, match="another process is training this run"):
         train(data.config, data.table, data.features, tmp_path, CPU)
+
+
+@pytest.mark.parametrize("written", [0, 1])
+@pytest.mark.parametrize("options", [{"resume": True}, {"overwrite": True}])
+def test_a_run_that_ends_while_its_folder_is_made_can_begin_again(tmp_path, monkeypatch, written, options):
+    made = make_data_set(tmp_path, Recipe())
+    if "overwrite" in options:
+        train(made.config, made.table, made.features, tmp_path / "runs", CPU, name="run")
+    count = iter(range(9))
+
+    def interrupted(path: Path, content: Any) -> None:
+        if next(count) == written:
+            raise KeyboardInterrupt
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+    with monkeypatch.context() as patch:
+        for name in ("write_json", "write_text"):
+            patch.setattr(f"eri.training.runs.{name}", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(made.config, made.table, made.features, tmp_path / "runs", CPU, name="run", **options)
+    run = train(made.config, made.table, made.features, tmp_path / "runs", CPU, name="run", **options)
+    assert [path.name for path in run.parent.iterdir() if path.is_dir()] == ["run"]
+    assert len(history(run)) == made.config.training.epochs
