@@ -218,7 +218,7 @@ def evaluate(
     from eri.evaluation import evaluate as evaluate_run
 
     folder = find_run(run, Path(runs))
-    table, cache = _inputs(folder, data, adapter, features)
+    table, cache = find_inputs(folder, data, adapter, features)
     return evaluate_run(folder, table, cache, split=split, bootstrap=bootstrap, runtime=runtime)
 
 
@@ -261,7 +261,7 @@ def submit(
     from eri.submission import format_of, validate_submission, write_submission
 
     folder = find_run(run, Path(runs), marks=_SUBMITTABLE)
-    table, cache = _inputs(folder, data, adapter, features)
+    table, cache = find_inputs(folder, data, adapter, features)
     format_of(table, bracketed)  # refuses data without one before anything is predicted
     predictions = predict(folder, table, cache, split=split, runtime=runtime)
     path = write_submission(
@@ -332,7 +332,21 @@ def run_config(run: Path) -> ExperimentConfig:
     return parse_config(yaml.safe_load(path.read_text(encoding="utf-8")), origin=str(path))
 
 
-def _inputs(run: Path, data: PathLike | None, adapter: str | None, features: PathLike | None) -> tuple[ClipTable, Path]:
+def find_inputs(
+    run: Path, data: PathLike | None, adapter: str | None, features: PathLike | None
+) -> tuple[ClipTable, Path]:
+    """Return the clips and the feature cache that a run was trained on, or those that are named instead.
+
+    Args:
+        run: Run folder.
+        data: None is what the run remembers.
+        adapter: Reader of ``data``.
+        features: None is what the run remembers.
+
+    Raises:
+        RunError: No data are named, and the run does not remember any.
+        DataError: They cannot be read.
+    """
     recorded: dict[str, str | None] = {}
     if (run / _INPUTS).is_file():
         recorded = json.loads((run / _INPUTS).read_text(encoding="utf-8"))

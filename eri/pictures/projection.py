@@ -39,7 +39,8 @@ def project(embeddings: NDArray[np.floating], *, perplexity: float = 30.0, seed:
         manifold = importlib.import_module("sklearn.manifold")
     except ImportError as error:
         raise MissingDependencyError(
-            "t-SNE pictures need the package scikit-learn", hint="Install it: pip install 'scikit-learn>=1.5'."
+            "t-SNE pictures need scikit-learn, which the extra 'pictures' brings",
+            hint="pip install 'eri[pictures]'",
         ) from error
     values = np.asarray(embeddings, dtype=np.float64)
     if len(values) < LEAST_CLIPS:
