@@ -156,7 +156,17 @@ def _draw_faces(
 def _draw_map(axes: Any, shown: ActivationMap, limits: tuple[float, float]) -> None:
     moments = np.linspace(*limits, 400)
     values = np.ma.masked_invalid(shown.over_time(moments))
-    axes.imshow(values, extent=(*limits, len(shown.names), 0), aspect="auto", cmap="Blues", interpolation="nearest")
+    # From nothing to twice what all alike would get, or more: small differences are to look small.
+    darkest = max(float(shown.weights.max()), 2 / shown.weights.shape[1])
+    axes.imshow(
+        values,
+        extent=(*limits, len(shown.names), 0),
+        aspect="auto",
+        cmap="Blues",
+        interpolation="nearest",
+        vmin=0,
+        vmax=darkest,
+    )
     axes.set(xlim=limits, xticks=[], facecolor="0.9")
     if any(shown.names):
         axes.set_yticks(np.arange(len(shown.names)) + 0.5, shown.names, fontsize=8)
@@ -172,13 +182,22 @@ def _draw_weights(
         axes.axvspan(*apex, color="0.88", label="annotated apex")
     for index, ((begin, end), weight) in enumerate(zip(shown.spans, weights, strict=True)):
         colour = _LOCATED if index == located else "tab:blue"
-        axes.fill_between([begin, end], [weight, weight], alpha=0.25, color=colour, lw=0)
-        axes.plot([begin, end], [weight, weight], color=colour, lw=2.5)
-        middle = ((begin + end) / 2, weight)
-        box = {"fc": "white", "ec": "none", "alpha": 0.6, "pad": 0.5}
-        axes.annotate(f"{weight:.2f}", middle, (0, 5), textcoords="offset points", ha="center", fontsize=8, bbox=box)
+        axes.fill_between([begin, end], [weight, weight], alpha=0.15, color=colour, lw=0)
+        axes.plot([begin, end], [weight, weight], color=colour, lw=2.5, zorder=3 if index == located else 2)
+    _write_weights(axes, shown.spans.mean(axis=1), weights, 0.04 * (limits[1] - limits[0]))
     axes.axhline(1 / len(weights), color="0.5", lw=0.8, ls="--", label="all alike")
     name = f" for {shown.names[row]}" if shown.names[row] else ""
     axes.set(xlim=limits, ylim=(0, 1.25 * weights.max()), xlabel="seconds", ylabel=f"weight{name}")
-    axes.legend(loc="upper right", fontsize=8, frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, fontsize=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _write_weights(axes: Any, middles: Floats, weights: Floats, apart: float) -> None:
+    """Write weights over their sub-videos, the largest first; where they would cover each other, that one alone."""
+    written: list[float] = []
+    for index in np.argsort(-weights, kind="stable"):
+        middle = float(middles[index])
+        if all(abs(middle - other) >= apart for other in written):
+            written.append(middle)
+            place = (middle, weights[index])
+            axes.annotate(f"{weights[index]:.2f}", place, (0, 5), textcoords="offset points", ha="center", fontsize=8)
