@@ -99,11 +99,15 @@ def encode_picture(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8
     return np.asarray(cv2.imencode(".jpg", picture[..., ::-1], options)[1], dtype=np.uint8).ravel()
 
 
-def decode_crops(crops: CropSequence) -> NDArray[np.uint8]:
+def decode_crops(crops: CropSequence, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
     """Decode the crops of a clip.
 
+    Args:
+        crops: All of them, encoded.
+        rows: Which of the valid rows; None is all.
+
     Returns:
-        uint8 RGB (valid rows, side, side, 3).
+        uint8 RGB (rows, side, side, 3).
 
     Raises:
         ValueError: A file among them is no picture, or they differ in size.
@@ -116,8 +120,8 @@ def decode_crops(crops: CropSequence) -> NDArray[np.uint8]:
         True
     """
     pictures = []
-    for first, last in zip(crops.offsets[:-1], crops.offsets[1:], strict=True):
-        picture = cv2.imdecode(crops.codes[first:last], cv2.IMREAD_COLOR)
+    for row in range(len(crops.offsets) - 1) if rows is None else rows.tolist():
+        picture = cv2.imdecode(crops.codes[crops.offsets[row] : crops.offsets[row + 1]], cv2.IMREAD_COLOR)
         if picture is None:
             raise ValueError("a crop is no picture")
         pictures.append(picture[..., ::-1])

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from eri.config import HeadConfig
+from eri.models.base import Predictor
 from eri.models.heads import create_head
 from eri.models.output import bound
 from eri.models.pictures import PictureEncoder
@@ -16,7 +17,7 @@ from eri.models.standardization import Standardizer
 from eri.tasks import Activation, Task
 
 
-class Regressor(nn.Module):
+class Regressor(Predictor):
     """Regress a task's labels from sequences of embeddings.
 
     Args:

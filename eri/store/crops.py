@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eri.errors import StoreError
-from eri.extractors.base import State
+from eri.extractors.base import CropSequence, State
 from eri.files import digest
 from eri.store.folder import FeatureFolder
 from eri.store.packing import refuse_foreign
@@ -76,20 +76,43 @@ class CachedCrops:
                 pass
         return pictures, counts, times
 
+    def read_frames(self, clip_id: str, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Decode some crops of one clip.
+
+        Args:
+            clip_id: The clip.
+            rows: Which of its crops, in any order; one may be asked for several times.
+
+        Returns:
+            uint8 RGB (rows, side, side, 3).
+
+        Raises:
+            StoreError: The file does not prove itself.
+        """
+        needed, places = np.unique(rows, return_inverse=True)
+        return self._decode(clip_id, needed)[0][places]
+
     def _read_clip(self, clip_id: str, count: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        pictures, crops = self._decode(clip_id, np.arange(count))
+        return pictures, crops.times[crops.states == State.VALID]
+
+    def _decode(self, clip_id: str, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], CropSequence]:
         from eri.extractors.crops import decode_crops
 
         crops = self.folder.read_crops(clip_id)
         path = self.folder.feature_path(clip_id)
-        try:
-            pictures = decode_crops(crops)
-        except ValueError as error:
-            raise StoreError(f"{path}: {error}", hint="Run `eri extract` again: it makes this file anew.") from error
-        if pictures.shape != (count, *self.shape):
+        again = "Run `eri extract` again: it makes this file anew."
+        if len(crops.offsets) - 1 != self.valid[clip_id]:
             raise StoreError(
                 f"{path}: was replaced while it was being read", hint="Try again when the extraction has ended."
             )
-        return pictures, crops.times[crops.states == State.VALID]
+        try:
+            pictures = decode_crops(crops, rows)
+        except ValueError as error:
+            raise StoreError(f"{path}: {error}", hint=again) from error
+        if pictures.shape[1:] != self.shape:
+            raise StoreError(f"{path}: its crops are not {self.side} pixels wide and high", hint=again)
+        return pictures, crops
 
 
 def holds_crops(folder: FeatureFolder) -> bool:

@@ -6,14 +6,16 @@ epoch.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Beta
 
 from eri.config import RegularizationConfig
-from eri.models import Regressor, Sequences
+from eri.models import Predictor, Regressor, Sequences
 
 
 class Mixing:
@@ -53,6 +55,31 @@ class Mixing:
         return Sequences(values, mask, torch.where(own.mask, own.times, own.times[self.partner]))
 
 
+class TrainingPass(nn.Module, ABC):
+    """One pass through a model as training sees it, with the raw outputs beside the predictions.
+
+    Args:
+        model: The model; its weights are the only ones.
+
+    Attributes:
+        model: The same.
+    """
+
+    def __init__(self, model: Predictor) -> None:
+        super().__init__()
+        self.model = model
+
+    @abstractmethod
+    def forward(self, inputs: Any, mixing: Mixing | None, targets: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return predictions and raw outputs, (clips, labels) each, and the model's own loss, if it has one.
+
+        Args:
+            inputs: As the model takes them.
+            mixing: How the clips are mixed; None leaves them.
+            targets: The labels of a regression, (clips, labels), or one-hot classes.
+        """
+
+
 def add_noise(sequences: Sequences, deviation: float) -> Sequences:
     """Add Gaussian noise to the valid rows."""
     return sequences.with_values(sequences.values + deviation * torch.randn_like(sequences.values))
@@ -70,8 +97,8 @@ def drop_modalities(sequences: Mapping[str, Sequences], chance: float) -> dict[s
     return result
 
 
-class TrainingPass(nn.Module):
-    """One pass through a model as training sees it: with augmentation, and with the raw outputs beside the intensities.
+class HeadPass(TrainingPass):
+    """A pass through a head, with augmentation of its sequences.
 
     Args:
         model: The model; its weights are the only ones.
@@ -79,22 +106,20 @@ class TrainingPass(nn.Module):
     """
 
     def __init__(self, model: Regressor, config: RegularizationConfig) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self.config = config
 
-    def forward(self, inputs: Mapping[str, Sequences], mixing: Mixing | None) -> tuple[Tensor, Tensor]:
-        """Return intensities and raw outputs, (clips, labels) each.
-
-        Args:
-            inputs: As the model takes them.
-            mixing: How the clips are mixed; None leaves them.
-        """
-        sequences = self.model.prepare(inputs)
+    def forward(
+        self, inputs: Mapping[str, Sequences], mixing: Mixing | None, targets: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """See :meth:`TrainingPass.forward`; there is no auxiliary loss."""
+        model = self.model
+        assert isinstance(model, Regressor)
+        sequences = model.prepare(inputs)
         if mixing is not None:
             sequences = {name: mixing.mix_sequences(own) for name, own in sequences.items()}
         if self.config.feature_noise:
             sequences = {name: add_noise(own, self.config.feature_noise) for name, own in sequences.items()}
         if self.config.modality_dropout:
             sequences = drop_modalities(sequences, self.config.modality_dropout)
-        return self.model.bounded(sequences)
+        return *model.bounded(sequences), None

@@ -7,6 +7,7 @@ leaves the others as they were.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -71,6 +72,18 @@ def draw_changes(
         angle=math.radians(config.rotation) * (2 * draws[:, 6] - 1),
         brightness=_between(config.brightness, draws[:, 7]),
         contrast=_between(config.contrast, draws[:, 8]),
+    )
+
+
+def join_changes(changes: Sequence[ClipChanges], device: torch.device) -> ClipChanges:
+    """Join the changes of several batches to those of one.
+
+    Args:
+        changes: At least one.
+        device: Where they are needed.
+    """
+    return ClipChanges(
+        **{name: torch.cat([getattr(own, name) for own in changes]).to(device) for name in vars(changes[0])}
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -56,5 +57,32 @@ def create_fabric(device: torch.device, precision: Precision) -> Fabric:
     return Fabric(
         accelerator=device.type,
         devices=1 if device.type == "cpu" else [device.index],
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        precision=_named(precision),
     )
+
+
+def join_processes(device: torch.device, precision: Precision) -> Fabric:
+    """Return the Fabric of the processes that ``torchrun`` started, once all of them are there.
+
+    Args:
+        device: What the first one would train on; each process of a machine takes the CUDA device of its number.
+        precision: As :func:`create_fabric` takes it.
+    """
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    fabric = Fabric(
+        accelerator=device.type,
+        devices=local,
+        num_nodes=int(os.environ["WORLD_SIZE"]) // local,
+        # A modality that is dropped, or a loss that is switched off, leaves parameters without a gradient.
+        strategy=DDPStrategy(find_unused_parameters=True),
+        precision=_named(precision),
+    )
+    fabric.launch()
+    return fabric
+
+
+def _named(precision: Precision) -> Literal["bf16-mixed", "32-true"]:
+    return "bf16-mixed" if precision == "bf16" else "32-true"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eri.config import ExperimentConfig, Runtime
+from eri.config import ExperimentConfig, LightGBMConfig, Runtime
 from eri.data.clips import ClipTable
+from eri.errors import ConfigError
 from eri.training import runs as layout
 from eri.training.data import (
     labelled_split,
@@ -17,12 +20,14 @@ from eri.training.data import (
     refuse_silent_modality,
     warn_of_absent_classes,
 )
-from eri.training.device import choose_device, choose_precision
+from eri.training.device import choose_device, choose_precision, join_processes
 from eri.training.environment import describe_run
 from eri.training.events import Listener, ignore
 from eri.training.learners import Lesson, create_learner
 from eri.training.objective import refuse_unfit_training
+from eri.training.processes import end_processes
 from eri.training.sources import find_features, find_versions, open_split, open_versions
+from eri.training.stepping import Place, current_place
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,6 +52,9 @@ def train(
     are scored with the mean of the train labels, and both are named in ``environment.json`` and in the log. On a CPU
     the same seed and number of threads give the same weights, also when the run was interrupted and resumed.
 
+    Processes that ``torchrun`` started train one model together: each takes a part of every batch, and the first one
+    writes the run folder.
+
     Args:
         config: The system.
         table: Its train and val splits need labels.
@@ -54,7 +62,7 @@ def train(
         runs: Folder that run folders stand in.
         runtime: Its device is used.
         name: Of the run folder; None is ``<config>-seed<seed>``, with ``-shuffled`` after it for the control.
-        resume: Go on after the last whole epoch; begins when there is nothing to go on from.
+        resume: Go on from the last state that was saved; begins when there is nothing to go on from.
         overwrite: Replace a run of this name.
         on_event: Called with each event; what it raises, such as KeyboardInterrupt, leaves a run that can be resumed.
 
@@ -63,21 +71,64 @@ def train(
             or features; or the loss is no longer finite.
         DataError: No labelled train or val clips with features.
         StoreError: Features were not extracted, or cannot be read.
-        ConfigError: A name or device that cannot be, or settings that do not fit the kind of task.
+        ConfigError: A name or device that cannot be, or settings that do not fit the kind of task or several
+            processes.
     """
     path = layout.run_path(runs, name if name is not None else layout.default_name(config))
-    layout.refuse_existing(path, resume=resume, overwrite=overwrite)
-    prepared = _prepare(config, table, features, runtime)
-    with layout.claimed(path):
+    place = current_place()
+    if place.writes:
         layout.refuse_existing(path, resume=resume, overwrite=overwrite)
-        if resume and (path / layout.CONFIG).is_file():
-            layout.refuse_changes(layout.read_run(path), config, prepared.environment)
-            layout.sweep(path)
-        else:
-            layout.begin(path, config, prepared.environment)
-        best = create_learner(config.model).learn(prepared.lesson, path, on_event)
-    _LOG.info("%s: best epoch %d, %s on val %s", path, best.epoch, prepared.lesson.scorer.described, best.figure)
+    prepared = _prepare(config, table, features, runtime)
+    if place.world > 1:
+        prepared = _join(prepared, place)
+    try:
+        with _begun(path, config, prepared, resume=resume, overwrite=overwrite):
+            listener = on_event if place.writes else ignore
+            best = create_learner(config.model).learn(prepared.lesson, path, listener)
+    finally:
+        if place.world > 1:
+            end_processes()
+    if place.writes:
+        _LOG.info("%s: best epoch %d, %s on val %s", path, best.epoch, prepared.lesson.scorer.described, best.figure)
     return path
+
+
+@contextmanager
+def _begun(
+    path: Path, config: ExperimentConfig, prepared: _Prepared, *, resume: bool, overwrite: bool
+) -> Iterator[None]:
+    """Make or take up the run folder for the length of a block; of several processes, the first one does."""
+    with ExitStack() as stack:
+        if prepared.lesson.place.writes:
+            stack.enter_context(layout.claimed(path))
+            layout.refuse_existing(path, resume=resume, overwrite=overwrite)
+            if resume and (path / layout.CONFIG).is_file():
+                layout.refuse_changes(layout.read_run(path), config, prepared.environment)
+                layout.sweep(path)
+            else:
+                layout.begin(path, config, prepared.environment)
+        if prepared.lesson.fabric is not None:
+            prepared.lesson.fabric.barrier()
+        yield
+
+
+def _join(prepared: _Prepared, place: Place) -> _Prepared:
+    """Wait for the other processes, and take a device of one's own.
+
+    Raises:
+        ConfigError: The system cannot be trained by several processes.
+    """
+    config = prepared.lesson.config
+    if isinstance(config.model, LightGBMConfig):
+        raise ConfigError("lightgbm trains in one process", hint="Start it without torchrun.")
+    if config.training.loss.correlates:
+        raise ConfigError(
+            "a correlation in the loss compares the clips of a step, but each process has only some of them",
+            hint="Start training without torchrun, or use training.loss.mse or cross_entropy alone.",
+        )
+    fabric = join_processes(prepared.lesson.device, prepared.lesson.precision)
+    lesson = replace(prepared.lesson, fabric=fabric, place=place, device=fabric.device)
+    return replace(prepared, lesson=lesson)
 
 
 @dataclass(frozen=True, eq=False)

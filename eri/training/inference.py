@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from eri.metrics import Floats
-from eri.models import Regressor
-from eri.training.loading import Loader
+from eri.models import Predictor
+from eri.training.loading import BatchSource
+from eri.training.stepping import Positions
 
 
-def predict_clips(model: Regressor, loader: Loader) -> Floats:
-    """Predict every clip of a loader.
+def predict_clips(model: Predictor, loader: BatchSource, batches: Sequence[Positions] | None = None) -> Floats:
+    """Predict clips of a loader.
 
     Everything runs in full float32, whatever precision the model was trained in: rounding to bf16 or TF32 would make a
     clip's figures depend on the shape of its batch. What remains is the order of float32 sums (differences under 1e-6).
@@ -19,14 +22,15 @@ def predict_clips(model: Regressor, loader: Loader) -> Floats:
     Args:
         model: Left in evaluation mode.
         loader: Its batches are on the model's device.
+        batches: As :meth:`~eri.training.loading.Loader.batches` takes them; None is every clip.
 
     Returns:
-        float64 (clips, labels) within the task's range, in the order of the loader's ids.
+        float64 (clips, labels) within the task's range, in the order that the clips were asked for.
     """
     model.eval()
     parts = []
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        for _, inputs in loader.batches():
+        for _, inputs in loader.batches(batches):
             parts.append(model.predict(inputs).cpu().numpy())
     result: Floats = np.concatenate(parts)
     return result

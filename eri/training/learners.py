@@ -1,15 +1,15 @@
-"""The ways to learn from packed features: neural heads, boosted trees. Each is known by the config of its model."""
+"""The ways to learn: neural heads, boosted trees, video models. Each is known by the config of its model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from eri.config import ExperimentConfig, LightGBMConfig, ModelConfig, Precision
+from eri.config import ExperimentConfig, LightGBMConfig, ModelConfig, Precision, VideoModelFields
 from eri.metrics import Floats
 from eri.scoring import Scorer, create_scorer
 from eri.tasks import Task
@@ -18,6 +18,10 @@ from eri.training.events import Listener
 from eri.training.features import FeatureSet, ModalityFeatures
 from eri.training.runs import Run
 from eri.training.selection import Best
+from eri.training.stepping import ALONE, Place
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +36,8 @@ class Lesson:
         device: Where to compute.
         precision: Of a neural net's training.
         versions: Further versions of the train clips' embeddings, by modality: each epoch takes one of every clip.
+        fabric: Of the processes that train together; None where this one trains alone.
+        place: This process's place among them.
     """
 
     config: ExperimentConfig
@@ -41,6 +47,8 @@ class Lesson:
     device: torch.device
     precision: Precision
     versions: Mapping[str, tuple[ModalityFeatures, ...]] = field(default_factory=dict)
+    fabric: Fabric | None = None
+    place: Place = ALONE
 
     @property
     def scorer(self) -> Scorer:
@@ -100,6 +108,10 @@ def create_learner(model: ModelConfig) -> Learner:
         from eri.trees import TreeLearner  # stands after this package and is known to it by this name only
 
         return TreeLearner()
+    if isinstance(model, VideoModelFields):
+        from eri.training.video import VideoLearner
+
+        return VideoLearner()
     from eri.training.neural import NeuralLearner
 
     return NeuralLearner()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from eri.models import Sequences
 from eri.training.features import FeatureSet
+from eri.training.stepping import Positions, cut_batches
 
 BUDGET = 2 << 30
 """Bytes of features held in memory at once when a config leaves ``chunk`` open."""
@@ -65,16 +66,42 @@ class Chunk:
         return Sequences(rows.values[address], mask, rows.times[address])
 
 
+class BatchSource(Protocol):
+    """What serves the batches of one pass over clips."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The clips; one may be there several times."""
+        ...
+
+    def batches(self, batches: Sequence[Positions] | None = None) -> Iterator[tuple[Positions, Any]]:
+        """Serve batches, see :meth:`Loader.batches`."""
+        ...
+
+
+class EpochSource(Protocol):
+    """What serves the train clips, each epoch its own way."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The clips; one may be there several times."""
+        ...
+
+    def at(self, epoch: int) -> BatchSource:
+        """Return what serves an epoch, counted from 1."""
+        ...
+
+
 class Loader:
     """Serve batches of a fixed list of clips in any order.
 
-    Which clips share a batch depends on the order and the batch size alone: a chunk holds whole batches, so its size
-    changes memory and speed, not numbers. Clips that fit one chunk are read once and stay.
+    A chunk holds whole batches, so its size changes memory and speed, not numbers. Clips that fit one chunk are read
+    once and stay.
 
     Args:
         features: To gather from, in memory or mapped.
         ids: The clips.
-        batch_size: Clips a batch.
+        batch_size: Clips a batch, where none are asked for.
         chunk: Clips held in memory at once, at least one batch; None takes as many as fit :data:`BUDGET`.
         device: Where batches are needed.
     """
@@ -88,7 +115,7 @@ class Loader:
         chunk: int | None = None,
         device: torch.device | None = None,
     ) -> None:
-        self.ids = tuple(ids)
+        self.ids: tuple[str, ...] = tuple(ids)
         self.batch_size = batch_size
         self._features = features
         self._device = device or torch.device("cpu")
@@ -100,29 +127,38 @@ class Loader:
         """Batches in one pass."""
         return -(-len(self.ids) // self.batch_size)
 
-    def batches(
-        self, order: NDArray[np.int64] | None = None
-    ) -> Iterator[tuple[NDArray[np.int64], dict[str, Sequences]]]:
-        """Go over all clips once.
+    def batches(self, batches: Sequence[Positions] | None = None) -> Iterator[tuple[Positions, dict[str, Sequences]]]:
+        """Serve batches.
 
         Args:
-            order: A permutation of the clips' indices; None keeps their order.
+            batches: Indices of the clips of each; None goes over all clips once, in their order.
 
         Yields:
             Indices into ``ids`` and the padded features of these clips.
         """
-        order = np.arange(len(self.ids)) if order is None else order
-        parts = [order[start : start + self._held] for start in range(0, len(order), max(1, self._held))]
-        for part, (chunk, local) in zip(parts, self._chunks(parts), strict=True):
-            for first in range(0, len(part), self.batch_size):
-                last = first + self.batch_size
-                yield part[first:last], chunk.batch(local[first:last])
+        if batches is None:
+            batches = cut_batches(np.arange(len(self.ids)), self.batch_size)
+        parts = list(self._parts(batches))
+        for part, (chunk, place) in zip(parts, self._chunks(parts), strict=True):
+            for positions in part:
+                yield positions, chunk.batch(place[positions])
 
     def at(self, epoch: int) -> Loader:
         """Return what serves an epoch: this loader, whichever it is."""
         return self
 
-    def _chunks(self, parts: Sequence[NDArray[np.int64]]) -> Iterator[tuple[Chunk, NDArray[np.int64]]]:
+    def _parts(self, batches: Sequence[Positions]) -> Iterator[list[Positions]]:
+        """Group batches so that the clips of a group are as many as are held at once."""
+        part: list[Positions] = []
+        for batch in batches:
+            if part and sum(map(len, part)) + len(batch) > self._held:
+                yield part
+                part = []
+            part.append(batch)
+        if part:
+            yield part
+
+    def _chunks(self, parts: Sequence[list[Positions]]) -> Iterator[tuple[Chunk, Positions]]:
         """Load chunks; while one is served, the next is read in a thread."""
         if len(parts) < 2:
             yield from map(self._load, parts)
@@ -136,53 +172,20 @@ class Loader:
                 yield loaded
                 del loaded
 
-    def _load(self, part: NDArray[np.int64]) -> tuple[Chunk, NDArray[np.int64]]:
+    def _load(self, part: list[Positions]) -> tuple[Chunk, Positions]:
+        """Return a chunk, and where in it each of all clips stands, which is told of those in it only."""
         if self._held == len(self.ids):
             if self._resident is None:
                 self._resident = Chunk(self._features, self.ids, self._device)
-            return self._resident, part
-        ascending = np.sort(part)  # packed features lie in this order on the disk
+            return self._resident, np.arange(len(self.ids))
+        ascending = np.sort(np.concatenate(part))  # packed features lie in this order on the disk
         chunk = Chunk(self._features, [self.ids[index] for index in ascending], self._device)
-        return chunk, np.searchsorted(ascending, part)
+        place = np.full(len(self.ids), -1)
+        place[ascending] = np.arange(len(ascending))
+        return chunk, place
 
     def _fitting(self) -> int:
         sources = self._features.sources.values()
         needed = max(1, sum(source.row_bytes * int(source.counts(self.ids).sum()) for source in sources))
         # What does not fit is held in two chunks: one is served while the next is read.
         return len(self.ids) if needed <= BUDGET else max(1, int(BUDGET / 2 * len(self.ids) / needed))
-
-
-Batch = tuple[NDArray[np.int64], dict[str, Sequences]]
-"""Indices of clips and their padded features."""
-
-
-def steps(batches: Iterable[Batch], size: int, least: int = 1) -> Iterator[list[Batch]]:
-    """Join batches to steps.
-
-    Args:
-        batches: In the order they are served.
-        size: Batches a step; the last step may have fewer.
-        least: Clips that a step must have; a last one with fewer is joined to the one before it.
-
-    Examples:
-        >>> batches = [(np.arange(4), {}), (np.arange(4), {}), (np.arange(1), {})]
-        >>> [[len(clips) for clips, _ in step] for step in steps(batches, 1)]
-        [[4], [4], [1]]
-        >>> [[len(clips) for clips, _ in step] for step in steps(batches, 1, least=2)]
-        [[4], [4, 1]]
-        >>> [[len(clips) for clips, _ in step] for step in steps(batches, 2)]
-        [[4, 4], [1]]
-    """
-    waiting: list[Batch] = []
-    step: list[Batch] = []
-    for batch in batches:
-        if len(step) == size:
-            if waiting:
-                yield waiting
-            waiting, step = step, []
-        step.append(batch)
-    if waiting and sum(len(positions) for positions, _ in step) >= least:
-        yield waiting
-        waiting = []
-    if waiting or step:
-        yield [*waiting, *step]

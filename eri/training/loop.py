@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,13 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim import Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from eri.config import CORRELATED_CLIPS, TrainingConfig
 from eri.errors import RunError
 from eri.metrics import Floats
-from eri.models import Regressor
+from eri.models import Predictor
 from eri.scoring import Scorer, Validation
 from eri.training import runs
 from eri.training.augmentation import Mixing, TrainingPass
@@ -29,19 +28,21 @@ from eri.training.checkpoint import (
     save_state,
     save_weights,
 )
-from eri.training.drawing import DrawingLoader
 from eri.training.events import Listener, TrainingEvent
 from eri.training.history import Row, history_row, write_history
 from eri.training.inference import predict_clips
-from eri.training.loading import Batch, Loader, steps
+from eri.training.loading import BatchSource, EpochSource
 from eri.training.losses import Objective, strongest_labels
+from eri.training.optimization import RateControl, create_optimizer
+from eri.training.processes import gather_sums, share_buffers
 from eri.training.selection import Best
+from eri.training.stepping import ALONE, Place, Positions, cut_batches, plan_steps
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-_PLATEAU_FACTOR, _PLATEAU_PATIENCE, _PLATEAU_FLOOR = 0.5, 5, 1e-5
-"""The organisers' baseline halves the rate after five epochs without a better score, down to 1e-5."""
+Stream = Iterator[tuple[Positions, Any]]
+"""Batches in the order of the steps: indices of clips and a model's inputs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +50,9 @@ class Material:
     """What the loop works on.
 
     Attributes:
-        train: Batches of the train clips.
+        train: Serves the train clips.
         train_labels: float64 (train clips, labels), in the order of the loader's ids.
-        val: Batches of the val clips that have features.
+        val: Serves the val clips that have features.
         val_labels: float64 (all val clips, labels).
         val_usable: bool (all val clips,), which of them the loader serves, in the same order.
         fallback: float64 (labels,), the prediction of the other val clips.
@@ -59,14 +60,31 @@ class Material:
         objective: What is minimised.
     """
 
-    train: Loader | DrawingLoader
+    train: EpochSource
     train_labels: Floats
-    val: Loader
+    val: BatchSource
     val_labels: Floats
     val_usable: np.ndarray[tuple[int], np.dtype[np.bool_]]
     fallback: Floats
     scorer: Scorer
     objective: Objective
+
+
+@dataclass
+class Within:
+    """How far an epoch is.
+
+    Attributes:
+        step: Steps taken.
+        total: Sum of the losses of their clips.
+        seen: Clips of them.
+        seconds: Spent on them.
+    """
+
+    step: int = 0
+    total: float = 0.0
+    seen: int = 0
+    seconds: float = 0.0
 
 
 @dataclass
@@ -77,59 +95,67 @@ class State:
         epoch: Epochs done.
         best: The best of them.
         history: A row for each of them.
+        within: How far the next one is.
     """
 
     epoch: int = 0
     best: Best = field(default_factory=Best)
     history: list[Row] = field(default_factory=list)
+    within: Within = field(default_factory=Within)
 
 
 class Trainer:
-    """Train a model and keep its run folder so that it can be resumed after any epoch.
+    """Train a model and keep its run folder so that it can be resumed, also in the middle of an epoch.
 
     The order of clips is drawn from the seed and the epoch's number, so it does not depend on how often the run was
-    interrupted; the generators behind dropout and augmentation are saved with every epoch.
+    interrupted; the generators behind dropout and augmentation are saved with every state.
+
+    Several processes take parts of every batch and add up their gradients; the first one writes the folder.
 
     Args:
         config: Loss, optimisation, regularisation and stopping.
-        model: On the CPU, with its standardisation.
+        training_pass: Holds the model, on the CPU.
         material: What it learns from.
         folder: The run folder.
-        fabric: Device and precision.
+        fabric: Device, precision and processes.
         listener: Called with each event.
+        place: Which of the processes this is.
     """
 
     def __init__(
         self,
         config: TrainingConfig,
-        model: Regressor,
+        training_pass: TrainingPass,
         material: Material,
         folder: Path,
         fabric: Fabric,
         listener: Listener,
+        place: Place = ALONE,
     ) -> None:
-        self.config, self.model, self.material, self.folder = config, model, material, folder
+        self.config, self.material, self.folder = config, material, folder
+        self.model: Predictor = training_pass.model
         self.state = State()
-        self._fabric, self._listener = fabric, listener
-        self._optimizer = _create_optimizer(config, model)
-        self._objective = material.objective
-        self._wrapped, self._stepper = fabric.setup(TrainingPass(model, config.regularization), self._optimizer)
+        self._fabric, self._listener, self._place = fabric, listener, place
+        self._optimizer = create_optimizer(config, self.model.parameter_groups())
+        self._rates = RateControl(config, self._optimizer)
+        self._wrapped, self._stepper = fabric.setup(training_pass, self._optimizer)
         decay = config.regularization.ema_decay
-        self._average = None if decay is None else WeightAverage(model, decay)
-        self._scheduler = _create_scheduler(config, self._optimizer)
+        self._average = None if decay is None else WeightAverage(self.model, decay)
         self._labels = torch.from_numpy(material.train_labels).float().to(fabric.device)
+        self._counts = material.objective.counts(strongest_labels(self._labels)).cpu().numpy()
+        self._batches = -(-len(material.train.ids) // config.batch_size)
+        self._saved = time.monotonic()
 
     def run(self) -> State:
         """Train until the last epoch, or until no better one came for ``patience`` epochs."""
-        batches = len(self.material.train)
-        self._tell("start", batch=batches if self.state.epoch else 0)
+        self._tell("start", batch=self._batches if self.state.epoch else 0)
         while not self._finished():
             self._epoch()
-        self._tell("end", batch=batches, stopped_early=self.state.epoch < self.config.epochs)
+        self._tell("end", batch=self._batches, stopped_early=self.state.epoch < self.config.epochs)
         return self.state
 
     def resume(self) -> None:
-        """Go back to the end of the last epoch that was completed.
+        """Go back to the last state that was saved.
 
         Raises:
             RunError: The saved state cannot be read or is of another model.
@@ -139,67 +165,71 @@ class Trainer:
         try:
             self.model.load_state_dict(saved["model"])
             self._optimizer.load_state_dict(saved["optimizer"])
-            if self._scheduler is not None:
-                self._scheduler.load_state_dict(saved["scheduler"])
+            self._rates.restore(saved["scheduler"])
             if self._average is not None:
                 self._average.restore(saved["average"])
             restore_generators(saved["generators"])
-            self.state = State(saved["epoch"], Best(**saved["best"]), saved["history"])
+            within = Within(**saved["within"])
+            self.state = State(saved["epoch"], Best(**saved["best"]), saved["history"], within)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"{path}: not the state of this run: {error}", hint="Start over with --overwrite."
             ) from error
-        write_history(self.folder / runs.HISTORY, self.state.history)
+        if self._place.writes:
+            write_history(self.folder / runs.HISTORY, self.state.history)
 
     def _epoch(self) -> None:
-        started = time.perf_counter()
+        started = time.perf_counter() - self.state.within.seconds
         epoch = self.state.epoch + 1
-        rate = float(self._optimizer.param_groups[0]["lr"])
-        loss = self._learn(epoch)
+        loss = self._learn(epoch, started)
+        rate = self._rates.rate
         result = self._validate()
-        if self._scheduler is not None:
-            self._scheduler.step(result.score)
-        self.state.epoch = epoch
+        self._rates.after_epoch(result.score)
+        self.state.epoch, self.state.within = epoch, Within()
         improved = self.state.best.update(epoch, result)
         seconds = time.perf_counter() - started
         self.state.history.append(history_row(epoch, loss, result, self.material.scorer, rate, seconds))
         self._save(improved)
-        self._tell("epoch", loss=loss, batch=len(self.material.train))
+        self._tell("epoch", loss=loss, batch=self._batches)
 
-    def _learn(self, epoch: int) -> float:
-        """Go over the train clips once; return the mean loss."""
+    def _learn(self, epoch: int, started: float) -> float:
+        """Go over the train clips once, from where the epoch was left; return the mean loss."""
         self.model.train()
         order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.material.train.ids))
         least = CORRELATED_CLIPS if self.config.loss.correlates else 1
-        total, seen, done = 0.0, 0, 0
-        batches = self.material.train.at(epoch).batches(order)
-        for step in steps(batches, self.config.accumulate, least):
-            loss = self._loss(step)
-            value = loss.item()
-            self._refuse_divergence(math.isfinite(value), epoch)
-            self._step(loss)
-            clips = sum(len(positions) for positions, _ in step)
-            total, seen, done = total + value * clips, seen + clips, done + len(step)
-            self._tell("batch", epoch=epoch, loss=total / seen, batch=done)
-        return total / seen
+        steps = plan_steps(order, self.config.batch_size, self.config.accumulate, least)
+        within = self.state.within
+        wanted = [self._taken(batch) for step in steps[within.step :] for batch in step]
+        stream = iter(self.material.train.at(epoch).batches(wanted))
+        done = sum(map(len, steps[: within.step]))
+        for number, step in enumerate(steps[within.step :], start=within.step + 1):
+            self._rates.before_step(epoch - 1 + number / len(steps))
+            self._seed_step(epoch, number)
+            value = self._step(step, stream, epoch)
+            clips, done = sum(map(len, step)), done + len(step)
+            within.step, within.total, within.seen = number, within.total + value * clips, within.seen + clips
+            within.seconds = time.perf_counter() - started
+            self._tell("batch", epoch=epoch, loss=within.total / within.seen, batch=done)
+            if number < len(steps) and time.monotonic() - self._saved >= self.config.save_every:
+                self._save(improved=False)
+        return within.total / within.seen
 
-    def _loss(self, step: list[Batch]) -> Tensor:
-        """Return the loss over all clips of a step; clips are mixed within their batch."""
-        parts: list[tuple[Tensor, ...]] = []
-        concentration = self.config.regularization.mixup
-        for positions, inputs in step:
-            labels = self._labels[torch.from_numpy(positions).to(self._labels.device)]
-            targets, mixing = strongest_labels(labels), None
-            if concentration is not None:
-                mixing = Mixing.draw(concentration, len(positions), labels.device)
-                labels, targets = mixing.mix(labels), mixing.mix(targets)
-            intensities, raw = self._wrapped(inputs, mixing)
-            parts.append((intensities.float(), raw.float(), labels, targets))
-        return self._objective(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    def _taken(self, batch: Positions) -> Positions:
+        """Return this process's clips of a batch; where it has none, one that is to count nothing."""
+        own = self._place.own(batch)
+        return own if len(own) else batch[:1]
 
-    def _step(self, loss: Tensor) -> None:
+    def _seed_step(self, epoch: int, step: int) -> None:
+        if not self._place.writes:  # the first process's generators are saved; the others' follow from the step
+            entropy = np.random.SeedSequence([self.config.seed, epoch, step, self._place.rank])
+            torch.manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> 1))
+
+    def _step(self, step: list[Positions], stream: Stream, epoch: int) -> float:
+        """Take one step of the optimiser; return the mean loss of its clips."""
         self._stepper.zero_grad(set_to_none=True)
-        self._fabric.backward(loss)
+        value = (self._joined if self.config.loss.correlates else self._accumulated)(step, stream)
+        value = gather_sums(self._fabric, value)
+        self._refuse_divergence(math.isfinite(value), epoch)
         if self.config.gradient_clip is not None:
             self._fabric.clip_gradients(
                 self._wrapped, self._stepper, max_norm=self.config.gradient_clip, error_if_nonfinite=False
@@ -207,16 +237,60 @@ class Trainer:
         self._stepper.step()
         if self._average is not None:
             self._average.update(self.model)
+        return value
+
+    def _joined(self, step: list[Positions], stream: Stream) -> float:
+        """Return the loss over all clips of a step at once, which a correlation needs; clips are mixed in batches."""
+        parts = [self._pass(*next(stream))[0] for _ in step]
+        loss = self.material.objective(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        self._fabric.backward(loss)
+        return loss.item()
+
+    def _accumulated(self, step: list[Positions], stream: Stream) -> float:
+        """Add up the gradients of a step batch by batch, so that only one batch is held."""
+        counts = [float(self._counts[batch].sum()) for batch in step]
+        clips, total = sum(map(len, step)), sum(counts)
+        value = 0.0
+        for index, batch in enumerate(step):
+            own = self._place.own(batch)
+            clip_share = len(own) / clips
+            target_share = float(self._counts[own].sum()) / total if total else clip_share
+            with self._fabric.no_backward_sync(self._wrapped, enabled=self._place.world > 1 and index < len(step) - 1):
+                part, auxiliary = self._pass(*next(stream))
+                loss = self.material.objective(*part, clip_share=clip_share, target_share=target_share)
+                if auxiliary is not None:
+                    loss = loss + clip_share * auxiliary
+                # Processes average their gradients; the shares ask for the sum.
+                self._fabric.backward(loss * self._place.world if self._place.world > 1 else loss)
+            value += loss.item()
+        return value
+
+    def _pass(self, positions: Positions, inputs: Any) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """Return predictions, raw outputs, labels and targets, (clips, labels) each, and the model's own loss."""
+        labels = self._labels[torch.from_numpy(positions).to(self._labels.device)]
+        targets, mixing = strongest_labels(labels), None
+        concentration = self.config.regularization.mixup
+        if concentration is not None:
+            mixing = Mixing.draw(concentration, len(positions), labels.device)
+            labels, targets = mixing.mix(labels), mixing.mix(targets)
+        predictions, raw, auxiliary = self._wrapped(inputs, mixing, labels)
+        return (predictions.float(), raw.float(), labels, targets), auxiliary
 
     @property
-    def _judged(self) -> Regressor:
+    def _judged(self) -> Predictor:
         """The model that is validated and kept."""
         return self.model if self._average is None else self._average.model
 
     def _validate(self) -> Validation:
         """Score the whole val split as evaluation would: clips without features get the fallback."""
+        share_buffers(self._judged, self._place)
+        ids = len(self.material.val.ids)
+        own = self._place.own(np.arange(ids))
+        served = np.zeros((ids, len(self.material.fallback)))
+        if len(own):
+            served[own] = predict_clips(self._judged, self.material.val, cut_batches(own, self.config.batch_size))
         predictions = np.tile(self.material.fallback, (len(self.material.val_labels), 1))
-        predictions[self.material.val_usable] = predict_clips(self._judged, self.material.val)
+        predictions[self.material.val_usable] = gather_sums(self._fabric, served)
         self._refuse_divergence(bool(np.isfinite(predictions).all()), self.state.epoch + 1)
         return self.material.scorer.validate(predictions, self.material.val_labels)
 
@@ -232,6 +306,9 @@ class Trainer:
         return self.state.epoch >= self.config.epochs or (self.state.epoch > 0 and waited >= self.config.patience)
 
     def _save(self, improved: bool) -> None:
+        self._saved = time.monotonic()
+        if not self._place.writes:
+            return
         # Weights first: when the process dies between the two, the epoch is done again and writes the same weights.
         with runs.writing(self.folder):
             if improved:
@@ -245,9 +322,10 @@ class Trainer:
             "epoch": self.state.epoch,
             "best": asdict(self.state.best),
             "history": self.state.history,
+            "within": asdict(self.state.within),
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "scheduler": None if self._scheduler is None else self._scheduler.state_dict(),
+            "scheduler": self._rates.state(),
             "average": None if self._average is None else self._average.state(),
             "generators": generator_states(),
         }
@@ -258,29 +336,10 @@ class Trainer:
             "run": self.folder.name,
             "epoch": self.state.epoch,
             "epochs": self.config.epochs,
-            "batches": len(self.material.train),
+            "batches": self._batches,
             "figure": latest.get(self.material.scorer.column),
             "best": self.state.best.figure,
             "metric": self.material.scorer.metric,
             "best_epoch": self.state.best.epoch,
         }
         self._listener(TrainingEvent(kind, **{**known, **values}))
-
-
-def _create_optimizer(config: TrainingConfig, model: Regressor) -> Optimizer:
-    kind = Adam if config.optimizer == "adam" else AdamW
-    return kind(model.parameter_groups(), lr=config.learning_rate, weight_decay=config.weight_decay)
-
-
-def _create_scheduler(config: TrainingConfig, optimizer: Optimizer) -> ReduceLROnPlateau | None:
-    if not config.reduce_on_plateau:
-        return None
-    return ReduceLROnPlateau(
-        optimizer,
-        mode="max",
-        factor=_PLATEAU_FACTOR,
-        patience=_PLATEAU_PATIENCE,
-        threshold=0.0,
-        threshold_mode="abs",
-        min_lr=_PLATEAU_FLOOR,
-    )

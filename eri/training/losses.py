@@ -104,29 +104,44 @@ class Objective:
         self.config = config
         self.class_weights = class_weights
 
-    def __call__(self, intensities: Tensor, raw: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of the clips of one step.
+    def __call__(
+        self,
+        intensities: Tensor,
+        raw: Tensor,
+        labels: Tensor,
+        targets: Tensor,
+        *,
+        clip_share: float = 1.0,
+        target_share: float = 1.0,
+    ) -> Tensor:
+        """Return the loss of the clips of one step, or what some of them add to it.
 
         Args:
             intensities: Predictions, (clips, labels).
             raw: The outputs behind them, unbounded, the same shape.
             labels: The truth, the same shape.
             targets: :func:`strongest_labels` of the truth.
+            clip_share: Of these clips among those of the step.
+            target_share: The same, where each clip counts as in :meth:`counts`.
         """
         weights = self.config
         parts = []
         if weights.mse:
-            parts.append(weights.mse * functional.mse_loss(intensities, labels))
+            parts.append(weights.mse * clip_share * functional.mse_loss(intensities, labels))
         if weights.ccc:
             parts.append(weights.ccc * ccc_loss(intensities, labels))
         if weights.pearson:
             parts.append(weights.pearson * pearson_loss(intensities, labels))
         if weights.cross_entropy:
-            parts.append(weights.cross_entropy * self._cross_entropy(raw, targets))
+            parts.append(weights.cross_entropy * target_share * self._cross_entropy(raw, targets))
         total = parts[0]
         for part in parts[1:]:
             total = total + part
         return total
+
+    def counts(self, targets: Tensor) -> Tensor:
+        """Return how much each clip counts in the average of the cross-entropy, (clips,)."""
+        return targets.sum(dim=1) if self.class_weights is None else targets @ self.class_weights.to(targets)
 
     def _cross_entropy(self, raw: Tensor, targets: Tensor) -> Tensor:
         return cross_entropy_loss(raw, targets, self.class_weights, self.config.label_smoothing)

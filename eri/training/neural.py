@@ -4,45 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import torch
 
-from eri.config import ExperimentConfig, HeadConfig, LightGBMConfig
+from eri.config import ExperimentConfig, HeadConfig, LightGBMConfig, VideoModelFields
 from eri.metrics import Floats
 from eri.models import Regressor, Standardizer
 from eri.training import runs as layout
-from eri.training.checkpoint import load_weights, seed_generators, weights_metadata
-from eri.training.data import fallback_vector, label_means
-from eri.training.device import create_fabric
+from eri.training.augmentation import HeadPass, TrainingPass
+from eri.training.checkpoint import load_weights
 from eri.training.drawing import DrawingLoader
-from eri.training.events import Listener
+from eri.training.epochs import EpochLearner, create_material
 from eri.training.features import FeatureSet
 from eri.training.finetuning import create_encoders, measure_start
 from eri.training.inference import predict_clips
 from eri.training.learners import Lesson
-from eri.training.loading import Loader
-from eri.training.loop import Material, Trainer
-from eri.training.objective import create_objective
+from eri.training.loading import EpochSource, Loader
+from eri.training.loop import Material
 from eri.training.runs import Run
-from eri.training.selection import Best
 from eri.training.standardization import fit, fit_centered
 
 
-class NeuralLearner:
-    """A head of :mod:`eri.models`, trained epoch by epoch; the best epoch's weights predict."""
+class NeuralLearner(EpochLearner):
+    """Trains a head of :mod:`eri.models` over embeddings, with its backbone where that is fine-tuned."""
 
-    def learn(self, lesson: Lesson, folder: Path, on_event: Listener) -> Best:
-        """See :meth:`~eri.training.learners.Learner.learn`; goes on after the last whole epoch."""
+    def prepare(self, lesson: Lesson, *, fresh: bool) -> tuple[TrainingPass, Material]:
+        """See :meth:`EpochLearner.prepare`; what a model starts from is its standardisation and its backbone."""
+        model = create_model(lesson, measured=fresh)
         settings = lesson.config.training
-        seed_generators(settings.seed)
-        resumed = (folder / layout.STATE).is_file()
-        model = create_model(lesson, measured=not resumed)
-        fabric = create_fabric(lesson.device, lesson.precision)
-        trainer = Trainer(settings, model, create_material(lesson), folder, fabric, on_event)
-        if resumed:
-            trainer.resume()
-        return trainer.run().best
+        load = partial(Loader, batch_size=settings.batch_size, chunk=settings.chunk, device=lesson.device)
+        train: EpochSource = load(lesson.train.features, lesson.train.usable_ids)
+        if lesson.versions:
+            draw = partial(DrawingLoader, batch_size=settings.batch_size, chunk=settings.chunk, device=lesson.device)
+            train = draw(lesson.train.features, lesson.versions, lesson.train.usable_ids, seed=settings.seed)
+        val = load(lesson.val.features, lesson.val.usable_ids)
+        return HeadPass(model, settings.regularization), create_material(lesson, train, val)
 
     def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
         """See :meth:`~eri.training.learners.Learner.predict`."""
@@ -50,10 +46,6 @@ class NeuralLearner:
         settings = run.config.training
         loader = Loader(features, ids, batch_size=settings.batch_size, chunk=settings.chunk, device=device)
         return predict_clips(model, loader)
-
-    def chosen(self, run: Run) -> int:
-        """Return the best epoch, counted from 1."""
-        return int(weights_metadata(run.path / layout.WEIGHTS)["epoch"])
 
 
 def create_model(lesson: Lesson, *, measured: bool = True) -> Regressor:
@@ -88,8 +80,8 @@ def head_of(config: ExperimentConfig) -> HeadConfig:
     Raises:
         TypeError: Its model is no neural head.
     """
-    if isinstance(config.model, LightGBMConfig):
-        raise TypeError(f"{config.name}: boosted trees are no head")
+    if isinstance(config.model, LightGBMConfig | VideoModelFields):
+        raise TypeError(f"{config.name}: {config.model.name} is no head")
     return config.model
 
 
@@ -108,23 +100,3 @@ def load_model(run: Run, dimensions: Mapping[str, int]) -> Regressor:
     model = Regressor(head_of(run.config), dimensions, run.task, settings.activation, settings.center, encoders)
     load_weights(run.path / layout.WEIGHTS, model)
     return model.eval()
-
-
-def create_material(lesson: Lesson) -> Material:
-    """Lay out the clips of a lesson for the loop."""
-    settings, names, labels = lesson.config.training, lesson.task.labels, lesson.train_labels
-    load = partial(Loader, batch_size=settings.batch_size, chunk=settings.chunk, device=lesson.device)
-    train: Loader | DrawingLoader = load(lesson.train.features, lesson.train.usable_ids)
-    if lesson.versions:
-        draw = partial(DrawingLoader, batch_size=settings.batch_size, chunk=settings.chunk, device=lesson.device)
-        train = draw(lesson.train.features, lesson.versions, lesson.train.usable_ids, seed=settings.seed)
-    return Material(
-        train=train,
-        train_labels=labels,
-        val=load(lesson.val.features, lesson.val.usable_ids),
-        val_labels=lesson.val.labels,
-        val_usable=lesson.val.usable,
-        fallback=fallback_vector(label_means(lesson.train, names), names),
-        scorer=lesson.scorer,
-        objective=create_objective(settings.loss, lesson.task, labels),
-    )

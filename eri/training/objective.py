@@ -69,6 +69,11 @@ def refuse_unfit_training(config: ExperimentConfig, task: Task) -> None:
         )
     loss = config.training.loss.resolved(task.kind)
     (_refuse_for_classes if task.is_classification else _refuse_for_intensities)(config.training, loss, task)
+    if config.training.balancing is not None and not task.is_classification:
+        raise ConfigError(
+            f"training.balancing makes copies by class, but the task '{task.name}' asks for intensities",
+            hint="Leave it out; training.augmentation changes clips of any task.",
+        )
     if loss.label_smoothing and not loss.cross_entropy:
         raise ConfigError(
             "training.loss.label_smoothing acts on the cross-entropy, whose weight is 0",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from eri.config import FusionLSTMConfig, LSTMConfig, RegularizationConfig
 from eri.models import Regressor, Sequences
 from eri.tasks import ERI
-from eri.training.augmentation import Mixing, TrainingPass, add_noise, drop_modalities
+from eri.training.augmentation import HeadPass, Mixing, add_noise, drop_modalities
 from eri.training.averaging import WeightAverage
 
 DIMENSIONS = {"visual": 3, "audio": 2}
@@ -99,19 +99,21 @@ class TestModalityDropout:
         assert lost.item() == pytest.approx(0.4 - 0.08, abs=0.02)
 
 
-class TestTrainingPass:
+class TestHeadPass:
     def test_without_regularisers_it_is_the_model_to_the_bit(self):
         model = Regressor(FusionLSTMConfig(hidden_size=4, dense=4, joint=4, dropout=0.0), DIMENSIONS, ERI)
         inputs = both()
-        intensities, raw = TrainingPass(model, RegularizationConfig())(inputs, None)
+        intensities, raw, own = HeadPass(model, RegularizationConfig())(inputs, None, torch.zeros(2, 7))
+        assert own is None
         assert torch.equal(intensities, model(inputs))
         assert torch.equal(torch.sigmoid(raw), intensities)
 
     @pytest.mark.parametrize("switched", [{"feature_noise": 0.5}, {"modality_dropout": 0.5}])
     def test_a_regulariser_changes_training_and_not_prediction(self, switched):
         model = Regressor(FusionLSTMConfig(hidden_size=4, dense=4, joint=4, dropout=0.0), DIMENSIONS, ERI)
-        inputs, training = both(), TrainingPass(model, RegularizationConfig(**switched))
-        assert not torch.equal(training(inputs, None)[0], training(inputs, None)[0])
+        inputs, training = both(), HeadPass(model, RegularizationConfig(**switched))
+        first, second = (training(inputs, None, torch.zeros(2, 7))[0] for _ in range(2))
+        assert not torch.equal(first, second)
         assert torch.equal(model.predict(inputs), model.predict(inputs))
 
 
@@ -128,7 +130,7 @@ class TestWeightAverage:
             average.update(model)
             decay = min(0.5, (1 + step) / (10 + step))
             expected = decay * expected + (1 - decay) * (start + step + 1)
-        assert torch.allclose(average.model.head.state_dict()["output.4.bias"], expected)
+        assert torch.allclose(average.model.state_dict()["head.output.4.bias"], expected)
 
     def test_restored_it_goes_on_to_the_bit(self):
         model = Regressor(LSTMConfig(hidden_size=2, dense=2), {"visual": 3}, ERI)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from eri.training.drawing import DrawingLoader
 from eri.training.features import FeatureSet, ModalityFeatures
+from eri.training.stepping import cut_batches
 
 IDS = [f"{number:03d}" for number in range(60)]
 
@@ -29,7 +30,7 @@ def loader(others: tuple[ModalityFeatures, ...], seed: int = 5, chunk: int | Non
 def shown(made: DrawingLoader, epoch: int) -> NDArray[np.float64]:
     """Return for each clip the version that an epoch shows, checking that nothing else moved."""
     seen = np.full(len(IDS), -1.0)
-    for positions, inputs in made.at(epoch).batches(np.random.default_rng(0).permutation(len(IDS))):
+    for positions, inputs in made.at(epoch).batches(cut_batches(np.random.default_rng(0).permutation(len(IDS)), 16)):
         assert (inputs["audio"].values[..., 0] == 7).all()
         values = inputs["visual"].values
         assert values[:, 0, 1].tolist() == [float(IDS[position]) for position in positions]

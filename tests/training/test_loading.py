@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from eri.media.state import State
 from eri.training.features import FeatureSet, ModalityFeatures
-from eri.training.loading import Batch, Loader, steps
+from eri.training.loading import Loader
+from eri.training.stepping import cut_batches
 
 Rows = NDArray[np.float32]
 
@@ -40,7 +41,8 @@ def mapped(features: ModalityFeatures, folder: Path) -> ModalityFeatures:
 def served(loader: Loader, order: NDArray[np.int64] | None = None) -> list[tuple[list[str], list[Rows]]]:
     """What each batch holds: the clips' ids, and the valid rows of each."""
     result = []
-    for positions, inputs in loader.batches(order):
+    batches = None if order is None else cut_batches(order, loader.batch_size)
+    for positions, inputs in loader.batches(batches):
         batch = inputs["visual"]
         rows = [values[mask].numpy() for values, mask in zip(batch.values, batch.mask, strict=True)]
         result.append(([loader.ids[index] for index in positions], rows))
@@ -125,14 +127,3 @@ def test_rows_are_served_with_their_seconds():
     batch = inputs["visual"]
     served_times = [row[mask].tolist() for row, mask in zip(batch.times, batch.mask, strict=True)]
     assert served_times == [[7.0], [], [0.0, 1.25]]
-
-
-@settings(deadline=None)
-@given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 4), st.integers(1, 12))
-def test_steps_keep_every_clip_in_order_and_are_large_enough(clips, batch_size, size, least):
-    least = min(least, batch_size * size, clips)
-    batches: list[Batch] = [(np.arange(clips)[at : at + batch_size], {}) for at in range(0, clips, batch_size)]
-    found = list(steps(batches, size, least))
-    assert [clip for step in found for positions, _ in step for clip in positions] == list(range(clips))
-    assert all(len(step) == size for step in found[:-1])
-    assert sum(len(positions) for positions, _ in found[-1]) >= least
