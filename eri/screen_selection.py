@@ -75,6 +75,11 @@ def show_comparison(result: Comparison) -> None:
     ]
     headers = ("", result.first, result.second, "difference", f"{result.level:.0%} interval", "p", "p, Holm")
     console.print(table_of(f"{result.clips} clips, paired bootstrap", headers, rows, numbers=(1, 2, 3, 5, 6)))
+    for test in result.over_folds:
+        how = "one tail" if test.tail == "greater" else "two tails"
+        how += ", variance corrected for train sets that overlap" if test.corrected else ""
+        difference = f"{signed(test.first)} and {signed(test.second)}"
+        _say(f"over {test.folds} folds, {difference}: paired t-test p {_probability(test.p)} ({how})")
     if result.left_out:
         _say(f"undefined, left out of the {result.averaged_as}: {', '.join(result.left_out)}")
     _say_all(result.notes)

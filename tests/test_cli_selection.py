@@ -67,6 +67,10 @@ def test_from_folds_to_a_comparison(run, tmp_path):
     assert all(text in out for text in ("b alone", "nested over 32 clips", "the optimism is"))
     out = run(cli_selection.app, "compare", "ensemble-ridge", "a").output
     assert all(text in out for text in ("p, Holm", "mean", *TASK.labels))
+    assert "t-test" not in out
+    out = run(cli_selection.app, "compare", "a", "b").output
+    assert out.count("over 3 folds, ") == 2
+    assert "(one tail)" in out
     folder = tmp_path / "runs"
     assert json.loads((folder / "a" / "cv.json").read_text())["seeds"] == [3, 4]
     assert len(pd.read_parquet(folder / "a" / "out_of_fold.parquet")) == 64

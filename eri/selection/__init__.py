@@ -4,6 +4,7 @@ from eri.selection.comparison import Comparison, Difference, compare, compare_pr
 from eri.selection.cross_validation import CrossValidation, FoldScore, ModelTrained, cv
 from eri.selection.ensembling import EnsembleReport, ensemble, predict
 from eri.selection.folds import Fold, FoldPlan, make_folds
+from eri.selection.significance import FoldComparison, compare_folds
 
 __all__ = [
     "Comparison",
@@ -11,10 +12,12 @@ __all__ = [
     "Difference",
     "EnsembleReport",
     "Fold",
+    "FoldComparison",
     "FoldPlan",
     "FoldScore",
     "ModelTrained",
     "compare",
+    "compare_folds",
     "compare_predictions",
     "cv",
     "ensemble",

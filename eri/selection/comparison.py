@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from eri.errors import RunError
 from eri.metrics import LEVEL, Floats, Interval, percentile_interval
 from eri.scoring import Resampled, Scorer, create_scorer
 from eri.selection.held_out import HeldOut, read_held_out
+from eri.selection.significance import FoldComparison, compare_folds
 from eri.tasks import Task, TaskKind
 
 PAIRED_DRAWS = 2000
@@ -55,6 +57,8 @@ class Comparison:
         left_out: Labels left out of the mean, because a prediction or label is constant, or a class has no clip.
         overall: Of WAR, where the labels are classes; None where they are intensities.
         averaged_as: What ``mean`` is called: ``mean`` or ``UAR``.
+        over_folds: Of two cross-validations with the same folds: the paired t-test over them with one tail, as papers
+            report it, and with both and the variance corrected for train sets that overlap; else nothing.
         draws: Resamples of the clips.
         seed: Of the bootstrap.
         level: Share of draws inside an interval.
@@ -73,6 +77,7 @@ class Comparison:
     notes: tuple[str, ...]
     overall: Difference | None = None
     averaged_as: str = "mean"
+    over_folds: tuple[FoldComparison, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -113,7 +118,7 @@ def compare(
     values = [held_out.values(ids) for held_out in opened]
     names = (str(first), str(second)) if first.name == second.name else (first.name, second.name)
     notes = tuple(dict.fromkeys(note for held_out in opened for note in held_out.notes))
-    return compare_predictions(
+    result = compare_predictions(
         values[0],
         values[1],
         truth,
@@ -125,6 +130,27 @@ def compare(
         level=level,
         notes=notes,
     )
+    return replace(result, over_folds=_over_folds(opened, table))
+
+
+def _over_folds(opened: Sequence[HeldOut], table: ClipTable) -> tuple[FoldComparison, ...]:
+    """Test the figures of the folds of two cross-validations; nothing where the folds or a figure are not there."""
+    first, second = opened
+    if not first.folds or first.folds != second.folds:
+        return ()
+    members: dict[str, list[str]] = defaultdict(list)
+    for clip_id, fold in first.folds.items():
+        members[fold].append(clip_id)
+    scorer = create_scorer(table.task.kind, table.task.labels)
+    figures = [
+        [scorer.score(one.values(ids), table.label_matrix(ids), draws=0).figure for ids in members.values()]
+        for one in opened
+    ]
+    defined = [[figure for figure in row if figure is not None] for row in figures]
+    if any(len(row) < len(members) for row in defined):
+        return ()
+    corrected = compare_folds(*defined, tail="two-sided", test_share=1 / len(members))
+    return compare_folds(*defined), corrected
 
 
 def compare_predictions(

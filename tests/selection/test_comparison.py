@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from eri.errors import ConfigError, RunError
-from eri.selection import compare, compare_predictions, cv, holm
+from eri.selection import FoldPlan, compare, compare_predictions, cv, holm
 from eri.training import train
 from tests.factories.features import make_data_set
 from tests.selection.conftest import CPU, PLAN, known
@@ -89,6 +90,15 @@ class TestFolders:
         assert result.mean.first == pytest.approx(finished.metrics.figure)
         assert result.mean.second == pytest.approx(weak.metrics.figure)
         assert result.notes == ()
+        plain, corrected = result.over_folds
+        figures = [[known(fold.metrics.figure) for fold in one.folds] for one in (finished, weak)]
+        assert plain.p == pytest.approx(stats.ttest_rel(figures[0], figures[1], alternative="greater").pvalue)
+        assert (plain.first, plain.second) == pytest.approx(tuple(np.mean(figures, axis=1)))
+        assert (plain.folds, plain.tail, corrected.tail, corrected.corrected) == (3, "greater", "two-sided", True)
+
+    def test_other_folds_are_not_set_against_each_other(self, data, runs, finished):
+        other = cv(data.configured(epochs=1), data.table, data.features, runs, CPU, plan=FoldPlan(folds=4), name="four")
+        assert compare(finished.path, other.path, data.table, data.features).over_folds == ()
 
     def test_runs_say_what_was_chosen_on_the_clips(self, data, tmp_path):
         first, second = (
