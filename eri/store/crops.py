@@ -101,17 +101,14 @@ class CachedCrops:
 
         crops = self.folder.read_crops(clip_id)
         path = self.folder.feature_path(clip_id)
-        again = "Run `eri extract` again: it makes this file anew."
-        if len(crops.offsets) - 1 != self.valid[clip_id]:
+        try:
+            pictures = decode_crops(crops, rows if len(crops.offsets) - 1 == self.valid[clip_id] else None)
+        except ValueError as error:
+            raise StoreError(f"{path}: {error}", hint="Run `eri extract` again: it makes this file anew.") from error
+        if pictures.shape != (len(rows), *self.shape):
             raise StoreError(
                 f"{path}: was replaced while it was being read", hint="Try again when the extraction has ended."
             )
-        try:
-            pictures = decode_crops(crops, rows)
-        except ValueError as error:
-            raise StoreError(f"{path}: {error}", hint=again) from error
-        if pictures.shape[1:] != self.shape:
-            raise StoreError(f"{path}: its crops are not {self.side} pixels wide and high", hint=again)
         return pictures, crops
 
 

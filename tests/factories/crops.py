@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.config import ExperimentConfig, parse_config
+from eri.config import CropsConfig, ExperimentConfig, parse_config
 from eri.data.clips import Clip, ClipTable, Split
 from eri.extractors.base import CropSequence, State
 from eri.extractors.crops import encode_picture
 from eri.store import FeatureFolder, FeatureStore, SourceIdentity, SourceStamp, remember_config
 from eri.tasks import Task
+from tests.factories.expressions import expression
 from tests.factories.features import TASK, DataSet
+from tests.factories.videos import small_config
 
+EXPRESSIONS = Task.of_classes("moves", ("up", "down", "left"))
 NOBODY = SourceIdentity(SourceStamp("clip.mp4", 1, 1), "00")
 
 
@@ -78,3 +81,47 @@ def make_crop_data_set(
         pictures = coloured_pictures(labels, states.count(State.VALID), side, number)
         folder.write(clips[-1].id, crop_sequence(pictures, states), NOBODY)
     return DataSet(ClipTable("coloured", root, task, tuple(clips)), root / "features", config)
+
+
+def video_config(name: str, task: Task = EXPRESSIONS, **sections: Any) -> ExperimentConfig:
+    """Return a system whose model is a small video model, see :func:`~tests.factories.videos.small_config`."""
+    model = small_config(name).model_dump(mode="json")
+    values: dict[str, Any] = {
+        "name": "small",
+        "modality": "visual",
+        "visual": {
+            "extractor": "crops",
+            "frames": max(int(model["frames"]), 8),
+            "input_size": model["input_size"],
+            "faces": {"detector": "none"},
+        },
+        "model": model,
+        "training": {"epochs": 3, "batch_size": 4, "learning_rate": 0.003, "seed": 3},
+    }
+    for section, changes in sections.items():
+        values[section] = {**values[section], **changes} if isinstance(changes, dict) else changes
+    return parse_config(values)
+
+
+def make_expression_crops(
+    root: Path, config: ExperimentConfig, *, task: Task = EXPRESSIONS, train: int = 12, val: int = 6, test: int = 3
+) -> DataSet:
+    """Write cached crops of clips whose class is the way that something moves; a regression has its one-hot labels.
+
+    The last clip of train is shorter than what is read of it.
+    """
+    extractor = config.extractors["visual"]
+    assert isinstance(extractor, CropsConfig)
+    folder = crop_folder(root / "features", extractor.input_size)
+    remember_config(folder, extractor)
+    splits: list[Split] = [*["train"] * train, *["val"] * val, *["test"] * test]  # type: ignore[list-item]
+    clips = []
+    for number, split in enumerate(splits):
+        place = number % len(task.labels)
+        labels = tuple(float(index == place) for index in range(len(task.labels)))
+        clips.append(Clip(f"{number:05d}", split, labels=labels, group=f"s{number // len(task.labels)}"))
+        paint = expression(place, len(task.labels), number, extractor.input_size)
+        rows = 3 if number == train - 1 else extractor.frames
+        pictures = np.stack([paint(row / max(rows - 1, 1)) for row in range(rows)])
+        folder.write(clips[-1].id, crop_sequence(pictures), NOBODY)
+    return DataSet(ClipTable("moving", root, task, tuple(clips)), root / "features", config)

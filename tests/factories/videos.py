@@ -18,6 +18,7 @@ NAMES: tuple[str, ...] = tuple(str(item.model_fields["name"].default) for item i
 
 
 _SMALL: dict[str, dict[str, Any]] = {
+    "c3d": {"dense": 32},
     "cnn3d": {"filters": (4, 8, 8, 8, 8), "dense": (16, 16)},
     "ceflnet": {"backbone": "resnet10t", "sub_videos": 3, "activation_channels": (8,)},
 }
