@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -33,12 +33,18 @@ console = _terminal if _terminal.is_terminal else Console(width=max(_terminal.wi
 
 
 def table_of(
-    title: str, headers: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()
+    title: str,
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Sequence[int] = (),
+    unbroken: Sequence[int] = (),
 ) -> Table:
-    """Return a table whose cells are plain text, with the named columns aligned to the right."""
+    """Return a table of plain text whose columns ``numbers`` are aligned to the right and ``unbroken`` not wrapped."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for index, header in enumerate(headers):
-        table.add_column(header, justify="right" if index in numbers else "left", overflow="fold")
+        side: JustifyMethod = "right" if index in numbers else "left"
+        table.add_column(header, justify=side, overflow="fold", no_wrap=index in unbroken)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     return table
@@ -74,7 +80,7 @@ def show_configs() -> None:
         )
         rows.append([name, config.modality, config.description, *figures])
     headers = ("config", "modality", "system", "published", "val", "test", "source")
-    console.print(table_of("systems, with the published figures", headers, rows, numbers=(4, 5)))
+    console.print(table_of("systems, with the published figures", headers, rows, numbers=(4, 5), unbroken=(0,)))
 
 
 def show_extraction(report: ExtractionReport) -> None:

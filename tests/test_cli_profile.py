@@ -42,8 +42,8 @@ def read_row(output: str, what: str) -> tuple[float, float, float]:
 
 
 @pytest.mark.slow
-def test_ceflnet_is_within_two_percent_of_its_paper(tmp_path):
-    output = profile(write_system(tmp_path, name="ceflnet"), "--labels", "6", *SHORT)
+def test_ceflnet_is_within_two_percent_of_its_paper():
+    output = profile("ceflnet", "--labels", "6", *SHORT)
     assert "one clip of 35 frames, 224 × 224, 6 labels" in output
     for what, stated in (("parameters", 12.83), ("MACs", 63.80)):
         here, published, difference = read_row(output, what)
@@ -54,9 +54,8 @@ def test_ceflnet_is_within_two_percent_of_its_paper(tmp_path):
     assert "latency (median of 3, cpu)" in output or "latency (median of 1, cpu)" in output
 
 
-def test_r2plus1d_stands_beside_its_paper_with_the_reason(tmp_path):
-    system = write_system(tmp_path, name="r2plus1d-scl", input_size=112)
-    output = profile(system, "--labels", "7", *SHORT)
+def test_r2plus1d_stands_beside_its_paper_with_the_reason():
+    output = profile("r2plus1d-scl", "--labels", "7", *SHORT)
     here, published, _ = read_row(output, "MACs")
     assert published == 38.66
     assert here == pytest.approx(38.66, rel=0.02)

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from eri import commands
-from eri.config import config_names, load_config
+from eri.config import Runtime, VideoModelFields, config_names, find_space, load_config, space_names
+from eri.data import load_clips
+from eri.recognition import Recognition
+from eri.search import read_space
+from eri.search.space import refuse_misfits
+from eri.selection import FoldPlan, cv
 from tests.factories.challenge_clips import small_overrides, write_challenge
+from tests.factories.expressions import WRITERS, Miniature
+
+CPU = Runtime(device="cpu", workers=0)
+SIZE = Miniature(subjects=4, classes=2, frames=10, side=48)
+VIDEO = [name for name in config_names() if isinstance(load_config(name).model, VideoModelFields)]
+SHOWN_ON = {"cnn3d-optuna": "ck-plus"}
+"""Data sets of video systems that have no published figure of their own."""
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +35,7 @@ def workplace(tmp_path_factory):
 def test_a_shipped_system_extracts_trains_evaluates_and_submits(name, workplace):
     overrides = small_overrides(load_config(name))
     features, runs = workplace / "features", workplace / "runs"
-    report = commands.extract(workplace / "data", config=name, overrides=overrides, features=features)
+    report = commands.extract(workplace / "data", config=name, overrides=overrides, features=features, runtime=CPU)
     assert report.exit_code == 0
     run = commands.train(workplace / "data", config=name, overrides=overrides, features=features, runs=runs)
     result = commands.evaluate(run)
@@ -29,6 +44,38 @@ def test_a_shipped_system_extracts_trains_evaluates_and_submits(name, workplace)
     path, findings = commands.submit(run, submissions=workplace / "submissions")
     assert len(path.read_text(encoding="utf-8").splitlines()) == 3
     assert {finding.code for finding in findings if finding.severity == "error"} <= {"constant-column"}
+    shutil.rmtree(run)  # the weights of some are large
+
+
+@pytest.mark.parametrize("name", VIDEO)
+def test_a_video_system_recognises_the_classes_of_its_data_set(name, workplace):
+    published = load_config(name).published
+    data = write_data_set(workplace, published.task if published is not None else SHOWN_ON[name])
+    overrides = [item for item in small_overrides(load_config(name)) if not item.startswith("training.balancing")]
+    features, runs = workplace / "features", workplace / "runs"
+    assert commands.extract(data, config=name, overrides=overrides, features=features, runtime=CPU).exit_code == 0
+    table = load_clips(data)
+    if table.split("val"):
+        run = commands.train(data, config=name, overrides=overrides, features=features, runs=runs, name="classes")
+        result = commands.evaluate(run, bootstrap=20)
+        assert result.published == (published.validation if published is not None else None)
+        scores, path = result.metrics, run
+    else:
+        config, plan = load_config(name, overrides), FoldPlan(folds=2, inner=2)
+        validated = cv(config, table, features, runs, CPU, plan=plan, bootstrap=20, name="classes")
+        scores, path = validated.metrics, validated.path
+    assert isinstance(scores, Recognition)
+    assert 0 <= scores.uar <= 1
+    assert sum(map(sum, scores.confusion)) == len(table.split("val") or table.clips)
+    shutil.rmtree(path)
+
+
+def write_data_set(workplace: Path, name: str) -> Path:
+    """Write the miniature of a data set, unless it is there."""
+    folder = workplace / name
+    if not folder.is_dir():
+        WRITERS[name](folder, SIZE)
+    return folder
 
 
 @pytest.mark.parametrize("name", config_names())
@@ -36,6 +83,11 @@ def test_a_shipped_system_carries_its_file_name_and_says_what_it_is(name):
     config = load_config(name)
     assert config.name == name
     assert config.description
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_a_shipped_search_space_fits_the_system_of_its_name(name):
+    refuse_misfits(load_config(name), read_space(find_space(name)))
 
 
 def test_the_defaults_of_the_modalities_are_shipped():

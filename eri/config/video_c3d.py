@@ -35,6 +35,7 @@ class C3DConfig(C3DFields):
 
     name: Literal["c3d"] = "c3d"
     frames: int = Field(35, ge=1, description="Frames that it reads of one clip; the network's own are 16.")
+    dense: int = Field(4096, ge=1, description="Width of fc6 and fc7, as published; checkpoints have it too.")
 
 
 class C3DLSTMConfig(C3DFields):

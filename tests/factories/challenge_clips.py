@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from eri.config import ExperimentConfig, LightGBMConfig
+from eri.config import ExperimentConfig, LightGBMConfig, VideoModelFields
 from tests.factories.challenge import Entry, make_entries, write_abaw5
 from tests.factories.media import write_clip, write_wav
 
@@ -44,11 +46,46 @@ SMALL = (
 """Overrides that make any shipped system run in seconds; those of a section that a system lacks are left out."""
 
 
+SMALL_VIDEO = (
+    "visual.frames=12",
+    "visual.input_size=32",
+    "model.input_size=32",
+    "model.weights=random",
+    "training.warmup=0",
+    "training.batch_size=4",
+    "training.balancing=null",
+)
+"""The same for systems that train a video model, beside what stands for each model in :data:`SMALL_MODELS`."""
+
+SMALL_MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "r2plus1d-scl": ("model.frames=4",),
+        "cnn3d": ("model.frames=8", "model.filters=[4, 8, 8, 8, 8]", "model.dense=[8]"),
+        "ceflnet": (
+            "model.backbone=resnet10t",
+            "model.frames=6",
+            "model.sub_videos=3",
+            "model.sub_video_frames=4",
+            "model.overlap=1",
+            "model.starts=3",
+            "model.activation_channels=[8]",
+            "model.hidden_size=8",
+        ),
+        "c3d": ("model.frames=8", "model.dense=16"),
+        "c3d-lstm": ("model.frames=8", "model.hidden_size=8", "model.dense=8"),
+    }
+)
+
+
 def small_overrides(config: ExperimentConfig) -> list[str]:
     """Return the part of :data:`SMALL` that fits a system."""
     if isinstance(config.model, LightGBMConfig):
         return ["model.rounds=2", *(item for item in SMALL if _fits(config, item) and not item.startswith("training."))]
-    return [item for item in SMALL if _fits(config, item)]
+    small = [item for item in SMALL if _fits(config, item)]
+    if isinstance(config.model, VideoModelFields):
+        video = [item for item in SMALL_VIDEO if _fits(config, item)]
+        return [*small, *video, *SMALL_MODELS[config.model.name]]
+    return small
 
 
 def _fits(config: ExperimentConfig, item: str) -> bool:

@@ -20,7 +20,6 @@ _TABLE = "Liu et al. 2022, table 8"
 _GRID = 4
 """Height and width of the maps that the dense layers read."""
 _FEATURES = 512 * _GRID * _GRID
-_WIDTH = 4096
 _Layer = TypeVar("_Layer", nn.Conv3d, nn.Linear)
 
 
@@ -83,11 +82,11 @@ class C3DModel(C3DBase):
     """
 
     def __init__(self, config: C3DConfig, outputs: int) -> None:
-        super().__init__(config, _WIDTH)
-        self.fc6 = _start(nn.Linear(_FEATURES, _WIDTH))
-        self.fc7 = _start(nn.Linear(_WIDTH, _WIDTH))
+        super().__init__(config, config.dense)
+        self.fc6 = _start(nn.Linear(_FEATURES, config.dense))
+        self.fc7 = _start(nn.Linear(config.dense, config.dense))
         self.dropout = nn.Dropout(config.dropout)
-        self.output = nn.Linear(_WIDTH, outputs)
+        self.output = nn.Linear(config.dense, outputs)
         _fill(self, config.weights, dense=True)
 
     def forward(self, pictures: Tensor) -> VideoOutput:
