@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from eri import cli_features, cli_profile, cli_search, cli_selection
+from eri import cli_draw, cli_features, cli_profile, cli_search, cli_selection
 from eri.cli_options import AdapterOption, DataOption, DeviceOption, FeaturesOption, RunsOption, SplitName
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for more in (cli_selection, cli_search, cli_features, cli_profile):
+for more in (cli_selection, cli_search, cli_features, cli_profile, cli_draw):
     app.add_typer(more.app)
 
 ModalityName = Literal["visual", "audio", "multimodal"]

@@ -1,6 +1,8 @@
 """Pictures of what models do: which moments move them, and how they see clips apart. None is shown; all are files."""
 
 from eri.pictures.activation import ActivationMap, draw_activation, read_activation
+from eri.pictures.apexes import read_apexes
+from eri.pictures.drawing import draw_embeddings, draw_video, locate_apexes
 from eri.pictures.localization import Localization, score_localization
 from eri.pictures.projection import draw_projection, project
 
@@ -8,8 +10,12 @@ __all__ = [
     "ActivationMap",
     "Localization",
     "draw_activation",
+    "draw_embeddings",
     "draw_projection",
+    "draw_video",
+    "locate_apexes",
     "project",
     "read_activation",
+    "read_apexes",
     "score_localization",
 ]

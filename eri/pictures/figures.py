@@ -26,6 +26,24 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
+def refuse_format(path: Path) -> str:
+    """Return the format that a picture's name asks for.
+
+    Raises:
+        ConfigError: Its ending is that of none.
+
+    Examples:
+        >>> refuse_format(Path("map.PNG"))
+        'png'
+    """
+    kind = path.suffix.lower().lstrip(".")
+    if kind not in FORMATS:
+        raise ConfigError(
+            f"{path}: '{path.suffix}' is no format of pictures here", hint=f"End it in .{', .'.join(FORMATS)}."
+        )
+    return kind
+
+
 def save_figure(figure: Any, path: Path, *, dots_per_inch: int = 150) -> Path:
     """Write a figure in one atomic step; the name's ending decides the format.
 
@@ -37,11 +55,7 @@ def save_figure(figure: Any, path: Path, *, dots_per_inch: int = 150) -> Path:
     Raises:
         ConfigError: The name ends otherwise.
     """
-    kind = path.suffix.lower().lstrip(".")
-    if kind not in FORMATS:
-        raise ConfigError(
-            f"{path}: '{path.suffix}' is no format of pictures here", hint=f"End it in .{', .'.join(FORMATS)}."
-        )
+    kind = refuse_format(path)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format=kind, dpi=dots_per_inch)
     return path
