@@ -1,0 +1,124 @@
+"""Several processes that train one model: started by torchrun, on the CPU, with gradients added up over them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from eri.config import Runtime, parse_config
+from eri.errors import ConfigError
+from eri.evaluation import evaluate
+from eri.training import train
+from tests.factories.crops import make_expression_crops, video_config
+from tests.factories.features import Recipe, make_data_set
+from tests.training.test_experiment import history
+
+CPU = Runtime(device="cpu", workers=0)
+ROOT = Path(__file__).parents[2]
+CLASSES: dict[str, Any] = {
+    "epochs": 3,
+    "save_every": 0,
+    "batch_size": 7,
+    "accumulate": 2,
+    "loss": {"cross_entropy": 1.0, "mse": 0.5, "class_weights": "balanced"},
+    "regularization": {"ema_decay": 0.9},
+}
+HEAD = {"name": "lstm", "hidden_size": 8, "dense": 8, "dropout": 0.0}
+
+TOGETHER = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from eri.config import Runtime
+from eri.training import train
+from tests.factories.crops import make_expression_crops, video_config
+from tests.factories.features import DataSet, Recipe, make_config, make_table
+
+root, kind, settings, moment = Path(sys.argv[1]), sys.argv[2], eval(sys.argv[3]), sys.argv[4]
+if kind == "video":
+    config = video_config("r2plus1d-scl", training=settings)
+    made = make_expression_crops(root / ("data" + os.environ["RANK"]), config)
+else:
+    recipe = eval(kind)
+    table = make_table(root, recipe, np.random.default_rng(recipe.seed))
+    config = DataSet(table, root, make_config(recipe)).configured(**settings)
+    made = DataSet(table, root / "features", config)
+
+def on_event(event):
+    if moment == "stopped" and (event.kind, event.epoch, event.batch) == ("batch", 2, 4):
+        os._exit(7)
+
+folder, cpu = root / "runs", Runtime(device="cpu")
+run = train(config, made.table, made.features, folder, cpu, resume=moment == "resumed", on_event=on_event)
+print("ended", run.name)
+"""
+
+
+def train_together(root: Path, kind: str, settings: dict[str, Any], moment: str) -> subprocess.CompletedProcess[str]:
+    """Train in two processes, the first of which may be ``stopped`` within the second epoch."""
+    script = root / "together.py"
+    script.write_text(TOGETHER)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    return subprocess.run(
+        [*launcher, str(script), str(root), kind, repr(settings), moment],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def test_two_processes_learn_what_one_does_also_when_they_are_stopped_within_an_epoch(tmp_path):
+    recipe = Recipe(classes=("calm", "glad", "sad"), model=HEAD, sizes={"train": 31, "val": 11, "test": 2})
+    data = make_data_set(tmp_path, recipe)
+    alone = train(data.configured(**CLASSES), data.table, data.features, tmp_path / "alone", CPU)
+    stopped = train_together(tmp_path, repr(recipe), CLASSES, "stopped")
+    assert stopped.returncode != 0
+    run = tmp_path / "runs" / alone.name
+    assert len(history(run)) == 1
+    outcome = train_together(tmp_path, repr(recipe), CLASSES, "resumed")
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout.count("ended") == 2
+    ours, theirs = (load_file(folder / "best.safetensors") for folder in (alone, run))
+    for name, values in ours.items():
+        np.testing.assert_allclose(values.numpy(), theirs[name].numpy(), atol=2e-5, err_msg=name)
+    losses = [[float(row["loss"]) for row in history(folder)] for folder in (alone, run)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
+def test_two_processes_train_a_video_model(tmp_path):
+    settings = {"epochs": 1, "batch_size": 4, "augmentation": {"flip": 0.5}}
+    outcome = train_together(tmp_path, "video", settings, "whole")
+    assert outcome.returncode == 0, outcome.stderr
+    data = make_expression_crops(tmp_path / "data", video_config("r2plus1d-scl", training=settings))
+    [run] = (tmp_path / "runs").glob("[!.]*")
+    metrics = evaluate(run, data.table, data.features, bootstrap=0).metrics
+    assert metrics is not None
+    assert metrics.clips == 6
+    assert not list((tmp_path / "runs").glob(".*made"))
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "message"),
+    [
+        (HEAD, {"batch_size": 8, "loss": {"ccc": 1.0}}, "each process has only some of them"),
+        ({"name": "lightgbm"}, {}, "lightgbm trains in one process"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused(tmp_path, monkeypatch, model, settings, message):
+    data = make_data_set(tmp_path)
+    values = {**data.config.model_dump(mode="json"), "model": model, "training": settings}
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=message):
+        train(parse_config(values), data.table, data.features, tmp_path / "runs", CPU)
+    assert not (tmp_path / "runs").exists()
