@@ -137,6 +137,11 @@ def extract(
     data: DataOption = Path("data"),
     adapter: AdapterOption = None,
     features: FeaturesOption = Path("features"),
+    runs: RunsOption = Path("runs"),
+    weights: Annotated[
+        str | None, typer.Option(help="A run of a video model: cache what its model makes of the clips.")
+    ] = None,
+    windows: Annotated[int, typer.Option(min=1, help="With --weights: rows of a clip.")] = 1,
     split: Annotated[SplitName | None, typer.Option(help="Only this split.")] = None,
     device: DeviceOption = "auto",
     batch_size: BatchOption = 32,
@@ -157,6 +162,9 @@ def extract(
             overrides=overrides or (),
             adapter=adapter,
             features=features,
+            runs=runs,
+            weights=weights,
+            windows=windows,
             splits=(split,) if split else SPLITS,
             runtime=Runtime(device, batch_size, workers, timeout),
             on_event=display.on_event,
@@ -179,10 +187,11 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
     device: DeviceOption = "auto",
 ) -> None:
-    """Train a head on cached features."""
+    """Train a system on cached features or face crops."""
     from eri import commands, screen
     from eri.config import Runtime
     from eri.progress import ProgressDisplay
+    from eri.training.stepping import current_place
 
     with ProgressDisplay(screen.console) as display:
         run = commands.train(
@@ -199,7 +208,8 @@ def train(
             runtime=Runtime(device=device),
             on_event=display.on_event,
         )
-    screen.show_run(run)
+    if current_place().writes:
+        screen.show_run(run)
 
 
 @app.command()

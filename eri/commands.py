@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eri.config import ExperimentConfig, Modality, Runtime, load_config, parse_config
+from eri.config import ExperimentConfig, Modality, Runtime, VideoConfig, load_config, parse_config
 from eri.data import load_clips
 from eri.data.clips import SPLITS, ClipTable, Split
 from eri.errors import ConfigError, RunError
@@ -90,6 +90,9 @@ def extract(
     overrides: Sequence[str] = (),
     adapter: str | None = None,
     features: PathLike = "features",
+    runs: PathLike = "runs",
+    weights: PathLike | None = None,
+    windows: int = 1,
     splits: Sequence[Split] = SPLITS,
     runtime: Runtime = Runtime(),
     on_event: Callable[[ExtractionEvent], None] | None = None,
@@ -103,6 +106,10 @@ def extract(
         overrides: Dotted ``key=value`` strings.
         adapter: Reader of ``data``; None finds out.
         features: Folder of the cache.
+        runs: Folder that runs stand in.
+        weights: A run of a video model, by path or name: cache what its model makes of the clips, in place of the
+            features that a system reads. ``config`` may name the system then, and must be the run's.
+        windows: Rows of a clip that the run's model makes.
         splits: Which splits to extract.
         runtime: Device, batch size, workers, timeout.
         on_event: Called with each progress event.
@@ -113,12 +120,27 @@ def extract(
     """
     from eri.extraction import extract as extract_table
 
-    system = _part(config, modality, overrides)
     table = load_clips(Path(data), adapter)
+    if weights is not None:
+        video = _trained(find_run(weights, Path(runs)), config, windows)
+        return extract_table(table, [video], Path(features), runtime, splits=tuple(splits), on_event=on_event)
+    system = _part(config, modality, overrides)
     chosen = [*system.extractors.values(), *system.drawn]
     if config is not None and modality in ("visual", "audio") and system.modality == "multimodal":
         chosen = [extractor for extractor in chosen if extractor.modality == modality]
     return extract_table(table, chosen, Path(features), runtime, splits=tuple(splits), on_event=on_event)
+
+
+def _trained(run: Path, config: PathLike | None, windows: int) -> VideoConfig:
+    """Return the extractor that a run of a video model is."""
+    from eri.training import read_run
+
+    system = read_run(run).config
+    if config is not None and (asked := load_config(config)).name != system.name:
+        raise ConfigError(
+            f"{run}: is a run of '{system.name}', not of '{asked.name}'", hint="Leave -c out, or name its own system."
+        )
+    return VideoConfig(weights=run, windows=windows)
 
 
 def _part(config: PathLike | None, modality: Modality | None, overrides: Sequence[str]) -> ExperimentConfig:

@@ -32,6 +32,7 @@ from eri.config.features import (
     ImportedConfig,
     Modality,
     Precision,
+    VideoConfig,
     VisualConfig,
     Wav2Vec2Config,
 )
@@ -115,6 +116,7 @@ __all__ = [
     "TCNTransformerConfig",
     "TrainingConfig",
     "TransformerConfig",
+    "VideoConfig",
     "VideoModelConfig",
     "VideoModelFields",
     "VisualConfig",

@@ -111,6 +111,24 @@ class CropsConfig(Strict):
         return "visual"
 
 
+class VideoConfig(Strict):
+    """Embeddings of whole clips by a video model that was trained before: its features before the last layer.
+
+    Which frames, how large, and which faces is what the run's own config says.
+    """
+
+    extractor: Literal["video"] = "video"
+    weights: Path = Field(description="Folder of the run that trained the model.")
+    windows: int = Field(
+        1, ge=1, description="Rows of a clip: its frames are cut into so many even pieces, each read as a clip."
+    )
+
+    @property
+    def modality(self) -> Literal["visual"]:
+        """The modality that the features describe."""
+        return "visual"
+
+
 class DeepSpectrumConfig(Strict):
     """Mel-spectrogram pictures in viridis through an image backbone, one embedding a window."""
 
@@ -173,7 +191,7 @@ ORGANISERS_FEATURES = MappingProxyType({name.lower(): name for name in ("FAUs", 
 """MuSe-2022's names of features by their lower case: copies of the data differ in it."""
 
 
-EXTRACTOR_KINDS = ("crops", "deepspectrum", "wav2vec2", "mfcc", "logmel", "egemaps", "imported")
+EXTRACTOR_KINDS = ("crops", "video", "deepspectrum", "wav2vec2", "mfcc", "logmel", "egemaps", "imported")
 """Kinds of extractors that the key `extractor` names; any other name is a timm backbone."""
 
 
@@ -185,6 +203,7 @@ def _extractor_kind(value: Any) -> str:
 VisualConfig = Annotated[
     Annotated[ImageConfig, Tag("image")]
     | Annotated[CropsConfig, Tag("crops")]
+    | Annotated[VideoConfig, Tag("video")]
     | Annotated[ImportedConfig, Tag("imported")],
     Discriminator(_extractor_kind),
 ]
@@ -200,6 +219,7 @@ AudioConfig = Annotated[
 ExtractorConfig = (
     ImageConfig
     | CropsConfig
+    | VideoConfig
     | DeepSpectrumConfig
     | Wav2Vec2Config
     | MFCCConfig

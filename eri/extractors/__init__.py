@@ -14,6 +14,7 @@ from eri.config import (
     LogMelConfig,
     MFCCConfig,
     Runtime,
+    VideoConfig,
 )
 from eri.errors import ConfigError
 
@@ -34,6 +35,7 @@ def create_extractor(config: ExtractorConfig, runtime: Runtime | None = None) ->
     Raises:
         ConfigError: No model has that name, the settings do not fit it, or the features are imported ones.
         WeightsError: Weights are nowhere to be found, damaged, or of another model.
+        RunError: The run whose model is asked for is incomplete.
         MissingDependencyError: The features need an optional package that is not installed.
     """
     runtime = runtime or Runtime()
@@ -50,6 +52,10 @@ def create_extractor(config: ExtractorConfig, runtime: Runtime | None = None) ->
         from eri.extractors.crops import CropExtractor
 
         return CropExtractor(config, runtime)
+    if isinstance(config, VideoConfig):
+        from eri.training.embedding import VideoExtractor  # stands after this package and is known by this name only
+
+        return VideoExtractor(config, runtime)
     if isinstance(config, DeepSpectrumConfig):
         from eri.extractors.deepspectrum import DeepSpectrumExtractor
 

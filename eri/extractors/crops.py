@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -119,9 +119,26 @@ def decode_crops(crops: CropSequence, rows: NDArray[np.int64] | None = None) -> 
         >>> int(np.abs(decode_crops(crops)[0].astype(int) - picture).max()) <= 1
         True
     """
+    wanted = range(len(crops.offsets) - 1) if rows is None else rows.tolist()
+    return _decoded(crops.codes[crops.offsets[row] : crops.offsets[row + 1]] for row in wanted)
+
+
+def decode_crop_rows(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Decode crops that were just encoded.
+
+    Args:
+        rows: JPEG files, filled up with zeros to one length, uint8 (crops, bytes).
+
+    Returns:
+        uint8 RGB (crops, side, side, 3).
+    """
+    return _decoded(iter(rows))
+
+
+def _decoded(codes: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     pictures = []
-    for row in range(len(crops.offsets) - 1) if rows is None else rows.tolist():
-        picture = cv2.imdecode(crops.codes[crops.offsets[row] : crops.offsets[row + 1]], cv2.IMREAD_COLOR)
+    for code in codes:
+        picture = cv2.imdecode(code, cv2.IMREAD_COLOR)
         if picture is None:
             raise ValueError("a crop is no picture")
         pictures.append(picture[..., ::-1])
