@@ -76,7 +76,7 @@ def test_every_command_is_shown_by_the_readme():
         if command.name in ("export", "ls"):
             continue  # docs/features.md tells of these two
         name = command.name or getattr(command.callback, "__name__", "")
-        assert re.search(rf"\beri (features )?{name}\b", README), name
+        assert re.search(rf"\beri (features |draw )?{name}\b", README), name
 
 
 def test_every_dependency_bound_has_its_reason_beside_it():
