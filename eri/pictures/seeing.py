@@ -14,8 +14,8 @@ from torch import Tensor
 from eri.config import CropsConfig, Runtime
 from eri.data.clips import Clip, ClipTable
 from eri.errors import DataError
-from eri.extractors.base import CropSequence, State
-from eri.extractors.crops import CropExtractor, decode_crops, encode_picture
+from eri.extractors.base import State
+from eri.extractors.crops import CropExtractor, decode_crop_rows
 from eri.models.video import VideoOutput
 from eri.models.video.regressor import VideoRegressor
 from eri.store import clip_sources, open_crops
@@ -108,18 +108,15 @@ def film(viewer: Viewer, video: Path, runtime: Runtime = Runtime()) -> Footage:
         MediaError: The file is missing, damaged or no video.
         DataError: No frame shows a face.
     """
-    preparer = CropExtractor(viewer.crops, runtime).preparer
-    prepared = preparer.images.prepare(Clip("video", "test", video))
-    codes = [encode_picture(picture, preparer.quality) for picture in prepared.inputs]
-    if not codes:
+    prepared = CropExtractor(viewer.crops, runtime).preparer.prepare(Clip("video", "test", video))
+    if not len(prepared.inputs):
         raise DataError(
             f"{video}: none of its {len(prepared.times)} frames shows a face",
             hint="`eri probe` shows its rotation. Pictures of faces alone need a run with visual.faces.detector=none.",
         )
-    offsets = np.cumsum([0, *map(len, codes)]).astype(np.int64)
     # The cache keeps JPEG files: the model has never seen anything else.
-    crops = CropSequence(np.concatenate(codes), offsets, prepared.times, prepared.states)
-    return Footage(decode_crops(crops), prepared.times[prepared.states == State.VALID])
+    pictures = decode_crop_rows(np.asarray(prepared.inputs))
+    return Footage(pictures, prepared.times[prepared.states == State.VALID])
 
 
 def open_cached(viewer: Viewer, table: ClipTable, features: Path) -> CachedCrops:
