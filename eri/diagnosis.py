@@ -17,6 +17,8 @@ Status = Literal["ready", "optional", "missing"]
 
 _OPTIONAL = {
     "retinaface-pytorch": ("retinaface", "The retinaface detector: pip install --no-deps retinaface-pytorch==0.0.8"),
+    "scikit-learn": ("sklearn", "Only `eri draw embeddings` needs it: pip install 'eri[pictures]'"),
+    "opensmile": ("opensmile", "Only eGeMAPS needs it, not for commercial use: pip install 'eri[opensmile]'"),
     "librosa": ("librosa", "Only the tests need it: pip install 'eri[test]'"),
 }
 

@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from eri import commands
+from eri.cli import app
 from eri.config import Runtime, VideoModelFields, config_names, find_space, load_config, space_names
 from eri.data import load_clips
 from eri.recognition import Recognition
@@ -76,6 +78,20 @@ def write_data_set(workplace: Path, name: str) -> Path:
     if not folder.is_dir():
         WRITERS[name](folder, SIZE)
     return folder
+
+
+def test_the_3d_cnn_is_searched_over_its_shipped_space(workplace):
+    data = write_data_set(workplace, "ck-plus")
+    overrides = small_overrides(load_config("cnn3d-optuna"))
+    commands.extract(data, config="cnn3d-optuna", overrides=overrides, features=workplace / "features", runtime=CPU)
+    places = ["--data", data, "--features", workplace / "features", "--runs", workplace / "runs", "--device", "cpu"]
+    options = ["-c", "cnn3d-optuna", "--leave-one-group-out", "--floor", "0", "--pruning", "none", "--trials", "2"]
+    arguments = ["search", "cnn3d-optuna", *overrides, *options, *places]
+    outcome = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+    assert "2 trials complete, 0 pruned, 0 failed" in outcome.output
+    assert "model.nonlinearity: " in outcome.output
+    best = load_config(workplace / "runs" / "cnn3d-optuna-search" / "best.yaml")
+    assert best.training.epochs == 1
 
 
 @pytest.mark.parametrize("name", config_names())
