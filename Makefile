@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint format lock clean
+.PHONY: help install demo test bench lint format lock clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ demo: install  ## Generate clips, extract, train, evaluate, submit, validate: of
 
 test: install  ## Run all tests
 	$(BIN)/pytest --numprocesses 2 --doctest-modules tests eri
+
+bench: install  ## Measure beside references; writes benchmarks/results/<date>-<commit>.md
+	$(BIN)/python -m benchmarks
 
 lint: install  ## Check style and types
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""Measurements beside their references; `make bench` runs all that have a bar."""
