@@ -44,7 +44,9 @@ def embeddings(
     run: RunArgument,
     output: OutputArgument,
     beside: Annotated[list[Path] | None, typer.Option(help="Another run, in a panel beside; may be repeated.")] = None,
-    split: Annotated[SplitChoice | None, typer.Option(help="Of the clips; all of them when left out.")] = None,
+    split: Annotated[
+        SplitChoice | None, typer.Option(help="Of the clips; all when left out, also those that it learnt from.")
+    ] = None,
     perplexity: Annotated[float, typer.Option(min=1, help="About how many neighbours of a clip count.")] = 30.0,
     seed: Annotated[int, typer.Option(min=0, help="Of t-SNE.")] = 0,
     data: RunDataOption = None,

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from eri.pictures.activation import ActivationMap
 
+_SAME = 1e-3
+"""Seconds within which sub-videos show as much of an apex: times are rounded in containers and in the cache."""
+
 
 @dataclass(frozen=True)
 class Localization:
@@ -80,5 +83,5 @@ def _showing(shown: ActivationMap, apex: tuple[float, float]) -> NDArray[np.bool
     overlap = end - begin
     touching: NDArray[np.bool_] = overlap >= 0
     most = overlap.max()  # below zero where no sub-video shows any of it
-    longest: NDArray[np.bool_] = touching & (overlap >= most - 1e-9)
+    longest: NDArray[np.bool_] = touching & (overlap >= most - _SAME)
     return longest

@@ -24,6 +24,13 @@ def test_by_hand():
     assert found.chance == pytest.approx((1 / 3 + 2 / 3 + 1 / 3) / 3)
 
 
+def test_pieces_within_a_long_apex_show_as_much_of_it_whatever_the_rounding():
+    rounded = SPANS + np.array([[0.0, 1e-6], [1e-6, 0.0], [0.0, -1e-6]])
+    maps = [ActivationMap(rounded, np.where(np.arange(3) == at, 0.8, 0.1)[None]) for at in range(3)]
+    found = score_localization(maps, [(-1.0, 5.0)] * 3)
+    assert (found.accuracy, found.chance) == (1.0, 1.0)
+
+
 def test_an_annotated_piece_is_found_only_by_itself():
     for index, span in enumerate(SPANS):
         apex = (float(span[0]), float(span[1]))
