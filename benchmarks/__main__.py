@@ -17,6 +17,7 @@ from benchmarks.harness import Row, commit, report
 
 BENCHMARKS = {
     "startup": "benchmarks.startup",
+    "training": "benchmarks.training",
 }
 """Each benchmark and its module, which has ``run(quick: bool) -> list[Row]``."""
 
