@@ -66,14 +66,29 @@ def demo(
     pretrained: Annotated[bool, typer.Option(help="Use the real backbone weights, not random ones.")] = False,
     workers: WorkersOption = 2,
     device: DeviceOption = "auto",
+    only: Annotated[
+        Literal["expressions", "directions", "shuffled"] | None,
+        typer.Option(help="Only generate clips of moving faces, for video models; docs/expressions.md."),
+    ] = None,
 ) -> None:
     """Generate clips and run the whole way on them: extract, train, evaluate, submit, validate."""
     from eri import screen
     from eri.config import Runtime
-    from eri.demo import run_demo
+    from eri.demo import GenerationEvent, generate_expression_set, run_demo
     from eri.progress import ProgressDisplay
 
     with ProgressDisplay(screen.console) as display:
+        if only is not None:
+            manifest = generate_expression_set(
+                folder / only,
+                content="expressions" if only == "expressions" else "directions",
+                seed=seed,
+                shuffled=only == "shuffled",
+                workers=workers,
+                progress=lambda done, total: display.on_event(GenerationEvent(done, total)),
+            )
+            screen.console.print(f"written: {manifest}", soft_wrap=True, highlight=False, markup=False)
+            return
         report = run_demo(
             folder,
             seed=seed,

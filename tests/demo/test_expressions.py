@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
+from eri.cli import app
 from eri.config import FaceConfig
 from eri.data import load_clips
 from eri.data.clips import SPLITS, Clip, ClipTable
@@ -197,3 +199,20 @@ def test_ids_tell_neither_class_nor_subject():
     places = np.arange(len(clips))
     for values in ([clip.subject for clip in clips], [classes_of("expressions").index(clip.label) for clip in clips]):
         assert abs(np.corrcoef(places, values)[0, 1]) < 0.15
+
+
+def test_the_command_line_makes_a_set_and_nothing_else(tmp_path, monkeypatch):
+    asked: dict[str, Any] = {}
+
+    def generate(folder: Path, **settings: Any) -> Path:
+        asked.update(settings, folder=folder)
+        settings["progress"](1, 2)
+        return folder / "expressions.yaml"
+
+    monkeypatch.setattr("eri.demo.generate_expression_set", generate)
+    result = CliRunner().invoke(app, ["demo", str(tmp_path), "--only", "shuffled", "--seed", "3"])
+    assert result.exit_code == 0, result.output
+    assert asked["folder"] == tmp_path / "shuffled"
+    assert (asked["content"], asked["shuffled"], asked["seed"]) == ("directions", True, 3)
+    assert "expressions.yaml" in result.output
+    assert not any(tmp_path.iterdir())
