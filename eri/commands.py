@@ -18,7 +18,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eri.config import ExperimentConfig, Modality, Runtime, VideoConfig, load_config, parse_config
+from eri.config import (
+    ExperimentConfig,
+    ExtractorConfig,
+    Modality,
+    Runtime,
+    VideoConfig,
+    load_config,
+    parse_config,
+)
 from eri.data import load_clips
 from eri.data.clips import SPLITS, ClipTable, Split
 from eri.errors import ConfigError, RunError
@@ -120,14 +128,14 @@ def extract(
     """
     from eri.extraction import extract as extract_table
 
-    table = load_clips(Path(data), adapter)
     if weights is not None:
-        video = _trained(find_run(weights, Path(runs)), config, windows)
-        return extract_table(table, [video], Path(features), runtime, splits=tuple(splits), on_event=on_event)
-    system = _part(config, modality, overrides)
-    chosen = [*system.extractors.values(), *system.drawn]
-    if config is not None and modality in ("visual", "audio") and system.modality == "multimodal":
-        chosen = [extractor for extractor in chosen if extractor.modality == modality]
+        chosen: list[ExtractorConfig] = [_trained(find_run(weights, Path(runs)), config, windows)]
+    else:
+        system = _part(config, modality, overrides)
+        chosen = [*system.extractors.values(), *system.drawn]
+        if config is not None and modality in ("visual", "audio") and system.modality == "multimodal":
+            chosen = [extractor for extractor in chosen if extractor.modality == modality]
+    table = load_clips(Path(data), adapter)
     return extract_table(table, chosen, Path(features), runtime, splits=tuple(splits), on_event=on_event)
 
 
