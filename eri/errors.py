@@ -172,6 +172,10 @@ class WorkerError(EriError):
         self.reason = reason
 
 
+class DeviceMemoryError(EriError):
+    """The GPU's memory does not hold the model and the least it could work on."""
+
+
 class WeightsError(EriError):
     """Model weights that are absent, tampered with, or of another model's shape."""
 

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from eri.config import Precision
 from eri.errors import ConfigError, WeightsError
 from eri.extractors import vggface2
-from eri.extractors.running import forward_mode
+from eri.extractors.folding import freeze
+from eri.extractors.running import forward_mode, to_device
 from eri.weights import WEIGHTS, WeightsEntry, load_into, load_state_dict, locate_weights, weights_digest
 
 _LOG = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Backbone:
         mean: Subtracted from each channel of a picture on [0, 1].
         std: Divides each channel afterwards.
         weights: What the weights are, for identities: ``sha256:<hex>``, or ``random:<seed>:<torch version>``.
+        folded: Whether batch normalisations were folded into convolutions, which rounds differently.
     """
 
     model: nn.Module
@@ -58,6 +60,7 @@ class Backbone:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     weights: str
+    folded: bool = False
 
     def embed(self, pictures: Tensor) -> Tensor:
         """Embed pictures.
@@ -68,12 +71,19 @@ class Backbone:
         Returns:
             float32 on the CPU, (n, dimension).
         """
+        return self.launch(pictures).cpu()
+
+    def launch(self, pictures: Tensor) -> Tensor:
+        """Embed pictures as :meth:`embed` does, and leave the result on the device.
+
+        A GPU is only told what to do: the next pictures can be brought together while it works.
+        """
         scale = torch.tensor([255.0 * value for value in self.std], device=self.device).view(1, 3, 1, 1)
         shift = torch.tensor([255.0 * value for value in self.mean], device=self.device).view(1, 3, 1, 1)
         with forward_mode(self.device, self.precision):
-            inputs = (pictures.to(self.device, torch.float32) - shift) / scale
+            inputs = (to_device(pictures, self.device).float() - shift) / scale
             embedded: Tensor = self.model(inputs.contiguous(memory_format=torch.channels_last))
-            return embedded.float().cpu()
+            return embedded.float()
 
     def identity(self) -> dict[str, Any]:
         """Return what determines the embeddings of given pictures, as JSON values."""
@@ -84,6 +94,7 @@ class Backbone:
             "mean": list(self.mean),
             "std": list(self.std),
             "precision": self.precision,
+            **({"batch_norm": "folded"} if self.folded else {}),
         }
 
 
@@ -96,6 +107,7 @@ def create_backbone(
     precision: Precision,
     device: torch.device,
     option: str = "weights",
+    frozen: bool = False,
 ) -> Backbone:
     """Build a timm model and fill it with weights.
 
@@ -112,13 +124,14 @@ def create_backbone(
         precision: ``float32`` or ``bf16``.
         device: Where it runs.
         option: The setting that holds ``weights``, named in hints.
+        frozen: Whether the network is for inference only: it is made quicker by :func:`~eri.extractors.folding.freeze`.
 
     Raises:
         ConfigError: timm knows no such model, or it does not take pictures of that size.
         WeightsError: Weights are nowhere to be found, damaged, or of another model.
     """
     if name == vggface2.NAME:
-        return _create_vggface2(weights, seed, input_size, precision, device, option)
+        return _create_vggface2(weights, seed, input_size, precision, device, option, frozen)
     full_name = _full_name(name)
     cfg = timm.get_pretrained_cfg(full_name)
     with torch.random.fork_rng(devices=[]):
@@ -128,11 +141,17 @@ def create_backbone(
     data = resolve_data_config({}, pretrained_cfg=cfg.to_dict())
     side = input_size or int(data["input_size"][1])
     mean, std = tuple(data["mean"]), tuple(data["std"])
-    return _on_device(model, full_name, origin, side, mean, std, precision, device)
+    return _on_device(model, full_name, origin, side, mean, std, precision, device, frozen)
 
 
 def _create_vggface2(
-    weights: str, seed: int, input_size: int | None, precision: Precision, device: torch.device, option: str
+    weights: str,
+    seed: int,
+    input_size: int | None,
+    precision: Precision,
+    device: torch.device,
+    option: str,
+    frozen: bool,
 ) -> Backbone:
     entry = WEIGHTS[vggface2.NAME]
     with torch.random.fork_rng(devices=[]):
@@ -149,7 +168,7 @@ def _create_vggface2(
     assert entry.mean is not None
     assert entry.std is not None
     side = input_size or vggface2.SIDE
-    return _on_device(model, vggface2.NAME, origin, side, entry.mean, entry.std, precision, device)
+    return _on_device(model, vggface2.NAME, origin, side, entry.mean, entry.std, precision, device, frozen)
 
 
 def _on_device(
@@ -161,19 +180,27 @@ def _on_device(
     std: tuple[float, ...],
     precision: Precision,
     device: torch.device,
+    frozen: bool,
 ) -> Backbone:
     model = model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    dimension = _dimension(model, device, side, name)
+    quickest = freeze(model, precision, side) if frozen else model
     return Backbone(
-        model=model,
+        model=quickest,
         device=device,
         precision=precision,
         name=name,
-        dimension=_dimension(model, device, side, name),
+        dimension=dimension,
         side=side,
         mean=mean,
         std=std,
         weights=origin,
+        folded=_normalisations(quickest) < _normalisations(model),
     )
+
+
+def _normalisations(model: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
 
 
 def timm_weights(name: str) -> WeightsEntry:

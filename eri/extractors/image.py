@@ -9,12 +9,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from eri.config import DrawnImageConfig, ImageConfig, Runtime
 from eri.extractors.backbone import create_backbone
 from eri.extractors.base import Prepared
 from eri.extractors.preparing import Brightening, ImagePreparer
-from eri.extractors.running import batches, library_versions, resolve_device, store_rows
+from eri.extractors.running import Batching, batches, library_versions, resolve_device, store_rows
 from eri.media.faces import face_identity
 
 _RULES = 1
@@ -41,7 +42,7 @@ class ImageExtractor:
         self.name = config.extractor
         self.modality: Literal["visual", "audio"] = "visual"
         self._config = config
-        self._batch_size = runtime.batch_size
+        self._batching = Batching(runtime.batch_size)
         self._backbone = create_backbone(
             config.extractor,
             weights=config.weights,
@@ -50,6 +51,7 @@ class ImageExtractor:
             precision=config.precision,
             device=resolve_device(runtime.device),
             option="visual.weights",
+            frozen=True,
         )
         self.dimension = self._backbone.dimension
 
@@ -83,9 +85,16 @@ class ImageExtractor:
         """Embed clips together; each result is float32 (valid rows of that clip, dimension)."""
         counts = [len(clip.inputs) for clip in prepared]
         results = [np.empty((count, self.dimension), dtype=np.float32) for count in counts]
-        for batch in batches(counts, self._batch_size):
+        launched: tuple[list[tuple[int, slice]], Tensor] | None = None
+        for batch in batches(counts, self._batching.size):
             pictures = np.concatenate([prepared[clip].inputs[rows] for clip, rows in batch])
             # Rows of pixels with their three channels side by side are the channels-last layout already.
-            embedded = self._backbone.embed(torch.from_numpy(pictures).permute(0, 3, 1, 2)).numpy()
-            store_rows(results, batch, embedded)
+            inputs = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+            following = batch, self._batching.run(self._backbone.launch, inputs)
+            # The batch before is waited for only when a GPU has this one to work on.
+            if launched is not None:
+                store_rows(results, launched[0], launched[1].cpu().numpy())
+            launched = following
+        if launched is not None:
+            store_rows(results, launched[0], launched[1].cpu().numpy())
         return results

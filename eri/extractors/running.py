@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from eri.config import Precision
-from eri.errors import ConfigError
+from eri.errors import ConfigError, DeviceMemoryError
+
+_LOG = logging.getLogger(__name__)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -54,6 +58,54 @@ def forward_mode(device: torch.device, precision: Precision) -> Iterator[None]:
             stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
         stack.enter_context(torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"))
         yield
+
+
+def to_device(inputs: Tensor, device: torch.device) -> Tensor:
+    """Bring inputs to a device; to a GPU through pinned memory, so that the copy runs beside what it computes."""
+    if device.type != "cuda" or inputs.is_cuda:
+        return inputs.to(device)
+    return inputs.contiguous(memory_format=torch.preserve_format).pin_memory().to(device, non_blocking=True)
+
+
+class Batching:
+    """How many rows a model takes at once: as many as asked for, half of them when the GPU's memory ends.
+
+    Attributes:
+        size: Most rows of a batch, from now on.
+
+    Args:
+        size: Most rows of a batch at the beginning, at least 1.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def run(self, model: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+        """Return what a model makes of rows, in pieces of :attr:`size`, which is halved until a piece fits.
+
+        Raises:
+            DeviceMemoryError: Not even one row fits.
+        """
+        done: list[Tensor] = []
+        start = 0
+        while start < len(inputs):
+            piece = inputs[start : start + self.size]
+            try:
+                done.append(model(piece))
+            except torch.OutOfMemoryError as error:
+                if len(piece) == 1:
+                    raise DeviceMemoryError(
+                        "the GPU's memory does not hold the model and one input",
+                        hint="Free it of other programs, take a smaller model, or use --device cpu.",
+                    ) from error
+                self.size = len(piece) // 2
+                _LOG.warning("out of GPU memory with %d inputs at once: going on with %d", len(piece), self.size)
+            else:
+                start += len(piece)
+                continue
+            # Not while the error is handled: its traceback holds the tensors that are in the way.
+            torch.cuda.empty_cache()
+        return done[0] if len(done) == 1 else torch.cat(done)
 
 
 def batches(counts: Sequence[int], size: int) -> Iterator[list[tuple[int, slice]]]:

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from eri.config import FaceConfig, ImageConfig, Runtime
 from eri.data.clips import Clip
 from eri.extractors import create_extractor
+from eri.extractors.backbone import Backbone
 from eri.extractors.base import Extractor, State, assemble
 from tests.factories.media import clock, write_clip
 
@@ -124,3 +126,19 @@ def test_the_plain_version_is_what_it_is_without_draws():
     assert identities[0] == identities[1]
     assert "brightening" not in identities[0]
     assert identities[2]["brightening"] != identities[3]["brightening"]
+
+
+def test_a_batch_that_does_not_fit_the_device_is_halved_without_changing_rows(clips, monkeypatch):
+    made = extractor()
+    prepared = [made.preparer.prepare(clip) for clip in clips]
+    expected = made.embed(prepared)
+    launch = Backbone.launch
+
+    def small(self: Backbone, pictures: torch.Tensor) -> torch.Tensor:
+        if len(pictures) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return launch(self, pictures)
+
+    monkeypatch.setattr(Backbone, "launch", small)
+    for rows, wanted in zip(made.embed(prepared), expected, strict=True):
+        np.testing.assert_allclose(rows, wanted, rtol=1e-4, atol=1e-5)

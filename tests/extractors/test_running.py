@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eri.errors import ConfigError
-from eri.extractors.running import batches, forward_mode, library_versions, resolve_device
+from eri.errors import ConfigError, DeviceMemoryError
+from eri.extractors.running import Batching, batches, forward_mode, library_versions, resolve_device
 
 
 def test_auto_takes_cuda_where_there_is_one(monkeypatch):
@@ -59,3 +59,35 @@ def test_precision_holds_inside_only():
 
 def test_versions_are_major_and_minor():
     assert library_versions("torch")["torch"] == ".".join(torch.__version__.split(".")[:2])
+
+
+class FullDevice:
+    """A model on a device whose memory holds ``room`` inputs at once; it remembers the batches that it was given."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.tried: list[int] = []
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        self.tried.append(len(inputs))
+        if len(inputs) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return inputs * 2
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(caplog):
+    model, batching, inputs = FullDevice(5), Batching(32), torch.arange(20.0)[:, None]
+    assert torch.equal(batching.run(model, inputs), inputs * 2)
+    assert model.tried == [20, 10, 5, 5, 5, 5]
+    assert batching.size == 5
+    assert [record.message for record in caplog.records] == [
+        "out of GPU memory with 20 inputs at once: going on with 10",
+        "out of GPU memory with 10 inputs at once: going on with 5",
+    ]
+    batching.run(model, inputs[:7])
+    assert model.tried[6:] == [5, 2]
+
+
+def test_a_device_without_room_for_one_input_is_named():
+    with pytest.raises(DeviceMemoryError, match="one input"):
+        Batching(8).run(FullDevice(0), torch.zeros(3, 1))
