@@ -298,7 +298,8 @@ class Trainer:
         if not finite:
             raise RunError(
                 f"{self.folder}: training diverged in epoch {epoch}, its numbers are no longer finite",
-                hint="Lower training.learning_rate or set training.gradient_clip, and begin with --overwrite.",
+                hint="Lower training.learning_rate, set training.gradient_clip, or leave bf16 for training.precision "
+                "float32, and begin with --overwrite.",
             )
 
     def _finished(self) -> bool:
