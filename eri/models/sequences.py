@@ -21,6 +21,8 @@ class Sequences:
         values: float (clips, rows, dimension).
         mask: bool (clips, rows), True where the row is valid; anywhere in the sequence.
         times: float32 (clips, rows), seconds from the clip's start; the rows' numbers where none are given.
+        counts: Valid rows of each clip, int64 (clips,) on the CPU, where it is known that they stand at the front of a
+            batch no longer than the longest clip; else None. With it, nothing has to wait for the device to count them.
 
     Examples:
         >>> values = torch.tensor([[[9.0], [1.0], [2.0]], [[9.0], [9.0], [9.0]]])
@@ -29,12 +31,13 @@ class Sequences:
         ([[1.0, 2.0], [0.0, 0.0]], [2, 0], [[1.0, 2.0], [0.0, 0.0]])
     """
 
-    def __init__(self, values: Tensor, mask: Tensor, times: Tensor | None = None) -> None:
+    def __init__(self, values: Tensor, mask: Tensor, times: Tensor | None = None, counts: Tensor | None = None) -> None:
         if times is None:
             times = torch.arange(mask.shape[1], dtype=torch.float32, device=mask.device).expand(mask.shape)
         self.values = values
         self.mask = mask
         self.times = times
+        self.counts = counts
 
     @property
     def lengths(self) -> Tensor:
@@ -48,14 +51,16 @@ class Sequences:
 
     def compact(self) -> Sequences:
         """Move the valid rows of each clip to its front, in order, and zero everything after them."""
-        lengths = self.lengths
-        steps = torch.arange(max(1, int(lengths.max())), device=self.mask.device)
-        mask = steps < lengths[:, None]
+        if self.counts is not None:
+            return self.with_values(self.values)
+        counts = self.lengths.cpu()
+        steps = torch.arange(max(1, int(counts.max())), device=self.mask.device)
+        mask = steps < counts.to(self.mask.device)[:, None]
         values = self.values.new_zeros((*mask.shape, self.values.shape[2]))
         values[mask] = self.values[self.mask]
         times = self.times.new_zeros(mask.shape)
         times[mask] = self.times[self.mask]
-        return Sequences(values, mask, times)
+        return Sequences(values, mask, times, counts)
 
     def centered(self) -> Sequences:
         """Subtract from each clip the mean of its valid rows: what is the same in all, such as whose face it is.
@@ -71,7 +76,9 @@ class Sequences:
 
     def with_values(self, values: Tensor) -> Sequences:
         """Return other values of the same rows; those that are not valid become zero."""
-        return Sequences(values.masked_fill(~self.mask[..., None], 0.0), self.mask, self.times)
+        if self.counts is None or int(self.counts.min()) < self.mask.shape[1]:
+            values = values.masked_fill(~self.mask[..., None], 0.0)
+        return Sequences(values, self.mask, self.times, self.counts)
 
 
 def run_recurrent(net: nn.LSTM | nn.GRU, sequences: Sequences) -> tuple[Tensor, Tensor]:
@@ -81,7 +88,11 @@ def run_recurrent(net: nn.LSTM | nn.GRU, sequences: Sequences) -> tuple[Tensor, 
         The top layer's outputs (clips, rows, directions * hidden), zero in rows that are not valid; and the hidden
         states at the ends (layers * directions, clips, hidden), zero for a clip without a valid row.
     """
-    values, lengths = sequences.values, sequences.lengths.cpu()
+    values = sequences.values
+    lengths = sequences.lengths.cpu() if sequences.counts is None else sequences.counts
+    if int(lengths.min()) == values.shape[1]:  # as many rows in all clips: nothing to pack
+        outputs, state = net(values)
+        return outputs, state[0] if isinstance(state, tuple) else state
     present = torch.nonzero(lengths).squeeze(1)
     directions = 2 if net.bidirectional else 1
     if len(present) == 0:

@@ -40,4 +40,4 @@ class Standardizer(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Standardise values of shape (..., dimension)."""
-        return (values - self.mean) / self.scale
+        return (values - self.mean).div_(self.scale)

@@ -5,6 +5,7 @@ The arrays are those of a packed feature folder. They may be memory-mapped: only
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eri.extractors.base import State
+
+_TAKEN = 64 << 20
+"""Bytes that are copied from a mapped file before it is let go."""
 
 
 class RowSource(Protocol):
@@ -132,7 +136,23 @@ class ModalityFeatures:
     def gather(self, ids: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Copy the valid rows of clips into memory, clip after clip, with the number of rows of each."""
         rows, counts = self.rows_of(ids)
-        return self.embeddings[rows], counts
+        return self.take(rows), counts
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Copy rows of ``embeddings`` into memory.
+
+        What the system maps of a file on the way does not stay: else a pass over it would make all of it resident.
+        """
+        copied = np.empty((len(rows), self.dimension), dtype=self.embeddings.dtype)
+        step = max(1, _TAKEN // self.row_bytes)
+        mapping = _mapping_of(self.embeddings)
+        for start in range(0, len(rows), step):
+            block = slice(start, start + step)
+            # Not mode="raise", which copies once more; the rows are our own.
+            np.take(self.embeddings, rows[block], axis=0, out=copied[block], mode="clip")
+            if mapping is not None:
+                mapping.madvise(mmap.MADV_DONTNEED)
+        return copied
 
     def times_of(self, ids: Sequence[str]) -> NDArray[np.float32]:
         """Return the seconds of the valid rows of clips, clip after clip; unknown ones are one second apart."""
@@ -147,6 +167,16 @@ class ModalityFeatures:
         first = np.where(known, self.starts[index], 0)
         last = np.where(known, self.starts[np.where(known, index + 1, 0)], 0)
         return first, last - first
+
+
+def _mapping_of(array: NDArray[Any]) -> mmap.mmap | None:
+    """Return the mapping behind an array that is only read, where the system can be told to let it go."""
+    if array.flags.writeable or not hasattr(mmap, "MADV_DONTNEED"):
+        return None
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ BUDGET = 2 << 30
 
 
 class _Rows(NamedTuple):
-    """The valid rows of some clips on one device: values, seconds, where each clip begins, how many it has."""
+    """The valid rows of some clips on one device, values and seconds; on the CPU, where each begins and how many."""
 
     values: Tensor
     times: Tensor
@@ -45,8 +45,7 @@ class Chunk:
             rows, times = torch.from_numpy(values), torch.from_numpy(seconds)
             if len(rows) == 0:  # one row to point at, so that padding always has an address
                 rows, times = torch.zeros((1, *modality.shape), dtype=rows.dtype), torch.zeros(1)
-            parts = (rows, times, starts, torch.from_numpy(counts))
-            self._rows[name] = _Rows(*(part.to(device) for part in parts))
+            self._rows[name] = _Rows(rows.to(device), times.to(device), starts, torch.from_numpy(counts))
 
     def batch(self, positions: NDArray[np.int64]) -> dict[str, Sequences]:
         """Pad clips to one length in each modality.
@@ -58,12 +57,17 @@ class Chunk:
 
     @staticmethod
     def _pad(rows: _Rows, positions: NDArray[np.int64]) -> Sequences:
-        chosen = torch.from_numpy(positions).to(rows.values.device)
-        lengths = rows.counts[chosen]
-        steps = torch.arange(max(1, int(lengths.max())), device=rows.values.device)
-        mask = steps < lengths[:, None]
+        # All of it is worked out on the CPU, so that nothing waits for the device.
+        chosen = torch.from_numpy(positions)
+        counts = rows.counts[chosen]
+        steps = torch.arange(max(1, int(counts.max())))
+        mask = steps < counts[:, None]
         address = torch.where(mask, rows.starts[chosen][:, None] + steps, 0)
-        return Sequences(rows.values[address], mask, rows.times[address])
+        device = rows.values.device
+        flat = address.flatten().to(device, non_blocking=True)
+        values = rows.values.index_select(0, flat).view(*address.shape, *rows.values.shape[1:])
+        times = rows.times.index_select(0, flat).view(address.shape)
+        return Sequences(values, mask.to(device, non_blocking=True), times, counts)
 
 
 class BatchSource(Protocol):

@@ -31,7 +31,7 @@ def fit_centered(features: ModalityFeatures, ids: Sequence[str]) -> tuple[NDArra
     """
     count, squares = 0, np.zeros(features.dimension)
     for clip_id in sorted(ids):
-        clip = features.embeddings[np.sort(features.rows_of([clip_id])[0])].astype(np.float64)
+        clip = features.take(np.sort(features.rows_of([clip_id])[0])).astype(np.float64)
         if len(clip):
             squares += ((clip - clip.mean(axis=0)) ** 2).sum(axis=0)
             count += len(clip)
@@ -59,7 +59,7 @@ def fit(features: ModalityFeatures, ids: Sequence[str]) -> tuple[NDArray[np.floa
     """
     rows = np.sort(features.rows_of(ids)[0])
     return merge(
-        (features.embeddings[rows[start : start + _BLOCK]] for start in range(0, len(rows), _BLOCK)),
+        (features.take(rows[start : start + _BLOCK]) for start in range(0, len(rows), _BLOCK)),
         features.dimension,
     )
 

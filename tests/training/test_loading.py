@@ -93,6 +93,18 @@ def test_chunks_and_mapping_change_nothing(tmp_path, chunk):
             assert all(np.array_equal(own, other) for own, other in zip(rows, expected, strict=True))
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="reads what Linux tells of mappings")
+def test_what_was_read_of_a_mapped_file_does_not_stay_resident(tmp_path):
+    features, valid = packed([50] * 40, dimension=512)
+    on_disk = mapped(features, tmp_path)
+    rows, _ = on_disk.gather(list(valid))
+    np.testing.assert_array_equal(rows, np.concatenate(list(valid.values())))
+    entries = Path("/proc/self/smaps").read_text().split("\n")
+    begun = next(index for index, line in enumerate(entries) if str(tmp_path) in line and "embeddings" in line)
+    resident = next(line for line in entries[begun:] if line.startswith("Rss:"))
+    assert int(resident.split()[1]) == 0
+
+
 def test_no_more_clips_are_held_than_the_chunk_says(monkeypatch):
     features, valid = packed([2] * 20)
     held = []
