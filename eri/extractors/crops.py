@@ -35,7 +35,10 @@ class CropPreparer:
 
     def prepare(self, clip: Clip) -> Prepared:
         """See :meth:`~eri.extractors.preparing.ImagePreparer.prepare`."""
-        prepared = self.images.prepare(clip)
+        return self.encode(self.images.prepare(clip))
+
+    def encode(self, prepared: Prepared) -> Prepared:
+        """Encode the crops of a clip."""
         codes = [encode_picture(picture, self.quality) for picture in prepared.inputs]
         rows = np.zeros((len(codes), max(map(len, codes), default=1)), dtype=np.uint8)
         for row, code in zip(rows, codes, strict=True):

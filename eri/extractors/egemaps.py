@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eri.config import EGeMAPSConfig, Runtime
-from eri.data.clips import Clip
 from eri.errors import MissingDependencyError
 from eri.extractors.base import Prepared, State
 from eri.extractors.preparing import WindowPreparer
@@ -42,21 +41,16 @@ class EGeMAPSPreparer(WindowPreparer):
 
     level: Level = "functionals"
 
-    def prepare(self, clip: Clip) -> Prepared:
-        """Decode one clip and describe its valid rows; ``inputs`` are the features, float32 (valid rows, dimension).
-
-        Raises:
-            MediaError: The file is missing, damaged or not media.
-        """
-        sound = super().prepare(clip)
-        valid = np.flatnonzero(sound.states == State.VALID)
+    def finish(self, prepared: Prepared) -> Prepared:
+        """Describe the valid rows of sound; ``inputs`` become the features, float32 (valid rows, dimension)."""
+        valid = np.flatnonzero(prepared.states == State.VALID)
         smile = create_smile(self.level)
         described = (
-            self._functionals(smile, sound.inputs, valid)
+            self._functionals(smile, prepared.inputs, valid)
             if self.level == "functionals"
-            else self._descriptors(smile, sound.inputs)[valid]
+            else self._descriptors(smile, prepared.inputs)[valid]
         )
-        return replace(sound, inputs=described)
+        return replace(prepared, inputs=described)
 
     def _functionals(self, smile: Any, samples: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         result = np.empty((len(rows), smile.num_features), dtype=np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,9 +87,11 @@ class ImagePreparer:
             raise NoVideoError(Path(clip.id), "the clip table names no video for this clip")
         read = read_frames if self.take == "spread" else read_last_frames
         frames = read(clip.video, self.frames)
+        begun = time.perf_counter()
         crops = crop_faces(frames, self.faces, self.side, device=self.device)
         pictures = crops.pictures if self.brightening is None else self.brightening.apply(crops.pictures, clip.id)
-        return Prepared(clip.id, pictures, frames.times, crops.states, frames.notes)
+        seconds = time.perf_counter() - begun
+        return Prepared(clip.id, pictures, frames.times, crops.states, frames.notes, face_seconds=seconds)
 
 
 class SoundPreparer(ABC):
@@ -121,12 +124,28 @@ class SoundPreparer(ABC):
             except NoAudioError:
                 pass
             else:
-                states = np.where(self.silent(sound.samples), State.SILENCE, State.VALID).astype(np.uint8)
-                times = sound.start + self.times(len(sound.samples))
-                return Prepared(clip.id, sound.samples, times, states, sound.notes)
+                return self.lay(clip.id, sound.samples, sound.start, sound.notes)
         times = self.times(round(_duration(clip) * SAMPLE_RATE))
         states = np.full(len(times), State.NO_AUDIO, dtype=np.uint8)
-        return Prepared(clip.id, np.zeros(0, dtype=np.float32), times, states, ("no audio",))
+        return self.finish(Prepared(clip.id, np.zeros(0, dtype=np.float32), times, states, ("no audio",)))
+
+    def lay(
+        self, clip_id: str, samples: NDArray[np.float32], start: float = 0.0, notes: tuple[str, ...] = ()
+    ) -> Prepared:
+        """Lay the grid of rows over sound that is decoded already.
+
+        Args:
+            clip_id: The clip's id.
+            samples: Mono at 16 kHz, at least one.
+            start: Second of the first sample.
+            notes: Of the sound.
+        """
+        states = np.where(self.silent(samples), State.SILENCE, State.VALID).astype(np.uint8)
+        return self.finish(Prepared(clip_id, samples, start + self.times(len(samples)), states, notes))
+
+    def finish(self, prepared: Prepared) -> Prepared:
+        """Do in the worker what does not need the model: here, nothing."""
+        return prepared
 
 
 @dataclass(frozen=True)

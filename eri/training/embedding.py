@@ -40,13 +40,17 @@ class VideoPreparer:
     def prepare(self, clip: Clip) -> Prepared:
         """Decode one clip.
 
-        A window with fewer faces than the fullest repeats its last one; one without any is not valid.
-
         Raises:
             NoVideoError: The clip has no video.
             MediaError: Its file is missing, damaged or not media.
         """
-        encoded = self.crops.prepare(clip)
+        return self.cut(self.crops.prepare(clip))
+
+    def cut(self, encoded: Prepared) -> Prepared:
+        """Cut the encoded crops of a clip into windows.
+
+        A window with fewer faces than the fullest repeats its last one; one without any is not valid.
+        """
         pictures = decode_crop_rows(np.asarray(encoded.inputs))
         pieces = np.array_split(np.arange(len(encoded.times)), min(self.windows, max(1, len(encoded.times))))
         valid = encoded.states == State.VALID
