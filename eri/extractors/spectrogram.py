@@ -52,7 +52,7 @@ class SpectrogramPainter:
 
     def __init__(self, bands: int, *, rate: int, side: int) -> None:
         self._side = side
-        self._rows = torch.from_numpy(_band_of_pixel_row(bands, rate / 2))
+        self._rows = _band_of_pixel_row(bands, rate / 2)
         self._taper = torch.hann_window(N_FFT)
         with warnings.catch_warnings():
             # Empty filters are a known part of the recipe, see above.
@@ -63,7 +63,7 @@ class SpectrogramPainter:
         self._filters = filters.T.contiguous()
         # Rounded as matplotlib's canvas rounds them; its own byte table truncates.
         colours = np.rint(255 * matplotlib.colormaps["viridis"](np.arange(256))[:, :3])
-        self._colours = torch.from_numpy(colours.astype(np.uint8))
+        self._colours = colours.astype(np.uint8)
 
     def paint(self, windows: Tensor, real: Tensor) -> Tensor:
         """Draw windows of sound.
@@ -78,16 +78,24 @@ class SpectrogramPainter:
         """
         levels = self._decibels(windows)
         inside = torch.arange(levels.shape[2]) * HOP + N_FFT <= real[:, None].clamp(min=N_FFT)
-        lowest = levels.masked_fill(~inside[:, None, :], math.inf).amin(dim=(1, 2), keepdim=True)
+        sounding = levels if inside.all() else levels.masked_fill(~inside[:, None, :], math.inf)
+        lowest = sounding.amin(dim=(1, 2), keepdim=True)
         span = -lowest
         share = torch.where(span > 0, (levels - lowest) / span.clamp(min=1e-12), 0.0)
-        steps = (share * 256).floor().clamp(0, 255).long()
-        columns = (torch.arange(CANVAS) * 2 + 1) * levels.shape[2] // (2 * CANVAS)
-        drawing = self._colours[steps[:, self._rows][:, :, columns]].permute(0, 3, 1, 2)
+        drawing = self._draw((share * 256).floor().clamp(0, 255).byte().numpy())
         if self._side == CANVAS:
             return drawing
         # On bytes, torch's bicubic filter rounds as Pillow's does, which the toolkit resizes with.
         return interpolate(drawing, size=(self._side, self._side), mode="bicubic", antialias=True)
+
+    def _draw(self, steps: NDArray[np.uint8]) -> Tensor:
+        """Spread steps of the colour map, (n, bands, spectra), over the canvas; (n, 3, CANVAS, CANVAS).
+
+        Whole rows of finished pixels are copied last, because most rows of pixels show a band that another shows too.
+        """
+        columns = (np.arange(CANVAS) * 2 + 1) * steps.shape[2] // (2 * CANVAS)
+        stripes = np.take(self._colours, np.take(steps, columns, axis=2), axis=0)
+        return torch.from_numpy(np.take(stripes, self._rows, axis=1)).permute(0, 3, 1, 2)
 
     def _decibels(self, windows: Tensor) -> Tensor:
         spectra = torch.stft(windows, N_FFT, HOP, window=self._taper, center=False, return_complex=True)
