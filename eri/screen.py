@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 _FAILURES_SHOWN = 20
 _MARKS = {"ready": "[green]ready[/green]", "optional": "[yellow]optional[/yellow]", "missing": "[red]missing[/red]"}
 
+_BOUNDS = {
+    "decode": "decoding (more --workers help where cores are free)",
+    "faces": "the search for faces (more --workers help where cores are free)",
+    "model": "the model",
+    "write": "writing (is the disk slow?)",
+}
+
 _METRICS = {"mean_pearson": "mean ρ", "war": "WAR", "uar": "UAR"}
 _PLAIN_WIDTH = 120  # of what is written to a file or a pipe, where rich would assume 80
 
@@ -105,6 +112,9 @@ def show_extraction(report: ExtractionReport) -> None:
     if len(report.failures) > _FAILURES_SHOWN:
         console.print(f"… and {len(report.failures) - _FAILURES_SHOWN} more")
     for part in report.extractors:
+        if part.stages is not None:
+            line = f"{part.extractor}: busy {part.stages}; bounded by {_BOUNDS[part.stages.bound]}"
+            console.print(escape(line), soft_wrap=True, highlight=False)
         where = f"features: {part.folder}" + (" (failures.csv has the reasons)" if part.failures else "")
         console.print(escape(where), soft_wrap=True)
 

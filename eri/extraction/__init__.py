@@ -19,6 +19,7 @@ from eri.extraction.report import (
     Failure,
     tally_states,
 )
+from eri.extraction.stages import StageShares
 from eri.extraction.work import ExtractorWork
 from eri.extractors import create_extractor
 from eri.extractors.base import Extractor
@@ -29,6 +30,7 @@ __all__ = [
     "ExtractionReport",
     "ExtractorReport",
     "Failure",
+    "StageShares",
     "extract",
     "read_failures",
 ]
@@ -120,6 +122,7 @@ def _extract_one(
         already_complete=len(work.entries) - work.computed,
         failures=tuple(work.failures[clip_id] for clip_id in sorted(work.failures)),
         seconds=time.monotonic() - started,
+        stages=work.shares,
         **tally_states(work.entries.values()),
     )
 
@@ -147,5 +150,6 @@ def _count_imported(
         already_complete=len(entries),
         failures=(),
         seconds=time.monotonic() - started,
+        stages=None,
         **tally_states(entries.values()),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from eri.extraction.stages import StageShares
 from eri.media.state import State
 from eri.store.journal import Entry
 
@@ -82,6 +83,7 @@ class ExtractorReport:
         no_audio: Clips without an audio track.
         silent: Clips whose every row is silence.
         seconds: Wall time.
+        stages: How busy each stage was; None where there was nothing to do.
     """
 
     extractor: str
@@ -97,6 +99,7 @@ class ExtractorReport:
     no_audio: int
     silent: int
     seconds: float
+    stages: StageShares | None = None
 
     @property
     def complete(self) -> int:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -18,9 +19,11 @@ from eri.extraction.failures import describe_failure
 from eri.extraction.pool import ClipPool, Job, Outcome
 from eri.extraction.report import ExtractionEvent, Failure
 from eri.extraction.scratch import ScratchFolder, sweep_scratch_folders
+from eri.extraction.stages import StageClock, StageShares
 from eri.extraction.worker import unpark
-from eri.extractors.base import Extractor, Prepared, State, assemble, join_codes
-from eri.store import FeatureFolder, Source
+from eri.extraction.writing import WritingThread
+from eri.extractors.base import CropSequence, Extractor, FeatureSequence, Prepared, State, assemble, join_codes
+from eri.store import FeatureFolder, Source, SourceIdentity
 from eri.store.journal import Entry
 
 _CLIP_ERRORS = (MediaError, DataError, WorkerError)
@@ -40,6 +43,7 @@ class ExtractorWork:
         entries: Clips with features so far, by id.
         computed: How many of them this run extracted.
         failures: Clips that failed so far, by id.
+        shares: How busy each stage was; None before the end, or when there was nothing to do.
 
     Args:
         clips: Clips to settle.
@@ -62,6 +66,7 @@ class ExtractorWork:
         self.entries: dict[str, Entry] = {}
         self.computed = 0
         self.failures: dict[str, Failure] = {}
+        self.shares: StageShares | None = None
         self._clips = {clip.id: clip for clip in clips}
         self._sources = sources
         self._extractor = extractor
@@ -71,6 +76,7 @@ class ExtractorWork:
         self._begun: float | None = None
         self._jobs: dict[str, Job] = {}
         self._patience = (frozenset[str](), 0.0)
+        self._clock = StageClock()
 
     @property
     def settled(self) -> set[str]:
@@ -95,23 +101,27 @@ class ExtractorWork:
             self._folder.open_for_writing()
             self._begun = time.monotonic()
             self._settle_all(deque(self._clips[clip_id] for clip_id in inventory.incomplete))
+            workers = min(self._runtime.workers, len(inventory.incomplete))
+            self.shares = self._clock.shares(time.monotonic() - self._begun, workers)
         self._emit("end")
 
     def _settle_all(self, todo: deque[Clip]) -> None:
         held: list[Clip] = []
         sweep_scratch_folders()
         pool = ClipPool(self._extractor.preparer, self._runtime, len(todo))
-        with ScratchFolder() as scratch, self._closing_jobs(), pool:
+        with ScratchFolder() as scratch, self._closing_jobs(), WritingThread(self._count) as writing, pool:
             while todo or held or pool.busy:
                 while todo and pool.has_room:
                     clip = todo.popleft()
                     if not self._start(clip, pool, scratch):
                         held.append(clip)
                 if pool.busy:
-                    self._settle(pool.collect())
+                    self._settle(pool.collect(), writing)
                 elif held and not todo:
+                    writing.finish()
                     todo.extend(self._await_others(held))
                     held.clear()
+            writing.finish()
 
     @contextmanager
     def _closing_jobs(self) -> Iterator[None]:
@@ -140,8 +150,8 @@ class ExtractorWork:
         pool.submit(job)
         return True
 
-    def _settle(self, outcomes: Sequence[Outcome]) -> None:
-        self._embed([outcome for outcome in outcomes if outcome.decoded is not None])
+    def _settle(self, outcomes: Sequence[Outcome], writing: WritingThread) -> None:
+        self._embed([outcome for outcome in outcomes if outcome.decoded is not None], writing)
         unexpected: list[Outcome] = []
         for outcome in outcomes:
             if isinstance(outcome.error, _CLIP_ERRORS):
@@ -156,22 +166,36 @@ class ExtractorWork:
             clip_id = unexpected[0].job.clip.id
             raise RuntimeError(f"clip {clip_id}: preparing it for {self._extractor.name} failed: {error!r}") from error
 
-    def _embed(self, outcomes: Sequence[Outcome]) -> None:
+    def _embed(self, outcomes: Sequence[Outcome], writing: WritingThread) -> None:
         """Embed the clips that are ready in one call: the busier the model, the more there are."""
         decoded = {outcome.job.clip.id: outcome.decoded for outcome in outcomes if outcome.decoded is not None}
+        for one in decoded.values():
+            self._clock.add("decode", one.seconds - one.prepared.face_seconds)
+            self._clock.add("faces", one.prepared.face_seconds)
         prepared = [unpark(clip) for clip in decoded.values()]
-        with _naming([clip.clip_id for clip in prepared], self._extractor.name):
+        with _naming([clip.clip_id for clip in prepared], self._extractor.name), self._clock.timing("model"):
             arrays = self._embeddings(prepared)
             sequences = [
                 join_codes(clip, array) if clip.encoded else assemble(clip, array)
                 for clip, array in zip(prepared, arrays, strict=True)
             ]
-        for outcome, clip, sequence in zip(outcomes, prepared, sequences, strict=True):
-            source = decoded[clip.clip_id].source
-            self.entries[clip.clip_id] = self._folder.write(clip.clip_id, sequence, source, notes=clip.notes)
-            self.computed += 1
-            self._close(outcome.job)
-            self._emit("extract")
+        for outcome in outcomes:
+            outcome.job.scratch.unlink(missing_ok=True)
+        for clip, sequence in zip(prepared, sequences, strict=True):
+            writing.submit(partial(self._write, clip.clip_id, sequence, decoded[clip.clip_id].source, clip.notes))
+
+    def _write(
+        self, clip_id: str, features: FeatureSequence | CropSequence, source: SourceIdentity, notes: tuple[str, ...]
+    ) -> Entry:
+        with self._clock.timing("write"):
+            return self._folder.write(clip_id, features, source, notes=notes)
+
+    def _count(self, entry: Entry) -> None:
+        """Count a clip whose features are written."""
+        self.entries[entry.clip_id] = entry
+        self.computed += 1
+        self._close(self._jobs[entry.clip_id])
+        self._emit("extract")
 
     def _embeddings(self, prepared: Sequence[Prepared]) -> list[NDArray[np.float32]]:
         """Embed the clips that have a valid row; the others get an empty array."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from multiprocessing import parent_process
@@ -38,11 +39,13 @@ class Decoded:
         prepared: The clip; its inputs are empty while they are parked.
         source: What it was decoded from.
         parked: File that holds the inputs in NumPy's format; None where they are in ``prepared``.
+        seconds: What preparing it took.
     """
 
     prepared: Prepared
     source: SourceIdentity
     parked: Path | None = None
+    seconds: float = 0.0
 
 
 def start_worker(preparer: Preparer) -> None:
@@ -75,13 +78,14 @@ def prepare_clip(preparer: Preparer, clip: Clip, source: Source | None) -> Decod
     Raises:
         MediaError: The file is missing, damaged, not media, or was changed meanwhile.
     """
+    begun = time.perf_counter()
     identity = NO_SOURCE if source is None else identify_source(source)
     prepared = preparer.prepare(clip)
     if source is not None and stamp_source(source) != identity.stamp:
         raise ChangedMediaError(source.path, "was changed while it was being read")
     if prepared.clip_id != clip.id:
         raise ValueError(f"clip {clip.id} was prepared as '{prepared.clip_id}'")
-    return Decoded(prepared, identity)
+    return Decoded(prepared, identity, seconds=time.perf_counter() - begun)
 
 
 def park(decoded: Decoded, scratch: Path) -> Decoded:

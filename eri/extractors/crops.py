@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import cv2
@@ -43,7 +43,7 @@ class CropPreparer:
         rows = np.zeros((len(codes), max(map(len, codes), default=1)), dtype=np.uint8)
         for row, code in zip(rows, codes, strict=True):
             row[: len(code)] = code
-        return Prepared(prepared.clip_id, rows, prepared.times, prepared.states, prepared.notes, encoded=True)
+        return replace(prepared, inputs=rows, encoded=True)
 
 
 class CropExtractor:

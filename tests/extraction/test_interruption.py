@@ -23,7 +23,7 @@ from tests.factories.disks import enlarge_disk, small_disk
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged, read_fake_table
 
 ROOT = Path(__file__).parents[2]
-CLIPS = [f"{number:05d}" for number in range(14)]
+CLIPS = [f"{number:05d}" for number in range(24)]
 
 
 @pytest.fixture
@@ -173,7 +173,8 @@ def test_a_run_takes_over_what_a_killed_one_had_claimed(data, tmp_path):
     wait_until((tmp_path / "stalled").exists)
     second_log = tmp_path / "second.log"
     second = start(data, features, second_log, "1", "0")
-    # The first run holds claims on its look-ahead; the second does the rest, then waits for them.
+    # The first run holds claims on its look-ahead and on what waits for being written; the second does the rest, then
+    # waits for them.
     wait_until(lambda: len(logged(second_log)) >= 1)
     time.sleep(1)
     assert second.poll() is None

@@ -12,6 +12,7 @@ from eri.errors import StoreError, WeightsError, WorkerError
 from eri.extraction import extract, read_failures
 from eri.extraction.scratch import ScratchFolder
 from eri.extraction.worker import Decoded, park, unpark
+from eri.extraction.writing import WAITING
 from eri.extractors.base import Prepared
 from eri.store import FeatureFolder, find_folder
 from eri.store.sources import SourceIdentity, SourceStamp
@@ -139,7 +140,7 @@ def test_workers_run_ahead_by_a_bounded_number_only(tmp_path):
 
     runtime = Runtime(workers=2)
     extract(table, [fake_config()], tmp_path / "features", runtime, create=fake_extractors(log), on_event=on_event)
-    assert max(ahead) <= 2 * 2 + 8
+    assert max(ahead) <= 2 * 2 + 8 + WAITING
 
 
 def test_a_worker_that_dies_with_the_pools_locks_costs_its_own_clip(tmp_path, monkeypatch):
