@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from eri.data import load_clips
     from eri.demo import run_demo
     from eri.diagnosis import doctor
+    from eri.prediction import load
 
 try:
     __version__ = version("eri")
@@ -27,6 +28,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "extract",
+    "load",
     "load_clips",
     "load_config",
     "probe",
@@ -47,6 +49,7 @@ _HOMES = {
     "load_clips": "eri.data",
     "run_demo": "eri.demo",
     "doctor": "eri.diagnosis",
+    "load": "eri.prediction",
 }
 
 

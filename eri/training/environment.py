@@ -63,8 +63,15 @@ def describe_run(
         "drawn": {name: [describe(folder) for folder in drawn] for name, drawn in versions.items()},
         "dimensions": train.features.dimensions,
         "clips": {"train": train.summary(), "val": val.summary()},
+        "lacking": _lacking(train),
         "train_label_means": label_means(train, table.task.labels),
     }
+
+
+def _lacking(train: SplitData) -> dict[str, int]:
+    """Count the train clips without a valid row, by modality: what a model learnt to do without."""
+    ids = train.usable_ids
+    return {name: int((source.counts(ids) == 0).sum()) for name, source in train.features.sources.items()}
 
 
 def _versions() -> dict[str, str]:

@@ -1,0 +1,152 @@
+"""The trained models behind a folder, and the extractors that made what they read."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from eri.config import ExtractorConfig, Runtime
+from eri.errors import RunError
+from eri.extractors import create_extractor
+from eri.extractors.base import Extractor, Prepared, Preparer
+from eri.files import canonical_json
+from eri.selection.cross_validation import MODELS
+from eri.selection.held_out import kind_of, read_ensemble
+from eri.training.runs import Run, read_run
+
+_LOG = logging.getLogger(__name__)
+
+_MILD = frozenset({"dlib", "opencv", "retinaface-pytorch", "rules", "versions"})
+"""Keys of an identity that name libraries and the version of our own rules. Another one there changes numbers a
+little; another weight or setting makes other features."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One extractor whose features some model reads.
+
+    Attributes:
+        modality: ``visual`` or ``audio``.
+        config: Its settings.
+        folder: Name of its feature folder.
+        digest: Of its identity when the model was trained.
+        identity: That identity.
+    """
+
+    modality: str
+    config: ExtractorConfig
+    folder: str
+    digest: str
+    identity: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One trained model.
+
+    Attributes:
+        run: Its run.
+        sources: What it reads, by modality.
+    """
+
+    run: Run
+    sources: Mapping[str, Source]
+
+    @property
+    def bears_gaps(self) -> bool:
+        """Whether it learnt from clips that lacked a modality: in the data, or by dropping modalities at random."""
+        dropped = self.run.config.training.regularization.modality_dropout
+        return dropped > 0 or any(self.run.environment.get("lacking", {}).values())
+
+
+def read_members(path: Path) -> tuple[Member, ...]:
+    """Read the runs behind a folder: the run itself, or the models of a cross-validation or an ensemble.
+
+    Raises:
+        RunError: One of them is incomplete or damaged.
+    """
+    return tuple(_member(run) for run in _run_folders(path))
+
+
+def _run_folders(path: Path) -> Iterator[Path]:
+    kind = kind_of(path)
+    if kind == "run":
+        yield path
+    elif kind == "cross-validation":
+        yield from sorted(model.parent for model in (path / MODELS).glob("[!.]*/config.yaml"))
+    else:
+        for member in read_ensemble(path)["members"]:
+            yield from _run_folders((path / member["path"]).resolve())
+
+
+def _member(path: Path) -> Member:
+    run = read_run(path)
+    try:
+        sources = {
+            name: Source(name, config, recorded["folder"], recorded["digest"], recorded["identity"])
+            for name, config in run.config.extractors.items()
+            for recorded in (run.environment["features"][name],)
+        }
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{path}: does not say what features it was trained on", hint="Train it again.") from error
+    return Member(run, sources)
+
+
+class RecordedExtractor:
+    """An extractor that goes by the identity it had when a run was trained with it.
+
+    Args:
+        source: What was recorded.
+        runtime: Device and batch size.
+
+    Raises:
+        EriError: It cannot be loaded: weights that are missing, a package that is not installed.
+        RunError: Its weights or settings are others than those that the run was trained with.
+    """
+
+    def __init__(self, source: Source, runtime: Runtime) -> None:
+        self.inner: Extractor = create_extractor(source.config, runtime)
+        self._identity = source.identity
+        self.name: str = self.inner.name
+        self.modality: Literal["visual", "audio"] = self.inner.modality
+        self.dimension = self.inner.dimension
+        changed = list(differences(source.identity, json.loads(canonical_json(self.inner.identity()))))
+        grave = [key for key in changed if _MILD.isdisjoint(key.split("."))]
+        if grave:
+            raise RunError(
+                f"{self.name}: not what the run was trained with, it differs in {', '.join(grave)}",
+                hint="Bring back the weights that it had, or train a run with these.",
+            )
+        if changed:
+            _LOG.warning("%s: %s changed since the run was trained", self.name, ", ".join(changed))
+
+    @property
+    def preparer(self) -> Preparer:
+        """The part that opens media."""
+        return self.inner.preparer
+
+    def identity(self) -> dict[str, Any]:
+        """Return the recorded identity."""
+        return self._identity
+
+    def embed(self, prepared: Sequence[Prepared]) -> list[Any]:
+        """Embed clips, see :meth:`~eri.extractors.base.Extractor.embed`."""
+        return self.inner.embed(prepared)
+
+
+def differences(was: Any, now: Any, key: str = "") -> Iterator[str]:
+    """Yield the dotted keys in which two JSON values differ.
+
+    Examples:
+        >>> list(differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4}))
+        ['a.c', 'd']
+    """
+    if isinstance(was, dict) and isinstance(now, dict):
+        for name in sorted({*was, *now}):
+            yield from differences(was.get(name), now.get(name), f"{key}.{name}" if key else name)
+    elif was != now:
+        yield key
