@@ -11,8 +11,17 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from eri import cli_draw, cli_features, cli_profile, cli_search, cli_selection
-from eri.cli_options import AdapterOption, DataOption, DeviceOption, FeaturesOption, RunsOption, SplitName
+from eri import cli_draw, cli_features, cli_predict, cli_profile, cli_report, cli_search, cli_selection
+from eri.cli_options import (
+    AdapterOption,
+    DataOption,
+    DeviceOption,
+    FeaturesOption,
+    JsonOption,
+    QuietOption,
+    RunsOption,
+    SplitName,
+)
 
 app = typer.Typer(
     name="eri",
@@ -21,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for more in (cli_selection, cli_search, cli_features, cli_profile, cli_draw):
+for more in (cli_predict, cli_selection, cli_search, cli_features, cli_profile, cli_draw, cli_report):
     app.add_typer(more.app)
 
 ModalityName = Literal["visual", "audio", "multimodal"]
@@ -162,14 +171,16 @@ def extract(
     batch_size: BatchOption = 32,
     workers: WorkersOption = 1,
     timeout: TimeoutOption = 300.0,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Compute and cache features; what is complete is not computed again."""
     from eri import commands, screen
     from eri.config import Runtime
     from eri.data.clips import SPLITS
-    from eri.progress import ProgressDisplay
+    from eri.progress_modes import json_result, open_display
 
-    with ProgressDisplay(screen.console) as display:
+    with open_display(quiet=quiet, json=json) as display:
         report = commands.extract(
             data,
             config=config,
@@ -184,7 +195,10 @@ def extract(
             runtime=Runtime(device, batch_size, workers, timeout),
             on_event=display.on_event,
         )
-    screen.show_extraction(report)
+    if json:
+        typer.echo(json_result({"extraction": report, "exit_code": report.exit_code}), nl=False)
+    elif not quiet:
+        screen.show_extraction(report)
     raise typer.Exit(report.exit_code)
 
 
@@ -201,14 +215,16 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
     device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Train a system on cached features or face crops."""
     from eri import commands, screen
     from eri.config import Runtime
-    from eri.progress import ProgressDisplay
+    from eri.progress_modes import json_result, open_display
     from eri.training.stepping import current_place
 
-    with ProgressDisplay(screen.console) as display:
+    with open_display(quiet=quiet, json=json) as display:
         run = commands.train(
             data,
             config=config,
@@ -223,7 +239,9 @@ def train(
             runtime=Runtime(device=device),
             on_event=display.on_event,
         )
-    if current_place().writes:
+    if json and current_place().writes:
+        typer.echo(json_result({"run": run, "exit_code": 0}), nl=False)
+    elif current_place().writes and not quiet:
         screen.show_run(run)
 
 

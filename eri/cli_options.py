@@ -16,3 +16,5 @@ AdapterOption = Annotated[str | None, typer.Option(help="Reader of the data; fou
 FeaturesOption = Annotated[Path, typer.Option("--features", envvar="ERI_FEATURES", help="Folder of cached features.")]
 RunsOption = Annotated[Path, typer.Option("--runs", envvar="ERI_RUNS", help="Folder of runs.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but errors.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="For machines: progress and result as a JSON object a line.")]

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from eri.demo import GenerationEvent
 from eri.extraction import ExtractionEvent
+from eri.prediction.timeline import TimelineEvent
 from eri.training.events import TrainingEvent
 
 _SECONDS_BETWEEN_LINES = 5.0
@@ -67,6 +68,9 @@ class ProgressDisplay:
         elif isinstance(event, GenerationEvent):
             line = f"generate: {event.done}/{event.total} clips"
             self._show("generate", event.done, event.total, "", line, ended=event.done == event.total)
+        elif isinstance(event, TimelineEvent):
+            line = f"{event.video}: {event.done}/{event.total} windows"
+            self._show(event.video, event.done, event.total, "", line, ended=event.done == event.total)
         elif isinstance(event, str):
             self._console.print(escape(event), highlight=False)
 

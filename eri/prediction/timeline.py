@@ -85,3 +85,18 @@ class Timeline:
         with atomic_path(path) as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
         return path
+
+
+@dataclass(frozen=True)
+class TimelineEvent:
+    """Progress of a sliding window.
+
+    Attributes:
+        video: The video.
+        done: Windows predicted so far.
+        total: All windows.
+    """
+
+    video: str
+    done: int
+    total: int

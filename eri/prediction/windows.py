@@ -20,7 +20,7 @@ from eri.metrics import Floats
 from eri.prediction.gaps import Gap, describe_states, judge_all
 from eri.prediction.loading import LoadedRun
 from eri.prediction.rows import RowStream, SoundWindows
-from eri.prediction.timeline import FaceFrame, Timeline
+from eri.prediction.timeline import FaceFrame, Timeline, TimelineEvent
 from eri.store import FeatureFolder, FeatureStore
 from eri.store.sources import Source as Origin
 from eri.store.sources import SourceIdentity, stamp_source
@@ -30,21 +30,6 @@ WINDOWS_AT_ONCE = 64
 grow with the video's length."""
 
 _ROUNDING = 1e-6
-
-
-@dataclass(frozen=True)
-class TimelineEvent:
-    """Progress of a sliding window.
-
-    Attributes:
-        video: The video.
-        done: Windows predicted so far.
-        total: All windows.
-    """
-
-    video: str
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
