@@ -44,6 +44,11 @@ class Damage:
         self.cut: str | None = None
         self._first: av.FFmpegError | None = None
 
+    @property
+    def none(self) -> bool:
+        """Whether nothing went wrong."""
+        return not self.packets and not self.flawed and self.cut is None
+
     def add(self, error: av.FFmpegError) -> None:
         """Count a packet that did not decode.
 

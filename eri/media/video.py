@@ -121,29 +121,37 @@ def _end_after(timeline: Timeline, reached: float) -> float:
 def _decode(
     path: Path, timeline: Timeline, wanted: NDArray[np.float64], max_side: int | None
 ) -> tuple[Canvas, Decoder]:
-    """Decode the wanted pictures: with jumps, and where these do not prove right, every picture from the start."""
-    for seek in (True, False):
+    """Decode the wanted pictures and few others; where that does not prove right, every picture from the start."""
+    # Pictures without times of their own are counted, so that none may be left out.
+    ways = ((True, not timeline.ordered), (True, False), (False, False))
+    for seek, leave_out in dict.fromkeys(ways):
         with open_container(path) as container:
-            decoder = Decoder(container, path, timeline)
+            decoder = Decoder(container, path, timeline, wanted if leave_out else None)
             segments = plan(timeline, wanted, seek=seek and decoder.can_seek)
             canvas = Canvas(len(wanted), max_side, decoder.pixel_aspect)
-            if _fill(canvas, decoder, segments, wanted):
+            if _fill(canvas, decoder, segments, wanted, exact=leave_out) and (decoder.damage.none or not leave_out):
                 break
     return canvas, decoder
 
 
-def _fill(canvas: Canvas, decoder: Decoder, segments: list[Segment], wanted: NDArray[np.float64]) -> bool:
-    """Decode segments onto the canvas; return False where a jump led to other pictures than the timeline has."""
-    jumps = len(segments) > 1 or segments[0].key is not None
+def _fill(
+    canvas: Canvas, decoder: Decoder, segments: list[Segment], wanted: NDArray[np.float64], *, exact: bool
+) -> bool:
+    """Decode segments onto the canvas.
+
+    Returns:
+        False where a jump led to other pictures than the timeline has; if ``exact``, where any picture is another.
+    """
+    exact = exact or len(segments) > 1 or segments[0].key is not None
     for segment in segments:
         rows = wanted[segment.rows.start : segment.rows.stop]
         try:
             for time, frame in choose(decoder.frames(segment.key), rows):
-                if jumps and abs(time - wanted[canvas.filled]) > TICK:
+                if exact and not abs(time - wanted[canvas.filled]) <= TICK:
                     return False
                 canvas.add(frame)
         except SeekError:
             return False
-        if jumps and canvas.filled < segment.rows.stop:
+        if exact and canvas.filled < segment.rows.stop:
             return False
     return True

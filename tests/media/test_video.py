@@ -114,7 +114,9 @@ def test_any_rhythm_of_pictures_is_followed(tmp_path, gaps, count, suffix, key_e
     path = write_clip(tmp_path / f"a.{suffix}", times=onsets, audio=False, key_every=key_every)
     sequence = read_frames(path, count)
     for time, shown in zip(sequence.times, clocks(sequence), strict=True):
-        assert shown == pytest.approx(max(onset for onset in onsets if onset <= time + 1.1e-3), abs=0.006)
+        # Containers round times to a millisecond: at a change, either picture is right.
+        right = {max(onset for onset in onsets if onset <= max(time + slack, 0.0)) for slack in (-1.1e-3, 1.1e-3)}
+        assert any(shown == pytest.approx(onset, abs=0.006) for onset in right)
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -280,3 +282,68 @@ def test_reading_says_nothing_on_the_screen(tmp_path, capfd):
     with pytest.raises(MediaError):
         read_frames(path, 4)
     assert capfd.readouterr() == ("", "")
+
+
+class Counting(decoding.Decoder):
+    """A decoder that counts its pictures, and that can be told to leave none out."""
+
+    decoded = 0
+    thorough = False
+
+    def __init__(self, container, path, timeline, wanted=None):
+        super().__init__(container, path, timeline, None if Counting.thorough else wanted)
+
+    def frames(self, key=None):
+        for pair in super().frames(key):
+            Counting.decoded += 1
+            yield pair
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.mp4", "libx264", {"bf": "3", "preset": "veryfast"}),
+        ("a.mkv", "libx264", {"bf": "2", "b-pyramid": "strict", "preset": "veryfast"}),
+        ("a.ts", "libx264", {"bf": "3", "preset": "veryfast"}),
+        ("a.mp4", "libx265", {"x265-params": "log-level=none:bframes=4", "preset": "superfast"}),
+        ("a.mp4", "mpeg4", {"bf": "2"}),
+        ("a.avi", "mpeg4", {}),
+        ("a.webm", "libvpx-vp9", {"deadline": "realtime"}),
+    ],
+)
+@pytest.mark.parametrize("key_every", [None, 40])
+def test_pictures_that_nothing_needs_are_left_out(tmp_path, monkeypatch, name, codec, options, key_every):
+    path = write_clip(tmp_path / name, 4.0, video_codec=codec, video_options=options, key_every=key_every, audio=False)
+    monkeypatch.setattr("eri.media.video.Decoder", Counting)
+    results = []
+    for thorough in (False, True):
+        monkeypatch.setattr(Counting, "thorough", thorough)
+        monkeypatch.setattr(Counting, "decoded", 0)
+        results.append((read_frames(path, 7), Counting.decoded))
+    (quick, few), (slow, many) = results
+    assert np.array_equal(quick.frames, slow.frames)
+    assert np.array_equal(quick.times, slow.times)
+    assert quick.notes == slow.notes
+    assert few <= many
+    if "bf" in options:
+        assert few < 0.8 * many
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_a_damaged_clip_gives_what_decoding_every_picture_gives(tmp_path, monkeypatch, place):
+    options = {"bf": "3", "preset": "veryfast"}
+    first = {"movflags": "faststart"}
+    size = (320, 240)
+    path = write_clip(tmp_path / "a.mp4", 4.0, size=size, video_options=options, audio=False, container_options=first)
+    data = bytearray(path.read_bytes())
+    start = int(place * len(data))
+    data[start : start + 300] = bytes(300)
+    path.write_bytes(data)
+    monkeypatch.setattr("eri.media.video.Decoder", Counting)
+    results = []
+    for thorough in (False, True):
+        monkeypatch.setattr(Counting, "thorough", thorough)
+        results.append(read_frames(path, 16))
+    quick, slow = results
+    assert np.array_equal(quick.frames, slow.frames)
+    assert np.array_equal(quick.times, slow.times)
