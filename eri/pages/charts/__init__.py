@@ -1,0 +1,16 @@
+"""Charts as SVG: colours come from the page, so that they follow its light and dark."""
+
+from eri.pages.charts.bars import Bar, Row, draw_bars, draw_histogram, draw_intervals
+from eri.pages.charts.matrix import draw_matrix
+from eri.pages.charts.plots import draw_lines, draw_panel
+
+__all__ = [
+    "Bar",
+    "Row",
+    "draw_bars",
+    "draw_histogram",
+    "draw_intervals",
+    "draw_lines",
+    "draw_matrix",
+    "draw_panel",
+]
