@@ -16,8 +16,10 @@ from pathlib import Path
 from benchmarks.harness import Row, commit, report
 
 BENCHMARKS = {
+    "extraction": "benchmarks.extraction",
     "startup": "benchmarks.startup",
     "training": "benchmarks.training",
+    "audio": "benchmarks.audio",
 }
 """Each benchmark and its module, which has ``run(quick: bool) -> list[Row]``."""
 

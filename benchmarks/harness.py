@@ -100,10 +100,11 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """Return the cells of the row, in the order of the table's columns."""
+        digits = 4 if self.unit else 6  # what has no unit is often close to 1
         return (
             self.name,
-            _spread(self.ours),
-            _spread(self.reference),
+            _spread(self.ours, digits),
+            _spread(self.reference, digits),
             self.unit,
             _spread(self.ratios),
             "" if self.bar is None else str(self.bar),
@@ -242,8 +243,8 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def _spread(values: Sequence[float]) -> str:
+def _spread(values: Sequence[float], digits: int = 3) -> str:
     if not values:
         return ""
-    middle = f"{statistics.median(values):.4g}"
-    return middle if len(values) == 1 else f"{middle} ({min(values):.4g} to {max(values):.4g})"
+    middle, low, high = (f"{value:.{digits}g}" for value in (statistics.median(values), min(values), max(values)))
+    return middle if len(values) == 1 else f"{middle} ({low} to {high})"

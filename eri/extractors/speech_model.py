@@ -104,6 +104,18 @@ def load_speech_model(folder: Path) -> SpeechModel:
     )
 
 
+def round_weights(model: nn.Module) -> None:
+    """Round, once and in place, the weights that bf16 autocast would round anew at every pass; numbers stay the same.
+
+    These are those of linear layers and convolutions. A weight that is computed from others is left alone.
+    """
+    import torch
+
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv1d) and "weight" in dict(module.named_parameters(recurse=False)):
+            module.to(torch.bfloat16)
+
+
 def _load(folder: Path) -> nn.Module:
     import torch
     from transformers import AutoModel

@@ -19,7 +19,7 @@ from eri.errors import ConfigError
 from eri.extractors.base import Prepared, State
 from eri.extractors.preparing import FramePreparer
 from eri.extractors.running import forward_mode, library_versions, resolve_device
-from eri.extractors.speech_model import load_speech_model, locate_speech_model
+from eri.extractors.speech_model import load_speech_model, locate_speech_model, round_weights
 from eri.media.audio import SAMPLE_RATE
 from eri.weights import weights_digest
 
@@ -79,6 +79,8 @@ class Wav2Vec2Extractor:
         self._weights = weights_digest(folder)
         self._loaded = load_speech_model(folder)
         self._model = self._loaded.model.to(self._device)
+        if config.precision == "bf16":
+            round_weights(self._model)
         self.dimension = self._loaded.dimension
         self._check()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
 from eri.extractors.backbone import create_backbone
 from eri.extractors.spectrogram import CANVAS, SpectrogramPainter
+from tests.factories.spectrograms import draw
 from tests.factories.speech import voice
 
 EMODB = Path(__file__).parents[3] / "shared" / "media" / "emodb" / "audio"
@@ -29,30 +27,6 @@ def paint(
     given = torch.from_numpy(np.stack(windows))
     lengths = torch.full((len(given),), given.shape[1]) if real is None else torch.tensor(real)
     return SpectrogramPainter(bands, rate=RATE, side=side).paint(given, lengths)
-
-
-def draw(window: Window, bands: int = 128) -> Image.Image:
-    """Draw a picture the original way: librosa's spectrogram, matplotlib's figure without axes, a PNG in memory."""
-    import librosa
-    import librosa.display
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1, 1), dpi=CANVAS, frameon=False)
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set_axis_off()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # some mel filters are narrower than the spectral lines
-        spectra = librosa.stft(window, n_fft=512, hop_length=256, center=False)
-        power = librosa.feature.melspectrogram(S=np.abs(spectra) ** 2, sr=RATE, n_mels=bands)
-        levels = librosa.power_to_db(power, ref=np.max, top_db=None)
-        librosa.display.specshow(
-            levels, sr=RATE, hop_length=256, fmax=RATE / 2, x_axis="time", y_axis="mel", cmap="viridis", ax=axes
-        )
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=CANVAS)
-    return Image.open(buffer).convert("RGB")
 
 
 def cosine(left: ArrayLike, right: ArrayLike) -> NDArray[np.float64]:

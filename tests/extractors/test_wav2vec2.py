@@ -69,6 +69,16 @@ def test_the_scale_of_a_waveform_is_that_of_its_feature_extractor(folders, tmp_p
     assert extractor(plain)._scale(sound) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_that_are_rounded_once_give_the_numbers_of_weights_rounded_at_every_pass(folders, family):
+    sound = voice(0.8)
+    made = extractor(folders[family], precision="bf16")
+    assert any(parameter.dtype == torch.bfloat16 for parameter in made._model.parameters())
+    rounded = made.embed([prepare(made, sound)])[0]
+    made._model = speech_model(family)
+    np.testing.assert_array_equal(rounded, made.embed([prepare(made, sound)])[0])
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 16])
 @pytest.mark.parametrize("family", ["wav2vec2", "wavlm"])
 def test_features_are_the_same_alone_and_in_a_batch(folders, family, batch_size):
