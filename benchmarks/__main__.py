@@ -20,6 +20,8 @@ BENCHMARKS = {
     "startup": "benchmarks.startup",
     "training": "benchmarks.training",
     "audio": "benchmarks.audio",
+    "resume-check": "benchmarks.resume_check",
+    "growth": "benchmarks.growth",
 }
 """Each benchmark and its module, which has ``run(quick: bool) -> list[Row]``."""
 

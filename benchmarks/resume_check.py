@@ -1,73 +1,58 @@
 """How long it takes to confirm that a data set is complete, as every resumed extraction does first.
 
 Feature files and sources are small stubs: confirming never opens them, so their size does not matter. A second figure
-is for a lost journal, when each file is verified again; that one grows with the size of the files.
-
-    python benchmarks/resume_check.py --clips 25067
+is for a lost journal, when each feature file is verified again; that one grows with the size of the files.
 """
 
 from __future__ import annotations
 
-import argparse
+import os
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
+from benchmarks.harness import Bar, Row, alternate
 from eri.extractors.base import FeatureSequence
 from eri.store import FeatureFolder, FeatureStore, Source, identify_source
 
+CLIPS = 25_067
+"""Those of Hume-Reaction."""
 
-def fill(root: Path, clips: int, rows: int, dimension: int) -> tuple[FeatureFolder, dict[str, Source | None]]:
-    """Write stub sources and feature files."""
-    folder = FeatureStore(root / "features").folder("stub", {"rows": rows, "dimension": dimension})
-    media = root / "media"
-    media.mkdir()
+
+def run(quick: bool) -> list[Row]:
+    """Confirm stubs with the journal and, as the reference, without it."""
+    clips = 50 if quick else CLIPS
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        (root / "media").mkdir()
+        sources = [Source(root / "media" / f"{number:05d}.mp4", f"{number:05d}.mp4") for number in range(clips)]
+        for source in sources:
+            source.path.write_bytes(b"stub")
+        folder = fill(root / "features", sources)
+        wanted: dict[str, Source | None] = {source.path.stem: source for source in sources}
+
+        def confirm() -> None:
+            incomplete = folder.take_inventory(wanted, threads=2).incomplete
+            assert not incomplete, f"{len(incomplete)} clips were not confirmed"
+
+        def verify() -> None:
+            (folder.path / "journal.jsonl").unlink()
+            confirm()
+
+        ours, reference = alternate(confirm, verify, rounds=1 if quick else 3)
+    note = "no media opened; reference: the same without the journal, every feature file read and verified"
+    return [Row(f"resume check of {clips:,} complete clips", ours, reference, "s", Bar("at_most", 10, of="ours"), note)]
+
+
+def fill(root: Path, sources: Sequence[Source], rows: int = 4, dimension: int = 16) -> FeatureFolder:
+    """Write small features of sources, without waiting for the disk."""
+    folder = FeatureStore(root).folder("stub", {"rows": rows, "dimension": dimension})
     states = np.zeros(rows, dtype=np.uint8)
     features = FeatureSequence(np.zeros((rows, dimension), dtype=np.float32), np.arange(rows, dtype=np.float64), states)
-    sources: dict[str, Source | None] = {}
-    for number in range(clips):
-        source = Source(media / f"{number:05d}.mp4", f"{number:05d}.mp4")
-        source.path.write_bytes(b"stub")
-        sources[f"{number:05d}"] = source
-        folder.write(f"{number:05d}", features, identify_source(source))
-    return folder, sources
-
-
-def seconds_to_confirm(folder: FeatureFolder, sources: dict[str, Source | None], threads: int) -> float:
-    """Return how long one inventory takes; it must find everything complete."""
-    started = time.perf_counter()
-    inventory = folder.take_inventory(sources, threads=threads)
-    elapsed = time.perf_counter() - started
-    if inventory.incomplete:
-        raise SystemExit(f"{len(inventory.incomplete)} clips were not confirmed")
-    return elapsed
-
-
-def main() -> None:
-    """Fill a temporary folder, confirm it several times, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=25_067, help="clips of the data set (default: Hume-Reaction)")
-    parser.add_argument("--rows", type=int, default=4, help="rows a clip")
-    parser.add_argument("--dimension", type=int, default=16, help="length of an embedding")
-    parser.add_argument("--threads", type=int, default=2, help="files to verify at once without a journal")
-    parser.add_argument("--folder", type=Path, help="where the stubs go (default: a temporary folder)")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=options.folder) as root:
-        started = time.perf_counter()
-        folder, sources = fill(Path(root), options.clips, options.rows, options.dimension)
-        written = time.perf_counter() - started
-        first = seconds_to_confirm(folder, sources, options.threads)
-        again = min(seconds_to_confirm(folder, sources, options.threads) for _ in range(3))
-        (folder.path / "journal.jsonl").unlink()
-        verified = seconds_to_confirm(folder, sources, options.threads)
-    print(f"{'clips':>40} {options.clips:>10}")
-    print(f"{'writing them, flushed to disk':>40} {written:>9.2f}s")
-    print(f"{'confirming, first time':>40} {first:>9.2f}s")
-    print(f"{'confirming, best of three':>40} {again:>9.2f}s")
-    print(f"{'verifying all without a journal':>40} {verified:>9.2f}s")
-
-
-if __name__ == "__main__":
-    main()
+    with patch.object(os, "fsync"):
+        for source in sources:
+            folder.write(source.path.stem, features, identify_source(source))
+    return folder
