@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from eri.demo import run_demo
     from eri.diagnosis import doctor
     from eri.prediction import load
+    from eri.reporting import report, report_data
 
 try:
     __version__ = version("eri")
@@ -32,6 +33,8 @@ __all__ = [
     "load_clips",
     "load_config",
     "probe",
+    "report",
+    "report_data",
     "run_demo",
     "submit",
     "train",
@@ -50,6 +53,8 @@ _HOMES = {
     "run_demo": "eri.demo",
     "doctor": "eri.diagnosis",
     "load": "eri.prediction",
+    "report": "eri.reporting",
+    "report_data": "eri.reporting",
 }
 
 

@@ -12,6 +12,7 @@ from eri.metrics import Floats, pearson
 from eri.pages.blocks import Block, Chart, Figure, Paragraphs, Table, Value, make_table, number
 from eri.pages.charts import Bar, Row, draw_intervals, draw_matrix, draw_panel
 from eri.pages.charts.plots import PANEL
+from eri.pages.elements import shorten
 from eri.recognition import Recognition, decide
 from eri.reporting.groups import group_clips, members
 from eri.reporting.systems import System
@@ -20,6 +21,7 @@ _BINS = 8
 _MOST_CLIPS = 2000
 """Clips drawn and listed; of more, this many spread evenly over their ids."""
 
+_LETTERS = 22
 _NORMAL = 1.96
 
 
@@ -37,7 +39,7 @@ def make_scatter(system: System) -> list[Block]:
         svg = draw_panel(
             true, predicted, f"{label}: predicted against true", ("true", "predicted"), limits, names=names
         )
-        charts.append(Chart(svg, f"{label}, r {number(float(correlations[place]), 2)}", PANEL))
+        charts.append(Chart(svg, f"{shorten(label, _LETTERS)}, r {number(float(correlations[place]), 2)}", PANEL))
     columns = ["clip", *(f"{label}: {what}" for label in labels for what in ("true", "predicted"))]
     rows: list[list[Value]] = [
         [system.ids[i], *np.stack([system.truth[i], system.predictions[i]], axis=1).ravel().tolist()] for i in chosen
@@ -72,7 +74,7 @@ def make_calibration(system: System) -> list[Block]:
             whiskers=[(row[2], row[3]) for row in values.tolist()],
             joined=True,
         )
-        charts.append(Chart(svg, label, PANEL))
+        charts.append(Chart(svg, shorten(label, _LETTERS), PANEL))
     columns = ["label", "clips", "mean predicted", "mean true", "low", "high"]
     text = (
         f"Clips in up to {_BINS} parts of like size by their prediction. Below the dashed line predictions are too "
@@ -158,7 +160,8 @@ def _group_chart(system: System, part: str, groups: pd.Series[str]) -> tuple[Cha
         cells.append([name, count, mean, low, high, *_group_scores(system, chosen)])
     columns = [part.lower(), "clips", axis, "low", "high", *_group_columns(system)]
     title = f"{axis} by {part.lower()}"
-    return Chart(draw_intervals(rows, title, axis), part), make_table(title, columns, cells)
+    keep = (0.0, 1.0) if system.task.is_classification else (0.0,)
+    return Chart(draw_intervals(rows, title, axis, keep=keep), part), make_table(title, columns, cells)
 
 
 def _group_columns(system: System) -> list[str]:

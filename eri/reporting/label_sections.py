@@ -11,6 +11,7 @@ from eri.data.clips import SPLITS, ClipTable
 from eri.metrics import Floats
 from eri.pages.blocks import Block, Chart, Figure, Paragraphs, Table, Value, make_table
 from eri.pages.charts import Bar, Row, draw_intervals
+from eri.pages.elements import shorten
 from eri.reporting.errors import correlation_chart
 from eri.reporting.media_sections import histogram_chart
 from eri.selection.comparison import holm
@@ -28,7 +29,7 @@ def make_labels(table: ClipTable) -> list[Block]:
     for place, label in enumerate(table.task.labels):
         values = {split: rows[:, place] for split, rows in truth.items()}
         chart, numbers = histogram_chart(values, label, "", (table.task.low, table.task.high))
-        charts.append(Chart(chart.svg, label, 300))
+        charts.append(Chart(chart.svg, shorten(label, 36), 300))
         tables.append(numbers)
     text = "Share of each split's clips: the first split as bars, others as outlines."
     summary = _summary(table, truth)

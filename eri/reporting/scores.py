@@ -61,9 +61,11 @@ def make_scores(systems: Sequence[System]) -> list[Block]:
     text = "Whiskers are 95 % bootstrap intervals over clips."
     if shown:
         text += f" Hollow marks are the {references[0].metric} that papers report for shipped systems. {_FOREIGN}"
+    keep = (0.0, 1.0) if systems[0].task.is_classification else (0.0,)
+    picture = draw_intervals([*rows, *shown], f"{heading} by label with 95 % intervals", heading, keep=keep)
     figure = Figure(
-        f"{heading} of each {'class' if systems[0].task.is_classification else 'label'}",
-        (Chart(draw_intervals([*rows, *shown], f"{heading} by label with 95 % intervals", heading), width=400),),
+        f"{heading.capitalize()} of each {'class' if systems[0].task.is_classification else 'label'}",
+        (Chart(picture, width=400),),
         _scores_table(systems, names, by_name),
         text,
         tuple(system.name for system in systems) if len(systems) > 1 else (),
@@ -126,12 +128,14 @@ def make_comparison(systems: Sequence[System]) -> list[Block]:
         )
         for i, j in combinations(range(len(systems)), 2)
     ]
-    rows = [_pair_row(one) for one in found]
+    places = list(combinations(range(1, len(systems) + 1), 2))
+    rows = [_pair_row(one, f"{i} − {j}") for one, (i, j) in zip(found, places, strict=True)]
+    numbered = ", ".join(f"{place} is {system.name}" for place, system in enumerate(systems, start=1))
     figure = Figure(
         f"Differences of the {found[0].averaged_as}",
         (Chart(draw_intervals(rows, "differences of pairs with 95 % intervals", "first minus second"), width=400),),
         _pairs_table(found),
-        "Both runs meet the same resamples of the clips. An interval that leaves out zero speaks for a difference.",
+        f"{numbered}. Both meet the same resamples of the clips; intervals without zero tell of a difference.",
     )
     labels: list[list[Value]] = [
         [f"{one.first} − {one.second}", name, gap.first, gap.second, gap.difference, gap.p, gap.corrected]
@@ -142,10 +146,10 @@ def make_comparison(systems: Sequence[System]) -> list[Block]:
     return [figure, make_table("Differences label by label", columns, labels, 4)]
 
 
-def _pair_row(one: Comparison) -> Row:
+def _pair_row(one: Comparison, name: str) -> Row:
     gap = one.mean
     limits = (gap.interval.low, gap.interval.high) if gap.interval else (None, None)
-    return Row(f"{one.first} − {one.second}", (Bar(gap.difference, *limits),))
+    return Row(name, (Bar(gap.difference, *limits),))
 
 
 def _pairs_table(found: Sequence[Comparison]) -> Table:

@@ -72,7 +72,7 @@ def write_place(folder: Path, *, classes: bool = False, clips: int = 60, played:
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(0)
     names = CLASSES if classes else HOSTILE
-    truth = np.eye(3)[np.arange(clips) % 3] if classes else generator.random((clips, 3)).round(3)
+    truth = np.eye(3)[np.arange(clips) // 3 % 3] if classes else generator.random((clips, 3)).round(3)
     ids = [f"{number:03d}" for number in range(clips)]
     table = pd.DataFrame({"id": ids, "split": splits.split() or ["train", "train", "val"] * (clips // 3)})
     labels = (

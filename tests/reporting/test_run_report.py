@@ -14,6 +14,7 @@ from eri.cli import app
 from eri.errors import ConfigError, DataError, RunError
 from eri.reporting import report
 from tests.factories.browser import DESKTOP, PHONE, chromium, visit
+from tests.factories.media import write_clip
 from tests.factories.reporting import CLASSES, LONG, SCRIPT, Place, write_place
 
 __all__ = ["chromium"]
@@ -23,10 +24,12 @@ ROWS = "table.sortable tbody tr"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    # The source of every clip's features is a file of another size: packing asks only that the name is the same.
     place = write_place(tmp_path_factory.mktemp("intensities"))
     place.train("first", "training.epochs=4")
     place.train("second", "training.epochs=2", "training.seed=5")
+    # Only now: features made from other files than these would have been refused.
+    write_clip(place.folder / "002.mp4", 0.6, fps=10, size=(96, 64), audio=True)
+    write_clip(place.folder / "005.mp4", 0.6, fps=10, size=(96, 64), audio=False)
     failures = "clip_id,extractor,file,reason,message\n"
     (place.store / "failures.csv").write_text(f"{failures}002,resnet18,002.mp4,truncated,{SCRIPT}\n")
     return place
@@ -111,8 +114,10 @@ def test_runs_are_compared(chromium, place, tmp_path):
         assert visited.page.title() == "2 runs compared"
         pair = visited.page.locator("#section-2")
         assert "Paired bootstrap, 2000 draws" in (pair.text_content() or "")
-        visited.page.get_by_text("second", exact=True).last.click()
         assert visited.page.locator("details.folded").count() == 2
+        assert visited.page.locator("details.folded[open]").count() == 0
+        visited.page.get_by_role("link", name="second").click()
+        assert visited.page.locator("details.folded[open] h2").inner_text() == "second"
         assert visited.page.locator(".legend li").all_inner_texts()[:2] == ["first", "second"]
     assert visited.console == []
 

@@ -23,6 +23,7 @@ from eri.pages.charts.scales import (
 from eri.pages.elements import element, join, shorten
 
 _ROW = 24.0
+_LOW_ROW = 18.0
 _LETTERS = 24
 
 
@@ -74,12 +75,13 @@ def draw_intervals(rows: Sequence[Row], label: str, axis: str, *, keep: Sequence
     height = _ROW if series <= 2 else 11.0 * series + 6
     parts, y = [], 4.0
     for row in rows:
-        middle = y + height / 2
+        room = _LOW_ROW if row.hollow else height
+        middle = y + room / 2
         parts.append(_name(row.name, left - 8, middle + 4, "strong" if row.strong else ""))
         for place, bar in enumerate(row.bars):
             offset = 0.0 if len(row.bars) == 1 else (place - (len(row.bars) - 1) / 2) * (height - 8) / len(row.bars)
             parts.append(_draw_bar(row, bar, scale, middle + offset, place, lone=series == 1))
-        y += height
+        y += room
     axes = horizontal_axis(scale, 4, y, axis)
     return svg(WIDTH, y + 34, label, axes, *parts)
 
@@ -152,7 +154,7 @@ def _boxes(edges: Floats, row: Floats, x: Scale, y: Scale) -> list[Markup]:
 
 def _left(rows: Sequence[Row]) -> float:
     longest = max((min(len(row.name), _LETTERS) for row in rows), default=0)
-    return 16.0 + CHARACTER * longest
+    return 20.0 + CHARACTER * longest
 
 
 def _name(text: str, x: float, y: float, class_: str) -> Markup:

@@ -35,7 +35,7 @@ def draw_matrix(
         across: What the columns are.
         down: What the rows are.
     """
-    left = 14.0 + CHARACTER * max((min(len(name), _LETTERS) for name in names), default=0)
+    left = 20.0 + CHARACTER * max((min(len(name), _LETTERS) for name in names), default=0)
     side = (WIDTH - left - 4) / max(1, len(names))
     height = min(side, 34.0)
     top = 18.0

@@ -34,7 +34,7 @@ def draw_lines(
     *,
     chosen: float | None = None,
 ) -> Markup:
-    """Draw series over a common axis.
+    """Draw series over a common axis of whole numbers, such as epochs.
 
     Args:
         across: Values of the axis, ascending.
@@ -49,7 +49,7 @@ def draw_lines(
     low, high = spanning([value for line in lines for value in line])
     room = (high - low) * 0.05
     y = Scale(low - room, high + room, bottom, top)
-    parts = [horizontal_axis(x, top, bottom, horizontal, 5), vertical_axis(y, left, right, vertical)]
+    parts = [horizontal_axis(x, top, bottom, horizontal, 5, whole=True), vertical_axis(y, left, right, vertical)]
     if chosen is not None:
         parts.append(element("line", x1=x(chosen), x2=x(chosen), y1=top, y2=bottom, class_="chosen"))
         near = x(chosen) > (left + right) / 2

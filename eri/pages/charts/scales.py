@@ -32,7 +32,7 @@ class Scale:
 
     Examples:
         >>> scale = Scale(0.0, 1.0, 100.0, 0.0)
-        >>> scale(0.25), scale.ticks(3)
+        >>> scale(0.25), scale.ticks(2)
         (75.0, [0.0, 0.5, 1.0])
     """
 
@@ -86,10 +86,14 @@ def svg(width: float, height: float, label: str, *children: object) -> Markup:
     return element("svg", *children, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=label)
 
 
-def horizontal_axis(scale: Scale, top: float, bottom: float, title: str = "", count: int = 4) -> Markup:
-    """Draw ticks under a plot, with faint lines through it."""
+def horizontal_axis(
+    scale: Scale, top: float, bottom: float, title: str = "", count: int = 4, *, whole: bool = False
+) -> Markup:
+    """Draw ticks under a plot, with faint lines through it; of numbers that count something only whole ones."""
     parts = []
     for tick in scale.ticks(count):
+        if whole and tick != round(tick):
+            continue
         x = scale(tick)
         parts.append(element("line", x1=x, x2=x, y1=top, y2=bottom, class_="zero" if tick == 0 else "grid"))
         parts.append(element("text", tick_text(tick), x=x, y=bottom + 14, text_anchor="middle", class_="tick"))

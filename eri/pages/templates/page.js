@@ -13,6 +13,14 @@
     show(themes[(themes.indexOf(now) + 1) % themes.length]);
   });
 
+  const unfold = () => {
+    const target = document.getElementById(location.hash.slice(1));
+    const folded = target && target.querySelector("details.folded");
+    if (folded) { folded.open = true; }
+  };
+  window.addEventListener("hashchange", unfold);
+  unfold();
+
   const keyOf = (cell) => {
     if (cell.dataset.value !== undefined) { return Number(cell.dataset.value); }
     return cell.classList.contains("number") ? null : cell.textContent;
