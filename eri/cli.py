@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from eri import cli_draw, cli_features, cli_predict, cli_profile, cli_report, cli_search, cli_selection
+from eri import cli_draw, cli_export, cli_features, cli_predict, cli_profile, cli_report, cli_search, cli_selection
 from eri.cli_options import (
     AdapterOption,
     DataOption,
@@ -30,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for more in (cli_predict, cli_selection, cli_search, cli_features, cli_profile, cli_draw, cli_report):
+for more in (cli_predict, cli_selection, cli_search, cli_features, cli_profile, cli_draw, cli_report, cli_export):
     app.add_typer(more.app)
 
 ModalityName = Literal["visual", "audio", "multimodal"]

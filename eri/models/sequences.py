@@ -74,9 +74,15 @@ class Sequences:
         means = known.values.sum(dim=1) / self.lengths.clamp(min=1)[:, None]
         return self.with_values(self.values - means[:, None])
 
+    @property
+    def full(self) -> bool:
+        """Whether every row of every clip is valid; where ``counts`` are not known, the device has to be asked."""
+        counts = self.lengths.cpu() if self.counts is None else self.counts
+        return int(counts.min()) == self.mask.shape[1]
+
     def with_values(self, values: Tensor) -> Sequences:
         """Return other values of the same rows; those that are not valid become zero."""
-        if self.counts is None or int(self.counts.min()) < self.mask.shape[1]:
+        if self.counts is None or not self.full:
             values = values.masked_fill(~self.mask[..., None], 0.0)
         return Sequences(values, self.mask, self.times, self.counts)
 
@@ -89,10 +95,10 @@ def run_recurrent(net: nn.LSTM | nn.GRU, sequences: Sequences) -> tuple[Tensor, 
         states at the ends (layers * directions, clips, hidden), zero for a clip without a valid row.
     """
     values = sequences.values
-    lengths = sequences.lengths.cpu() if sequences.counts is None else sequences.counts
-    if int(lengths.min()) == values.shape[1]:  # as many rows in all clips: nothing to pack
+    if sequences.full:  # as many rows in all clips: nothing to pack
         outputs, state = net(values)
         return outputs, state[0] if isinstance(state, tuple) else state
+    lengths = sequences.lengths.cpu() if sequences.counts is None else sequences.counts
     present = torch.nonzero(lengths).squeeze(1)
     directions = 2 if net.bidirectional else 1
     if len(present) == 0:

@@ -124,7 +124,7 @@ def write_table(table: pd.DataFrame, task: Task, path: Path) -> Path:
 
 
 def write_timeline(timeline: Timeline, stem: Path) -> tuple[Path, ...]:
-    """Write a timeline's table and picture beside each other.
+    """Write a timeline's table, picture and page beside each other.
 
     Args:
         timeline: The timeline.
@@ -132,10 +132,14 @@ def write_timeline(timeline: Timeline, stem: Path) -> tuple[Path, ...]:
 
     Raises:
         StoreError: A file cannot be written.
+        RunError: The page cannot be written.
     """
+    from eri.pages.timeline import write_timeline_page  # stands after this package and is known by this name only
+
     try:
         table = timeline.write_csv(stem.with_name(f"{stem.name}.csv"))
-        return table, draw_timeline(timeline, stem.with_name(f"{stem.name}.png"))
+        picture = draw_timeline(timeline, stem.with_name(f"{stem.name}.png"))
+        return table, picture, write_timeline_page(timeline, stem.with_name(f"{stem.name}.html"))
     except OSError as error:
         raise StoreError(f"{stem}: cannot be written ({error.strerror})", hint="Name another --output.") from error
 

@@ -21,7 +21,7 @@ class LastRow(nn.Module):
         """Return (clips, width)."""
         values = rows.values
         last = (rows.lengths - 1).clamp(min=0)
-        ends = values[torch.arange(len(values), device=values.device), last]
+        ends = values[torch.arange(values.shape[0], device=values.device), last]
         if not self.bidirectional:
             return ends
         forwards, backwards = ends.chunk(2, dim=1)[0], values[:, 0].chunk(2, dim=1)[1]

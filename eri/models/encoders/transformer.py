@@ -55,7 +55,7 @@ class TokenTransformer(nn.Module):
 
     def forward(self, rows: Sequences) -> Encoded:
         """Encode rows of length ``hidden_size``."""
-        clips = len(rows.values)
+        clips = rows.values.shape[0]
         values = torch.cat([self.token.expand(clips, 1, -1), rows.values + self.times(rows.times)], dim=1)
         mask = torch.cat([rows.mask.new_ones((clips, 1)), rows.mask], dim=1)
         for block in self.blocks:

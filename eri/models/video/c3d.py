@@ -130,7 +130,7 @@ class C3DLSTMModel(C3DBase):
     def forward(self, pictures: Tensor) -> VideoOutput:
         """See :meth:`VideoModel.forward`."""
         maps = self.convolutions(pictures)
-        maps = functional.adaptive_max_pool3d(_last_pool(maps, over_time=False), (maps.shape[2], _GRID, _GRID))
+        maps = functional.adaptive_max_pool3d(_last_pool(maps, over_time=False), (int(maps.shape[2]), _GRID, _GRID))
         states = self.lstm(maps.transpose(1, 2).flatten(2))[0]
         values = torch.relu(self.dense(self.dropout(states[:, -1])))
         return VideoOutput(self.output(self.dropout(values)), values)
@@ -161,14 +161,14 @@ def _start(layer: _Layer) -> _Layer:
 
 def _pool(values: Tensor, *, over_time: bool = True) -> Tensor:
     """Halve every axis that is longer than 1, rounding down."""
-    moments, height, width = values.shape[2:]
+    moments, height, width = map(int, values.shape[2:])
     window = (min(2, moments) if over_time else 1, min(2, height), min(2, width))
     return functional.max_pool3d(values, window)
 
 
 def _last_pool(values: Tensor, *, over_time: bool = True) -> Tensor:
     """Halve every axis; height and width are padded, so that 7 × 7 become 4 × 4 as in the authors' network."""
-    window = (min(2, values.shape[2]) if over_time else 1, 2, 2)
+    window = (min(2, int(values.shape[2])) if over_time else 1, 2, 2)
     return functional.max_pool3d(values, window, padding=(0, 1, 1))
 
 

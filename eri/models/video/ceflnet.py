@@ -83,7 +83,7 @@ class CEFLNet(VideoModel):
 
     def forward(self, pictures: Tensor) -> VideoOutput:
         """See :meth:`~eri.models.video.base.VideoModel.forward`; the frames stand in the order of choose_frames."""
-        clips = len(pictures)
+        clips = pictures.shape[0]
         features = self._embed(pictures.flatten(0, 1)).view(clips, self.frames, -1)
         if self.recurrent is not None:
             encoded, _ = self.recurrent(features)
@@ -151,7 +151,7 @@ class CEFLNet(VideoModel):
 
     def _encode(self, features: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return one vector a piece, (clips, pieces, dimension), from the frames', and the weights of the frames."""
-        clips, pieces = len(features), self.config.sub_videos
+        clips, pieces = features.shape[0], self.config.sub_videos
         frames = features.reshape(clips * pieces, self.config.sampled_frames, -1)
         if self.attention is not None:
             frames = self.attention(frames)
