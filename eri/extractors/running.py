@@ -64,7 +64,7 @@ def to_device(inputs: Tensor, device: torch.device) -> Tensor:
     """Bring inputs to a device; to a GPU through pinned memory, so that the copy runs beside what it computes."""
     if device.type != "cuda" or inputs.is_cuda:
         return inputs.to(device)
-    return inputs.contiguous(memory_format=torch.preserve_format).pin_memory().to(device, non_blocking=True)
+    return inputs.pin_memory().to(device, non_blocking=True)
 
 
 class Batching:

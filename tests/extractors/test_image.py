@@ -11,7 +11,7 @@ import torch
 from eri.config import FaceConfig, ImageConfig, Runtime
 from eri.data.clips import Clip
 from eri.extractors import create_extractor
-from eri.extractors.backbone import Backbone
+from eri.extractors.backbone import Backbone, create_backbone
 from eri.extractors.base import Extractor, State, assemble
 from tests.factories.media import clock, write_clip
 
@@ -142,3 +142,18 @@ def test_a_batch_that_does_not_fit_the_device_is_halved_without_changing_rows(cl
     monkeypatch.setattr(Backbone, "launch", small)
     for rows, wanted in zip(made.embed(prepared), expected, strict=True):
         np.testing.assert_allclose(rows, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("precision", "least"), [("float32", 0.99999), ("bf16", 0.999)])
+@pytest.mark.parametrize("name", ["resnet18", "test_efficientnet"])
+def test_the_fast_way_gives_what_one_picture_at_a_time_gives(clips, precision, least, name):
+    made = extractor(extractor=name, precision=precision)
+    plain = create_backbone(
+        name, weights="random", seed=0, input_size=64, precision="float32", device=torch.device("cpu")
+    )
+    prepared = [made.preparer.prepare(clip) for clip in clips]
+    for one, rows in zip(prepared, made.embed(prepared), strict=True):
+        pictures = torch.from_numpy(np.ascontiguousarray(one.inputs.transpose(0, 3, 1, 2)))
+        expected = torch.cat([plain.embed(picture[None]) for picture in pictures])
+        cosine = torch.nn.functional.cosine_similarity(torch.from_numpy(rows).double(), expected.double())
+        assert cosine.min() >= least

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eri.errors import ConfigError, DeviceMemoryError
-from eri.extractors.running import Batching, batches, forward_mode, library_versions, resolve_device
+from eri.extractors.running import Batching, batches, forward_mode, library_versions, resolve_device, to_device
 
 
 def test_auto_takes_cuda_where_there_is_one(monkeypatch):
@@ -91,3 +93,28 @@ def test_out_of_memory_halves_the_batch_and_goes_on(caplog):
 def test_a_device_without_room_for_one_input_is_named():
     with pytest.raises(DeviceMemoryError, match="one input"):
         Batching(8).run(FullDevice(0), torch.zeros(3, 1))
+
+
+class HostTensor:
+    """Stands in for a tensor on a machine with a GPU; it remembers how it was brought there."""
+
+    is_cuda = False
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def pin_memory(self) -> HostTensor:
+        self.calls.append("pinned")
+        return self
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> str:
+        self.calls.append(f"{device} {'beside' if non_blocking else 'waiting'}")
+        return "there"
+
+
+def test_inputs_go_to_a_gpu_through_pinned_memory_beside_its_work():
+    inputs: Any = HostTensor()
+    assert to_device(inputs, torch.device("cuda:0")) == "there"
+    assert inputs.calls == ["pinned", "cuda:0 beside"]
+    here = torch.zeros(2)
+    assert to_device(here, torch.device("cpu")) is here

@@ -6,6 +6,7 @@ are those of the package retinaface-pytorch. Imported only when used: it needs t
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
@@ -18,8 +19,11 @@ from retinaface.prior_box import priorbox
 from torch import Tensor, nn
 from torchvision.ops import nms
 
+from eri.errors import DeviceMemoryError
 from eri.media.faces.detection import Detection, Picture, scale_to
 from eri.media.faces.retinaface_network import Backbone, load_network
+
+_LOG = logging.getLogger(__name__)
 
 BATCH = 16
 THRESHOLD = 0.9
@@ -70,10 +74,30 @@ class RetinaFaceDetector:
             alike[picture.shape].append(index)
         found: list[list[Detection]] = [[] for _ in pictures]
         for indices in alike.values():
-            for start in range(0, len(indices), BATCH):
-                batch = indices[start : start + BATCH]
-                for index, faces in zip(batch, self._run([scaled[index] for index in batch]), strict=True):
-                    found[index] = _rescale(faces, scaled[index], pictures[index])
+            same = self._run_in_batches([scaled[index] for index in indices])
+            for index, faces in zip(indices, same, strict=True):
+                found[index] = _rescale(faces, scaled[index], pictures[index])
+        return found
+
+    def _run_in_batches(self, pictures: list[Picture]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Run the network on pictures of one size; batches that do not fit a GPU's memory are halved."""
+        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        size = BATCH
+        while len(found) < len(pictures):
+            try:
+                found += self._run(pictures[len(found) : len(found) + size])
+            except torch.OutOfMemoryError as error:
+                if size == 1:
+                    raise DeviceMemoryError(
+                        "the GPU's memory does not hold the face detector and one picture",
+                        hint="Free it of other programs, use fewer workers, or use --device cpu.",
+                    ) from error
+                size //= 2
+                _LOG.warning("out of GPU memory in the face detector: going on with %d pictures at once", size)
+            else:
+                continue
+            # Not while the error is handled: its traceback holds the tensors that are in the way.
+            torch.cuda.empty_cache()
         return found
 
     @torch.inference_mode()

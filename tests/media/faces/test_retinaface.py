@@ -1,8 +1,10 @@
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+import torch
 
+from eri.errors import DeviceMemoryError
 from eri.media.faces.detection import Detection, Picture
 from eri.media.faces.retinaface import RetinaFaceDetector
 from eri.media.faces.retinaface_network import Backbone
@@ -67,8 +69,6 @@ def test_boxes_are_in_pixels_of_the_original(detector: RetinaFaceDetector) -> No
 
 @pytest.mark.gpu
 def test_a_gpu_gives_what_the_processor_gives(checkpoints: Checkpoints) -> None:
-    import torch
-
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     path = checkpoints["mobilenet0.25"]
@@ -79,3 +79,29 @@ def test_a_gpu_gives_what_the_processor_gives(checkpoints: Checkpoints) -> None:
     for one, other in zip(*found, strict=True):
         assert len(one) == len(other)
         np.testing.assert_allclose([face.box for face in one], [face.box for face in other], atol=0.5)
+
+
+def test_a_batch_that_does_not_fit_the_device_is_halved(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    detector = RetinaFaceDetector("mobilenet0.25", checkpoints["mobilenet0.25"], size=96, threshold=THRESHOLD)
+    given = pictures(6)
+    expected = detector.detect(given)
+    run = RetinaFaceDetector._run
+
+    def small(self: RetinaFaceDetector, batch: list[Picture]) -> Any:
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return run(self, batch)
+
+    monkeypatch.setattr(RetinaFaceDetector, "_run", small)
+    for one, other in zip(detector.detect(given), expected, strict=True):
+        assert_same(one, other)
+    assert "going on with 2 pictures at once" in caplog.text
+
+    def none(self: RetinaFaceDetector, batch: list[Picture]) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(RetinaFaceDetector, "_run", none)
+    with pytest.raises(DeviceMemoryError, match="face detector"):
+        detector.detect(given)
