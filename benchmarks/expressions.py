@@ -211,7 +211,7 @@ class Measured:
 def run(quick: bool) -> list[Row]:
     """Measure everything; see :mod:`benchmarks.__main__`."""
     with tempfile.TemporaryDirectory() as name:
-        bench = Bench(Path(name), subjects=8, changes=_QUICK) if quick else Bench(Path(name))
+        bench = Bench(Path(name), subjects=4, changes=_QUICK) if quick else Bench(Path(name))
         rows = []
         for chosen in SETS:
             table = bench.prepare(chosen)
