@@ -177,10 +177,11 @@ def extract(
     """Compute and cache features; what is complete is not computed again."""
     from eri import commands, screen
     from eri.config import Runtime
+    from eri.curves import Curves
     from eri.data.clips import SPLITS
     from eri.progress_modes import json_result, open_display
 
-    with open_display(quiet=quiet, json=json) as display:
+    with open_display(quiet=quiet, json=json) as display, Curves(display.on_event, features=features) as curves:
         report = commands.extract(
             data,
             config=config,
@@ -193,7 +194,7 @@ def extract(
             windows=windows,
             splits=(split,) if split else SPLITS,
             runtime=Runtime(device, batch_size, workers, timeout),
-            on_event=display.on_event,
+            on_event=curves.on_event,
         )
     if json:
         typer.echo(json_result({"extraction": report, "exit_code": report.exit_code}), nl=False)
@@ -221,10 +222,11 @@ def train(
     """Train a system on cached features or face crops."""
     from eri import commands, screen
     from eri.config import Runtime
+    from eri.curves import Curves
     from eri.progress_modes import json_result, open_display
     from eri.training.stepping import current_place
 
-    with open_display(quiet=quiet, json=json) as display:
+    with open_display(quiet=quiet, json=json) as display, Curves(display.on_event, runs=runs) as curves:
         run = commands.train(
             data,
             config=config,
@@ -237,7 +239,7 @@ def train(
             resume=resume,
             overwrite=overwrite,
             runtime=Runtime(device=device),
-            on_event=display.on_event,
+            on_event=curves.on_event,
         )
     if json and current_place().writes:
         typer.echo(json_result({"run": run, "exit_code": 0}), nl=False)

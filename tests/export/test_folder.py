@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -18,6 +17,8 @@ from eri.cli import app
 from eri.errors import ConfigError, MissingDependencyError, RunError
 from eri.export import export_run
 from tests.factories.predicting import CPU, Workshop, write_videos
+
+onnxruntime = pytest.importorskip("onnxruntime")
 
 
 @pytest.fixture(scope="module")
