@@ -201,6 +201,19 @@ def test_one_clip_is_enough(tmp_path, chromium):
     assert visited.requests == []
 
 
+@pytest.mark.slow
+def test_a_cross_validation_has_a_page(tmp_path):
+    place = write_place(tmp_path, clips=24)
+    sources = ["-d", str(tmp_path / "data.yaml"), "--features", str(tmp_path / "features"), "--runs", str(place.runs)]
+    settings = ["-c", str(tmp_path / "system.yaml"), "training.epochs=1", "--folds", "2", "--seeds", "1"]
+    outcome = CliRunner().invoke(app, ["cv", *settings, *sources, "--name", "folds", "--device", "cpu"])
+    assert outcome.exit_code == 0, outcome.output
+    text = report("folds", folder=place.runs, data=tmp_path / "data.yaml").read_text(encoding="utf-8")
+    assert "split held out" in text
+    assert "<td>cross-validation</td>" in text
+    assert "Learning curves" not in text
+
+
 def test_a_cache_that_is_gone_is_said(place, tmp_path):
     text = report("first", folder=place.runs, features=tmp_path, output=tmp_path / "page.html").read_text()
     assert "what they say of faces and sound is left out" in text
