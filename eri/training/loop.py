@@ -37,6 +37,7 @@ from eri.training.optimization import RateControl, create_optimizer
 from eri.training.processes import gather_sums, share_buffers
 from eri.training.selection import Best
 from eri.training.stepping import ALONE, Place, Positions, cut_batches, plan_steps
+from eri.training.tally import LossTally, has_look
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -202,15 +203,26 @@ class Trainer:
         wanted = [self._taken(batch) for step in steps[within.step :] for batch in step]
         stream = iter(self.material.train.at(epoch).batches(wanted))
         done = sum(map(len, steps[: within.step]))
+        # The sums of all processes are added up, so only one begins with what was there before.
+        tally = LossTally(self._fabric.device, within.total if self._place.writes else 0.0)
+        mean = within.total / within.seen if within.seen else None
         for number, step in enumerate(steps[within.step :], start=within.step + 1):
             self._rates.before_step(epoch - 1 + number / len(steps))
             self._seed_step(epoch, number)
-            value = self._step(step, stream, epoch)
+            value = self._step(step, stream)
             clips, done = sum(map(len, step)), done + len(step)
-            within.step, within.total, within.seen = number, within.total + value * clips, within.seen + clips
+            tally.add(value, clips)
+            within.step, within.seen = number, within.seen + clips
             within.seconds = time.perf_counter() - started
-            self._tell("batch", epoch=epoch, loss=within.total / within.seen, batch=done)
-            if number < len(steps) and time.monotonic() - self._saved >= self.config.save_every:
+            due = number < len(steps) and time.monotonic() - self._saved >= self.config.save_every
+            # Processes have to look together, and each has a clock of its own.
+            looked = has_look(number, len(steps)) or (due and self._place.world == 1)
+            if looked:
+                within.total = gather_sums(self._fabric, tally.look())
+                self._refuse_divergence(math.isfinite(within.total), epoch)
+                mean = within.total / within.seen
+            self._tell("batch", epoch=epoch, loss=mean, batch=done)
+            if looked and due:
                 self._save(improved=False)
         return within.total / within.seen
 
@@ -224,12 +236,10 @@ class Trainer:
             entropy = np.random.SeedSequence([self.config.seed, epoch, step, self._place.rank])
             torch.manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> 1))
 
-    def _step(self, step: list[Positions], stream: Stream, epoch: int) -> float:
-        """Take one step of the optimiser; return the mean loss of its clips."""
+    def _step(self, step: list[Positions], stream: Stream) -> Tensor:
+        """Take one step of the optimiser; return what this process's clips add to the mean loss of its clips."""
         self._stepper.zero_grad(set_to_none=True)
         value = (self._joined if self.config.loss.correlates else self._accumulated)(step, stream)
-        value = gather_sums(self._fabric, value)
-        self._refuse_divergence(math.isfinite(value), epoch)
         if self.config.gradient_clip is not None:
             self._fabric.clip_gradients(
                 self._wrapped, self._stepper, max_norm=self.config.gradient_clip, error_if_nonfinite=False
@@ -239,18 +249,18 @@ class Trainer:
             self._average.update(self.model)
         return value
 
-    def _joined(self, step: list[Positions], stream: Stream) -> float:
+    def _joined(self, step: list[Positions], stream: Stream) -> Tensor:
         """Return the loss over all clips of a step at once, which a correlation needs; clips are mixed in batches."""
         parts = [self._pass(*next(stream))[0] for _ in step]
         loss = self.material.objective(*(torch.cat(part) for part in zip(*parts, strict=True)))
         self._fabric.backward(loss)
-        return loss.item()
+        return loss.detach()
 
-    def _accumulated(self, step: list[Positions], stream: Stream) -> float:
+    def _accumulated(self, step: list[Positions], stream: Stream) -> Tensor:
         """Add up the gradients of a step batch by batch, so that only one batch is held."""
         counts = [float(self._counts[batch].sum()) for batch in step]
         clips, total = sum(map(len, step)), sum(counts)
-        value = 0.0
+        value = torch.zeros((), dtype=torch.float64, device=self._fabric.device)
         for index, batch in enumerate(step):
             own = self._place.own(batch)
             clip_share = len(own) / clips
@@ -262,12 +272,12 @@ class Trainer:
                     loss = loss + clip_share * auxiliary
                 # Processes average their gradients; the shares ask for the sum.
                 self._fabric.backward(loss * self._place.world if self._place.world > 1 else loss)
-            value += loss.item()
+            value += loss.detach()
         return value
 
     def _pass(self, positions: Positions, inputs: Any) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """Return predictions, raw outputs, labels and targets, (clips, labels) each, and the model's own loss."""
-        labels = self._labels[torch.from_numpy(positions).to(self._labels.device)]
+        labels = self._labels[torch.from_numpy(positions).to(self._labels.device, non_blocking=True)]
         targets, mixing = strongest_labels(labels), None
         concentration = self.config.regularization.mixup
         if concentration is not None:
