@@ -184,6 +184,7 @@ class TestRefusals:
     def test_other_library_versions_only_warn(self, visual, tmp_path, caplog):
         def change(values: dict[str, Any]) -> None:
             values["features"]["visual"]["identity"]["versions"]["torch"] = "1.0"
+            values["features"]["visual"]["identity"]["backbone"].pop("batch_norm", None)
 
         eri.load(altered(visual, tmp_path, change), CPU)
         assert "versions.torch changed" in caplog.text
