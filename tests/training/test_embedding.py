@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,15 +32,15 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     WRITERS["afew"](root / "data", Miniature(subjects=3, classes=2, frames=6, side=48))
     config = video_config("cnn3d", training={"epochs": 2})
     (root / "video.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    places = {"features": root / "features", "runtime": CPU, "config": root / "video.yaml"}
+    places: dict[str, Any] = {"features": root / "features", "runtime": CPU, "config": root / "video.yaml"}
     assert commands.extract(root / "data", **places).exit_code == 0
     commands.train(root / "data", runs=root / "runs", name="video", **places)
     return root
 
 
-def embedded(root: Path, **options: int) -> Path:
+def embedded(root: Path, windows: int = 1) -> Path:
     report = commands.extract(
-        root / "data", features=root / "features", runs=root / "runs", weights="video", runtime=CPU, **options
+        root / "data", features=root / "features", runs=root / "runs", weights="video", runtime=CPU, windows=windows
     )
     assert report.exit_code == 0
     return root / "runs" / "video"
