@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 _COLUMNS = ("what", "ours, median (range)", "reference, median (range)", "unit", "ratio (range)", "bar", "met", "note")
 
 
@@ -218,6 +216,8 @@ def commit() -> str:
 
 def describe_machine() -> dict[str, str]:
     """Return what the figures depend on: processor, memory, GPU, versions and threads."""
+    import torch  # not above: worker processes import the main module, and their start is part of what is measured
+
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cuda = torch.cuda.is_available()
     return {
