@@ -21,8 +21,8 @@ from eri.training.runs import Run, read_run
 _LOG = logging.getLogger(__name__)
 
 _MILD = frozenset({"batch_norm", "dlib", "opencv", "retinaface-pytorch", "rules", "versions"})
-"""Keys of an identity that name libraries, the version of our own rules, and ways to compute the same. Another one there
-changes numbers a little; another weight or setting makes other features."""
+"""Keys of an identity that name libraries, the version of our own rules, and ways to compute the same. Another one
+there changes numbers a little; another weight or setting makes other features."""
 
 
 @dataclass(frozen=True, eq=False)
