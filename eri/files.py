@@ -79,6 +79,20 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+def differences(was: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield where two JSON values differ: the dotted key, and what stands there in each.
+
+    Examples:
+        >>> list(differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4}))
+        [('a.c', 2, 3), ('d', None, 4)]
+    """
+    if isinstance(was, dict) and isinstance(now, dict):
+        for name in sorted({*was, *now}):
+            yield from differences(was.get(name), now.get(name), f"{key}.{name}" if key else name)
+    elif was != now:
+        yield key, was, now
+
+
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 (64 hex digits) of a file's bytes, reading it in pieces."""
     state = hashlib.sha256()

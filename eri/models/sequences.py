@@ -53,7 +53,7 @@ class Sequences:
         """Move the valid rows of each clip to its front, in order, and zero everything after them."""
         if self.counts is not None:
             return self.with_values(self.values)
-        counts = self.lengths.cpu()
+        counts = self.known_counts()
         steps = torch.arange(max(1, int(counts.max())), device=self.mask.device)
         mask = steps < counts.to(self.mask.device)[:, None]
         values = self.values.new_zeros((*mask.shape, self.values.shape[2]))
@@ -74,11 +74,14 @@ class Sequences:
         means = known.values.sum(dim=1) / self.lengths.clamp(min=1)[:, None]
         return self.with_values(self.values - means[:, None])
 
+    def known_counts(self) -> Tensor:
+        """Return the valid rows of each clip on the CPU: ``counts``, or what the device has to be asked for."""
+        return self.lengths.cpu() if self.counts is None else self.counts
+
     @property
     def full(self) -> bool:
         """Whether every row of every clip is valid; where ``counts`` are not known, the device has to be asked."""
-        counts = self.lengths.cpu() if self.counts is None else self.counts
-        return int(counts.min()) == self.mask.shape[1]
+        return int(self.known_counts().min()) == self.mask.shape[1]
 
     def with_values(self, values: Tensor) -> Sequences:
         """Return other values of the same rows; those that are not valid become zero."""
@@ -98,7 +101,7 @@ def run_recurrent(net: nn.LSTM | nn.GRU, sequences: Sequences) -> tuple[Tensor, 
     if sequences.full:  # as many rows in all clips: nothing to pack
         outputs, state = net(values)
         return outputs, state[0] if isinstance(state, tuple) else state
-    lengths = sequences.lengths.cpu() if sequences.counts is None else sequences.counts
+    lengths = sequences.known_counts()
     present = torch.nonzero(lengths).squeeze(1)
     directions = 2 if net.bidirectional else 1
     if len(present) == 0:

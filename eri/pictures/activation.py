@@ -85,7 +85,7 @@ def read_activation(
         raise ConfigError(
             "the model has no emotional activation to draw", hint="Train ceflnet with emotional_activation: true."
         )
-    chosen = model.prepare(pictures[model.choose_frames(len(pictures), None)])
+    chosen = model.select(pictures)
     device = next(model.parameters()).device
     mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (model.mean, model.std))
     values = torch.from_numpy(np.ascontiguousarray(chosen)).to(device).permute(0, 3, 1, 2).float() / 255

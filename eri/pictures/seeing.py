@@ -67,9 +67,8 @@ class Viewer:
         Returns:
             Predictions (clips, labels), and what is behind them.
         """
-        network, device = self.model.network, self.model.mean.device
-        chosen = [network.prepare(one.pictures[network.choose_frames(len(one.pictures), None)]) for one in footage]
-        pictures = torch.from_numpy(np.stack(chosen)).to(device).permute(0, 1, 4, 2, 3)
+        chosen = [self.model.network.select(one.pictures) for one in footage]
+        pictures = torch.from_numpy(np.stack(chosen)).to(self.model.mean.device).permute(0, 1, 4, 2, 3)
         with torch.inference_mode():
             predictions, output = self.model(pictures)
         parts = {name: part.cpu() for name, part in output.parts.items()}

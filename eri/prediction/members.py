@@ -13,7 +13,7 @@ from eri.config import ExtractorConfig, Runtime
 from eri.errors import RunError
 from eri.extractors import create_extractor
 from eri.extractors.base import Extractor, Prepared, Preparer
-from eri.files import canonical_json
+from eri.files import canonical_json, differences
 from eri.selection.cross_validation import MODELS
 from eri.selection.held_out import kind_of, read_ensemble
 from eri.training.runs import Run, read_run
@@ -114,7 +114,7 @@ class RecordedExtractor:
         self.name: str = self.inner.name
         self.modality: Literal["visual", "audio"] = self.inner.modality
         self.dimension = self.inner.dimension
-        changed = list(differences(source.identity, json.loads(canonical_json(self.inner.identity()))))
+        changed = [key for key, _, _ in differences(source.identity, json.loads(canonical_json(self.inner.identity())))]
         grave = [key for key in changed if _MILD.isdisjoint(key.split("."))]
         if grave:
             raise RunError(
@@ -136,17 +136,3 @@ class RecordedExtractor:
     def embed(self, prepared: Sequence[Prepared]) -> list[Any]:
         """Embed clips, see :meth:`~eri.extractors.base.Extractor.embed`."""
         return self.inner.embed(prepared)
-
-
-def differences(was: Any, now: Any, key: str = "") -> Iterator[str]:
-    """Yield the dotted keys in which two JSON values differ.
-
-    Examples:
-        >>> list(differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4}))
-        ['a.c', 'd']
-    """
-    if isinstance(was, dict) and isinstance(now, dict):
-        for name in sorted({*was, *now}):
-            yield from differences(was.get(name), now.get(name), f"{key}.{name}" if key else name)
-    elif was != now:
-        yield key

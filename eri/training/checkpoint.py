@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
@@ -85,6 +86,15 @@ def seed_generators(seed: int) -> None:
     """Seed Python's and torch's generators. NumPy's are made where they are used, from the seed and a purpose."""
     random.seed(seed)
     torch.manual_seed(seed)
+
+
+def derive_seed(*entropy: int) -> int:
+    """Return a seed of torch's generators that follows from some numbers, such as seed, epoch and step.
+
+    Args:
+        entropy: The numbers, each at least 0.
+    """
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)  # torch takes 63 bits
 
 
 def generator_states() -> dict[str, Any]:

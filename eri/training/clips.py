@@ -16,6 +16,7 @@ from eri.config import ClipAugmentationConfig
 from eri.models.video import VideoModel
 from eri.store.crops import CachedCrops
 from eri.training.balancing import Change
+from eri.training.checkpoint import derive_seed
 from eri.training.clip_augmentation import change_clips, draw_changes, join_changes
 from eri.training.stepping import Positions, cut_batches
 
@@ -106,5 +107,4 @@ class ClipLoader:
         return positions, change_clips(pictures, join_changes(draws, self.device))
 
     def _torch_generator(self, place: int) -> torch.Generator:
-        entropy = np.random.SeedSequence([self.seed, self.epoch or 0, place, 1])
-        return torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> 1))
+        return torch.Generator().manual_seed(derive_seed(self.seed, self.epoch or 0, place, 1))

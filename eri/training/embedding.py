@@ -118,11 +118,9 @@ class VideoExtractor:
         with forward_mode(self._device, "float32"):
             for batch in batches(counts, self._clips_at_once):
                 windows = [window for clip, rows in batch for window in np.asarray(prepared[clip].inputs[rows])]
-                pictures = torch.from_numpy(np.stack([self._read(window) for window in windows])).to(self._device)
+                pictures = torch.from_numpy(np.stack([self._model.network.select(window) for window in windows])).to(
+                    self._device
+                )
                 embedded = self._model.embed(pictures.permute(0, 1, 4, 2, 3)).cpu().numpy()
                 store_rows(results, batch, embedded)
         return results
-
-    def _read(self, window: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        network = self._model.network
-        return network.prepare(window[network.choose_frames(len(window), None)])

@@ -22,6 +22,7 @@ from eri.training import runs
 from eri.training.augmentation import Mixing, TrainingPass
 from eri.training.averaging import WeightAverage
 from eri.training.checkpoint import (
+    derive_seed,
     generator_states,
     load_state,
     restore_generators,
@@ -233,8 +234,7 @@ class Trainer:
 
     def _seed_step(self, epoch: int, step: int) -> None:
         if not self._place.writes:  # the first process's generators are saved; the others' follow from the step
-            entropy = np.random.SeedSequence([self.config.seed, epoch, step, self._place.rank])
-            torch.manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> 1))
+            torch.manual_seed(derive_seed(self.config.seed, epoch, step, self._place.rank))
 
     def _step(self, step: list[Positions], stream: Stream) -> Tensor:
         """Take one step of the optimiser; return what this process's clips add to the mean loss of its clips."""

@@ -62,6 +62,16 @@ def strongest_labels(labels: Tensor) -> Tensor:
     return shares.masked_fill(top.all(dim=1, keepdim=True), 0.0).to(labels.dtype)
 
 
+def count_clips(targets: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """Return how much each clip counts in an average over clips, (clips,).
+
+    Args:
+        targets: (clips, labels), each row a distribution or zero.
+        class_weights: How much a clip counts by its target, (labels,); None is 1 for all.
+    """
+    return targets.sum(dim=1) if class_weights is None else targets @ class_weights.to(targets)
+
+
 def cross_entropy_loss(
     raw: Tensor, targets: Tensor, class_weights: Tensor | None = None, smoothing: float = 0.0
 ) -> Tensor:
@@ -78,7 +88,7 @@ def cross_entropy_loss(
         >>> round(cross_entropy_loss(raw, targets).item(), 4)
         1.1269
     """
-    shares = targets.sum(dim=1) if class_weights is None else targets @ class_weights.to(targets)
+    shares = count_clips(targets, class_weights)
     spread = targets.sum(dim=1, keepdim=True) / targets.shape[1]
     aims = targets if not smoothing else (1 - smoothing) * targets + smoothing * spread
     per_clip = -(aims * functional.log_softmax(raw, dim=1)).sum(dim=1) / targets.sum(dim=1).clamp(min=_TINY)
@@ -141,7 +151,7 @@ class Objective:
 
     def counts(self, targets: Tensor) -> Tensor:
         """Return how much each clip counts in the average of the cross-entropy, (clips,)."""
-        return targets.sum(dim=1) if self.class_weights is None else targets @ self.class_weights.to(targets)
+        return count_clips(targets, self.class_weights)
 
     def _cross_entropy(self, raw: Tensor, targets: Tensor) -> Tensor:
         return cross_entropy_loss(raw, targets, self.class_weights, self.config.label_smoothing)

@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 
 from eri.config import ExperimentConfig, parse_config
 from eri.errors import ConfigError, RunError
-from eri.files import write_json, write_text
+from eri.files import differences, write_json, write_text
 from eri.tasks import Task
 
 CONFIG, ENVIRONMENT, HISTORY = "config.yaml", "environment.json", "history.csv"
@@ -192,7 +192,7 @@ def refuse_changes(run: Run, config: ExperimentConfig, environment: dict[str, An
         RunError: Names the settings, or the data or features, that differ.
     """
     was, now = run.config.model_dump(mode="json"), config.model_dump(mode="json")
-    changed = sorted(_differences(was, now))
+    changed = sorted(f"{key} was {before}, now {after}" for key, before, after in differences(was, now))
     if changed:
         raise RunError(
             f"{run.path}: cannot be resumed, the config differs: {'; '.join(changed)}",
@@ -223,11 +223,3 @@ def sweep(path: Path) -> None:
     """Remove what a killed process left half-written in a run folder that is claimed."""
     for leftover in path.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
-
-
-def _differences(was: Any, now: Any, key: str = "") -> Iterator[str]:
-    if isinstance(was, dict) and isinstance(now, dict):
-        for name in sorted({*was, *now}):
-            yield from _differences(was.get(name), now.get(name), f"{key}.{name}" if key else name)
-    elif was != now:
-        yield f"{key} was {was}, now {now}"

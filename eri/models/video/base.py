@@ -116,6 +116,14 @@ class VideoModel(nn.Module, ABC):
         """
         return pictures
 
+    def select(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the frames of one clip that the model reads in evaluation, prepared.
+
+        Args:
+            pictures: All frames of the clip, at least one, RGB, (frames, side, side, 3).
+        """
+        return self.prepare(pictures[self.choose_frames(len(pictures), None)])
+
     def auxiliary_loss(self, output: VideoOutput, targets: Tensor) -> Tensor | None:
         """Return what is added to the task's own loss, already weighted; None where there is nothing to add.
 
