@@ -4,10 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test bench lint format lock clean
+.PHONY: help install demo test test-faults bench lint format lock clean
 
 help:  ## Show the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: $(STAMP)  ## Set up .venv from the locked requirements
 
@@ -24,8 +24,11 @@ $(STAMP): requirements/dev.txt requirements/build.txt pyproject.toml
 demo: install  ## Generate clips, extract, train, evaluate, submit, validate: offline, two to three minutes
 	$(BIN)/eri demo
 
-test: install  ## Run all tests
-	$(BIN)/pytest --numprocesses 2 --doctest-modules tests eri
+test: install  ## Run all tests but those of real faults
+	$(BIN)/pytest --numprocesses 2 -m "not faults" --doctest-modules tests eri
+
+test-faults: install  ## Kill, fill, hang and damage for real: under fifteen minutes
+	$(BIN)/pytest --numprocesses 2 -m faults tests
 
 bench: install  ## Measure beside references; writes benchmarks/results/<date>-<commit>.md
 	$(BIN)/python -m benchmarks
