@@ -194,3 +194,19 @@ class SubmissionError(EriError):
 
 class MissingDependencyError(EriError):
     """An optional package that the asked-for feature needs is not installed."""
+
+
+class ClusterError(EriError):
+    """A Ray cluster that cannot be reached, or whose nodes cannot do the work."""
+
+
+class RemoteError(EriError):
+    """An object store that cannot be reached, or that refuses.
+
+    Attributes:
+        reason: ``credentials``, ``forbidden``, ``missing``, ``unreachable``, ``changed`` or ``protocol``.
+    """
+
+    def __init__(self, message: str, *, reason: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
