@@ -163,7 +163,7 @@ class Bench:
         ours, script, scaled = (tuple(seconds[side]) for side in ("ours", "whole", "scaled"))
         # One more, since its stages stand in the note.
         stages = reports[-1].extractors[0].stages
-        note = f"{self._pictures} frames, start of the worker included"
+        note = f"{self._pictures} frames, start of the workers included"
         note += f"; busy: {stages}" if stages is not None else ""
         name = f"frames to {self._scale.network} features, whole pipeline in bf16, against the usual script"
         return [
@@ -205,7 +205,7 @@ class Bench:
             self._table,
             [self._config("bf16")],
             self._root / f"features{self._runs}",
-            Runtime(device="cpu", workers=1),
+            Runtime(device="cpu", workers=os.cpu_count() or 1),
             create=lambda *_: extractor,
         )
         if report.failures:

@@ -5,6 +5,7 @@ Only typer is imported here at the top, so that `eri --help` answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -48,6 +49,10 @@ OverridesArgument = Annotated[
 RunArgument = Annotated[Path | None, typer.Argument(help="Run folder or name; the newest when left out.")]
 BatchOption = Annotated[int, typer.Option(min=1, help="Model inputs a forward pass; does not change the numbers.")]
 WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that decode; does not change the numbers.")]
+CoresOption = Annotated[
+    int | None,
+    typer.Option(min=0, help="Processes that decode; does not change the numbers.", show_default="cores, 8 at most"),
+]
 TimeoutOption = Annotated[float, typer.Option(min=1.0, help="Seconds one clip may take.")]
 
 
@@ -169,8 +174,11 @@ def extract(
     split: Annotated[SplitName | None, typer.Option(help="Only this split.")] = None,
     device: DeviceOption = "auto",
     batch_size: BatchOption = 32,
-    workers: WorkersOption = 1,
+    workers: CoresOption = None,
     timeout: TimeoutOption = 300.0,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the image model after ten minutes of its work (torch.compile).")
+    ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -193,7 +201,9 @@ def extract(
             weights=weights,
             windows=windows,
             splits=(split,) if split else SPLITS,
-            runtime=Runtime(device, batch_size, workers, timeout),
+            runtime=Runtime(
+                device, batch_size, min(os.cpu_count() or 1, 8) if workers is None else workers, timeout, compiled
+            ),
             on_event=curves.on_event,
         )
     if json:

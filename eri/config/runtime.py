@@ -14,9 +14,11 @@ class Runtime:
         batch_size: Model inputs a forward pass.
         workers: Processes that decode and find faces; 0 does it in the calling process.
         timeout: Seconds one clip may take before its worker is ended and the clip fails alone.
+        compiled: Whether an image backbone is compiled once it has worked for ten minutes.
     """
 
     device: str = "auto"
     batch_size: int = 32
     workers: int = 1
     timeout: float = 300.0
+    compiled: bool = False

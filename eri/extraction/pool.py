@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import os
 import signal
 import threading
 import time
@@ -180,7 +181,9 @@ class _Processes:
         return ProcessPool(
             max_workers=self._workers,
             initializer=start_worker,
-            initargs=(self._preparer,),
+            # A model whose every thread loses its core for a while to some worker waits for the last of them again
+            # and again: where workers fill the machine, they get what the model leaves.
+            initargs=(self._preparer, self._workers >= (os.cpu_count() or 1)),
             context=multiprocessing.get_context("spawn"),
         )
 

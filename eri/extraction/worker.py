@@ -27,6 +27,8 @@ _LARGE = 32 << 10
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
+_LOWEST_PRIORITY = 19
+
 _PREPARER: ContextVar[Preparer] = ContextVar("preparer")
 """The preparer of this worker process: kept, because a preparer may hold a loaded detector."""
 
@@ -48,8 +50,15 @@ class Decoded:
     seconds: float = 0.0
 
 
-def start_worker(preparer: Preparer) -> None:
-    """Make this process a worker: one thread a library, and an end when the main process ends."""
+def start_worker(preparer: Preparer, giving_way: bool = False) -> None:
+    """Make this process a worker: one thread a library, and an end when the main process ends.
+
+    Args:
+        preparer: What it will prepare clips with.
+        giving_way: Whether it only gets the time of the processor that others leave.
+    """
+    if giving_way:
+        os.nice(_LOWEST_PRIORITY)
     for name in _THREADS:
         os.environ[name] = "1"
     for module, function in (("cv2", "setNumThreads"), ("torch", "set_num_threads")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from eri.config import DrawnImageConfig, ImageConfig, Runtime
 from eri.extractors.backbone import create_backbone
 from eri.extractors.base import Prepared
+from eri.extractors.compiling import CompiledLater
 from eri.extractors.preparing import Brightening, ImagePreparer
 from eri.extractors.running import Batching, batches, library_versions, resolve_device, store_rows
 from eri.media.faces import face_identity
@@ -53,6 +54,8 @@ class ImageExtractor:
             option="visual.weights",
             frozen=True,
         )
+        if runtime.compiled:
+            self._backbone = replace(self._backbone, model=CompiledLater(self._backbone.model, runtime.batch_size))
         self.dimension = self._backbone.dimension
 
     @property
