@@ -1,4 +1,4 @@
-"""The commands `eri features import`, `export` and `ls`: thin functions over :mod:`eri.features`."""
+"""The commands of `eri features`: thin functions over :mod:`eri.features`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from eri.cli_features_care import clear_command, verify_command
 from eri.cli_options import AdapterOption, DataOption, FeaturesOption
 
 app = typer.Typer(
@@ -16,6 +17,9 @@ app = typer.Typer(
 )
 
 UnitName = Literal["s", "ms"]
+
+app.command("verify")(verify_command)
+app.command("gc")(clear_command)
 
 
 @app.command("import")

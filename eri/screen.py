@@ -105,7 +105,8 @@ def show_extraction(report: ExtractionReport) -> None:
         counts = [str(number) for number in (part.total, part.computed, part.already_complete, len(part.failures))]
         rows.append([part.extractor, *counts, noted, f"{part.seconds:.1f} s", f"{part.clips_per_second:.1f}"])
     headers = ("extractor", "clips", "new", "complete before", "failed", "noted", "time", "clips/s")
-    console.print(table_of("extraction", headers, rows, numbers=(1, 2, 3, 4, 6, 7)))
+    title = "extraction" if report.shard is None else f"extraction of shard {report.shard}"
+    console.print(table_of(title, headers, rows, numbers=(1, 2, 3, 4, 6, 7)))
     for failure in report.failures[:_FAILURES_SHOWN]:
         line = f"failed: {failure.extractor}, clip {failure.clip_id} ({failure.reason}): {failure.message}"
         console.print(escape(line), soft_wrap=True, highlight=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from eri.extraction.shards import Shard
 from eri.extraction.stages import StageShares
 from eri.media.state import State
 from eri.store.journal import Entry
@@ -119,10 +120,12 @@ class ExtractionReport:
     Attributes:
         extractors: One report an extractor, in the order asked for.
         seconds: Wall time.
+        shard: The part of the data set that was asked for; None is all of it.
     """
 
     extractors: tuple[ExtractorReport, ...]
     seconds: float
+    shard: Shard | None = None
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -131,8 +134,10 @@ class ExtractionReport:
 
     @property
     def usable(self) -> bool:
-        """True where every extractor has features of at least one clip."""
-        return bool(self.extractors) and all(report.complete > 0 for report in self.extractors)
+        """True where every extractor has features of at least one clip, or of a shard without any clip."""
+        return bool(self.extractors) and all(
+            report.complete > 0 or (report.total == 0 and self.shard is not None) for report in self.extractors
+        )
 
     @property
     def exit_code(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eri.features.folders import modality_of
 from eri.store.folder import SUFFIX
 from eri.store.journal import Journal
 from eri.store.problems import explained
@@ -59,20 +60,13 @@ def _describe(folder: Path) -> FeatureListing:
     return FeatureListing(
         folder=folder.name,
         extractor=str(config.get("extractor") or identity.get("extractor") or folder.name[:-13]),
-        modality=_modality(config),
+        modality=modality_of(config),
         data_set=identity.get("data_set"),
         clips=len(files),
         dimension=next((entry.dimension for entry in known.values()), None),
         rows=sum(entry.rows for entry in known.values()),
         size=sum(files.values()),
     )
-
-
-def _modality(config: dict[str, Any]) -> str | None:
-    """Return what a config's features describe: imported ones say so, and of the others visual ones look for faces."""
-    if not config:
-        return None
-    return config.get("modality") or ("visual" if "faces" in config else "audio")
 
 
 def _read(path: Path) -> dict[str, Any]:

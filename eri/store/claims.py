@@ -80,6 +80,33 @@ def wait_for(folder: Path, name: str) -> Claim:
     return Claim(lock, keep_file=True)
 
 
+def is_held(folder: Path, name: str) -> bool:
+    """Tell whether some process holds a claim, without taking it; True too where that cannot be found out.
+
+    Examples:
+        >>> folder = getfixture("tmp_path") / "claims"
+        >>> with take(folder, "00042"):
+        ...     is_held(folder, "00042"), is_held(folder, "00043")
+        (True, False)
+    """
+    path = folder / f"{name}.lock"
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False
+
+
+def find_dead(folder: Path) -> list[Path]:
+    """Return the claim files that dead processes left behind."""
+    files = sorted(folder.glob("[!.]*.lock"))
+    return [path for path in files if not is_held(folder, path.name.removesuffix(".lock"))]
+
+
 def sweep(folder: Path) -> None:
     """Remove the claim files that dead processes left behind."""
     for path in folder.glob("[!.]*.lock"):

@@ -190,6 +190,9 @@ class FeatureFolder:
         """Return the entries of those clips whose feature files are whole, whatever became of their sources."""
         return self.take_inventory(dict.fromkeys(clip_ids)).complete
 
+    def finish(self) -> None:
+        """See that everything written is where it belongs: only a folder in an object store has copying to do."""
+
     def claim(self, clip_id: str) -> claims.Claim | None:
         """Claim a clip for writing; None while another process has it.
 
@@ -220,20 +223,35 @@ class FeatureFolder:
             probe.unlink(missing_ok=True)
             claims.sweep(self._claims)
             for path in list(self.path.glob(".*.tmp")):
-                self._sweep(path)
+                self.sweep(path)
 
-    def _sweep(self, path: Path) -> None:
-        match = _TEMPORARY.fullmatch(path.name)
-        if match is None:
+    def leftovers(self) -> list[Path]:
+        """Return the temporary files that killed processes left."""
+        found = []
+        for path in sorted(self.path.glob(".*.tmp")):
+            target = _target(path)
+            if target is None:
+                continue
+            clip_id = target.removesuffix(SUFFIX)
+            if _is_forgotten(path) if clip_id == target else not claims.is_held(self._claims, clip_id):
+                found.append(path)
+        return found
+
+    def sweep(self, path: Path) -> None:
+        """Remove a temporary file of this folder if its writer is dead.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        target = _target(path)
+        if target is None:
             return
-        if not match["target"].endswith(SUFFIX):
-            # A file of the whole folder. These take no claim, but are written in a moment.
-            with suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > _FORGOTTEN:
-                    path.unlink()
+        if not target.endswith(SUFFIX):
+            if _is_forgotten(path):
+                path.unlink(missing_ok=True)
             return
         # Whoever writes a temporary file of a clip holds its claim, so a free claim means a dead writer.
-        claim = claims.take(self._claims, match["target"].removesuffix(SUFFIX))
+        claim = claims.take(self._claims, target.removesuffix(SUFFIX))
         if claim is not None:
             with claim:
                 path.unlink(missing_ok=True)
@@ -259,11 +277,25 @@ class FeatureFolder:
                 entry = _entry(clip_id, stamp, record.checksum or "", record.source, record.features)
         except (OSError, StoreError):
             return None
-        matched = _match_source(source, entry)
+        matched = match_source(source, entry)
         if matched is not None and matched != known:
             with suppress(OSError):  # a cache that may only be read still serves, it is merely verified each time
                 self._journal.append(matched)
         return matched
+
+
+def _target(path: Path) -> str | None:
+    """Return the name of the file that a temporary file was to become."""
+    match = _TEMPORARY.fullmatch(path.name)
+    return None if match is None else match["target"]
+
+
+def _is_forgotten(path: Path) -> bool:
+    """Tell whether a temporary file of the whole folder is old: these take no claim, but are written in a moment."""
+    try:
+        return time.time() - path.stat().st_mtime > _FORGOTTEN
+    except FileNotFoundError:
+        return False
 
 
 def _entry(
@@ -285,7 +317,7 @@ def _looks_the_same(source: Source | None, entry: Entry) -> bool:
         return False
 
 
-def _match_source(source: Source | None, entry: Entry) -> Entry | None:
+def match_source(source: Source | None, entry: Entry) -> Entry | None:
     """Return the entry, with the source's new stamp where only that changed; None where the content did."""
     if source is None or _looks_the_same(source, entry):
         return entry
