@@ -17,9 +17,8 @@ from eri.media.faces import crop_faces
 from eri.media.state import State
 from eri.media.video import read_frames
 from eri.metrics import Floats
-from eri.pages.charts.scales import svg
+from eri.pages.charts import draw_outline
 from eri.pages.document import data_url
-from eri.pages.elements import element
 
 Pixels = NDArray[np.uint8]
 
@@ -30,7 +29,6 @@ _SAMPLES = 800
 """Samples whose loudest stands for them: 50 ms."""
 
 _COLUMNS = 150
-_HEIGHT = 34.0
 
 
 @dataclass(frozen=True)
@@ -99,14 +97,9 @@ def draw_envelope(sound: Path | None) -> tuple[Markup | None, str]:
         return None, "Silence."
     columns = min(_COLUMNS, len(peaks))
     edges = np.linspace(0, len(peaks), columns + 1).round().astype(int)
-    heights = np.array([peaks[a:b].max() for a, b in pairwise(edges)]) / loudest * (_HEIGHT / 2 - 1)
-    across = np.linspace(0, 360, columns)
-    upper = [f"{x:.1f},{_HEIGHT / 2 - h:.1f}" for x, h in zip(across, heights, strict=True)]
-    lower = [f"{x:.1f},{_HEIGHT / 2 + h:.1f}" for x, h in zip(across[::-1], heights[::-1], strict=True)]
+    heights = np.array([peaks[a:b].max() for a, b in pairwise(edges)]) / loudest
     seconds = len(peaks) * _SAMPLES / 16_000
-    outline = element("polygon", points=" ".join([*upper, *lower]), class_="envelope")
-    label = f"outline of {seconds:.1f} s of sound, loudest peak {loudest:.2f}"
-    return svg(360, _HEIGHT, label, element("title", label), outline), ""
+    return draw_outline(heights, f"outline of {seconds:.1f} s of sound, loudest peak {loudest:.2f}"), ""
 
 
 def _peaks(block: NDArray[np.float32]) -> Floats:

@@ -8,7 +8,6 @@ from typing import Any
 
 from eri.errors import RunError
 from eri.pages.blocks import Table, Value, make_table
-from eri.pages.charts.scales import Scale, tick_text
 from eri.pages.document import data_url, write_page
 from eri.prediction import FaceFrame, Timeline
 
@@ -18,7 +17,8 @@ EMBEDDED_BYTES = 24_000_000
 _KINDS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm", ".ogv": "video/ogg"}
 _MOST_ROWS = 2000
 _MOST_POINTS = 4000
-_TICKS = 6
+_MOST_TICKS = 6
+_TICK_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)
 
 
 def write_timeline_page(timeline: Timeline, path: Path, *, embed: int = EMBEDDED_BYTES) -> Path:
@@ -43,9 +43,9 @@ def write_timeline_page(timeline: Timeline, path: Path, *, embed: int = EMBEDDED
         "video": video,
         "span": span,
         "rows": _rows(timeline, span),
-        "ticks": [(tick / span, _clock(tick)) for tick in Scale(0.0, span, 0.0, 1.0).ticks(_TICKS)],
-        "low": tick_text(timeline.low),
-        "high": tick_text(timeline.high),
+        "ticks": [(tick / span, _clock(tick)) for tick in _ticks(span)],
+        "low": _plain(timeline.low),
+        "high": _plain(timeline.high),
         "faces": [_face(face) for face in timeline.faces],
         "data": _data(timeline, span),
         "table": _table(timeline),
@@ -86,14 +86,14 @@ def _gap_notes(timeline: Timeline) -> list[str]:
 def _rows(timeline: Timeline, span: float) -> list[dict[str, Any]]:
     """Return a row a label: its curve in a picture of 1000 by 100, broken where a window has no values."""
     step = max(1, math.ceil(len(timeline.times) / _MOST_POINTS))
-    across = Scale(0.0, span, 0.0, 1000.0)
-    down = Scale(timeline.low, timeline.high, 96.0, 4.0)
+    span_of_values = (timeline.high - timeline.low) or 1.0
     rows = []
     for column, label in enumerate(timeline.labels):
         pieces: list[list[str]] = [[]]
         for time, value in zip(timeline.times[::step], timeline.values[::step, column], strict=True):
             if math.isfinite(value):
-                pieces[-1].append(f"{across(float(time)):.1f},{down(float(value)):.1f}")
+                share = min(max((value - timeline.low) / span_of_values, 0.0), 1.0)
+                pieces[-1].append(f"{1000 * time / span:.1f},{96 - 92 * share:.1f}")
             elif pieces[-1]:
                 pieces.append([])
         known = timeline.values[:, column][[math.isfinite(value) for value in timeline.values[:, column]]]
@@ -140,6 +140,22 @@ def _table(timeline: Timeline) -> Table:
     if step > 1:
         caption = f"Every {step}th window, by the second in its middle; the CSV beside this page holds all"
     return make_table(caption, ["seconds", *timeline.labels, "missing"], rows)
+
+
+def _ticks(span: float) -> list[float]:
+    """Return round seconds for the axis of a timeline.
+
+    Examples:
+        >>> _ticks(10.0), _ticks(3600.0)[:3]
+        ([0.0, 2.0, 4.0, 6.0, 8.0, 10.0], [0.0, 600.0, 1200.0])
+    """
+    fitting = (step for step in _TICK_SECONDS if span / step <= _MOST_TICKS)
+    step = next(fitting, _TICK_SECONDS[-1] * math.ceil(span / _TICK_SECONDS[-1] / _MOST_TICKS))
+    return [place * step for place in range(math.floor(span / step + 1e-9) + 1)]
+
+
+def _plain(value: float) -> str:
+    return f"{value:.6g}".replace("-", "−")
 
 
 def _clock(seconds: float) -> str:

@@ -7,15 +7,13 @@ from markupsafe import Markup
 
 from eri.metrics import Floats
 from eri.pages.blocks import Block, ClipCard, Gallery, Paragraphs, Value, make_table
-from eri.pages.charts.scales import CHARACTER, WIDTH, Scale, horizontal_axis, svg
-from eri.pages.elements import element, join, shorten
+from eri.pages.charts import draw_pairs
 from eri.pages.glimpses import draw_envelope, draw_strip
 from eri.recognition import decide
 from eri.reporting.systems import System
 
 _LISTED = 10
 _MOST_BARS = 12
-_LETTERS = 16
 _LEAST_PROBABILITY = 1e-12
 
 
@@ -38,7 +36,8 @@ def make_clips(system: System, count: int = _LISTED) -> list[Block]:
     ]
     said = (
         "Beside each name stands its true value (open circle) and what was predicted (dot). The strip shows the face "
-        "in six moments of the clip; under it is the outline of its sound, scaled to its loudest moment."
+        "in six moments of the clip, found by dlib whatever detector the run used; under it is the outline of its "
+        "sound, scaled to its loudest moment."
     )
     return [Paragraphs((said,)), *galleries, make_table("These clips", ["clip", name, "predicted by"], rows)]
 
@@ -65,22 +64,8 @@ def _values(system: System, place: int) -> Markup:
     true, predicted = system.truth[place], system.predictions[place]
     farthest = np.sort(np.argsort(-np.abs(predicted - true), kind="stable")[:_MOST_BARS])
     names = [system.task.labels[i] for i in farthest]
-    left = 12.0 + CHARACTER * max(min(len(name), _LETTERS) for name in names)
     low, high = min(system.task.low, *true, *predicted), max(system.task.high, *true, *predicted)
-    scale, parts, y = Scale(float(low), float(high), left, WIDTH - 10.0), [], 12.0
-    for i, name in zip(farthest, names, strict=True):
-        a, b = scale(float(true[i])), scale(float(predicted[i]))
-        title = element("title", f"{name}: true {true[i]:.3f}, predicted {predicted[i]:.3f}")
-        parts.append(element("text", shorten(name, _LETTERS), x=left - 8, y=y + 4, text_anchor="end", class_="name"))
-        gap = element("line", x1=a, x2=b, y1=y, y2=y, class_="gap")
-        parts.append(element("g", title, gap, _circle(a, y, "truth"), _circle(b, y, "mark series-0")))
-        y += 17.0
-    axis = horizontal_axis(scale, 4, y - 5, count=4)
     label = f"{system.ids[place]}: " + ", ".join(
         f"{name} true {true[i]:.2f} predicted {predicted[i]:.2f}" for i, name in zip(farthest, names, strict=True)
     )
-    return svg(WIDTH, y + 12, label, axis, join(parts))
-
-
-def _circle(x: float, y: float, class_: str) -> Markup:
-    return element("circle", cx=x, cy=y, r=4.0, class_=class_)
+    return draw_pairs(names, true[farthest].tolist(), predicted[farthest].tolist(), (float(low), float(high)), label)

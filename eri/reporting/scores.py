@@ -15,6 +15,7 @@ from eri.selection.comparison import Comparison, common_clips, compare_predictio
 
 _SHARED_LOSSES = ("loss", "val_loss")
 _FOREIGN = "The published figures are of the challenge's own clips: beside a run on other clips they say nothing."
+_MEANS_ONLY = "They are means over the labels: the papers state none of a single label."
 
 
 def make_headlines(systems: Sequence[System]) -> list[Headline]:
@@ -60,7 +61,8 @@ def make_scores(systems: Sequence[System]) -> list[Block]:
     heading = systems[0].scores.heading
     text = "Whiskers are 95 % bootstrap intervals over clips."
     if shown:
-        text += f" Hollow marks are the {references[0].metric} that papers report for shipped systems. {_FOREIGN}"
+        text += f" Hollow marks are the {references[0].metric} that papers report for shipped systems."
+        text += f" {_FOREIGN}" if systems[0].task.is_classification else f" {_MEANS_ONLY} {_FOREIGN}"
     keep = (0.0, 1.0) if systems[0].task.is_classification else (0.0,)
     picture = draw_intervals([*rows, *shown], f"{heading} by label with 95 % intervals", heading, keep=keep)
     figure = Figure(

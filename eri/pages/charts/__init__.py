@@ -1,6 +1,7 @@
-"""Charts as SVG: colours come from the page, so that they follow its light and dark."""
+"""Charts by matplotlib as SVG: colours and letters come from the page, so that they follow its light and dark."""
 
 from eri.pages.charts.bars import Bar, Row, draw_bars, draw_histogram, draw_intervals
+from eri.pages.charts.glimpses import draw_outline, draw_pairs
 from eri.pages.charts.matrix import draw_matrix
 from eri.pages.charts.plots import draw_lines, draw_panel
 
@@ -12,5 +13,7 @@ __all__ = [
     "draw_intervals",
     "draw_lines",
     "draw_matrix",
+    "draw_outline",
+    "draw_pairs",
     "draw_panel",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,21 +10,13 @@ import numpy as np
 from markupsafe import Markup
 
 from eri.metrics import Floats
-from eri.pages.charts.scales import (
-    CHARACTER,
-    WIDTH,
-    Scale,
-    horizontal_axis,
-    marker,
-    polyline,
-    spanning,
-    svg,
-    vertical_axis,
-)
-from eri.pages.elements import element, join, shorten
+from eri.pages.charts.drawing import DASHES, WIDTH, Sheet, open_sheet, room_for, spanning
+from eri.pages.charts.marks import draw_hollow, draw_mark, draw_whisker, name_rows, series_colour
+from eri.pages.charts.vector import colour
 
 _ROW = 24.0
 _LOW_ROW = 18.0
+_THICK = 13.0
 _LETTERS = 24
 
 
@@ -59,7 +52,9 @@ class Row:
     hollow: bool = False
 
 
-def draw_intervals(rows: Sequence[Row], label: str, axis: str, *, keep: Sequence[float] = (0.0,)) -> Markup:
+def draw_intervals(
+    rows: Sequence[Row], label: str, axis: str, *, keep: Sequence[float] = (0.0,), whole: bool = False
+) -> Markup:
     """Draw a row a name: a bar with its interval where there is one series, else a mark with its interval for each.
 
     Args:
@@ -67,51 +62,50 @@ def draw_intervals(rows: Sequence[Row], label: str, axis: str, *, keep: Sequence
         label: What a screen reader says.
         axis: What the values are.
         keep: Values that the axis must show.
+        whole: The values count something.
     """
-    left = _left(rows)
     values = [limit for row in rows for bar in row.bars for limit in (bar.value, bar.low, bar.high)]
-    scale = Scale(*spanning(values, keep=keep), left, WIDTH - 12.0)
     series = max((len(row.bars) for row in rows), default=1)
-    height = _ROW if series <= 2 else 11.0 * series + 6
-    parts, y = [], 4.0
-    for row in rows:
-        room = _LOW_ROW if row.hollow else height
-        middle = y + room / 2
-        parts.append(_name(row.name, left - 8, middle + 4, "strong" if row.strong else ""))
-        for place, bar in enumerate(row.bars):
-            offset = 0.0 if len(row.bars) == 1 else (place - (len(row.bars) - 1) / 2) * (height - 8) / len(row.bars)
-            parts.append(_draw_bar(row, bar, scale, middle + offset, place, lone=series == 1))
-        y += room
-    axes = horizontal_axis(scale, 4, y, axis)
-    return svg(WIDTH, y + 34, label, axes, *parts)
+    high = _ROW if series <= 2 else 11.0 * series + 6
+    rooms = np.array([_LOW_ROW if row.hollow else high for row in rows])
+    middles, total = (np.cumsum(rooms) - rooms / 2).tolist(), float(rooms.sum()) or high
+    names = [row.name for row in rows]
+    with open_sheet(WIDTH, total + 40, left=room_for(names, _LETTERS)) as sheet:
+        sheet.scale("x", spanning(values, keep=keep), axis, whole=whole)
+        sheet.axes.set_ylim(total, 0.0)
+        name_rows(sheet, middles, names, _LETTERS, [row.strong for row in rows])
+        for row, middle in zip(rows, middles, strict=True):
+            step = (high - 8) / len(row.bars) if row.bars else 0.0
+            for place, bar in enumerate(row.bars):
+                y = middle + (place - (len(row.bars) - 1) / 2) * step
+                _draw_bar(sheet, row, bar, y, place, lone=series == 1)
+        return sheet.render(label)
 
 
-def _draw_bar(row: Row, bar: Bar, scale: Scale, y: float, place: int, *, lone: bool) -> Markup:
-    if bar.value is None:
-        return element("text", "undefined", x=scale(0.0) + 6, y=y + 4, class_="tick")
+def _draw_bar(sheet: Sheet, row: Row, bar: Bar, y: float, place: int, *, lone: bool) -> None:
+    axes, series = sheet.axes, series_colour(place)
+    if bar.value is None or not math.isfinite(bar.value):
+        said = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": 11.0}
+        axes.annotate("undefined", (0.0, y), color=colour("soft"), **said)
+        return
     title = f"{row.name}: {bar.value:.3f}"
     if bar.low is not None and bar.high is not None:
         title += f" [{bar.low:.3f}, {bar.high:.3f}]"
-    x, zero = scale(bar.value), scale(0.0)
-    parts = []
-    if row.hollow:
-        parts.append(element("circle", element("title", title), cx=x, cy=y, r=4.0, class_="hollow"))
-    elif lone:
-        box = {"x": min(x, zero), "y": y - 6.5, "width": abs(x - zero), "height": 13.0}
-        parts.append(element("rect", element("title", title), **box, class_="bar strong" if row.strong else "bar"))
+    if lone and not row.hollow:
+        (box,) = axes.barh(y, bar.value, height=_THICK, color=(series, 1.0 if row.strong else 0.72))
+        sheet.title(box, title)
     if bar.low is not None and bar.high is not None:
-        class_ = "whisker" if lone else f"whisker series-{place % 6}"
-        parts.append(element("line", x1=scale(bar.low), x2=scale(bar.high), y1=y, y2=y, class_=class_))
-    if not lone and not row.hollow:
-        parts.append(marker(place, x, y, title))
-    return join(parts)
+        draw_whisker(sheet, (bar.low, bar.high), (y, y), colour("ink") if lone else series)
+    if row.hollow:
+        draw_hollow(sheet, bar.value, y, title)
+    elif not lone:
+        draw_mark(sheet, place, bar.value, y, title)
 
 
 def draw_bars(names: Sequence[str], counts: Sequence[float], label: str, axis: str) -> Markup:
-    """Draw one bar a name, such as how often it occurs."""
-    return draw_intervals(
-        [Row(name, (Bar(float(count)),)) for name, count in zip(names, counts, strict=True)], label, axis
-    )
+    """Draw one bar a name: how often it occurs."""
+    rows = [Row(name, (Bar(float(count)),)) for name, count in zip(names, counts, strict=True)]
+    return draw_intervals(rows, label, axis, whole=True)
 
 
 def draw_histogram(edges: Floats, shares: Sequence[Floats], label: str, axis: str) -> Markup:
@@ -123,41 +117,23 @@ def draw_histogram(edges: Floats, shares: Sequence[Floats], label: str, axis: st
         label: What a screen reader says.
         axis: What the values are.
     """
-    top, bottom, left, right = 20.0, 150.0, 40.0, WIDTH - 12.0
-    x = Scale(float(edges[0]), float(edges[-1]), left, right)
-    y = Scale(0.0, max((float(np.max(row)) for row in shares if len(row)), default=1.0) or 1.0, bottom, top)
-    parts = [horizontal_axis(x, top, bottom, axis, 5), vertical_axis(y, left, right, "share of clips", 3)]
-    for place, row in enumerate(shares):
-        if place == 0:
-            parts.extend(_boxes(edges, row, x, y))
-        else:
-            steps = [(x(edge), y(value)) for i, value in enumerate(row) for edge in (edges[i], edges[i + 1])]
-            parts.append(polyline(steps, f"line series-{place % 6} dash-{place % 4}"))
-    return svg(WIDTH, bottom + 36, label, *parts)
+    most = max((float(np.max(row)) for row in shares if len(row)), default=1.0) or 1.0
+    with open_sheet(WIDTH, 186.0, left=40.0, top=20.0) as sheet:
+        sheet.scale("x", (float(edges[0]), float(edges[-1])), axis, 5)
+        sheet.scale("y", (0.0, most), "share of clips", 3)
+        for place, row in enumerate(shares):
+            if place == 0:
+                _draw_boxes(sheet, edges, row)
+            else:
+                look = {"edgecolor": series_colour(place), "linewidth": 2.0, "linestyle": DASHES[place % 4]}
+                sheet.axes.stairs(row, edges, **look)
+        sheet.axes.set_ylim(0.0, most)
+        return sheet.render(label)
 
 
-def _boxes(edges: Floats, row: Floats, x: Scale, y: Scale) -> list[Markup]:
-    return [
-        element(
-            "rect",
-            element("title", f"{edges[i]:.3g} to {edges[i + 1]:.3g}: {value:.1%}"),
-            x=x(edges[i]) + 0.5,
-            y=y(value),
-            width=max(0.5, x(edges[i + 1]) - x(edges[i]) - 1),
-            height=y(0.0) - y(value),
-            class_="bar pale",
-        )
-        for i, value in enumerate(row)
-        if value > 0
-    ]
-
-
-def _left(rows: Sequence[Row]) -> float:
-    longest = max((min(len(row.name), _LETTERS) for row in rows), default=0)
-    return 20.0 + CHARACTER * longest
-
-
-def _name(text: str, x: float, y: float, class_: str) -> Markup:
-    short = shorten(text, _LETTERS)
-    title = [element("title", text)] if short != text else []
-    return element("text", short, *title, x=x, y=y, text_anchor="end", class_=f"name {class_}".strip())
+def _draw_boxes(sheet: Sheet, edges: Floats, row: Floats) -> None:
+    for start, end, share in zip(edges[:-1], edges[1:], row, strict=True):
+        if share > 0:
+            look = {"color": (series_colour(0), 0.55), "edgecolor": colour("paper"), "linewidth": 1.0}
+            (box,) = sheet.axes.bar(start, share, width=end - start, align="edge", **look)
+            sheet.title(box, f"{start:.3g} to {end:.3g}: {share:.1%}")

@@ -8,12 +8,17 @@ import numpy as np
 from markupsafe import Markup
 
 from eri.metrics import Floats
-from eri.pages.charts.scales import CHARACTER, WIDTH, svg
-from eri.pages.elements import element, shorten
+from eri.pages.charts.drawing import WIDTH, open_sheet, room_for
+from eri.pages.charts.marks import name_rows
+from eri.pages.charts.vector import colour, writable
+from eri.pages.elements import shorten
 
 _LETTERS = 14
 _STRONGEST = 0.62
 """Opacity of the strongest colour: the number written on it stays readable in light and dark."""
+
+_MOST_NUMBERS = 10
+"""Names up to which the numbers are written into the squares."""
 
 
 def draw_matrix(
@@ -35,32 +40,31 @@ def draw_matrix(
         across: What the columns are.
         down: What the rows are.
     """
-    left = 20.0 + CHARACTER * max((min(len(name), _LETTERS) for name in names), default=0)
-    side = (WIDTH - left - 4) / max(1, len(names))
-    height = min(side, 34.0)
-    top = 18.0
-    parts = [element("text", down, x=2, y=12, class_="axis")] if down else []
-    for row, name in enumerate(names):
-        y = top + row * height
-        short = shorten(name, _LETTERS)
-        parts.append(element("text", short, x=left - 6, y=y + height / 2 + 4, text_anchor="end", class_="name"))
-        for column, other in enumerate(names):
-            value, x = float(values[row, column]), left + column * side
-            title = element("title", f"{name}, {other}: {texts[row][column]}")
+    from matplotlib.patches import Rectangle
+
+    left = room_for(names, _LETTERS)
+    count = max(1, len(names))
+    high = count * min((WIDTH - left - 4) / count, 34.0)
+    deep = 8.0 + 0.72 * left
+    with open_sheet(WIDTH, 18 + high + deep, left=left, right=4.0, top=18.0, bottom=deep) as sheet:
+        sheet.axes.set_xlim(0.0, count)
+        sheet.axes.set_ylim(count, 0.0)
+        middles = (np.arange(len(names)) + 0.5).tolist()
+        name_rows(sheet, middles, names, _LETTERS)
+        turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor", "color": colour("ink"), "fontsize": 11.5}
+        sheet.axes.set_xticks(middles, [writable(shorten(name, _LETTERS)) for name in names], **turned)
+        for row, column in np.ndindex(len(names), len(names)):
+            value = float(values[row, column])
             if np.isfinite(value):
-                box = {"x": x + 0.75, "y": y + 0.75, "width": side - 1.5, "height": height - 1.5, "rx": 2}
-                strength = _STRONGEST * min(1.0, abs(value))
-                class_ = "cell above" if value >= 0 else "cell below"
-                parts.append(element("rect", title, **box, class_=class_, fill_opacity=strength))
-            if len(names) <= 10:
-                place = {"x": x + side / 2, "y": y + height / 2 + 4}
-                parts.append(element("text", texts[row][column], **place, text_anchor="middle", class_="value"))
-    bottom = top + len(names) * height
-    for column, name in enumerate(names):
-        x = left + (column + 0.5) * side + 3
-        turn = f"translate({x:.1f} {bottom + 8:.1f}) rotate(-45)"
-        parts.append(element("text", shorten(name, _LETTERS), transform=turn, text_anchor="end", class_="name"))
-    if across:
-        parts.append(element("text", across, x=WIDTH - 4, y=12, text_anchor="end", class_="axis"))
-    deep = 16 + 0.72 * CHARACTER * max((min(len(name), _LETTERS) for name in names), default=0)
-    return svg(WIDTH, bottom + deep, label, *parts)
+                shade = colour("above" if value >= 0 else "below"), _STRONGEST * min(1.0, abs(value))
+                look = {"facecolor": shade, "edgecolor": colour("paper"), "linewidth": 1.5}
+                box = sheet.axes.add_patch(Rectangle((column, row), 1.0, 1.0, **look))
+                sheet.title(box, f"{names[row]}, {names[column]}: {texts[row][column]}")
+            if len(names) <= _MOST_NUMBERS:
+                middle = {"ha": "center", "va": "center", "fontsize": 11.0}
+                sheet.axes.text(column + 0.5, row + 0.5, writable(texts[row][column]), **middle)
+        if down:
+            sheet.write(2.0, 12.0, down)
+        if across:
+            sheet.write(WIDTH - 4, 12.0, across, side="right")
+        return sheet.render(label)

@@ -8,17 +8,9 @@ import numpy as np
 from markupsafe import Markup
 
 from eri.metrics import Floats
-from eri.pages.charts.scales import (
-    WIDTH,
-    Scale,
-    horizontal_axis,
-    marker,
-    polyline,
-    spanning,
-    svg,
-    vertical_axis,
-)
-from eri.pages.elements import element
+from eri.pages.charts.drawing import DASHES, WIDTH, open_sheet, spanning
+from eri.pages.charts.marks import draw_mark, draw_points, draw_whisker, series_colour
+from eri.pages.charts.vector import colour
 
 PANEL = 176
 _NAMED_POINTS = 400
@@ -44,23 +36,25 @@ def draw_lines(
         vertical: What the values are.
         chosen: A place on the axis to mark.
     """
-    top, bottom, left, right = 22.0, 172.0, 44.0, WIDTH - 12.0
-    x = Scale(*spanning(across), left, right)
     low, high = spanning([value for line in lines for value in line])
     room = (high - low) * 0.05
-    y = Scale(low - room, high + room, bottom, top)
-    parts = [horizontal_axis(x, top, bottom, horizontal, 5, whole=True), vertical_axis(y, left, right, vertical)]
-    if chosen is not None:
-        parts.append(element("line", x1=x(chosen), x2=x(chosen), y1=top, y2=bottom, class_="chosen"))
-        near = x(chosen) > (left + right) / 2
-        place = {"x": x(chosen) + (-5 if near else 5), "text_anchor": "end" if near else "start"}
-        parts.append(element("text", "chosen", y=top - 5, class_="tick", **place))
-    for place_, line in enumerate(lines):
-        points = [(x(a), y(b)) for a, b in zip(across, line, strict=True) if b is not None and np.isfinite(b)]
-        parts.append(polyline(points, f"line series-{place_ % 6} dash-{place_ % 4}"))
-        if len(points) == 1:
-            parts.append(marker(place_, *points[0], label))
-    return svg(WIDTH, bottom + 36, label, *parts)
+    limits = spanning(across)
+    with open_sheet(WIDTH, 208.0, left=44.0, top=22.0) as sheet:
+        sheet.scale("x", limits, horizontal, 5, whole=True)
+        sheet.scale("y", (low - room, high + room), vertical)
+        if chosen is not None:
+            sheet.axes.axvline(chosen, color=colour("ink"), linewidth=1.0, linestyle=(0, (2, 3)))
+            late = chosen > sum(limits) / 2
+            said = {"xytext": (-5 if late else 5, 5), "textcoords": "offset points", "ha": "right" if late else "left"}
+            sheet.axes.annotate("chosen", (chosen, high + room), color=colour("soft"), fontsize=11.0, **said)
+        for place, line in enumerate(lines):
+            values = np.array([np.nan if value is None else value for value in line], dtype=np.float64)
+            look = {"color": series_colour(place), "linestyle": DASHES[place % 4], "linewidth": 2.0}
+            sheet.axes.plot(across, values, **look)
+            known = np.flatnonzero(np.isfinite(values))
+            if len(known) == 1:
+                draw_mark(sheet, place, across[known[0]], float(values[known[0]]), label)
+        return sheet.render(label)
 
 
 def draw_panel(
@@ -83,23 +77,19 @@ def draw_panel(
         axes: What the two are.
         limits: Of both axes.
         names: Of the points, shown under the mouse.
-        whiskers: Interval of each ``vertical``.
+        whiskers: Interval of each ``vertical``; what leaves the limits is drawn up to them.
         joined: Join the points by a line, and draw them large.
     """
-    top, bottom, left, right = 20.0, 162.0, 28.0, PANEL - 6.0
-    x, y = Scale(*limits, left, right), Scale(*limits, bottom, top)
-    parts = [horizontal_axis(x, top, bottom, axes[0], 2), vertical_axis(y, left, right, axes[1], 2)]
-    corners = {"x1": x(limits[0]), "y1": y(limits[0]), "x2": x(limits[1]), "y2": y(limits[1])}
-    parts.append(element("line", **corners, class_="diagonal"))
-    points = [(x(a), y(b)) for a, b in zip(horizontal, vertical, strict=True)]
-    for (a, _), (low, high) in zip(points, whiskers, strict=False):
-        parts.append(element("line", x1=a, x2=a, y1=y(low), y2=y(high), class_="whisker"))
-    if joined:
-        parts.append(polyline(points, "line series-0"))
-    if len(points) > _NAMED_POINTS:
-        parts.append(element("path", d="".join(f"M{a:.0f} {b:.0f}h0" for a, b in points), class_="dots"))
-    else:
-        for (a, b), name in zip(points, names or [""] * len(points), strict=True):
-            title = [element("title", name)] if name else []
-            parts.append(element("circle", *title, cx=a, cy=b, r=3.5 if joined else 2.2, class_="point"))
-    return svg(PANEL, bottom + 36, label, *parts)
+    with open_sheet(float(PANEL), 198.0, left=28.0, right=6.0, top=20.0) as sheet:
+        sheet.scale("x", limits, axes[0], 2)
+        sheet.scale("y", limits, axes[1], 2)
+        sheet.axes.plot(limits, limits, color=colour("soft"), linewidth=1.0, linestyle=(0, (4, 4)))
+        x, y = np.clip(horizontal, *limits), np.clip(vertical, *limits)
+        for place, interval in zip(x, whiskers, strict=False):
+            draw_whisker(sheet, (place, place), np.clip(interval, *limits), colour("ink"))
+        if joined:
+            sheet.axes.plot(x, y, color=series_colour(0), linewidth=2.0)
+        told = names if len(x) <= _NAMED_POINTS else ()
+        size = 7.0 if joined else 4.4 if len(x) <= _NAMED_POINTS else 3.0
+        draw_points(sheet, x, y, told, size=size, opacity=0.6 if len(x) <= _NAMED_POINTS else 0.4)
+        return sheet.render(label)
