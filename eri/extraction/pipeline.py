@@ -1,7 +1,8 @@
-"""The way of clips through one process: claimed, prepared by its workers, embedded by its model, written by a thread."""
+"""The way of clips through one process: claimed, prepared by workers, embedded by the model, written by a thread."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -145,6 +146,8 @@ class Pipeline:
         for one in decoded.values():
             self.clock.add("decode", one.seconds - one.prepared.face_seconds)
             self.clock.add("faces", one.prepared.face_seconds)
+            self.clock.count(busy=one.busy, media=_covered(one.prepared.times))
+        busy = time.process_time()
         prepared = [unpark(clip) for clip in decoded.values()]
         with _naming([clip.clip_id for clip in prepared], self._extractor.name), self.clock.timing("model"):
             arrays = self._embeddings(prepared)
@@ -152,6 +155,7 @@ class Pipeline:
                 join_codes(clip, array) if clip.encoded else assemble(clip, array)
                 for clip, array in zip(prepared, arrays, strict=True)
             ]
+        self.clock.count(busy=time.process_time() - busy)
         for outcome in outcomes:
             outcome.job.scratch.unlink(missing_ok=True)
         for clip, sequence in zip(prepared, sequences, strict=True):
@@ -183,6 +187,18 @@ class Pipeline:
     def _close(self, job: Job) -> None:
         job.close()
         self._jobs.pop(job.clip.id, None)
+
+
+def _covered(times: NDArray[np.float64]) -> float:
+    """Return the seconds of media that rows at even times stand for.
+
+    Examples:
+        >>> _covered(np.array([0.5, 1.5, 2.5])), _covered(np.array([2.0])), _covered(np.array([]))
+        (3.0, 4.0, 0.0)
+    """
+    if len(times) > 1:
+        return float((times[-1] - times[0]) * len(times) / (len(times) - 1))
+    return float(2 * times.sum())
 
 
 @contextmanager
