@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from eri.cli_options import AdapterOption, RunsOption, SplitName
+from eri.cli_options import AdapterOption, QuietOption, RunsOption, SplitName
 
 app = typer.Typer(help="Pages to open in a browser.")
 
@@ -32,12 +32,22 @@ def report(
     runs: RunsOption = Path("runs"),
     bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the 95 % intervals.")] = 1000,
     workers: Annotated[int, typer.Option(min=0, help="Processes that look at the clips of a data set.")] = 2,
+    quiet: QuietOption = False,
 ) -> None:
     """Write one HTML page on runs that were evaluated, or on a data set before any training; it opens from disk."""
     from eri import reporting
 
     if data is not None and not run:
-        path = reporting.report_data(data, output=output or Path(reporting.DATA_PAGE), adapter=adapter, workers=workers)
+        from eri.progress_modes import ProbeEvent, open_display
+
+        with open_display(quiet=quiet) as display:
+            path = reporting.report_data(
+                data,
+                output=output or Path(reporting.DATA_PAGE),
+                adapter=adapter,
+                workers=workers,
+                on_clip=lambda done, total: display.on_event(ProbeEvent(done, total)),
+            )
     else:
         path = reporting.report(
             *(run or ()),
@@ -49,4 +59,6 @@ def report(
             folder=runs,
             bootstrap=bootstrap,
         )
+    if quiet:
+        return
     typer.echo(f"written: {path} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from eri.extraction import ExtractionEvent
+from eri.extraction.stages import Stage
 from eri.training.events import TrainingEvent
 
 FOLDER = "tensorboard"
@@ -17,8 +18,9 @@ FOLDER = "tensorboard"
 class Curves:
     """Writes what events tell as TensorBoard's scalars, and hands every event on; use it as a context.
 
-    Training gives loss, figure and best figure an epoch, in the run's own folder; extraction gives clips a second and
-    failures by the number of clips done. Without the package ``tensorboard`` nothing is written.
+    Training gives loss, figure and best figure an epoch, in the run's own folder; extraction gives clips a second,
+    failures and how busy each stage is, by the number of clips done. Without the package ``tensorboard`` nothing is
+    written.
 
     Args:
         onward: Takes every event too.
@@ -51,8 +53,10 @@ class Curves:
             values = {"loss": event.loss, event.metric: event.figure, f"best {event.metric}": event.best}
             self._write(self._runs / event.run / FOLDER, values, event.epoch)
         elif isinstance(event, ExtractionEvent) and event.stage == "extract" and self._features is not None:
-            values = {"clips a second": event.clips_per_second, "failed": float(event.failed)}
-            self._write(self._features / f".{FOLDER}" / event.extractor.replace("/", "-"), values, event.done)
+            speed: dict[str, float | None] = {"clips a second": event.clips_per_second, "failed": float(event.failed)}
+            if event.shares is not None:
+                speed |= {f"busy: {stage}": getattr(event.shares, stage) for stage in get_args(Stage)}
+            self._write(self._features / f".{FOLDER}" / event.extractor.replace("/", "-"), speed, event.done)
 
     def _write(self, folder: Path, values: dict[str, float | None], step: int) -> None:
         writer = self._writers.get(folder)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from rich.console import Console
@@ -12,10 +13,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from eri.demo import GenerationEvent
 from eri.extraction import ExtractionEvent
+from eri.extraction.stages import Stage
 from eri.prediction.timeline import TimelineEvent
+from eri.progress_modes import ProbeEvent
 from eri.training.events import TrainingEvent
 
 _SECONDS_BETWEEN_LINES = 5.0
+
+_WAITED_FOR: Mapping[Stage, str] = MappingProxyType(
+    {"decode": "decoding", "faces": "the search for faces", "model": "the model", "write": "writing"}
+)
 
 
 class ProgressDisplay:
@@ -46,6 +53,7 @@ class ProgressDisplay:
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._bounds: dict[str, Stage] = {}
         self._last_line = 0.0
 
     def __enter__(self) -> Self:
@@ -68,6 +76,9 @@ class ProgressDisplay:
         elif isinstance(event, GenerationEvent):
             line = f"generate: {event.done}/{event.total} clips"
             self._show("generate", event.done, event.total, "", line, ended=event.done == event.total)
+        elif isinstance(event, ProbeEvent):
+            line = f"look: {event.done}/{event.total} clips"
+            self._show("look", event.done, event.total, "", line, ended=event.done == event.total)
         elif isinstance(event, TimelineEvent):
             line = f"{event.video}: {event.done}/{event.total} windows"
             self._show(event.video, event.done, event.total, "", line, ended=event.done == event.total)
@@ -81,6 +92,10 @@ class ProgressDisplay:
         note = f"{event.computed} new, {event.clips_per_second:.1f} clips/s"
         if event.failed:
             note += f", {event.failed} failed"
+        if event.shares is not None:
+            self._bounds[event.extractor] = event.shares.bound
+        if event.stage != "end" and event.extractor in self._bounds:
+            note += f", {_WAITED_FOR[self._bounds[event.extractor]]} bounds it"
         if event.stage == "check":
             note = "looking for what is complete"
         elif event.stage == "wait":

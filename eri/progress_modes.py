@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -14,9 +14,23 @@ from typing import Any, Protocol, Self
 _NAMES = {
     "ExtractionEvent": "extraction",
     "GenerationEvent": "generation",
+    "ProbeEvent": "probe",
     "TimelineEvent": "timeline",
     "TrainingEvent": "training",
 }
+
+
+@dataclass(frozen=True)
+class ProbeEvent:
+    """Progress of a look at a data set.
+
+    Attributes:
+        done: Clips looked at so far.
+        total: All clips.
+    """
+
+    done: int
+    total: int
 
 
 class Display(Protocol):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from eri.curves import Curves
-from eri.extraction import ExtractionEvent
+from eri.extraction import ExtractionEvent, StageShares
 from eri.training.events import TrainingEvent
 
 EPOCHS = [TrainingEvent("epoch", "a", epoch, 3, loss=1 / epoch, figure=0.1 * epoch, best=0.2) for epoch in (1, 2)]
@@ -34,7 +34,14 @@ def test_training_draws_loss_and_figures_in_the_runs_folder(tmp_path):
 def test_extraction_draws_speed_and_failures(tmp_path):
     with Curves(lambda _: None, features=tmp_path) as curves:
         curves.on_event(ExtractionEvent("resnet50", "extract", 2, 4, computed=2, failed=1, seconds=1.5))
-    assert read(tmp_path / ".tensorboard" / "resnet50") == {"clips a second": [(2, 2.0)], "failed": [(2, 1.0)]}
+        shares = StageShares(decode=0.5, faces=0.25, model=1.0, write=0.0)
+        curves.on_event(ExtractionEvent("resnet50", "extract", 3, 4, computed=2, failed=1, seconds=1.5, shares=shares))
+    busy = {"busy: decode": 0.5, "busy: faces": 0.25, "busy: model": 1.0, "busy: write": 0.0}
+    assert read(tmp_path / ".tensorboard" / "resnet50") == {
+        "clips a second": [(2, 2.0), (3, 2.0)],
+        "failed": [(2, 1.0), (3, 1.0)],
+        **{name: [(3, share)] for name, share in busy.items()},
+    }
 
 
 def test_without_the_package_events_only_pass(tmp_path, monkeypatch):

@@ -7,8 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from eri.extraction import ExtractionEvent, Failure
+from eri.extraction import ExtractionEvent, Failure, StageShares
 from eri.progress import ProgressDisplay
+from eri.progress_modes import ProbeEvent
 from eri.training.events import TrainingEvent
 
 
@@ -42,6 +43,19 @@ def test_the_end_of_training_says_what_was_reached_and_why_it_ended(show):
 def test_a_log_gets_plain_lines_without_control_characters(show):
     text = show(ExtractionEvent("vgg16", "end", 3, 3, computed=3, seconds=2.0))
     assert text == "vgg16: 3/3 clips, 3 new, 1.5 clips/s\n"
+
+
+def test_the_stage_that_bounds_an_extraction_is_named_until_it_ends(show):
+    shares = StageShares(decode=0.5, faces=0.4, model=0.2, write=0.0)
+    busy = ExtractionEvent("vgg16", "extract", 1, 9, computed=1, seconds=2.0, shares=shares)
+    assert show(busy) == "vgg16: 1/9 clips, 1 new, 0.5 clips/s, decoding bounds it\n"
+    later = ExtractionEvent("vgg16", "extract", 2, 9, computed=2, seconds=2.0)
+    assert show(busy, later, terminal=True).count("decoding bounds it") >= 1
+    assert "bounds" not in show(ExtractionEvent("vgg16", "end", 9, 9, computed=9, seconds=2.0, shares=shares))
+
+
+def test_a_look_at_a_data_set_is_counted(show):
+    assert show(ProbeEvent(7, 7)) == "look: 7/7 clips\n"
 
 
 def test_a_terminal_gets_a_bar_with_the_current_pearson(show):

@@ -47,6 +47,7 @@ class ExtractionEvent:
         failed: Clips failed so far.
         seconds: Since the first clip was begun; 0 while checking.
         failure: The clip that just failed.
+        shares: How busy each stage has been so far, at most once a second; None in between.
     """
 
     extractor: str
@@ -57,6 +58,7 @@ class ExtractionEvent:
     failed: int = 0
     seconds: float = 0.0
     failure: Failure | None = None
+    shares: StageShares | None = None
 
     @property
     def clips_per_second(self) -> float:

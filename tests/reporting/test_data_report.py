@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -104,6 +105,30 @@ def test_no_labels_at_all_is_said(tmp_path):
     assert "No clip has labels." in report_data(tmp_path, output=tmp_path / "page.html", workers=0).read_text()
 
 
+def test_labels_that_are_all_missing_are_said(tmp_path, chromium):
+    place = write_place(tmp_path, clips=6, played=2)
+    table = pd.read_csv(tmp_path / "labels.csv", dtype={"id": str})
+    table.loc[:, [name for name in table.columns if name not in ("id", "split")]] = np.nan
+    table.assign(split="test").to_csv(tmp_path / "labels.csv", index=False)
+    page = report_data(place.folder / "data.yaml", output=tmp_path / "page.html", workers=0)
+    with visit(chromium, page) as visited:
+        assert "No clip has labels." in visited.page.locator("main").inner_text()
+        assert "0 with labels" in visited.page.locator(".headlines").inner_text()
+    assert visited.console == []
+
+
+def test_one_clip_is_enough(tmp_path, chromium):
+    write_abaw5(tmp_path, make_entries(1, 0, 0), video=write_media)
+    page = report_data(tmp_path, output=tmp_path / "page.html", workers=0)
+    with visit(chromium, page, width=PHONE) as visited:
+        assert not visited.is_too_wide
+        assert visited.page.locator(".headlines strong").first.inner_text() == "1"
+        assert "No two splits have enough clips" in visited.page.locator("main").inner_text()
+        assert visited.page.locator("svg[role=img]").count() > 8
+    assert visited.console == []
+    assert visited.requests == []
+
+
 def test_a_folder_without_media_is_refused(tmp_path):
     write_abaw5(tmp_path)
     with pytest.raises(DataError, match="none of the 10 clips has media that can be read, the first"):
@@ -121,4 +146,9 @@ def test_the_command(tmp_path):
     page = tmp_path / "page.html"
     outcome = CliRunner().invoke(app, ["report", "--data", str(tmp_path), "-o", str(page), "--workers", "0"])
     assert outcome.exit_code == 0, outcome.output
+    assert page.is_file()
+    assert "look: 3/3 clips" in outcome.output
+    page.unlink()
+    outcome = CliRunner().invoke(app, ["report", "-d", str(tmp_path), "-o", str(page), "--workers", "0", "--quiet"])
+    assert outcome.output == ""
     assert page.is_file()

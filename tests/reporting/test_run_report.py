@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from eri import commands
 from eri.cli import app
 from eri.errors import ConfigError, DataError, RunError
 from eri.reporting import report
 from tests.factories.browser import DESKTOP, PHONE, chromium, visit
 from tests.factories.media import write_clip
+from tests.factories.predicting import CPU, Workshop
 from tests.factories.reporting import CLASSES, LONG, SCRIPT, Place, write_place
 
 __all__ = ["chromium"]
@@ -27,6 +29,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     place = write_place(tmp_path_factory.mktemp("intensities"))
     place.train("first", "training.epochs=4")
     place.train("second", "training.epochs=2", "training.seed=5")
+    sources = ["-d", str(place.folder / "data.yaml"), "--features", str(place.folder / "features")]
+    members = [str(place.runs / name) for name in ("first", "second")]
+    options = ["--runs", str(place.runs), "--method", "mean", "--name", "both"]
+    outcome = CliRunner().invoke(app, ["ensemble", *members, *sources, *options])
+    assert outcome.exit_code == 0, outcome.output
     # Only now: features made from other files than these would have been refused.
     write_clip(place.folder / "002.mp4", 0.6, fps=10, size=(96, 64), audio=True)
     write_clip(place.folder / "005.mp4", 0.6, fps=10, size=(96, 64), audio=False)
@@ -127,8 +134,10 @@ def test_classes_get_a_confusion_matrix_and_recalls(chromium, classes):
     scores = json.loads((classes.runs / "moods" / "metrics.json").read_text())["splits"]["val"]["scores"]
     with visit(chromium, page, width=PHONE) as visited:
         assert not visited.is_too_wide
-        matrix = visited.page.locator("svg[aria-label='confusion matrix'] text.value").all_text_contents()
-        assert [int(text) for text in matrix] == [count for row in scores["confusion"] for count in row]
+        texts = visited.page.locator("svg[aria-label='confusion matrix'] text").all_text_contents()
+        assert [int(text) for text in texts if text.isdigit()] == [
+            count for row in scores["confusion"] for count in row
+        ]
         headings = visited.page.locator("h2").all_inner_texts()
         assert "Confusion matrix" in headings
         assert "Predicted against true" not in headings
@@ -212,6 +221,31 @@ def test_a_cross_validation_has_a_page(tmp_path):
     assert "split held out" in text
     assert "<td>cross-validation</td>" in text
     assert "Learning curves" not in text
+
+
+def test_an_ensemble_has_a_page(place, chromium, tmp_path):
+    data, features = place.folder / "data.yaml", place.folder / "features"
+    page = report("both", folder=place.runs, data=data, features=features, output=tmp_path / "page.html")
+    with visit(chromium, page) as visited:
+        assert visited.page.title() == "both"
+        text = visited.page.locator("main").inner_text()
+        assert "split held out" in visited.page.locator(".subtitle").inner_text()
+        assert "Learning curves" not in text
+        assert "ensemble" in visited.page.locator("table", has_text="Origin").first.inner_text()
+        assert visited.page.locator(".card").count() == 20
+        assert not visited.is_too_wide
+    assert visited.console == []
+    assert visited.requests == []
+
+
+def test_beside_a_run_of_the_challenge_stand_the_published_means(tmp_path):
+    shop = Workshop(tmp_path)
+    run = shop.train()
+    commands.evaluate(run, bootstrap=100, runtime=CPU)
+    text = report(run).read_text(encoding="utf-8")
+    assert "They are means over the labels: the papers state none of a single label." in text
+    assert "yap-csm-v4: 0.408" in text
+    assert "found by dlib whatever detector the run used" in text
 
 
 def test_a_cache_that_is_gone_is_said(place, tmp_path):
