@@ -9,11 +9,28 @@ import typer
 
 SplitName = Literal["train", "val", "test"]
 
+
+def _at_hand(features: Path) -> Path:
+    """Return the folder that stands for a feature store: of a URL, its mirror on this machine."""
+    from eri.remote import parse_url
+
+    if parse_url(features) is None:
+        return features
+    from eri.store import local_features
+
+    return local_features(features)
+
+
 DataOption = Annotated[
-    Path, typer.Option("--data", "-d", envvar="ERI_DATA", help="Challenge folder, or manifest YAML.")
+    Path, typer.Option("--data", "-d", envvar="ERI_DATA", help="Challenge folder or manifest YAML; may be a URL.")
 ]
 AdapterOption = Annotated[str | None, typer.Option(help="Reader of the data; found out by itself.")]
-FeaturesOption = Annotated[Path, typer.Option("--features", envvar="ERI_FEATURES", help="Folder of cached features.")]
+FeaturesOption = Annotated[
+    Path,
+    typer.Option(
+        "--features", envvar="ERI_FEATURES", callback=_at_hand, help="Folder of cached features, or s3://, gs:// URL."
+    ),
+]
 RunsOption = Annotated[Path, typer.Option("--runs", envvar="ERI_RUNS", help="Folder of runs.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but errors.")]

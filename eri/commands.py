@@ -31,6 +31,7 @@ from eri.data import load_clips
 from eri.data.clips import SPLITS, ClipTable, Split
 from eri.errors import ConfigError, RunError
 from eri.files import write_json
+from eri.remote import describe
 
 if TYPE_CHECKING:
     from eri.evaluation import Evaluation
@@ -127,6 +128,7 @@ def extract(
             raise: it is in the report and in ``failures.csv``.
     """
     from eri.extraction import extract as extract_table
+    from eri.store import local_features
 
     if weights is not None:
         chosen: list[ExtractorConfig] = [_trained(find_run(weights, Path(runs)), config, windows)]
@@ -136,7 +138,7 @@ def extract(
         if config is not None and modality in ("visual", "audio") and system.modality == "multimodal":
             chosen = [extractor for extractor in chosen if extractor.modality == modality]
     table = load_clips(Path(data), adapter)
-    return extract_table(table, chosen, Path(features), runtime, splits=tuple(splits), on_event=on_event)
+    return extract_table(table, chosen, local_features(features), runtime, splits=tuple(splits), on_event=on_event)
 
 
 def _trained(run: Path, config: PathLike | None, windows: int) -> VideoConfig:
@@ -194,6 +196,7 @@ def train(
     Raises:
         EriError: Features are missing, the run exists already, or the data cannot be used.
     """
+    from eri.store import local_features
     from eri.training import train as train_table
 
     system = choose_config(config, modality, overrides)
@@ -209,7 +212,7 @@ def train(
     return train_table(
         system,
         table,
-        Path(features),
+        local_features(features),
         Path(runs),
         runtime,
         name=name,
@@ -323,7 +326,7 @@ def validate(
 
 def note_inputs(folder: Path, data: PathLike, adapter: str | None, features: PathLike) -> None:
     """Leave in a run's folder what it was made from, so that later commands need its name alone."""
-    inputs = {"data": str(Path(data).resolve()), "adapter": adapter, "features": str(Path(features).resolve())}
+    inputs = {"data": describe(data), "adapter": adapter, "features": describe(features)}
     write_json(folder / _INPUTS, inputs)
 
 
@@ -377,6 +380,8 @@ def find_inputs(
         RunError: No data are named, and the run does not remember any.
         DataError: They cannot be read.
     """
+    from eri.store import local_features
+
     recorded: dict[str, str | None] = {}
     if (run / _INPUTS).is_file():
         recorded = json.loads((run / _INPUTS).read_text(encoding="utf-8"))
@@ -384,4 +389,5 @@ def find_inputs(
     cache = features or recorded.get("features") or "features"
     if source is None:
         raise RunError(f"{run}: does not say what data it was trained on", hint="Name it: --data DIR")
-    return load_clips(Path(source), adapter or (None if data else recorded.get("adapter"))), Path(cache)
+    table = load_clips(Path(source), adapter or (None if data else recorded.get("adapter")))
+    return table, local_features(cache)

@@ -19,6 +19,8 @@ _OPTIONAL = {
     "retinaface-pytorch": ("retinaface", "The retinaface detector: pip install --no-deps retinaface-pytorch==0.0.8"),
     "scikit-learn": ("sklearn", "Only `eri draw embeddings` needs it: pip install 'eri[pictures]'"),
     "opensmile": ("opensmile", "Only eGeMAPS needs it, not for commercial use: pip install 'eri[opensmile]'"),
+    "s3fs": ("s3fs", "Only s3:// needs it: pip install 'eri[s3]'"),
+    "gcsfs": ("gcsfs", "Only gs:// needs it: pip install 'eri[gcs]'"),
     "librosa": ("librosa", "Only the tests need it: pip install 'eri[test]'"),
 }
 

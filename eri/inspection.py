@@ -16,6 +16,7 @@ from pebble import ProcessExpired, ProcessPool
 from eri.data.clips import Clip, ClipTable
 from eri.errors import MediaError, WorkerError
 from eri.media.container import MediaInfo, probe_media
+from eri.remote.media import at_hand
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,7 +152,8 @@ def _empty_row(clip: Clip) -> Row:
 
 def _look(row: Row, role: str, path: Path, notes: list[str]) -> MediaInfo | None:
     try:
-        info = probe_media(path)
+        with at_hand(path) as file:
+            info = probe_media(file)
     except MediaError as error:
         _add_problem(row, f"{role}: {error.reason}", error.message)
         return None

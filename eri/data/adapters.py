@@ -12,6 +12,7 @@ from eri.data import afew, bu_3dfe, ck_plus, daisee, dfew, emi, hume_reaction, m
 from eri.data.clips import ClipTable
 from eri.data.text import closest
 from eri.errors import DataError
+from eri.remote import name_urls, parse_url
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def load_clips(source: Path, adapter: str | None = None) -> ClipTable:
 
     Args:
         source: A challenge folder (its layout is detected) or one of its tables, such as ``data_info.csv``; or a
-            ``.yaml`` file that describes a table.
+            ``.yaml`` file that describes a table. Either may be in an object store, such as ``s3://bucket/data``: its
+            tables are fetched then.
         adapter: Name of an adapter, to choose it rather than detect it.
 
     Returns:
@@ -77,11 +79,24 @@ def load_clips(source: Path, adapter: str | None = None) -> ClipTable:
 
     Raises:
         DataError: Nothing is there, no layout or more than one fits, or a table is not as its format demands.
+        RemoteError: An object store cannot be reached, or refuses.
     """
     try:
-        return _load(Path(source), adapter)
+        return _load(_at_hand(Path(source)), adapter)
+    except DataError as error:
+        error.message, error.hint = name_urls(error.message), error.hint and name_urls(error.hint)
+        raise
     except PermissionError as error:
         raise DataError(f"{error.filename}: may not be read by this user", hint="chmod +rx the folder.") from error
+
+
+def _at_hand(source: Path) -> Path:
+    url = parse_url(source)
+    if url is None:
+        return source
+    from eri.remote.mirror import mirror_data
+
+    return mirror_data(url)
 
 
 def _load(source: Path, adapter: str | None) -> ClipTable:

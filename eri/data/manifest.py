@@ -16,6 +16,7 @@ from eri.data.problems import Kind, Problems
 from eri.data.rows import read_classes, read_ids, read_labels, read_splits
 from eri.data.tables import Table, read_table, read_text
 from eri.errors import DataError, MissingSubjectError
+from eri.remote import parse_url
 from eri.tasks import TASKS, Activation, Task, TaskKind
 
 NAME = "manifest"
@@ -54,7 +55,9 @@ class Manifest(Strict):
     name: str = Field(min_length=1, description="Of the data set, for messages and reports.")
     task: str | None = Field(None, description="Name of the task; None is the data set's name.")
     root: Path = Field(
-        Path(), description="Folder that table and media are relative to; itself relative to the YAML file."
+        Path(),
+        description="Folder that table and media are relative to; itself relative to the YAML file, or the URL of one "
+        "in an object store.",
     )
     table: Path = Field(description="CSV, or Parquet by its suffix.")
     columns: Columns
@@ -170,7 +173,7 @@ def load(source: Path) -> ClipTable:
         DataError: The description does not fit itself or the table, or the table is not as it demands.
     """
     manifest = read_manifest(source)
-    root = source.parent / manifest.root
+    root = _root(source, manifest)
     table = read_table(root / manifest.table)
     columns = manifest.columns
     label_columns = manifest.labels if columns.class_name is None else [columns.class_name]
@@ -208,6 +211,15 @@ def load(source: Path) -> ClipTable:
             )
 
     return ClipTable(manifest.name, root, task, tuple(clips()), manifest.columns.id)
+
+
+def _root(source: Path, manifest: Manifest) -> Path:
+    url = parse_url(manifest.root)
+    if url is None:
+        return source.parent / manifest.root
+    from eri.remote.mirror import mirror_data
+
+    return mirror_data(url)
 
 
 def read_manifest(source: Path) -> Manifest:

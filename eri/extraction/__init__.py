@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eri.config import ExtractorConfig, ImportedConfig, Runtime
 from eri.data.clips import SPLITS, ClipTable, Split
-from eri.errors import StoreError
+from eri.errors import RemoteError, StoreError
 from eri.extraction.failures import read_failures, update_failures
 from eri.extraction.report import (
     ExtractionEvent,
@@ -111,8 +111,9 @@ def _extract_one(
         ended_well = True
     finally:
         # A disk that is full for features is full for this list too: the first error is the one to show.
-        with nullcontext() if ended_well else suppress(StoreError):
+        with nullcontext() if ended_well else suppress(StoreError, RemoteError):
             update_failures(folder, work.settled, work.failures.values())
+            folder.finish()
     return ExtractorReport(
         extractor=extractor.name,
         modality=extractor.modality,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -21,7 +22,7 @@ from pebble import ProcessExpired, ProcessPool
 from eri.config import Runtime
 from eri.data.clips import Clip
 from eri.errors import WorkerError
-from eri.extraction.worker import Decoded, prepare_clip, start_worker, work_on
+from eri.extraction.worker import Decoded, media_folder, prepare_clip, start_worker, work_on
 from eri.extractors.base import Preparer
 from eri.store.claims import Claim
 from eri.store.sources import Source
@@ -59,6 +60,7 @@ class Job:
     def close(self) -> None:
         """Remove what was parked and give the claim up."""
         self.scratch.unlink(missing_ok=True)
+        shutil.rmtree(media_folder(self.scratch), ignore_errors=True)  # of a worker that was killed
         self.claim.release()
 
 
@@ -217,7 +219,7 @@ class _Thread:
         self._pool = ThreadPoolExecutor(max_workers=1)
 
     def submit(self, job: Job) -> Future[Decoded]:
-        return self._pool.submit(prepare_clip, self._preparer, job.clip, job.source)
+        return self._pool.submit(prepare_clip, self._preparer, job.clip, job.source, media_folder(job.scratch))
 
     def running(self) -> bool:
         return True

@@ -16,6 +16,7 @@ import numpy as np
 
 from eri.data.clips import Clip
 from eri.errors import ChangedMediaError, StoreError
+from eri.extraction.fetching import at_hand
 from eri.extractors.base import Prepared, Preparer
 from eri.store.sources import Source, SourceIdentity, SourceStamp, identify_source, stamp_source
 
@@ -78,20 +79,33 @@ def _end_with_parent() -> None:
 
 def work_on(clip: Clip, source: Source | None, scratch: Path) -> Decoded:
     """Prepare a clip in a worker process and park what is too large to send."""
-    return park(prepare_clip(_PREPARER.get(), clip, source), scratch)
+    return park(prepare_clip(_PREPARER.get(), clip, source, media_folder(scratch)), scratch)
 
 
-def prepare_clip(preparer: Preparer, clip: Clip, source: Source | None) -> Decoded:
+def media_folder(scratch: Path) -> Path:
+    """Return where the media of a clip may stand that has its inputs parked in a file."""
+    return scratch.with_suffix(".media")
+
+
+def prepare_clip(preparer: Preparer, clip: Clip, source: Source | None, folder: Path | None = None) -> Decoded:
     """Decode one clip and identify its source.
+
+    Args:
+        preparer: The part of the extractor that opens media.
+        clip: The clip.
+        source: What its features are made from; fetched first where it is in an object store.
+        folder: Where what is fetched may stand meanwhile; None makes one.
 
     Raises:
         MediaError: The file is missing, damaged, not media, or was changed meanwhile.
+        RemoteError: The object store cannot be reached.
     """
     begun = time.perf_counter()
-    identity = NO_SOURCE if source is None else identify_source(source)
-    prepared = preparer.prepare(clip)
-    if source is not None and stamp_source(source) != identity.stamp:
-        raise ChangedMediaError(source.path, "was changed while it was being read")
+    with at_hand(clip, source, folder) as (clip, source):
+        identity = NO_SOURCE if source is None else identify_source(source)
+        prepared = preparer.prepare(clip)
+        if source is not None and stamp_source(source) != identity.stamp:
+            raise ChangedMediaError(source.path, "was changed while it was being read")
     if prepared.clip_id != clip.id:
         raise ValueError(f"clip {clip.id} was prepared as '{prepared.clip_id}'")
     return Decoded(prepared, identity, seconds=time.perf_counter() - begun)

@@ -23,7 +23,7 @@ from eri.features.csv_folder import SUFFIX as CSV_SUFFIX
 from eri.features.parquet import ID_COLUMN, METADATA, TIME_COLUMN, is_parquet
 from eri.features.raw import TimeUnit
 from eri.files import atomic_path, canonical_json, digest
-from eri.store import FeatureFolder, identity_of
+from eri.store import FeatureFolder, identity_of, local_features, open_folder
 from eri.store.folder import SUFFIX as FEATURE_SUFFIX
 from eri.store.problems import explained
 
@@ -105,12 +105,13 @@ def choose_folder(features: Path, name: str) -> FeatureFolder:
     """Return the feature folder of a name.
 
     Args:
-        features: Folder of the feature store.
+        features: Folder or URL of the feature store.
         name: As `eri features ls` prints it, with or without the twelve digits.
 
     Raises:
         StoreError: None is called so, or several are; they are listed.
     """
+    features = local_features(features)
     with explained(features):
         folders = sorted(path.parent.name for path in features.glob("[!.]*/identity.json"))
     found = [folder for folder in folders if name in (folder, _DIGEST.sub("", folder))]
@@ -122,7 +123,7 @@ def choose_folder(features: Path, name: str) -> FeatureFolder:
     identity = _read_identity(path)
     if identity is None or not path.name.endswith(digest(identity)[:12]):
         raise StoreError(f"{path / 'identity.json'}: missing or altered", hint="Extract or import the features again.")
-    return FeatureFolder(path, digest(identity))
+    return open_folder(path, digest(identity))
 
 
 def _read_identity(path: Path) -> Any:

@@ -25,7 +25,7 @@ from eri.features.raw import Missing, Modality, TimeUnit
 from eri.features.reading import Choices, Reading, plan_reading
 from eri.features.sources import open_source
 from eri.files import digest
-from eri.store import FeatureFolder, FeatureStore, identity_of, remember_config
+from eri.store import FeatureFolder, FeatureStore, identity_of, local_features, open_folder, remember_config
 from eri.store.claims import wait_for
 from eri.store.problems import explained
 
@@ -90,7 +90,7 @@ def import_features(
         table: The data set that the features are of.
         source: A Parquet table, a folder with one CSV or one pickled array a clip, or, with ``name``, a folder around
             such folders; see :func:`eri.features.sources.open_source`.
-        features: Folder of the feature store.
+        features: Folder or URL of the feature store.
         name: Of the features; None is that of the folder or file. Configs refer to it.
         modality: What they describe; None knows it of the organisers' features.
         time_unit: What times are written in; None finds out: where the median step between rows of the first hundred
@@ -107,6 +107,7 @@ def import_features(
         StoreError: The feature store cannot be written.
     """
     started = time.monotonic()
+    features = local_features(features)
     if not 0 < hop < float("inf"):
         raise DataError(f"hop is {hop:g}; it must be more than 0 seconds")
     opened = open_source(table, Path(source), name, id_column=id_column, time_column=time_column)
@@ -121,6 +122,7 @@ def import_features(
         for dimension in (None, reading.dimension):
             config = ImportedConfig(name=choices.name, modality=choices.modality, dimension=dimension)
             remember_config(folder, config)
+        folder.finish()
     return ImportReport(
         name=choices.name,
         modality=choices.modality,
@@ -146,7 +148,7 @@ def _existing(features: Path, reading: Reading) -> FeatureFolder | None:
             continue
         if not isinstance(identity, dict) or identity != reading.identity(str(identity.get("source"))):
             continue
-        folder = FeatureFolder(path.parent, digest(identity))
+        folder = open_folder(path.parent, digest(identity))
         entries = folder.entries(reading.contents)
         if path.parent.name.endswith(folder.digest[:12]) and all(
             entry.source.digest == reading.contents[clip_id].digest for clip_id, entry in entries.items()

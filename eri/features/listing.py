@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eri.features.folders import modality_of
-from eri.store.folder import SUFFIX
+from eri.store import local_features, open_folder
 from eri.store.journal import Journal
 from eri.store.problems import explained
 
@@ -44,17 +44,18 @@ def list_features(features: Path) -> list[FeatureListing]:
     No feature file is opened: rows and dimensions are those of the journals.
 
     Args:
-        features: Folder of the store.
+        features: Folder of the store, or its URL.
 
     Raises:
         StoreError: It may not be read.
     """
+    features = local_features(features)
     with explained(features):
         return [_describe(path.parent) for path in sorted(features.glob("[!.]*/identity.json"))]
 
 
 def _describe(folder: Path) -> FeatureListing:
-    files = {path.name.removesuffix(SUFFIX): path.stat().st_size for path in folder.glob(f"[!.]*{SUFFIX}")}
+    files = open_folder(folder, "").sizes()
     known = {clip_id: entry for clip_id, entry in Journal(folder / "journal.jsonl").load().items() if clip_id in files}
     config, identity = _read(folder / "config.json"), _read(folder / "identity.json")
     return FeatureListing(

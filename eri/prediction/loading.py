@@ -27,7 +27,7 @@ from eri.prediction.videos import find_videos
 from eri.selection.cross_validation import read_cv
 from eri.selection.ensembling import predict as predict_table
 from eri.selection.held_out import kind_of, read_ensemble
-from eri.store import FeatureFolder, FeatureStore
+from eri.store import FeatureFolder, FeatureStore, open_folder
 from eri.store.sources import SourceIdentity, clip_source, stamp_source
 from eri.tasks import Task
 from eri.training.device import choose_device
@@ -144,7 +144,7 @@ class LoadedRun:
 
     def folder(self, store: Path, digest: str) -> FeatureFolder:
         """Return the feature folder of a source in a store."""
-        return FeatureFolder(store / self.sources[digest].folder, digest)
+        return open_folder(store / self.sources[digest].folder, digest)
 
     def predict_table(self, table: ClipTable, store: Path, ids: Sequence[str]) -> pd.DataFrame:
         """Predict some clips of a table from a store; see :func:`eri.evaluation.predict`."""

@@ -190,6 +190,10 @@ class FeatureFolder:
         """Return the entries of those clips whose feature files are whole, whatever became of their sources."""
         return self.take_inventory(dict.fromkeys(clip_ids)).complete
 
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of each feature file by clip id; none is opened."""
+        return {clip_id: stamp.size for clip_id, stamp in self._stamps().items()}
+
     def finish(self) -> None:
         """See that everything written is where it belongs: only a folder in an object store has copying to do."""
 

@@ -97,17 +97,7 @@ class Journal:
         Raises:
             OSError: The journal cannot be written.
         """
-        stamp = entry.source.stamp
-        self._write(
-            {
-                "clip": entry.clip_id,
-                "file": [entry.file.size, entry.file.mtime_ns, entry.file.ctime_ns],
-                "checksum": entry.checksum,
-                "source": [stamp.name, stamp.size, stamp.mtime_ns, entry.source.digest],
-                "states": list(entry.state_counts),
-                "dimension": entry.dimension,
-            }
-        )
+        append_line(self.path, encode_entry(entry))
 
     def discard(self, clip_id: str) -> None:
         """Take a clip's entry back: its file was found to be other than the entry says.
@@ -115,16 +105,52 @@ class Journal:
         Raises:
             OSError: The journal cannot be written.
         """
-        self._write({"clip": clip_id})
+        append_line(self.path, {"clip": clip_id})
 
-    def _write(self, record: dict[str, Any]) -> None:
-        # The line break comes first, so that a line torn by a kill spoils itself only, not the next one.
-        data = b"\n" + canonical_json(record).encode()
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            os.write(descriptor, data)
-        finally:
-            os.close(descriptor)
+
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Add a line of JSON to a file in one write.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    # The line break comes first, so that a line torn by a kill spoils itself only, not the next one.
+    data = b"\n" + canonical_json(record).encode()
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def encode_entry(entry: Entry) -> dict[str, Any]:
+    """Return an entry as JSON values."""
+    stamp = entry.source.stamp
+    return {
+        "clip": entry.clip_id,
+        "file": [entry.file.size, entry.file.mtime_ns, entry.file.ctime_ns],
+        "checksum": entry.checksum,
+        "source": [stamp.name, stamp.size, stamp.mtime_ns, entry.source.digest],
+        "states": list(entry.state_counts),
+        "dimension": entry.dimension,
+    }
+
+
+def decode_entry(record: dict[str, Any]) -> Entry:
+    """Return the entry in JSON values.
+
+    Raises:
+        ValueError, KeyError or TypeError: They are not one.
+    """
+    name, size, mtime_ns, source_digest = record["source"]
+    return Entry(
+        record["clip"],
+        FileStamp(*record["file"]),
+        record["checksum"],
+        SourceIdentity(SourceStamp(name, size, mtime_ns), source_digest),
+        tuple(record["states"]),
+        record["dimension"],
+    )
 
 
 def _apply(line: bytes, entries: dict[str, Entry]) -> None:
@@ -134,14 +160,6 @@ def _apply(line: bytes, entries: dict[str, Entry]) -> None:
         if "file" not in record:
             entries.pop(clip_id, None)
             return
-        name, size, mtime_ns, source_digest = record["source"]
-        entries[clip_id] = Entry(
-            clip_id,
-            FileStamp(*record["file"]),
-            record["checksum"],
-            SourceIdentity(SourceStamp(name, size, mtime_ns), source_digest),
-            tuple(record["states"]),
-            record["dimension"],
-        )
+        entries[clip_id] = decode_entry(record)
     except (ValueError, KeyError, TypeError):
         return

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from eri.data.clips import Clip, ClipTable
 from eri.errors import ForbiddenMediaError, MediaError, MissingMediaError
 from eri.files import sha256_file
+from eri.remote import ObjectUrl, mirrored_url
+from eri.remote.media import fetched
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,14 @@ class Source:
     """The file, or the folder of pictures, that features of one clip are made from.
 
     Attributes:
-        path: Where it is on this machine.
+        path: Where it is on this machine, or what has its size and time where it is not.
         name: How the data set calls it: its path under the data set's root, with forward slashes.
+        url: Where its content is, if in an object store.
     """
 
     path: Path
     name: str
+    url: ObjectUrl | None = None
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,14 @@ def clip_source(clip: Clip, modality: Literal["visual", "audio"], root: Path) ->
 
     Examples:
         >>> clip_source(Clip("a", "train", video=Path("data/train/a.mp4")), "audio", Path("data"))
-        Source(path=PosixPath('data/train/a.mp4'), name='train/a.mp4')
+        Source(path=PosixPath('data/train/a.mp4'), name='train/a.mp4', url=None)
     """
     path = clip.video if modality == "visual" else clip.audio_source
     if path is None:
         return None
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
     # A name that is not UTF-8 could not be written down.
-    return Source(path, name.encode("utf-8", "replace").decode())
+    return Source(path, name.encode("utf-8", "replace").decode(), mirrored_url(path, "data"))
 
 
 def clip_sources(
@@ -108,12 +112,16 @@ def stamp_source(source: Source) -> SourceStamp:
 
 
 def identify_source(source: Source) -> SourceIdentity:
-    """Read a source through once and return its identity.
+    """Read a source through once and return its identity; one in an object store is fetched for it.
 
     Raises:
         MissingMediaError: It is not there.
         MediaError: It may not be read.
+        RemoteError: The object store cannot be reached.
     """
+    if source.url is not None:
+        with fetched(source.url) as path:
+            return identify_source(replace(source, path=path, url=None))
     stamp = stamp_source(source)
     try:
         if source.path.is_dir():

@@ -14,6 +14,7 @@ from eri.config import ExtractorConfig, ImportedConfig
 from eri.errors import StoreError
 from eri.files import digest, write_json
 from eri.store.folder import FeatureFolder
+from eri.store.places import local_features, open_folder
 from eri.store.problems import explained
 
 _LOG = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class FeatureStore:
     """The folder that holds the feature folders of all extractors.
 
     Attributes:
-        root: Where it is; made on the first write.
+        root: Where it is on this machine; made on the first write. Of a URL it is the mirror.
 
     Examples:
         >>> store = FeatureStore(getfixture("tmp_path"))
@@ -37,7 +38,7 @@ class FeatureStore:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = local_features(root)
 
     def folder(self, extractor_name: str, identity: dict[str, Any]) -> FeatureFolder:
         """Return the folder of an extractor, made when missing.
@@ -51,7 +52,7 @@ class FeatureStore:
         """
         identity_digest = digest(identity)
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", extractor_name).strip(".-") or "extractor"
-        folder = FeatureFolder(self.root / f"{name}-{identity_digest[:12]}", identity_digest)
+        folder = open_folder(self.root / f"{name}-{identity_digest[:12]}", identity_digest)
         path = folder.path / _IDENTITY
         if digest(_read_json(path)) != identity_digest:
             with explained(path):
@@ -90,7 +91,7 @@ def find_folder(root: Path, config: ExtractorConfig, data_set: str | None = None
     latest is taken, and a warning is logged.
 
     Args:
-        root: Folder of the store.
+        root: Folder of the store, or its URL.
         config: The extractor's config, resolved.
         data_set: Of features that were imported, take those of this data set; None takes those of any.
 
@@ -98,6 +99,7 @@ def find_folder(root: Path, config: ExtractorConfig, data_set: str | None = None
         StoreError: Nothing was extracted with this config or imported under its name, or the folder's identity cannot
             be read.
     """
+    root = local_features(root)
     found = [path for path in root.glob("*/config*.json") if _means(_read_json(path), config)]
     if isinstance(config, ImportedConfig):
         found = _of_data_set(found, data_set)
@@ -122,7 +124,7 @@ def find_folder(root: Path, config: ExtractorConfig, data_set: str | None = None
         raise StoreError(
             f"{newest.parent / _IDENTITY}: missing or altered", hint=f"Run `{again}` again: it writes it anew."
         )
-    return FeatureFolder(newest.parent, digest(identity))
+    return open_folder(newest.parent, digest(identity))
 
 
 def _means(stored: Any, config: ExtractorConfig) -> bool:

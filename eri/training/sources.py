@@ -16,7 +16,9 @@ from eri.store import (
     find_folder,
     holds_crops,
     identity_of,
+    local_features,
     open_crops,
+    open_folder,
     pack,
 )
 from eri.training.features import FeatureSet, ModalityFeatures
@@ -62,7 +64,7 @@ def recorded_features(recorded: Mapping[str, Mapping[str, Any]], root: Path) -> 
     """
     folders = {}
     for name, source in recorded.items():
-        folder = FeatureFolder(root / str(source["folder"]), str(source["digest"]))
+        folder = open_folder(local_features(root) / str(source["folder"]), str(source["digest"]))
         if not folder.path.is_dir():
             raise StoreError(
                 f"{folder.path}: the {name} features that the run was trained on are not there",

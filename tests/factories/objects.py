@@ -1,0 +1,118 @@
+"""An object store on this machine: moto's server speaks S3 on the loopback, each test gets buckets of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@dataclass(frozen=True)
+class Server:
+    """The server.
+
+    Attributes:
+        endpoint: Its address.
+        moto: The server itself.
+    """
+
+    endpoint: str
+    moto: Any
+
+    def client(self) -> Any:
+        """Return a client that is not eri's."""
+        import s3fs
+
+        return s3fs.S3FileSystem(
+            key="testing",
+            secret="testing",
+            endpoint_url=self.endpoint,
+            use_listings_cache=False,
+            skip_instance_cache=True,
+        )
+
+    def bucket(self) -> Bucket:
+        """Make a new bucket."""
+        client = self.client()
+        name = f"bucket-{secrets.token_hex(4)}"
+        client.mkdir(name)
+        return Bucket(name, client)
+
+    @contextmanager
+    def checking_credentials(self) -> Iterator[None]:
+        """Have credentials checked for the time of a block: those of the tests belong to no one."""
+        from moto import settings
+
+        unchecked, settings.INITIAL_NO_AUTH_ACTION_COUNT = settings.INITIAL_NO_AUTH_ACTION_COUNT, 0.0
+        try:
+            yield
+        finally:
+            settings.INITIAL_NO_AUTH_ACTION_COUNT = unchecked
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket.
+
+    Attributes:
+        name: Its name.
+        client: A client for looking at it.
+    """
+
+    name: str
+    client: Any
+
+    @property
+    def url(self) -> str:
+        """Its URL."""
+        return f"s3://{self.name}"
+
+    def upload(self, folder: Path, prefix: str) -> str:
+        """Copy a folder into the bucket and return the URL of the copy."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.client.put_file(str(path), f"{self.name}/{prefix}/{path.relative_to(folder).as_posix()}")
+        return f"{self.url}/{prefix}"
+
+    def put(self, key: str, text: str) -> None:
+        """Write an object."""
+        self.client.pipe_file(f"{self.name}/{key}", text.encode())
+
+    def read(self, key: str) -> bytes:
+        """Read an object."""
+        data: bytes = self.client.cat_file(f"{self.name}/{key}")
+        return data
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Return all keys that begin with a prefix."""
+        found = (name.removeprefix(f"{self.name}/") for name in self.client.find(self.name))
+        return sorted(key for key in found if key.startswith(prefix))
+
+
+def start_server() -> Server:
+    """Start a server on a free port."""
+    moto = pytest.importorskip("moto.server")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it tells of every request
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    return Server(f"http://{host}:{port}", server)
+
+
+def enter_machine(monkeypatch: pytest.MonkeyPatch, endpoint: str, cache: Path) -> None:
+    """Make this process a machine that has the server's address, credentials, and a cache folder of its own."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "FSSPEC_"))]:
+        monkeypatch.delenv(name)
+    settings = {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint, "AWS_EC2_METADATA_DISABLED": "true"}
+    for name, value in (settings | {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ERI_CACHE", str(cache))
