@@ -12,7 +12,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from eri import cli_draw, cli_export, cli_features, cli_predict, cli_profile, cli_report, cli_search, cli_selection
+from eri import (
+    cli_draw,
+    cli_export,
+    cli_features,
+    cli_plan,
+    cli_predict,
+    cli_profile,
+    cli_report,
+    cli_search,
+    cli_selection,
+)
+from eri.cli_engine import AddressOption, EngineOption
 from eri.cli_options import (
     AdapterOption,
     DataOption,
@@ -31,7 +42,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for more in (cli_predict, cli_selection, cli_search, cli_features, cli_profile, cli_draw, cli_report, cli_export):
+for more in (
+    cli_plan,
+    cli_predict,
+    cli_selection,
+    cli_search,
+    cli_features,
+    cli_profile,
+    cli_draw,
+    cli_report,
+    cli_export,
+):
     app.add_typer(more.app)
 
 ModalityName = Literal["visual", "audio", "multimodal"]
@@ -51,7 +72,11 @@ BatchOption = Annotated[int, typer.Option(min=1, help="Model inputs a forward pa
 WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that decode; does not change the numbers.")]
 CoresOption = Annotated[
     int | None,
-    typer.Option(min=0, help="Processes that decode; does not change the numbers.", show_default="cores, 8 at most"),
+    typer.Option(
+        min=0,
+        help="Processes that decode; does not change the numbers.",
+        show_default="cores, 8 at most; 1 an actor on Ray",
+    ),
 ]
 TimeoutOption = Annotated[float, typer.Option(min=1.0, help="Seconds one clip may take.")]
 
@@ -172,6 +197,11 @@ def extract(
     ] = None,
     windows: Annotated[int, typer.Option(min=1, help="With --weights: rows of a clip.")] = 1,
     split: Annotated[SplitName | None, typer.Option(help="Only this split.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Only part I of N disjoint parts; docs/scaling.md.")
+    ] = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
     device: DeviceOption = "auto",
     batch_size: BatchOption = 32,
     workers: CoresOption = None,
@@ -189,6 +219,8 @@ def extract(
     from eri.data.clips import SPLITS
     from eri.progress_modes import json_result, open_display
 
+    if workers is None:  # on Ray it is an actor's own, and there are as many actors as the cluster has room for
+        workers = 1 if engine == "ray" else min(os.cpu_count() or 1, 8)
     with open_display(quiet=quiet, json=json) as display, Curves(display.on_event, features=features) as curves:
         report = commands.extract(
             data,
@@ -201,9 +233,10 @@ def extract(
             weights=weights,
             windows=windows,
             splits=(split,) if split else SPLITS,
-            runtime=Runtime(
-                device, batch_size, min(os.cpu_count() or 1, 8) if workers is None else workers, timeout, compiled
-            ),
+            shard=shard,
+            engine=engine,
+            address=address,
+            runtime=Runtime(device, batch_size, workers, timeout, compiled),
             on_event=curves.on_event,
         )
     if json:

@@ -35,7 +35,7 @@ from eri.remote import describe
 
 if TYPE_CHECKING:
     from eri.evaluation import Evaluation
-    from eri.extraction import ExtractionEvent, ExtractionReport
+    from eri.extraction import EngineName, ExtractionEvent, ExtractionReport, Shard
     from eri.inspection import ProbeReport
     from eri.submission import Finding
     from eri.training import TrainingEvent
@@ -103,6 +103,9 @@ def extract(
     weights: PathLike | None = None,
     windows: int = 1,
     splits: Sequence[Split] = SPLITS,
+    shard: Shard | str | None = None,
+    engine: EngineName = "local",
+    address: str | None = None,
     runtime: Runtime = Runtime(),
     on_event: Callable[[ExtractionEvent], None] | None = None,
 ) -> ExtractionReport:
@@ -120,6 +123,9 @@ def extract(
             features that a system reads. ``config`` may name the system then, and must be the run's.
         windows: Rows of a clip that the run's model makes.
         splits: Which splits to extract.
+        shard: Which part of the clips to extract, such as ``3/8``; None is all.
+        engine: ``local``, or ``ray`` for actors on a Ray cluster.
+        address: Of that cluster: ``HOST:PORT`` or ``auto``; None starts Ray on this machine.
         runtime: Device, batch size, workers, timeout.
         on_event: Called with each progress event.
 
@@ -127,9 +133,11 @@ def extract(
         EriError: The data, the config, the weights or the cache folder cannot be used. A clip that fails does not
             raise: it is in the report and in ``failures.csv``.
     """
+    from eri.extraction import Shard
     from eri.extraction import extract as extract_table
     from eri.store import local_features
 
+    part = Shard.parse(shard) if isinstance(shard, str) else shard
     if weights is not None:
         chosen: list[ExtractorConfig] = [_trained(find_run(weights, Path(runs)), config, windows)]
     else:
@@ -138,7 +146,17 @@ def extract(
         if config is not None and modality in ("visual", "audio") and system.modality == "multimodal":
             chosen = [extractor for extractor in chosen if extractor.modality == modality]
     table = load_clips(Path(data), adapter)
-    return extract_table(table, chosen, local_features(features), runtime, splits=tuple(splits), on_event=on_event)
+    return extract_table(
+        table,
+        chosen,
+        local_features(features),
+        runtime,
+        splits=tuple(splits),
+        shard=part,
+        engine=engine,
+        address=address,
+        on_event=on_event,
+    )
 
 
 def _trained(run: Path, config: PathLike | None, windows: int) -> VideoConfig:

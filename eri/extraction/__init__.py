@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from eri.config import ExtractorConfig, ImportedConfig, Runtime
-from eri.data.clips import SPLITS, ClipTable, Split
-from eri.errors import RemoteError, StoreError
+from eri.data.clips import SPLITS, Clip, ClipTable, Split
+from eri.errors import ConfigError, RemoteError, StoreError
+from eri.extraction.engine import Engine, EngineName
 from eri.extraction.failures import read_failures, update_failures
+from eri.extraction.local import LocalEngine
+from eri.extraction.rates import StageRates, remember_rates
 from eri.extraction.report import (
     ExtractionEvent,
     ExtractionReport,
@@ -19,6 +22,7 @@ from eri.extraction.report import (
     Failure,
     tally_states,
 )
+from eri.extraction.shards import Shard
 from eri.extraction.stages import StageShares
 from eri.extraction.work import ExtractorWork
 from eri.extractors import create_extractor
@@ -26,10 +30,13 @@ from eri.extractors.base import Extractor
 from eri.store import FeatureStore, clip_sources, find_folder, remember_config
 
 __all__ = [
+    "EngineName",
     "ExtractionEvent",
     "ExtractionReport",
     "ExtractorReport",
     "Failure",
+    "Shard",
+    "StageRates",
     "StageShares",
     "extract",
     "read_failures",
@@ -46,6 +53,9 @@ def extract(
     runtime: Runtime | None = None,
     *,
     splits: Sequence[Split] | None = None,
+    shard: Shard | None = None,
+    engine: EngineName = "local",
+    address: str | None = None,
     on_event: Callable[[ExtractionEvent], None] | None = None,
     create: Callable[[ExtractorConfig, Runtime], Extractor] = create_extractor,
 ) -> ExtractionReport:
@@ -64,6 +74,11 @@ def extract(
         features: Folder of the feature store.
         runtime: Device, batch size, workers and timeout; None takes the defaults.
         splits: Splits to extract; None is all.
+        shard: Extract only the clips of this shard; None is all. Shards are disjoint and may work on one feature folder
+            at once, in any order and any number of times.
+        engine: ``local`` is this process with its workers; ``ray`` is actors on a Ray cluster, which see the data and
+            the feature folder under the same paths.
+        address: Of that cluster, see :func:`eri.cluster.connect`.
         on_event: Called in this process with the progress of each extractor.
         create: Makes an extractor from its config.
 
@@ -75,48 +90,51 @@ def extract(
         StoreError: The feature folder cannot be read or written, the disk is full, or features that the config takes
             from elsewhere were not imported.
         EriError: Something that concerns every clip, such as weights that are missing.
+        ClusterError: The Ray cluster cannot be reached or used.
         RuntimeError: A bug; it names the clip or clips, and the error itself is its cause. What was finished is kept.
         KeyboardInterrupt: Ctrl-C; the workers are ended and what was finished is kept.
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
-    reports = [
-        _extract_one(table, config, features, runtime, SPLITS if splits is None else splits, on_event, create)
-        for config in configs
-    ]
-    return ExtractionReport(tuple(reports), time.monotonic() - started)
+    wanted = SPLITS if splits is None else splits
+    clips = [clip for clip in table if clip.split in wanted and (shard is None or clip.id in shard)]
+    with open_engine(engine, address, runtime, create, table.root) as opened:
+        reports = [_extract_one(table, clips, config, features, runtime, on_event, opened) for config in configs]
+    return ExtractionReport(tuple(reports), time.monotonic() - started, shard)
 
 
 def _extract_one(
     table: ClipTable,
+    clips: Sequence[Clip],
     config: ExtractorConfig,
     features: Path,
     runtime: Runtime,
-    splits: Sequence[Split],
     on_event: Callable[[ExtractionEvent], None] | None,
-    create: Callable[[ExtractorConfig, Runtime], Extractor],
+    engine: Engine,
 ) -> ExtractorReport:
     started = time.monotonic()
     if isinstance(config, ImportedConfig):
-        return _count_imported(table, config, features, splits)
-    extractor = create(config, runtime)
-    folder = FeatureStore(features).folder(extractor.name, extractor.identity())
-    remember_config(folder, config)
-    clips = [clip for clip in table if clip.split in splits]
-    sources = clip_sources(table, extractor.modality, clips)
-    work = ExtractorWork(clips, sources, extractor, folder, runtime, on_event)
-    ended_well = False
-    try:
-        work.run()
-        ended_well = True
-    finally:
-        # A disk that is full for features is full for this list too: the first error is the one to show.
-        with nullcontext() if ended_well else suppress(StoreError, RemoteError):
-            update_failures(folder, work.settled, work.failures.values())
-            folder.finish()
+        return _count_imported(table, clips, config, features)
+    with engine.load(config) as model:
+        folder = FeatureStore(features).folder(model.name, model.identity())
+        remember_config(folder, config)
+        sources = clip_sources(table, model.modality, clips)
+        work = ExtractorWork(clips, sources, model, folder, runtime, on_event)
+        ended_well = False
+        try:
+            work.run()
+            ended_well = True
+        finally:
+            # A disk that is full for features is full for this list too: the first error is the one to show.
+            with nullcontext() if ended_well else suppress(StoreError, RemoteError):
+                update_failures(folder, work.settled, work.failures.values())
+                folder.finish()
+    rates = work.rates if isinstance(engine, LocalEngine) else None
+    if rates is not None:
+        remember_rates(folder, rates)
     return ExtractorReport(
-        extractor=extractor.name,
-        modality=extractor.modality,
+        extractor=model.name,
+        modality=model.modality,
         folder=folder.path,
         total=len(clips),
         computed=work.computed,
@@ -124,18 +142,50 @@ def _extract_one(
         failures=tuple(work.failures[clip_id] for clip_id in sorted(work.failures)),
         seconds=time.monotonic() - started,
         stages=work.shares,
+        rates=rates,
         **tally_states(work.entries.values()),
     )
 
 
-def _count_imported(
-    table: ClipTable, config: ImportedConfig, features: Path, splits: Sequence[Split]
-) -> ExtractorReport:
+@contextmanager
+def open_engine(
+    name: EngineName,
+    address: str | None,
+    runtime: Runtime,
+    create: Callable[[ExtractorConfig, Runtime], Extractor] = create_extractor,
+    data: Path | None = None,
+) -> Iterator[Engine]:
+    """Give the engine of a name, for as long as a block runs.
+
+    Args:
+        name: ``local`` or ``ray``.
+        address: Of the Ray cluster; None starts Ray on this machine for the block.
+        runtime: Device, batch size, workers and timeout.
+        create: Makes an extractor from its config.
+        data: Folder of the data set, which every node of a cluster must see.
+
+    Raises:
+        ConfigError: An address for an engine that has none.
+        ClusterError: The Ray cluster cannot be reached or used.
+        MissingDependencyError: Ray is not installed.
+    """
+    if name == "local":
+        if address is not None:
+            raise ConfigError(f"the local engine has no address '{address}'", hint="Add --engine ray.")
+        yield LocalEngine(runtime, create)
+        return
+    from eri.cluster import connect
+    from eri.extraction.ray import RayEngine
+
+    with connect(address) as cluster:
+        yield RayEngine(cluster, runtime, create, data)
+
+
+def _count_imported(table: ClipTable, clips: Sequence[Clip], config: ImportedConfig, features: Path) -> ExtractorReport:
     """Report on features that were imported, which leaves nothing to extract; clips without them are no failures."""
     started = time.monotonic()
     folder = find_folder(features, config, table.name)
-    clips = [clip.id for clip in table if clip.split in splits]
-    entries = folder.entries(clips)
+    entries = folder.entries(clip.id for clip in clips)
     _LOG.warning(
         "'%s' are imported features, so nothing is extracted: %d of %d clips have them",
         config.name,
@@ -152,5 +202,6 @@ def _count_imported(
         failures=(),
         seconds=time.monotonic() - started,
         stages=None,
+        rates=None,
         **tally_states(entries.values()),
     )

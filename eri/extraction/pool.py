@@ -22,7 +22,7 @@ from pebble import ProcessExpired, ProcessPool
 from eri.config import Runtime
 from eri.data.clips import Clip
 from eri.errors import WorkerError
-from eri.extraction.worker import Decoded, media_folder, prepare_clip, start_worker, work_on
+from eri.extraction.worker import TIMED_OUT, Decoded, media_folder, prepare_clip, start_worker, work_on
 from eri.extractors.base import Preparer
 from eri.store.claims import Claim
 from eri.store.sources import Source
@@ -83,6 +83,14 @@ class _Backend(Protocol):
     def stop(self) -> None: ...
 
 
+def look_ahead(workers: int) -> int:
+    """Return how many clips a pool takes at a time.
+
+    Enough that no worker waits for the model to finish a batch, few enough that memory stays small.
+    """
+    return 2 * workers + 8 if workers else 2
+
+
 class ClipPool:
     """Prepares clips in worker processes, or in one thread of this process when the runtime asks for no workers.
 
@@ -100,8 +108,7 @@ class ClipPool:
         self._patience = runtime.timeout + _STALLED if workers else math.inf
         self._jobs: dict[Future[Decoded], Job] = {}
         self._breakdowns: Counter[str] = Counter()
-        # Enough that no worker waits for the model to finish a batch, few enough that memory stays small.
-        self._capacity = 2 * workers + 8 if workers else 2
+        self._capacity = look_ahead(workers)
 
     @property
     def has_room(self) -> bool:
@@ -190,7 +197,9 @@ class _Processes:
         )
 
     def submit(self, job: Job) -> Future[Decoded]:
-        return self._pool.schedule(work_on, args=(job.clip, job.source, job.scratch), timeout=self._timeout)
+        # The pool's own timeout goes by a clock that can be set: it is for systems without a better one.
+        timeout = self._timeout if TIMED_OUT is None else None
+        return self._pool.schedule(work_on, args=(job.clip, job.source, job.scratch, self._timeout), timeout=timeout)
 
     def running(self) -> bool:
         return self._pool.active
@@ -234,7 +243,7 @@ class _Thread:
 def _explain(error: BaseException, clip_id: str) -> BaseException:
     """Return what a worker's end means for its clip; other errors come back as they are."""
     explained: WorkerError
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError) or _ran_out_of_time(error):
         explained = WorkerError(
             f"clip {clip_id}: preparing it took longer than the timeout",
             reason="timeout",
@@ -250,6 +259,10 @@ def _explain(error: BaseException, clip_id: str) -> BaseException:
         return error
     explained.__cause__ = error
     return explained
+
+
+def _ran_out_of_time(error: BaseException) -> bool:
+    return TIMED_OUT is not None and isinstance(error, ProcessExpired) and error.exitcode == -TIMED_OUT
 
 
 def _how(exit_code: int) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from eri.extraction.rates import StageRates
 from eri.extraction.shards import Shard
 from eri.extraction.stages import StageShares
 from eri.media.state import State
@@ -87,6 +88,7 @@ class ExtractorReport:
         silent: Clips whose every row is silence.
         seconds: Wall time.
         stages: How busy each stage was; None where there was nothing to do.
+        rates: What the clips took that this run extracted, for planning; None where it extracted none.
     """
 
     extractor: str
@@ -103,6 +105,7 @@ class ExtractorReport:
     silent: int
     seconds: float
     stages: StageShares | None = None
+    rates: StageRates | None = None
 
     @property
     def complete(self) -> int:

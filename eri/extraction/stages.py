@@ -24,6 +24,10 @@ class StageShares:
         faces: Finding and cropping faces.
         model: Embedding.
         write: Writing features.
+        seconds: The time that they are shares of.
+        workers: How many shared decoding and faces.
+        busy: Seconds of processor time, over all cores.
+        media_seconds: Seconds of media that were gone through.
 
     Examples:
         >>> shares = StageShares(decode=0.31, faces=0.08, model=0.92, write=0.01)
@@ -39,6 +43,10 @@ class StageShares:
     faces: float
     model: float
     write: float
+    seconds: float = 0.0
+    workers: int = 0
+    busy: float = 0.0
+    media_seconds: float = 0.0
 
     @property
     def bound(self) -> Stage:
@@ -57,12 +65,25 @@ class StageClock:
 
     def __init__(self) -> None:
         self._seconds: dict[Stage, float] = {"decode": 0.0, "faces": 0.0, "model": 0.0, "write": 0.0}
+        self._busy = 0.0
+        self._media = 0.0
         self._lock = threading.Lock()
 
     def add(self, stage: Stage, seconds: float) -> None:
         """Add what a stage took for something."""
         with self._lock:
             self._seconds[stage] += seconds
+
+    def count(self, *, busy: float = 0.0, media: float = 0.0) -> None:
+        """Add seconds of processor time, and seconds of media."""
+        with self._lock:
+            self._busy += busy
+            self._media += media
+
+    def seconds(self) -> dict[Stage, float]:
+        """Return what each stage took so far."""
+        with self._lock:
+            return dict(self._seconds)
 
     @contextmanager
     def timing(self, stage: Stage) -> Iterator[None]:
@@ -91,4 +112,8 @@ class StageClock:
             faces=self._seconds["faces"] / preparing,
             model=self._seconds["model"] / seconds,
             write=self._seconds["write"] / seconds,
+            seconds=seconds,
+            workers=workers,
+            busy=self._busy,
+            media_seconds=self._media,
         )

@@ -1,39 +1,32 @@
-"""The work on one extractor: find what is incomplete, prepare, embed and write it, and settle every clip once."""
+"""The work on one extractor: find what is incomplete, put it on the engine's line, and settle every clip once."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from eri.config import Runtime
 from eri.data.clips import Clip
-from eri.errors import DataError, EriError, MediaError, WorkerError
+from eri.errors import EriError, WorkerError
+from eri.extraction.engine import Line, Model, Settled, Task
 from eri.extraction.failures import describe_failure
-from eri.extraction.pool import ClipPool, Job, Outcome
+from eri.extraction.rates import StageRates, measured_rates
 from eri.extraction.report import ExtractionEvent, Failure
-from eri.extraction.scratch import ScratchFolder, sweep_scratch_folders
-from eri.extraction.stages import StageClock, StageShares
-from eri.extraction.worker import unpark
-from eri.extraction.writing import WritingThread
-from eri.extractors.base import CropSequence, Extractor, FeatureSequence, Prepared, State, assemble, join_codes
-from eri.store import FeatureFolder, Source, SourceIdentity
+from eri.extraction.stages import StageShares
+from eri.store import FeatureFolder, Source
 from eri.store.journal import Entry
-
-_CLIP_ERRORS = (MediaError, DataError, WorkerError)
-"""Errors that are about one clip. Others, such as missing weights, would fail every clip alike and stop the run."""
 
 _POLL = 0.2
 """Seconds between two looks at clips that another run works on."""
 
 _GRACE = 60.0
 """Seconds beyond the timeout that another run gets for a clip: it also has to embed and write it."""
+
+
+_BETWEEN_SHARES = 1.0
+"""Seconds between two events that tell how busy each stage has been."""
 
 
 class ExtractorWork:
@@ -48,7 +41,7 @@ class ExtractorWork:
     Args:
         clips: Clips to settle.
         sources: What the features of each are made from, by id.
-        extractor: The model.
+        model: The extractor, as the engine has loaded it.
         folder: Where its features go.
         runtime: Workers and timeout.
         on_event: Called with each event.
@@ -58,7 +51,7 @@ class ExtractorWork:
         self,
         clips: Sequence[Clip],
         sources: Mapping[str, Source | None],
-        extractor: Extractor,
+        model: Model,
         folder: FeatureFolder,
         runtime: Runtime,
         on_event: Callable[[ExtractionEvent], None] | None,
@@ -69,14 +62,33 @@ class ExtractorWork:
         self.shares: StageShares | None = None
         self._clips = {clip.id: clip for clip in clips}
         self._sources = sources
-        self._extractor = extractor
+        self._model = model
         self._folder = folder
         self._runtime = runtime
         self._on_event = on_event
         self._begun: float | None = None
-        self._jobs: dict[str, Job] = {}
+        self._line: Line | None = None
+        self._shared = 0.0
+        self._held: list[Clip] = []
         self._patience = (frozenset[str](), 0.0)
-        self._clock = StageClock()
+        self._made: list[Entry] = []
+        self._startup = 0.0
+
+    @property
+    def rates(self) -> StageRates | None:
+        """What the clips took that this run extracted, if it did so in this process; None where it extracted none."""
+        if self.shares is None or not self._made:
+            return None
+        return measured_rates(
+            self._model.name,
+            self._model.modality,
+            self._runtime,
+            self.shares,
+            clips=len(self._made),
+            startup=self._startup,
+            media_bytes=sum(entry.source.stamp.size for entry in self._made),
+            feature_bytes=sum(entry.file.size for entry in self._made),
+        )
 
     @property
     def settled(self) -> set[str]:
@@ -101,112 +113,41 @@ class ExtractorWork:
             self._folder.open_for_writing()
             self._begun = time.monotonic()
             self._settle_all(deque(self._clips[clip_id] for clip_id in inventory.incomplete))
-            workers = min(self._runtime.workers, len(inventory.incomplete))
-            self.shares = self._clock.shares(time.monotonic() - self._begun, workers)
         self._emit("end")
 
     def _settle_all(self, todo: deque[Clip]) -> None:
-        held: list[Clip] = []
-        sweep_scratch_folders()
-        pool = ClipPool(self._extractor.preparer, self._runtime, len(todo))
-        with ScratchFolder() as scratch, self._closing_jobs(), WritingThread(self._count) as writing, pool:
-            while todo or held or pool.busy:
-                while todo and pool.has_room:
+        with self._model.open_line(self._folder, len(todo), self._note) as line:
+            self._line = line
+            while todo or self._held or line.busy:
+                while todo and line.has_room:
                     clip = todo.popleft()
-                    if not self._start(clip, pool, scratch):
-                        held.append(clip)
-                if pool.busy:
-                    self._settle(pool.collect(), writing)
-                elif held and not todo:
-                    writing.finish()
-                    todo.extend(self._await_others(held))
-                    held.clear()
-            writing.finish()
+                    line.submit(Task(clip, self._sources[clip.id]))
+                if todo or line.busy:
+                    line.advance()
+                elif self._held:
+                    todo.extend(self._await_others())
+            # Before the line is closed: what its end takes is not what the stages were busy in.
+            self.shares = line.shares(time.monotonic() - (self._begun or 0.0))
+            self._line = None
 
-    @contextmanager
-    def _closing_jobs(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            for job in list(self._jobs.values()):
-                self._close(job)
-
-    def _start(self, clip: Clip, pool: ClipPool, scratch: ScratchFolder) -> bool:
-        """Claim a clip and have it prepared; False while another run has it."""
-        claim = self._folder.claim(clip.id)
-        if claim is None:
-            return False
-        source = self._sources[clip.id]
-        job = self._jobs[clip.id] = Job(clip, source, claim, scratch.file(clip.id))
-        # Another run may have finished the clip since the inventory was taken.
-        entry = self._folder.confirm(clip.id, source)
-        if entry is not None:
-            self.entries[clip.id] = entry
-            self._close(job)
+    def _note(self, settled: Settled) -> None:
+        """Take down what became of a clip."""
+        clip_id = settled.clip_id
+        if settled.error is not None:
+            self._fail(self._clips[clip_id], settled.error)
+        elif settled.entry is None:
+            self._held.append(self._clips[clip_id])
+        else:
+            self.entries[clip_id] = settled.entry
+            if settled.computed:
+                self.computed += 1
+                self._startup = self._startup or time.monotonic() - (self._begun or 0.0)
+                self._made.append(settled.entry)
             self._emit("extract")
-            return True
-        # What does not match must not outlive a failure, or training would take it for the clip's features.
-        self._folder.remove(clip.id)
-        pool.submit(job)
-        return True
 
-    def _settle(self, outcomes: Sequence[Outcome], writing: WritingThread) -> None:
-        self._embed([outcome for outcome in outcomes if outcome.decoded is not None], writing)
-        unexpected: list[Outcome] = []
-        for outcome in outcomes:
-            if isinstance(outcome.error, _CLIP_ERRORS):
-                self._fail(outcome.job.clip, outcome.error)
-                self._close(outcome.job)
-            elif outcome.error is not None:
-                unexpected.append(outcome)
-        if unexpected:
-            error = unexpected[0].error
-            if isinstance(error, EriError):
-                raise error
-            clip_id = unexpected[0].job.clip.id
-            raise RuntimeError(f"clip {clip_id}: preparing it for {self._extractor.name} failed: {error!r}") from error
-
-    def _embed(self, outcomes: Sequence[Outcome], writing: WritingThread) -> None:
-        """Embed the clips that are ready in one call: the busier the model, the more there are."""
-        decoded = {outcome.job.clip.id: outcome.decoded for outcome in outcomes if outcome.decoded is not None}
-        for one in decoded.values():
-            self._clock.add("decode", one.seconds - one.prepared.face_seconds)
-            self._clock.add("faces", one.prepared.face_seconds)
-        prepared = [unpark(clip) for clip in decoded.values()]
-        with _naming([clip.clip_id for clip in prepared], self._extractor.name), self._clock.timing("model"):
-            arrays = self._embeddings(prepared)
-            sequences = [
-                join_codes(clip, array) if clip.encoded else assemble(clip, array)
-                for clip, array in zip(prepared, arrays, strict=True)
-            ]
-        for outcome in outcomes:
-            outcome.job.scratch.unlink(missing_ok=True)
-        for clip, sequence in zip(prepared, sequences, strict=True):
-            writing.submit(partial(self._write, clip.clip_id, sequence, decoded[clip.clip_id].source, clip.notes))
-
-    def _write(
-        self, clip_id: str, features: FeatureSequence | CropSequence, source: SourceIdentity, notes: tuple[str, ...]
-    ) -> Entry:
-        with self._clock.timing("write"):
-            return self._folder.write(clip_id, features, source, notes=notes)
-
-    def _count(self, entry: Entry) -> None:
-        """Count a clip whose features are written."""
-        self.entries[entry.clip_id] = entry
-        self.computed += 1
-        self._close(self._jobs[entry.clip_id])
-        self._emit("extract")
-
-    def _embeddings(self, prepared: Sequence[Prepared]) -> list[NDArray[np.float32]]:
-        """Embed the clips that have a valid row; the others get an empty array."""
-        valid = [clip for clip in prepared if (clip.states == State.VALID).any()]
-        arrays = self._extractor.embed(valid) if valid else []
-        by_id = {clip.clip_id: array for clip, array in zip(valid, arrays, strict=True)}
-        empty = np.empty((0, self._extractor.dimension), dtype=np.float32)
-        return [by_id.get(clip.clip_id, empty) for clip in prepared]
-
-    def _await_others(self, held: Sequence[Clip]) -> list[Clip]:
+    def _await_others(self) -> list[Clip]:
         """Give other runs time for their clips; return those to try again, fail those they never finish."""
+        held, self._held = self._held, []
         ids = frozenset(clip.id for clip in held)
         now = time.monotonic()
         if ids != self._patience[0]:
@@ -218,18 +159,14 @@ class ExtractorWork:
                 self._fail(clip, WorkerError(message, reason="claimed", hint="Run again when that one has ended."))
             return []
         time.sleep(_POLL)
-        return list(held)
+        return held
 
     def _fail(self, clip: Clip, error: EriError) -> None:
         source = self._sources[clip.id]
         file = "" if source is None else source.name
-        failure = describe_failure(error, clip.id, self._extractor.name, file)
+        failure = describe_failure(error, clip.id, self._model.name, file)
         self.failures[clip.id] = failure
         self._emit("extract", failure=failure)
-
-    def _close(self, job: Job) -> None:
-        job.close()
-        self._jobs.pop(job.clip.id, None)
 
     def _emit(
         self,
@@ -241,7 +178,7 @@ class ExtractorWork:
         if self._on_event is None:
             return
         event = ExtractionEvent(
-            extractor=self._extractor.name,
+            extractor=self._model.name,
             stage=stage,
             done=len(self.entries) + len(self.failures) if done is None else done,
             total=len(self._clips),
@@ -249,14 +186,14 @@ class ExtractorWork:
             failed=len(self.failures),
             seconds=0.0 if self._begun is None else time.monotonic() - self._begun,
             failure=failure,
+            shares=self._shares_so_far(),
         )
         self._on_event(event)
 
-
-@contextmanager
-def _naming(clip_ids: Sequence[str], extractor: str) -> Iterator[None]:
-    """Say which clips were being embedded when something that no one foresaw went wrong."""
-    try:
-        yield
-    except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
-        raise RuntimeError(f"clips {', '.join(clip_ids)}: embedding them with {extractor} failed: {error!r}") from error
+    def _shares_so_far(self) -> StageShares | None:
+        """Return how busy each stage has been, at most once a second."""
+        now = time.monotonic()
+        if self._line is None or self._begun is None or now - self._shared < _BETWEEN_SHARES:
+            return None
+        self._shared = now
+        return self._line.shares(now - self._begun)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from multiprocessing import parent_process
@@ -30,6 +33,9 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENC
 
 _LOWEST_PRIORITY = 19
 
+TIMED_OUT: signal.Signals | None = getattr(signal, "SIGALRM", None)
+"""The signal that ends a worker process whose time is up; None where the system has no such timer."""
+
 _PREPARER: ContextVar[Preparer] = ContextVar("preparer")
 """The preparer of this worker process: kept, because a preparer may hold a loaded detector."""
 
@@ -43,12 +49,14 @@ class Decoded:
         source: What it was decoded from.
         parked: File that holds the inputs in NumPy's format; None where they are in ``prepared``.
         seconds: What preparing it took.
+        busy: Seconds of processor time that a worker process took for it.
     """
 
     prepared: Prepared
     source: SourceIdentity
     parked: Path | None = None
     seconds: float = 0.0
+    busy: float = 0.0
 
 
 def start_worker(preparer: Preparer, giving_way: bool = False) -> None:
@@ -77,9 +85,32 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def work_on(clip: Clip, source: Source | None, scratch: Path) -> Decoded:
-    """Prepare a clip in a worker process and park what is too large to send."""
-    return park(prepare_clip(_PREPARER.get(), clip, source, media_folder(scratch)), scratch)
+def work_on(clip: Clip, source: Source | None, scratch: Path, timeout: float) -> Decoded:
+    """Prepare a clip in a worker process and park what is too large to send.
+
+    The process ends by :data:`TIMED_OUT` when that takes longer than ``timeout`` seconds.
+    """
+    begun = time.process_time()
+    with _deadline(timeout):
+        decoded = park(prepare_clip(_PREPARER.get(), clip, source, media_folder(scratch)), scratch)
+    return replace(decoded, busy=time.process_time() - begun)
+
+
+@contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """End this process when a block takes longer.
+
+    The kernel's timer does it: a decoder may hang without giving the interpreter back, and someone may set the clock.
+    """
+    if TIMED_OUT is None:
+        yield
+        return
+    signal.signal(TIMED_OUT, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def media_folder(scratch: Path) -> Path:

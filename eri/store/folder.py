@@ -51,7 +51,10 @@ class FeatureFolder:
     Attributes:
         path: Where the folder is.
         digest: Digest of the extractor's identity, 64 hex digits.
+        on_disk: Whether other machines have to see it under the same path to work on it.
     """
+
+    on_disk = True
 
     def __init__(self, path: Path, digest: str) -> None:
         self.path = path
@@ -190,6 +193,10 @@ class FeatureFolder:
         """Return the entries of those clips whose feature files are whole, whatever became of their sources."""
         return self.take_inventory(dict.fromkeys(clip_ids)).complete
 
+    def for_others(self) -> FeatureFolder:
+        """Return the folder for processes that may be on other machines and in other folders."""
+        return FeatureFolder(self.path.absolute(), self.digest)
+
     def sizes(self) -> dict[str, int]:
         """Return the bytes of each feature file by clip id; none is opened."""
         return {clip_id: stamp.size for clip_id, stamp in self._stamps().items()}
@@ -295,9 +302,12 @@ def _target(path: Path) -> str | None:
 
 
 def _is_forgotten(path: Path) -> bool:
-    """Tell whether a temporary file of the whole folder is old: these take no claim, but are written in a moment."""
+    """Tell whether a temporary file of the whole folder is old: these take no claim, but are written in a moment.
+
+    One of the far future was written before the clock was set back.
+    """
     try:
-        return time.time() - path.stat().st_mtime > _FORGOTTEN
+        return abs(time.time() - path.stat().st_mtime) > _FORGOTTEN
     except FileNotFoundError:
         return False
 

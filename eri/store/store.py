@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -74,14 +75,25 @@ def remember_config(folder: FeatureFolder, config: ExtractorConfig) -> None:
     other = folder.path / f"config-{digest(values)[:12]}.json"
     for path in (first, other):
         stored = _read_json(path)
-        if _means(stored, config):
-            with suppress(OSError):  # only ranks the folders of one config by age
-                os.utime(path)
-            return
         if stored is None:
             with explained(path):
                 write_json(path, values)
-            return
+        elif not _means(stored, config):
+            continue
+        _make_latest(path, config)
+        return
+
+
+def _make_latest(path: Path, config: ExtractorConfig) -> None:
+    """Rank a folder before all others of its config, by age; that of the others may be of a clock since set back."""
+    with suppress(OSError):  # a folder that may only be read still serves
+        others = [
+            other.stat().st_mtime_ns
+            for other in path.parent.parent.glob("*/config*.json")
+            if other.parent != path.parent and _means(_read_json(other), config)
+        ]
+        now = max([time.time_ns(), *(age + 1_000_000 for age in others)])
+        os.utime(path, ns=(now, now))
 
 
 def find_folder(root: Path, config: ExtractorConfig, data_set: str | None = None) -> FeatureFolder:

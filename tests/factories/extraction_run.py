@@ -1,10 +1,11 @@
 """A process of its own that extracts fake features, for tests that kill, interrupt or double it.
 
-Usage: python extraction_run.py DATA FEATURES LOG WORKERS DELAY [STALL]
+Usage: python extraction_run.py DATA FEATURES LOG WORKERS DELAY [STALL | I/N | timeout=SECONDS | clock=SECONDS]
 
 STALL makes one step endless once three feature files are there: ``flush`` stops before the fourth is renamed,
-``journal`` before the third is put on the journal. The file ``stalled`` beside the features then says so. The report
-is printed as JSON.
+``journal`` before the third is put on the journal. The file ``stalled`` beside the features then says so. I/N extracts
+one shard; ``clock`` sets the time of day by so many seconds once three feature files are there. The report is printed
+as JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import time
 from pathlib import Path
 
 from eri.config import Runtime
-from eri.extraction import extract
+from eri.extraction import Shard, extract
 from eri.store.journal import Entry, Journal
 from tests.factories.extractors import fake_config, fake_extractors, read_fake_table
 
@@ -45,15 +46,32 @@ def stall(step: str, features: Path) -> None:
         setattr(Journal, "append", stalled_append)  # noqa: B010
 
 
+def set_clock(seconds: float, features: Path) -> None:
+    """Set the time of day of this process, as an operator or a time server may, once three feature files are there."""
+    genuine, genuine_ns = time.time, time.time_ns
+
+    def offset() -> float:
+        return seconds if len(list(features.glob("*/*.safetensors"))) >= 3 else 0.0
+
+    setattr(time, "time", lambda: genuine() + offset())  # noqa: B010
+    setattr(time, "time_ns", lambda: genuine_ns() + int(offset() * 1e9))  # noqa: B010
+
+
 def main() -> None:
     data, features, log, workers, delay, *steps = sys.argv[1:]
+    shard = next((Shard.parse(step) for step in steps if "/" in step), None)
+    settings = {name: float(value) for name, _, value in (step.partition("=") for step in steps) if value}
+    if "clock" in settings:
+        set_clock(settings["clock"], Path(features))
     for step in steps:
-        stall(step, Path(features))
+        if step in ("flush", "journal"):
+            stall(step, Path(features))
     report = extract(
         read_fake_table(Path(data)),
         [fake_config()],
         Path(features),
-        Runtime(workers=int(workers), timeout=60),
+        Runtime(workers=int(workers), timeout=settings.get("timeout", 60.0)),
+        shard=shard,
         create=fake_extractors(Path(log), float(delay)),
     )
     summary = report.extractors[0]

@@ -1,14 +1,15 @@
 """A small extractor that obeys the protocol, over "media" that are text files saying how they behave.
 
 The first word of a clip's file decides: ``ok`` gives rows made from the file's content; ``no-face`` and ``partly``
-miss faces; ``truncated`` is a damaged file; ``crash`` ends the worker by a signal; ``hang`` never returns; ``bug``
-raises what no one foresees; ``unsendable`` raises what cannot be sent home; ``memory`` runs out of memory; ``long`` is
-large and memory-mapped; ``poison`` dies with the locks of the worker pool in its hands. Every clip that is prepared
-leaves a line in the log, so that tests can count.
+miss faces; ``truncated`` is a damaged file; ``crash`` ends the worker by a signal; ``hang`` never returns, nor does
+``seize``, which keeps the interpreter to itself; ``bug`` raises what no one foresees; ``unsendable`` raises what cannot
+be sent home; ``memory`` runs out of memory; ``long`` is large and memory-mapped; ``poison`` dies with the locks of the
+worker pool in its hands. Every clip that is prepared leaves a line in the log, so that tests can count.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import hashlib
 import os
@@ -26,7 +27,7 @@ from pebble.pool.channel import WorkerChannel
 
 from eri.config import ExtractorConfig, ImageConfig, Runtime
 from eri.data.clips import Clip, ClipTable, Split
-from eri.errors import NoVideoError, TruncatedMediaError, WeightsError
+from eri.errors import MissingMediaError, NoVideoError, TruncatedMediaError, WeightsError
 from eri.extractors.base import Extractor, Prepared, State
 from eri.tasks import ERI
 
@@ -57,7 +58,10 @@ class FakePreparer:
             with self.log.open("a") as stream:
                 stream.write(f"{clip.id} {os.getpid()}\n")
         time.sleep(self.delay)
-        text = path.read_text()
+        try:
+            text = path.read_text()
+        except FileNotFoundError as error:
+            raise MissingMediaError(path, "no such file") from error
         word = text.split()[0]
         misbehave(word, path)
         states = np.zeros(self.rows, dtype=np.uint8)
@@ -86,6 +90,8 @@ def misbehave(word: str, path: Path) -> None:
         os.kill(os.getpid(), signal.SIGSEGV)
     if word == "hang":
         time.sleep(600)
+    if word == "seize":
+        ctypes.PyDLL(None).sleep(600)  # unlike CDLL this does not let other threads of the interpreter run
     if word == "bug":
         raise ZeroDivisionError("no one foresaw this")
     if word == "unsendable":
@@ -134,6 +140,8 @@ class FakeExtractor:
         for clip in prepared:
             if clip.clip_id == "unembeddable":
                 raise LookupError("the model did not expect this")
+            if clip.clip_id == "deadly":
+                os.kill(os.getpid(), signal.SIGKILL)
         return [np.asarray(clip.inputs[:, :DIMENSION], dtype=np.float32) * 2 for clip in prepared]
 
 

@@ -1,0 +1,120 @@
+"""Where the rates of a plan come from: features that are there, a sample of clips, or a machine that was measured."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from eri.config import ExtractorConfig, Runtime
+from eri.data.clips import ClipTable
+from eri.errors import ConfigError, DataError, StoreError
+from eri.extraction import ExtractionEvent, StageRates, extract
+from eri.extraction.rates import NAME, read_rates
+from eri.extractors import create_extractor
+from eri.extractors.base import Extractor
+from eri.store import find_folder
+
+Kind = Literal["cpu", "gpu"]
+
+
+def device_kind(device: str) -> Kind:
+    """Return which rates a device asks for.
+
+    Raises:
+        ConfigError: It is none that models run on.
+
+    Examples:
+        >>> device_kind("cpu"), device_kind("cuda:1"), device_kind("gpu")
+        ('cpu', 'gpu', 'gpu')
+    """
+    if device == "cpu":
+        return "cpu"
+    if device == "gpu" or device.partition(":")[0] == "cuda":
+        return "gpu"
+    raise ConfigError(f"'{device}' is no device that a plan is made for", hint="Give --device cpu or --device cuda.")
+
+
+def choose_rates(found: Sequence[StageRates], device: str, workers: int | None = None) -> list[StageRates]:
+    """Return one of the rates for each extractor: of the device, with the workers asked for if measured, else the most.
+
+    Args:
+        found: What was measured, the latest last.
+        device: ``cpu``, or ``cuda`` for any GPU.
+        workers: Of several measurements, prefer that with so many.
+
+    Raises:
+        ConfigError: Some extractor, or any, was not measured on such a device.
+    """
+    kind = device_kind(device)
+    names = list(dict.fromkeys(rates.extractor for rates in found))
+    chosen = []
+    for name in names:
+        fitting = [rates for rates in found if rates.extractor == name and rates.on_gpu == (kind == "gpu")]
+        if not fitting:
+            raise ConfigError(
+                f"'{name}' was not measured on a {'GPU' if kind == 'gpu' else 'CPU'}",
+                hint="Measure it on such a machine: `eri plan --measure DATA`, and bring its rates.json: --rates FILE.",
+            )
+        chosen.append(max(reversed(fitting), key=lambda rates: (rates.workers == workers, rates.clips)))
+    return chosen
+
+
+def stored_rates(features: Path, configs: Sequence[ExtractorConfig]) -> list[StageRates]:
+    """Return the rates that earlier extractions with some configs left beside their features, of those that did.
+
+    Args:
+        features: Folder of the feature store.
+        configs: The extractors.
+    """
+    found: list[StageRates] = []
+    for config in configs:
+        try:
+            found += read_rates(find_folder(features, config).path / NAME)
+        except (StoreError, DataError):
+            continue
+    return found
+
+
+def shipped_rates(name: str) -> list[StageRates]:
+    """Return the rates that come with the package for a system, by its name; none where it was not measured."""
+    path = files("eri.planning") / "rates" / f"{name}.json"
+    return read_rates(Path(str(path))) if path.is_file() else []
+
+
+def measure_rates(
+    table: ClipTable,
+    configs: Sequence[ExtractorConfig],
+    runtime: Runtime,
+    *,
+    sample: int = 64,
+    on_event: Callable[[ExtractionEvent], None] | None = None,
+    create: Callable[[ExtractorConfig, Runtime], Extractor] = create_extractor,
+) -> list[StageRates]:
+    """Extract a few clips for nothing but the time that they take.
+
+    Args:
+        table: The data set; clips are drawn evenly over it, the same ones each time.
+        configs: The extractors.
+        runtime: The knobs of the extraction that is planned.
+        sample: How many clips.
+        on_event: Called with the progress.
+        create: Makes an extractor from its config.
+
+    Raises:
+        DataError: No clip could be extracted.
+        EriError: The extraction cannot be made, see :func:`eri.extraction.extract`.
+    """
+    drawn = sorted(table, key=lambda clip: hashlib.sha256(clip.id.encode()).digest())[:sample]
+    few = replace(table, clips=tuple(sorted(drawn, key=lambda clip: clip.id)), folds={})
+    with tempfile.TemporaryDirectory(prefix="eri-plan-") as folder:
+        report = extract(few, configs, Path(folder), runtime, on_event=on_event, create=create)
+    rates = [part.rates for part in report.extractors if part.rates is not None]
+    if len(rates) < len(report.extractors) or not rates:
+        first = f": {report.failures[0].message}" if report.failures else ""
+        raise DataError(f"{table.name}: none of {len(few)} clips could be measured{first}")
+    return rates
