@@ -30,8 +30,12 @@ def predict(
     runs: RunsOption = Path("runs"),
     device: DeviceOption = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Model inputs a forward pass.")] = 32,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that decode.")] = 1,
-    timeout: Annotated[float, typer.Option(min=1.0, help="Seconds one video may take.")] = 3600.0,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that decode; 0 decodes in this one, without a timeout.")
+    ] = 1,
+    timeout: Annotated[
+        float, typer.Option(min=1.0, help="Seconds one video may take, and its timeline again.")
+    ] = 3600.0,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:

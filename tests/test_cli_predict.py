@@ -84,6 +84,13 @@ class TestPredict:
         )
         assert result.stdout == ""
 
+    def test_a_clip_that_gets_the_train_mean_is_told_in_the_table_only(self, run, videos, tmp_path, caplog):
+        options = ("-o", tmp_path, "--workers", 0, "--device", "cpu", "--quiet", "--timeline")
+        result = invoke("predict", run, videos / "black.mp4", *options)
+        assert result.output == ""
+        assert "train mean" not in caplog.text
+        assert pd.read_csv(tmp_path / "predictions.csv")["rule"].tolist() == ["train-mean"]
+
     def test_what_cannot_be_done_is_refused(self, run, videos, tmp_path):
         options = ("-o", tmp_path, "--workers", 0, "--device", "cpu")
         (tmp_path / "bare").mkdir()

@@ -14,6 +14,7 @@ from eri.errors import ConfigError, RunError
 from eri.export.card import write_card
 from eri.export.graph import Graph, build_graph, write_onnx
 from eri.files import write_json, write_text
+from eri.prediction.members import run_folders
 from eri.selection.held_out import kind_of
 from eri.training.learners import create_learner
 from eri.training.runs import CONFIG, ENVIRONMENT, METRICS, WEIGHTS, Run, read_run
@@ -23,6 +24,8 @@ from eri.trees.files import MANIFEST
 ONNX, SIGNATURE, CARD = "model.onnx", "model.json", "README.md"
 _PRIVATE = ("machine",)
 """Keys of ``environment.json`` that say something of the machine and nothing of the model."""
+
+_NAMED_MEMBERS = 3
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,7 @@ def export_run(run: Path, output: Path, *, onnx: bool = True, overwrite: bool = 
         MissingDependencyError: ONNX is asked for and the extra ``export`` is not installed.
     """
     if kind_of(run) != "run":
-        raise ConfigError(
-            f"{run}: is no run, but a {kind_of(run)} of several",
-            hint="Export its runs one by one; `eri load` takes it.",
-        )
+        raise ConfigError(f"{run}: is no run, but a {kind_of(run)} of several", hint=_way_out(run))
     opened = read_run(run)
     create_learner(opened.config.model).chosen(opened)  # refuses a run whose weights are gone
     _refuse_existing(output, overwrite=overwrite)
@@ -76,6 +76,18 @@ def export_run(run: Path, output: Path, *, onnx: bool = True, overwrite: bool = 
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return report
+
+
+def _way_out(path: Path) -> str:
+    """Say how what is made of several runs can be exported: run by run."""
+    try:
+        members = list(run_folders(path))
+    except (RunError, KeyError, TypeError):
+        members = []  # a damaged list of members is not what the reader asked about
+    commands = "; ".join(f"eri export {member}" for member in members[:_NAMED_MEMBERS])
+    more = f"; and {len(members) - _NAMED_MEMBERS} more" if len(members) > _NAMED_MEMBERS else ""
+    one_by_one = f"Export its members one by one: {commands}{more}." if members else "Export its members one by one."
+    return f"{one_by_one} The folder as it is: `eri predict` and eri.load take it."
 
 
 def _fill(run: Run, folder: Path, output: Path, *, onnx: bool) -> ExportReport:

@@ -48,6 +48,11 @@ class FrameStream:
         self.notes += self._timeline.notes
         self.end = self._timeline.end
 
+    @property
+    def onsets(self) -> NDArray[np.float64]:
+        """When the pictures appear, seconds since the clip's start, ascending, float64 (pictures,)."""
+        return self._listing.onsets if self._timeline is None else self._timeline.onsets
+
     def blocks(self, times: NDArray[np.float64], rows: int = 32) -> Iterator[FrameSequence]:
         """Read the pictures on screen at some moments.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from eri.selection.held_out import kind_of, read_ensemble
 from eri.store import FeatureFolder, FeatureStore, open_folder
 from eri.store.sources import SourceIdentity, clip_source, stamp_source
 from eri.tasks import Task
+from eri.training.data import warn_of_clips
 from eri.training.device import choose_device
 from eri.training.learners import create_learner
 
@@ -151,7 +153,7 @@ class LoadedRun:
         if not ids:
             return pd.DataFrame(columns=[*self.task.labels, "rule"])
         chosen = ClipTable(table.name, table.root, table.task, tuple(clip for clip in table if clip.id in set(ids)))
-        with self._stand_ins(table, store, ids):
+        with self._stand_ins(table, store, ids), _saying_in_the_table():
             return predict_table(self.path, chosen, store, self.split, self.runtime)
 
     def _extract(self, table: ClipTable, store: Path, on_event: OnExtraction | None) -> dict[str, list[Failure]]:
@@ -207,6 +209,18 @@ def clip_id_of(path: Path) -> str:
     """
     slug = re.sub(r"[^A-Za-z0-9]+", "-", path.stem).strip("-")[:60] or "video"
     return f"{slug}-{hashlib.sha256(bytes(path.absolute())).hexdigest()[:12]}"
+
+
+@contextmanager
+def _saying_in_the_table() -> Iterator[None]:
+    """Leave it to the table's column ``rule`` to say which clips got the train mean."""
+    logger = logging.getLogger(warn_of_clips.__module__)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextmanager

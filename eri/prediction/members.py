@@ -69,10 +69,15 @@ def read_members(path: Path) -> tuple[Member, ...]:
     Raises:
         RunError: One of them is incomplete or damaged.
     """
-    return tuple(_member(run) for run in _run_folders(path))
+    return tuple(_member(run) for run in run_folders(path))
 
 
-def _run_folders(path: Path) -> Iterator[Path]:
+def run_folders(path: Path) -> Iterator[Path]:
+    """Yield the folders of the runs behind a folder.
+
+    Raises:
+        RunError: It is damaged.
+    """
     kind = kind_of(path)
     if kind == "run":
         yield path
@@ -80,7 +85,7 @@ def _run_folders(path: Path) -> Iterator[Path]:
         yield from sorted(model.parent for model in (path / MODELS).glob("[!.]*/config.yaml"))
     else:
         for member in read_ensemble(path)["members"]:
-            yield from _run_folders((path / member["path"]).resolve())
+            yield from run_folders((path / member["path"]).resolve())
 
 
 def _member(path: Path) -> Member:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -29,6 +29,18 @@ Features = FeatureSequence | CropSequence
 _FACES = 6
 _FACE_SIDE = 480
 _FACE_QUALITY = 80
+
+
+class Moments(Protocol):
+    """Windows over a video; see :class:`eri.prediction.windows.Grid`."""
+
+    def frames(self, wanted: int) -> Floats:
+        """Return the moments of frames that are spread over every window."""
+        ...
+
+    def last_frames(self, onsets: Floats, wanted: int) -> Floats:
+        """Return the moments of the last frames of every window."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,16 +67,14 @@ class RowStream:
     Args:
         extractor: Embeds face crops, keeps them, or embeds windows of them.
         pictures: Of the video.
-        moments: Gives the times of all frames from the number in a window.
+        grid: The windows.
         faces: Keep frames to be shown.
 
     Raises:
         ConfigError: The extractor reads something else than face crops.
     """
 
-    def __init__(
-        self, extractor: RecordedExtractor, pictures: FrameStream, moments: Callable[[int], Floats], *, faces: bool
-    ) -> None:
+    def __init__(self, extractor: RecordedExtractor, pictures: FrameStream, grid: Moments, *, faces: bool) -> None:
         self.faces: list[FaceFrame] = []
         self._extractor = extractor
         preparer = extractor.preparer
@@ -75,7 +85,9 @@ class RowStream:
         if not isinstance(images, ImagePreparer):
             raise ConfigError(f"{extractor.name}: its features of a sliding window cannot be made")
         self._images = images
-        times = moments(images.frames)
+        last = images.take == "last"
+        times = grid.last_frames(pictures.onsets, images.frames) if last else grid.frames(images.frames)
+        self._most = images.frames if last else len(times)
         self._shown = deque(times[np.linspace(0, len(times) - 1, 2 * _FACES + 1).astype(int)[1::2]] if faces else [])
         self._coming = self._make(pictures, times)
         self._kept: deque[_Row] = deque()
@@ -91,7 +103,7 @@ class RowStream:
                     break
                 if row.time >= start:
                     self._kept.append(row)
-            yield self._join([row for row in self._kept if row.time < end], (start + end) / 2)
+            yield self._join([row for row in self._kept if row.time < end][-self._most :], (start + end) / 2)
 
     def _make(self, pictures: FrameStream, times: Floats) -> Iterator[_Row]:
         """Crop and embed the frames of a video, some at a time."""

@@ -24,6 +24,7 @@ from eri.prediction.timeline import FaceFrame, Timeline, TimelineEvent
 from eri.store import FeatureFolder, FeatureStore
 from eri.store.sources import Source as Origin
 from eri.store.sources import SourceIdentity, stamp_source
+from eri.training.keeping import keeping_models
 
 WINDOWS_AT_ONCE = 64
 """Windows that are predicted together. Their features pass through a temporary folder, so that memory and disk do not
@@ -84,6 +85,22 @@ class Grid:
         moments: Floats = (np.arange(max(1, math.ceil(end / step - 0.5 - _ROUNDING)), dtype=np.float64) + 0.5) * step
         return moments
 
+    def last_frames(self, onsets: Floats, wanted: int) -> Floats:
+        """Return the moments of the last frames of every window, each once, ascending.
+
+        Args:
+            onsets: When the video's frames appear, ascending; a window in which none does has the one on screen.
+            wanted: Frames of a window.
+
+        Examples:
+            >>> Grid.over(2.0, 1.0, 1.0).last_frames(np.arange(8) / 4, 2).tolist()
+            [0.5, 0.75, 1.5, 1.75]
+        """
+        first, last = (np.searchsorted(onsets, self.starts + reach) for reach in (0.0, self.window))
+        inside = [onsets[max(a, b - wanted) : b] for a, b in zip(first, last, strict=True)]
+        empty = self.starts[first == last] + self.window / 2
+        return np.unique(np.concatenate([*inside, empty]))
+
 
 def slide(
     loaded: LoadedRun,
@@ -95,9 +112,9 @@ def slide(
 ) -> Timeline:
     """Predict a window that slides over a video.
 
-    Each window is predicted as a clip of its own: as many frames as the run reads of a clip, spread over the window,
-    and the window's sound. The subject is looked for in 32 frames at a time, which windows share. Memory does not grow
-    with the video's length.
+    Each window is predicted as a clip of its own: as many frames as the run reads of a clip, spread over the window or
+    its last ones, as the run has it, and the window's sound. The subject is looked for in 32 frames at a time, which
+    windows share. Memory does not grow with the video's length.
 
     Args:
         loaded: The run.
@@ -207,14 +224,15 @@ def _predict(
     """Predict the windows in order, some at a time."""
     makers = _makers(loaded, footage, grid)
     values, missing = list[Floats](), list[str]()
-    for first in range(0, grid.count, WINDOWS_AT_ONCE):
-        places = range(first, min(grid.count, first + WINDOWS_AT_ONCE))
-        with TemporaryDirectory(prefix="eri-timeline-", ignore_cleanup_errors=True) as store:
-            block, reasons = _predict_block(loaded, footage, makers, Path(store), grid, places)
-        values.append(block)
-        missing += reasons
-        if on_event is not None:
-            on_event(TimelineEvent(footage.path.name, places.stop, grid.count))
+    with keeping_models():
+        for first in range(0, grid.count, WINDOWS_AT_ONCE):
+            places = range(first, min(grid.count, first + WINDOWS_AT_ONCE))
+            with TemporaryDirectory(prefix="eri-timeline-", ignore_cleanup_errors=True) as store:
+                block, reasons = _predict_block(loaded, footage, makers, Path(store), grid, places)
+            values.append(block)
+            missing += reasons
+            if on_event is not None:
+                on_event(TimelineEvent(footage.path.name, places.stop, grid.count))
     faces = next((maker.faces for maker in makers.values() if isinstance(maker, RowStream)), ())
     return np.concatenate(values), missing, tuple(faces)
 
@@ -226,7 +244,7 @@ def _makers(loaded: LoadedRun, footage: Footage, grid: Grid) -> dict[str, RowStr
         if extractor.modality == "visual" and footage.pictures is not None:
             first = not any(isinstance(maker, RowStream) for maker in makers.values())
             pictures = footage.pictures if first else FrameStream(footage.path)
-            makers[digest] = RowStream(extractor, pictures, grid.frames, faces=first)
+            makers[digest] = RowStream(extractor, pictures, grid, faces=first)
         elif extractor.modality == "audio" and footage.sound is not None:
             makers[digest] = SoundWindows(extractor, footage.sound)
     return makers

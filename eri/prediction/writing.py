@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from eri.config import Runtime
-from eri.errors import DataError, MediaError, StoreError
+from eri.errors import DataError, MediaError, StoreError, WorkerError
 from eri.files import atomic_path
 from eri.prediction.figures import draw_timeline
-from eri.prediction.loading import clip_id_of, load
+from eri.prediction.isolation import TimelineWorker
+from eri.prediction.loading import LoadedRun, clip_id_of, load
 from eri.prediction.timeline import Timeline
 from eri.tasks import Task
 
@@ -45,8 +48,8 @@ class PredictionReport:
 
     @property
     def exit_code(self) -> int:
-        """0 when every video is predicted, 3 when some are, 1 when none is."""
-        if not self.failed:
+        """0 when every video is predicted and has its timeline, 3 when some are, 1 when none is."""
+        if not self.failed and not self.problems:
             return 0
         return 3 if self.failed < len(self.table) else 1
 
@@ -76,6 +79,8 @@ def predict_videos(
 ) -> PredictionReport:
     """Predict videos and write ``predictions.csv``; with ``timeline`` also each video's course over time.
 
+    A video that cannot be decoded, crashes its worker or takes longer than the timeout is named; the others go on.
+
     Args:
         run: Folder of a run, a cross-validation or an ensemble.
         videos: Files, folders and patterns.
@@ -94,14 +99,26 @@ def predict_videos(
     table = loaded.predict(videos, features=features, on_event=on_event)
     path = write_table(table, loaded.task, output / TABLE)
     timelines, problems = dict[str, tuple[Path, ...]](), dict[str, str]()
-    for file in table.index[table["reason"] == ""] if timeline else ():
-        try:
-            course = loaded.timeline(file, window=window, hop=hop, on_event=on_event)
-        except (MediaError, DataError) as error:
-            problems[file] = str(error.message)
-            continue
-        timelines[file] = write_timeline(course, output / "timelines" / clip_id_of(Path(file)))
+    wanted = [Path(file) for file in table.index[table["reason"] == ""]] if timeline else []
+    with _timelines(loaded, window, hop) as make:
+        for file in wanted:
+            try:
+                course = make(file, on_event=on_event)
+            except (MediaError, DataError, WorkerError) as error:
+                problems[str(file)] = str(error.message)
+                continue
+            timelines[str(file)] = write_timeline(course, output / "timelines" / clip_id_of(file))
     return PredictionReport(path, loaded.task, table, timelines, problems)
+
+
+@contextmanager
+def _timelines(loaded: LoadedRun, window: float, hop: float) -> Iterator[Callable[..., Timeline]]:
+    """Give what makes the timeline of a video: a worker process, or this one where the runtime asks for no workers."""
+    if not loaded.runtime.workers:
+        yield partial(loaded.timeline, window=window, hop=hop)
+        return
+    with TimelineWorker(loaded.path, loaded.runtime, window=window, hop=hop) as worker:
+        yield worker.make
 
 
 def write_table(table: pd.DataFrame, task: Task, path: Path) -> Path:

@@ -18,6 +18,7 @@ from eri.training.epochs import EpochLearner, create_material
 from eri.training.features import FeatureSet
 from eri.training.finetuning import create_encoders, measure_start
 from eri.training.inference import predict_clips
+from eri.training.keeping import kept
 from eri.training.learners import Lesson
 from eri.training.loading import EpochSource, Loader
 from eri.training.loop import Material
@@ -42,7 +43,7 @@ class NeuralLearner(EpochLearner):
 
     def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
         """See :meth:`~eri.training.learners.Learner.predict`."""
-        model = load_model(run, features.dimensions).to(device)
+        model = kept(run.path, lambda: load_model(run, features.dimensions).to(device))
         settings = run.config.training
         loader = Loader(features, ids, batch_size=settings.batch_size, chunk=settings.chunk, device=device)
         return predict_clips(model, loader)

@@ -23,6 +23,7 @@ from eri.training.clips import ClipLoader
 from eri.training.epochs import EpochLearner, create_material
 from eri.training.features import FeatureSet, RowSource
 from eri.training.inference import predict_clips
+from eri.training.keeping import kept
 from eri.training.learners import Lesson
 from eri.training.loop import Material
 from eri.training.runs import Run
@@ -61,7 +62,7 @@ class VideoLearner(EpochLearner):
 
     def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
         """See :meth:`~eri.training.learners.Learner.predict`."""
-        model = load_video_model(run).to(device)
+        model = kept(run.path, lambda: load_video_model(run).to(device))
         crops = crops_of(features.sources)
         loader = ClipLoader(crops, tuple(ids), model.network, run.config.training.batch_size, device)
         return predict_clips(model, loader)

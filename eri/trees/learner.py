@@ -19,6 +19,7 @@ from eri.training.data import fallback_vector, label_means
 from eri.training.events import Listener, TrainingEvent
 from eri.training.features import FeatureSet
 from eri.training.history import Row, history_row, write_history
+from eri.training.keeping import kept
 from eri.training.learners import Lesson
 from eri.training.runs import HISTORY, Run, read_run, writing
 from eri.training.selection import Best
@@ -58,7 +59,8 @@ class TreeLearner:
     def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
         """See :meth:`~eri.training.learners.Learner.predict`; the device is without influence."""
         manifest = files.read_manifest(run)
-        boosters = [files.read_booster(run, manifest["boosters"][label]) for label in run.task.labels]
+        read = partial(files.read_booster, run)
+        boosters = kept(run.path, lambda: [read(manifest["boosters"][label]) for label in run.task.labels])
         inputs = clip_functionals(features, ids, trees_of(run.config).functionals)
         if inputs.shape[1] != manifest["inputs"]:
             raise RunError(

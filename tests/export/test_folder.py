@@ -106,11 +106,28 @@ def test_the_command(run, shop, tmp_path):
     assert CliRunner().invoke(app, [*words, "--overwrite"]).exit_code == 0
 
 
+def test_what_is_made_of_several_runs_names_its_members_as_the_way_out(run, tmp_path):
+    folds = tmp_path / "folds"
+    (folds / "models" / "fold-1-seed-101").mkdir(parents=True)
+    (folds / "cv.yaml").write_text("{}")
+    (folds / "models" / "fold-1-seed-101" / "config.yaml").write_text("{}")
+    with pytest.raises(
+        ConfigError, match=rf"a cross-validation of several\n.*eri export {folds}/models/fold-1-seed-101"
+    ):
+        export_run(folds, tmp_path / "out")
+    both = tmp_path / "both"
+    both.mkdir()
+    data = {"data": {"task": json.loads((run / "environment.json").read_text())["data"]["task"]}}
+    (both / "ensemble.json").write_text(json.dumps({"members": [{"path": str(run)}, {"path": "../folds"}], **data}))
+    with pytest.raises(ConfigError, match=rf"an? ensemble of several\n.*eri export {run}; .*fold-1.*eri\.load take it"):
+        export_run(both, tmp_path / "out")
+    (both / "ensemble.json").write_text("{}")
+    with pytest.raises(ConfigError, match="Export its members one by one"):
+        export_run(both, tmp_path / "out")
+
+
 def test_what_cannot_be_exported(run, tmp_path, monkeypatch):
     with pytest.raises(RunError, match="not a run folder"):
-        export_run(tmp_path, tmp_path / "out")
-    (tmp_path / "ensemble.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"an? ensemble"):
         export_run(tmp_path, tmp_path / "out")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from PIL import Image
 
 import eri
 from eri.errors import ConfigError, DataError, MediaError, NoVideoError
+from eri.models import Regressor
 from eri.prediction.figures import draw_timeline
 from eri.prediction.timeline import Timeline
 from eri.prediction.windows import Grid
+from eri.training import neural
+from eri.training.runs import Run
 from tests.factories.media import write_clip, write_wav
 from tests.factories.predicting import CPU, paint, write_videos
 
@@ -49,6 +53,17 @@ class TestGrid:
         for start in grid.starts:
             inside = moments[(moments >= start) & (moments < start + 4)]
             np.testing.assert_allclose(inside, start + (np.arange(32) + 0.5) / 8)
+
+    @given(some.floats(0.3, 60), some.floats(0.2, 5), some.floats(0.1, 5), some.integers(1, 12))
+    def test_the_last_frames_of_a_window_are_in_it(self, duration, window, hop, wanted):
+        grid = Grid.over(duration, window, hop)
+        onsets = np.arange(0, duration, 0.04)
+        moments = grid.last_frames(onsets, wanted)
+        assert (np.diff(moments) > 0).all()
+        for start in grid.starts:
+            own = onsets[(onsets >= start) & (onsets < start + grid.window)][-wanted:]
+            assert np.isin(own, moments).all()
+            assert ((moments >= start) & (moments < start + grid.window)).any()
 
 
 class TestSlide:
@@ -87,6 +102,27 @@ class TestSlide:
         whole = visual.timeline(film, window=1.0, hop=0.5)
         monkeypatch.setattr("eri.prediction.windows.WINDOWS_AT_ONCE", 3)
         np.testing.assert_allclose(values_of(visual.timeline(film, window=1.0, hop=0.5)), values_of(whole), atol=1e-6)
+
+    def test_the_model_is_read_once_however_many_blocks_there_are(self, visual, film, monkeypatch):
+        read: list[Path] = []
+        load = neural.load_model
+
+        def note(run: Run, dimensions: Mapping[str, int]) -> Regressor:
+            read.append(run.path)
+            return load(run, dimensions)
+
+        monkeypatch.setattr(neural, "load_model", note)
+        monkeypatch.setattr("eri.prediction.windows.WINDOWS_AT_ONCE", 3)
+        assert len(visual.timeline(film, window=1.0, hop=0.5).times) > 6
+        assert read == [visual.path]
+
+    def test_a_system_that_reads_a_clips_last_frames_reads_those_of_each_window(self, shop, film, tmp_path):
+        run = eri.load(shop.train_shipped("cnn3d-optuna"), CPU)
+        whole = run.timeline(film, window=60.0)
+        np.testing.assert_allclose(values_of(whole)[0], run.predict(film).iloc[0, :7].astype(float), atol=1e-6)
+        first = write_clip(tmp_path / "first.mp4", 2.0, fps=10, size=(64, 48), frames=paint, audio=False)
+        alone = run.predict(first).iloc[0, :7].astype(float)
+        np.testing.assert_allclose(values_of(run.timeline(film, window=2.0, hop=1.0))[0], alone, atol=5e-3)
 
     def test_windows_that_show_nothing_have_a_reason(self, visual, tmp_path):
         def half(time: float) -> np.ndarray:
