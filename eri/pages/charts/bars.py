@@ -118,9 +118,10 @@ def draw_histogram(edges: Floats, shares: Sequence[Floats], label: str, axis: st
         axis: What the values are.
     """
     most = max((float(np.max(row)) for row in shares if len(row)), default=1.0) or 1.0
-    with open_sheet(WIDTH, 186.0, left=40.0, top=20.0) as sheet:
+    under = 36.0 if axis else 20.0
+    with open_sheet(WIDTH, 150.0 + under, left=40.0, top=20.0, bottom=under) as sheet:
         sheet.scale("x", (float(edges[0]), float(edges[-1])), axis, 5)
-        sheet.scale("y", (0.0, most), "share of clips", 3)
+        sheet.scale("y", (0.0, most), "share of clips", 4)
         for place, row in enumerate(shares):
             if place == 0:
                 _draw_boxes(sheet, edges, row)
