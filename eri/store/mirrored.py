@@ -19,6 +19,7 @@ from pathlib import Path
 
 from eri.extractors.base import CropSequence, FeatureSequence
 from eri.remote import ObjectUrl
+from eri.remote.location import mirror_path
 from eri.remote.mirror import THREADS
 from eri.remote.objects import ObjectStamp, ObjectStore
 from eri.remote.uploads import Uploads
@@ -47,10 +48,15 @@ class MirroredFolder(FeatureFolder):
         path: The mirror.
         digest: Digest of the extractor's identity.
         url: The folder in the store.
+        waiting: Let each :meth:`write` wait until the store has the file.
     """
 
-    def __init__(self, path: Path, digest: str, url: ObjectUrl) -> None:
+    on_disk = False
+
+    def __init__(self, path: Path, digest: str, url: ObjectUrl, *, waiting: bool = False) -> None:
         super().__init__(path, digest)
+        self._url = url
+        self._waiting = waiting
         self._objects = ObjectStore(url)
         self._record = Record(path / ".remote" / "record.jsonl")
         self._uploads = Uploads()
@@ -73,8 +79,18 @@ class MirroredFolder(FeatureFolder):
             RemoteError: Earlier features could not be copied; they are in the mirror, and the next run copies them.
         """
         entry = super().write(clip_id, features, source, notes=notes)
-        self._uploads.submit(partial(self._upload, entry))
+        if self._waiting:
+            self._upload(entry)
+        else:
+            self._uploads.submit(partial(self._upload, entry))
         return entry
+
+    def for_others(self) -> FeatureFolder:
+        """Return the folder as others open it: through mirrors of their own, and telling of no clip too early."""
+        return MirroredFolder(self.path, self.digest, self._url, waiting=True)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _open_here, (self.digest, self._url, self._waiting)
 
     def read_record(self, clip_id: str) -> FeatureRecord:
         """Return the features of a clip, fetched where they are not here; see the base class."""
@@ -151,6 +167,8 @@ class MirroredFolder(FeatureFolder):
         """
         self._uploads.finish()
         here = self._stamps()
+        if here.keys() - self._listing.keys():  # others may have copied them
+            self._listing.update(_feature_files(self._objects.stamps()))
         known = self._journal.load()
         for clip_id in [clip_id for clip_id in here if clip_id not in self._listing]:
             entry = known.get(clip_id)
@@ -169,11 +187,7 @@ class MirroredFolder(FeatureFolder):
     @cached_property
     def _listing(self) -> dict[str, ObjectStamp]:
         """The feature files in the store by clip id: as listed once, and as changed since by this process."""
-        return {
-            name.removesuffix(SUFFIX): stamp
-            for name, stamp in self._names.items()
-            if name.endswith(SUFFIX) and "/" not in name and not name.startswith(".")
-        }
+        return _feature_files(self._names)
 
     @cached_property
     def _known(self) -> dict[tuple[str, str], Entry]:
@@ -256,7 +270,9 @@ class MirroredFolder(FeatureFolder):
             return path.read_text() or "unnamed"
 
     def _put_descriptions(self) -> None:
-        """Copy the folder's own files to the store where they changed."""
+        """Copy the folder's own files to the store where they changed; a mirror without them is no one's to tell."""
+        if not (self.path / "identity.json").exists():
+            return
         here = {path.name: path.stat() for begin in DESCRIPTIONS for path in self.path.glob(f"{begin}*")}
         for name, status in here.items():
             there = self._names.get(name)
@@ -266,6 +282,19 @@ class MirroredFolder(FeatureFolder):
         if "failures.csv" in self._names and "failures.csv" not in here:
             self._objects.delete("failures.csv")
             del self._names["failures.csv"]
+
+
+def _open_here(digest: str, url: ObjectUrl, waiting: bool) -> MirroredFolder:
+    return MirroredFolder(mirror_path(url, "features"), digest, url, waiting=waiting)
+
+
+def _feature_files(names: Mapping[str, ObjectStamp]) -> dict[str, ObjectStamp]:
+    """Return the feature files among the objects of a folder, by clip id."""
+    return {
+        name.removesuffix(SUFFIX): stamp
+        for name, stamp in names.items()
+        if name.endswith(SUFFIX) and "/" not in name and not name.startswith(".")
+    }
 
 
 def fetch_changed(store: ObjectStore, name: str, target: Path, stamp: ObjectStamp) -> None:
