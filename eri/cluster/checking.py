@@ -16,10 +16,11 @@ def main(address: str) -> int:
         The exit code: 0 where the cluster answered.
     """
     import ray
+    from ray.exceptions import RayError
 
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
         sys.stdout.write(str(error))
         return 1
     ray.shutdown()

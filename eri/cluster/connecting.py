@@ -87,10 +87,11 @@ def connect(address: str | None = None) -> Iterator[Cluster]:
 
 def _initialise(address: str, **settings: Any) -> None:
     import ray
+    from ray.exceptions import RayError
 
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **settings)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
         raise ClusterError(f"Ray cluster {address}: {' '.join(str(error).split())}", hint=_HINT) from error
 
 

@@ -175,9 +175,10 @@ def open_engine(
         yield LocalEngine(runtime, create)
         return
     from eri.cluster import connect
-    from eri.extraction.ray import RayEngine
 
     with connect(address) as cluster:
+        from eri.extraction.ray import RayEngine  # after what says that Ray is not installed
+
         yield RayEngine(cluster, runtime, create, data)
 
 

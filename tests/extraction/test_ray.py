@@ -107,11 +107,11 @@ def test_a_node_must_see_the_folders_of_the_driver(cluster, tmp_path, monkeypatc
     from eri.extraction.ray import actor, engine
 
     genuine = actor.Desk
-    monkeypatch.setattr(engine, "Desk", lambda folder, probe, token, data: genuine(folder, probe, "other", data))
-    with pytest.raises(StoreError, match=r"(?s)node .* is not the driver's feature folder.*NFS"):
+    monkeypatch.setattr(engine, "Desk", lambda folder, probe, data: genuine(folder, "other", data))
+    with pytest.raises(StoreError, match=r"(?s)node .* is not the feature folder of the driver.*NFS"):
         run(tmp_path, {"a": "ok"}, "ray")
     lost = tmp_path / "lost"
-    monkeypatch.setattr(engine, "Desk", lambda folder, probe, token, data: genuine(folder, probe, token, lost))
+    monkeypatch.setattr(engine, "Desk", lambda folder, probe, data: genuine(folder, probe, lost))
     with pytest.raises(DataError, match=r"(?s)node .*lost: the data set is not there"):
         run(tmp_path, {"a": "ok"}, "ray")
 

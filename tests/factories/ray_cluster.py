@@ -78,9 +78,15 @@ def wait_until(true: Callable[[], object], seconds: float = 60) -> None:
 
 
 class RayNode:
-    """One node: a `ray start --block` process and all that it starts."""
+    """One node: a `ray start --block` process and all that it starts.
 
-    def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
+    Attributes:
+        process: That process.
+        address: Of the node.
+    """
+
+    def __init__(self, command: list[str], environment: Mapping[str, str], log: Path, address: str) -> None:
+        self.address = address
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
                 command, stdout=stream, stderr=subprocess.STDOUT, env=environment, start_new_session=True
@@ -125,16 +131,19 @@ class RayCluster:
     def add(self, *, wrapper: tuple[str, ...] = (), **variables: str) -> RayNode:
         """Start a node; the first is the head."""
         number = len(self.nodes)
-        options = [f"--node-ip-address=127.0.0.{number + 2}", "--num-cpus=1", f"--object-store-memory={_STORE}"]
+        address = f"127.0.0.{number + 2}"
+        options = [f"--node-ip-address={address}", "--num-cpus=1", f"--object-store-memory={_STORE}"]
         if number == 0:
             options += ["--head", "--port=0", "--include-dashboard=false", f"--temp-dir={self.folder}"]
         else:
             options += [f"--address={self.address}"]
         command = [*wrapper, sys.executable, "-m", "ray.scripts.scripts", "start", *options]
-        environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", **variables}
-        node = RayNode([*command, "--block", "--disable-usage-stats"], environment, self.folder / f"node{number}.log")
+        # Ray asks for a token, but not of whoever names an address, once it finds one in the home folder.
+        environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", **variables}
+        log = self.folder / f"node{number}.log"
+        node = RayNode([*command, "--block", "--disable-usage-stats"], environment, log, address)
         self.nodes.append(node)
-        wait_until(lambda: "runtime started" in (self.folder / f"node{number}.log").read_text(), _STARTING)
+        wait_until(lambda: "runtime started" in log.read_text(), _STARTING)
         if number == 0:
             self.address = (self.folder / "ray_current_cluster").read_text().strip()
         return node

@@ -48,14 +48,12 @@ class Desk:
 
     Attributes:
         folder: Where the features go.
-        probe: A file in it that the driver has written.
-        token: The content of that file.
+        probe: A file in it that the driver has made, of a name that is nowhere else.
         data: Folder of the data set, where it is one that the driver sees.
     """
 
     folder: FeatureFolder
     probe: str
-    token: str
     data: Path | None
 
 
@@ -150,6 +148,7 @@ class ModelActor:
                     line.submit(task)
                 if line.busy:
                     line.advance()
+        folder.finish()
 
     def _next(self, *, wait: bool) -> Task | None:
         try:
@@ -160,23 +159,24 @@ class ModelActor:
 
 def _find(desk: Desk) -> None:
     """Raise an error unless this node sees what the driver sees."""
-    folder = desk.folder.path
-    try:
-        found = (folder / desk.probe).read_text(encoding="utf-8")
-    except OSError as error:
-        found = error.strerror or ""
-    if found != desk.token:
-        raise StoreError(
-            f"{folder}: is not the driver's feature folder ({found or 'another file is there'})",
-            hint="Every node must see one feature folder under the same path: put it on a file system that all nodes "
-            "share, such as NFS, and name it with --features DIR. Without one, give each machine its own --shard.",
-        )
-    with explained(folder):
-        probe = folder / f"{desk.probe}.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+    if desk.folder.on_disk:
+        _find_folder(desk.folder.path, desk)
     if desk.data is not None and not desk.data.exists():
         raise DataError(
             f"{desk.data}: the data set is not there",
             hint="Every node must see the clips under the same path: put them on a file system that all nodes share.",
         )
+
+
+def _find_folder(folder: Path, desk: Desk) -> None:
+    if not (folder / desk.probe).exists():
+        raise StoreError(
+            f"{folder}: is {'not the feature folder of the driver' if folder.exists() else 'not there'}",
+            hint="Every node must see one feature folder under the same path: put it on a file system that all nodes "
+            "share, such as NFS, and name it with --features DIR, or give the URL of an object store. Without either, "
+            "give each machine its own --shard.",
+        )
+    with explained(folder):
+        probe = folder / f".probe.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+        probe.touch()
+        probe.unlink()

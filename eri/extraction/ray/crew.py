@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -253,6 +254,8 @@ class Crew:
                 raise self._explained(member, trouble)
             if not isinstance(trouble, RayActorError):
                 raise ClusterError(f"node {member.place}: {trouble}") from trouble
+            if trouble.actor_init_failed:
+                raise _unusable(str(trouble), *re.findall(r"ip=([^,)]+)", str(trouble))[:1]) from trouble
             self._lose(member, _reason(trouble))
 
     def _greet(self, member: Member, node: NodeFacts) -> None:
@@ -325,15 +328,18 @@ class Crew:
         cause = error.cause
         if isinstance(cause, EriError):
             return at_node(cause, member.place)
-        if member.node is None:  # Ray could not even import the actor
-            last = str(cause).strip().splitlines()[-1]
-            return ClusterError(
-                f"node {error.ip}: eri cannot be used there: {last}",
-                hint="Install the same versions of Python, Ray and eri on every node, then start Ray there again.",
-            )
         bug = RuntimeError(f"node {member.place}: {cause}")
         bug.__cause__ = error
         return bug
+
+
+def _unusable(said: str, address: str = "of unknown address") -> ClusterError:
+    """Return the error for a node on which not even the actor could be imported."""
+    last = said.strip().splitlines()[-1]
+    return ClusterError(
+        f"node {address}: eri cannot be used there: {last}",
+        hint="Install the same versions of Python, Ray and eri on every node, then start Ray there again.",
+    )
 
 
 def _end(member: Member) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from eri.extraction.ray.crew import Crew
 from eri.extraction.ray.line import RayLine
 from eri.extraction.writing import WAITING
 from eri.extractors.base import Extractor
+from eri.remote import mirrored_url
 from eri.store import FeatureFolder
-from eri.store.problems import explained
 
 
 class RayEngine:
@@ -94,16 +93,13 @@ class RayModel:
 
     @contextmanager
     def _open(self, folder: FeatureFolder, clips: int, on_settled: Callable[[Settled], None]) -> Iterator[Line]:
-        token = secrets.token_hex(16)
-        probe = folder.path / f".probe.{os.getpid()}.{token[:8]}.tmp"
-        data = self._data.absolute() if self._data is not None and self._data.exists() else None
-        shared = FeatureFolder(folder.path.absolute(), folder.digest)
+        # Clips of an object store are fetched by each node for itself.
+        here = self._data is not None and self._data.exists() and mirrored_url(self._data, "data") is None
+        data = self._data.absolute() if self._data is not None and here else None
         line = RayLine(self._crew, clips, self._limit, self._runtime.workers, on_settled)
-        with explained(probe):
-            probe.write_text(token, encoding="utf-8")
-        try:
-            self._crew.open(Desk(shared, probe.name, token, data), line.lose)
+        # A claim, so that its file is swept away by the next run should this process be killed.
+        name = f"driver-{secrets.token_hex(16)}"
+        claim = folder.claim(name)
+        with claim or nullcontext():
+            self._crew.open(Desk(folder.for_others(), f".claims/{name}.lock", data), line.lose)
             yield line
-        finally:
-            with explained(probe):
-                probe.unlink(missing_ok=True)
