@@ -56,9 +56,10 @@ def cv(
     import os
 
     from eri import screen_selection, selection
-    from eri.commands import choose_config, note_inputs
+    from eri.commands import choose_config
     from eri.config import Runtime
     from eri.data import load_clips
+    from eri.runs import note_inputs
 
     system = choose_config(config, modality, overrides or ())
     first = system.training.seed

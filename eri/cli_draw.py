@@ -32,9 +32,9 @@ def activation(
     device: DeviceOption = "auto",
 ) -> None:
     """Draw which moments of a video move a ceflnet: its emotional activation map over time."""
-    from eri.commands import find_run
     from eri.config import Runtime
     from eri.pictures import draw_video
+    from eri.runs import find_run
 
     typer.echo(f"written: {draw_video(find_run(run, runs), video, output, apex=apex, runtime=Runtime(device))}")
 
@@ -56,9 +56,9 @@ def embeddings(
     device: DeviceOption = "auto",
 ) -> None:
     """Draw labelled clips on a plane as a video model sees them, coloured by class (t-SNE)."""
-    from eri.commands import find_inputs, find_run
     from eri.config import Runtime
     from eri.pictures import draw_embeddings
+    from eri.runs import find_inputs, find_run
 
     folders = [find_run(one, runs) for one in (run, *(beside or ()))]
     table, cache = find_inputs(folders[0], data, adapter, features)
@@ -87,9 +87,9 @@ def localization(
     device: DeviceOption = "auto",
 ) -> None:
     """Score how often the most emotional part that a ceflnet finds is the annotated one."""
-    from eri.commands import find_inputs, find_run
     from eri.config import Runtime
     from eri.pictures import locate_apexes, read_apexes
+    from eri.runs import find_inputs, find_run
     from eri.screen_pictures import show_localization
 
     folder = find_run(run, runs)

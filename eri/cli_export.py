@@ -23,8 +23,8 @@ def export(
     runs: RunsOption = Path("runs"),
 ) -> None:
     """Write a run as a folder that eri.load takes: weights, config, ONNX and a model card."""
-    from eri.commands import find_run
     from eri.export import export_run
+    from eri.runs import find_run
 
     folder = find_run(run, runs, marks=("config.yaml", "cv.yaml", "ensemble.json"))
     report = export_run(folder, output or Path("exports") / folder.resolve().name, onnx=onnx, overwrite=overwrite)

@@ -40,10 +40,10 @@ def predict(
     json: JsonOption = False,
 ) -> None:
     """Predict the intensities of any video, and with --timeline their course over time."""
-    from eri.commands import find_run
     from eri.config import Runtime
     from eri.prediction.writing import predict_videos
     from eri.progress_modes import json_result, open_display
+    from eri.runs import find_run
     from eri.screen_predict import show_predictions
 
     folder = find_run(run, runs, marks=("config.yaml", "cv.yaml", "ensemble.json"))

@@ -31,9 +31,9 @@ def ensemble(
 ) -> None:
     """Put runs together; the score is taken on clips that the combination was not fitted on."""
     from eri import screen_selection, selection
-    from eri.commands import note_inputs
     from eri.config import Runtime
     from eri.data import load_clips
+    from eri.runs import note_inputs
 
     table, runtime = load_clips(data, adapter), Runtime(device=device)
     report = selection.ensemble(

@@ -13,7 +13,6 @@ Examples:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,13 +24,11 @@ from eri.config import (
     Runtime,
     VideoConfig,
     load_config,
-    parse_config,
 )
 from eri.data import load_clips
-from eri.data.clips import SPLITS, ClipTable, Split
-from eri.errors import ConfigError, RunError
-from eri.files import write_json
-from eri.remote import describe
+from eri.data.clips import SPLITS, Split
+from eri.errors import ConfigError
+from eri.runs import RUN, PathLike, find_inputs, find_run, note_inputs
 
 if TYPE_CHECKING:
     from eri.evaluation import Evaluation
@@ -40,7 +37,6 @@ if TYPE_CHECKING:
     from eri.submission import Finding
     from eri.training import TrainingEvent
 
-PathLike = str | Path
 DEFAULT_CONFIGS: dict[Modality, str] = {
     "visual": "yap-csm-v4",
     "audio": "abaw-audio-baseline",
@@ -48,9 +44,7 @@ DEFAULT_CONFIGS: dict[Modality, str] = {
 }
 """The config that `--modality` stands for when none is named."""
 
-_INPUTS = "inputs.json"
-_RUN = ("config.yaml",)
-_SUBMITTABLE = (*_RUN, "cv.yaml", "ensemble.json")
+_SUBMITTABLE = (*RUN, "cv.yaml", "ensemble.json")
 
 
 def choose_config(
@@ -340,72 +334,3 @@ def validate(
     from eri.submission import validate_submission
 
     return validate_submission(Path(file), load_clips(Path(data), adapter), split=split, bracketed=bracketed)
-
-
-def note_inputs(folder: Path, data: PathLike, adapter: str | None, features: PathLike) -> None:
-    """Leave in a run's folder what it was made from, so that later commands need its name alone."""
-    inputs = {"data": describe(data), "adapter": adapter, "features": describe(features)}
-    write_json(folder / _INPUTS, inputs)
-
-
-def find_run(run: PathLike | None, runs: Path, *, marks: Sequence[str] = _RUN) -> Path:
-    """Return a run folder by path, by name, or the newest.
-
-    Args:
-        run: A path, a name in ``runs``, or None for the newest run there.
-        runs: Folder that run folders stand in.
-        marks: A folder that is asked for by name counts when it holds one of these files; by default only runs do, not
-            cross-validations and ensembles.
-
-    Raises:
-        RunError: There is none.
-    """
-    if run is None:
-        folders = [path.parent for path in runs.glob("[!.]*/config.yaml")]
-        if not folders:
-            raise RunError(f"{runs}: no run is there", hint="Train one first: eri train --modality visual")
-        return max(folders, key=lambda folder: (folder / "config.yaml").stat().st_mtime_ns)
-    for folder in (Path(run), runs / run):
-        if any((folder / mark).is_file() for mark in marks):
-            return folder
-    names = sorted(path.parent.name for path in runs.glob("[!.]*/config.yaml"))
-    raise RunError(
-        f"{run}: not a run folder, nor the name of one in {runs}",
-        hint=f"There: {', '.join(names)}" if names else "Train one first: eri train --modality visual",
-    )
-
-
-def run_config(run: Path) -> ExperimentConfig:
-    """Return the resolved config that a run was trained with."""
-    import yaml
-
-    path = run / "config.yaml"
-    return parse_config(yaml.safe_load(path.read_text(encoding="utf-8")), origin=str(path))
-
-
-def find_inputs(
-    run: Path, data: PathLike | None, adapter: str | None, features: PathLike | None
-) -> tuple[ClipTable, Path]:
-    """Return the clips and the feature cache that a run was trained on, or those that are named instead.
-
-    Args:
-        run: Run folder.
-        data: None is what the run remembers.
-        adapter: Reader of ``data``.
-        features: None is what the run remembers.
-
-    Raises:
-        RunError: No data are named, and the run does not remember any.
-        DataError: They cannot be read.
-    """
-    from eri.store import local_features
-
-    recorded: dict[str, str | None] = {}
-    if (run / _INPUTS).is_file():
-        recorded = json.loads((run / _INPUTS).read_text(encoding="utf-8"))
-    source = data or recorded.get("data")
-    cache = features or recorded.get("features") or "features"
-    if source is None:
-        raise RunError(f"{run}: does not say what data it was trained on", hint="Name it: --data DIR")
-    table = load_clips(Path(source), adapter or (None if data else recorded.get("adapter")))
-    return table, local_features(cache)

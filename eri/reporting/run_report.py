@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from eri.commands import find_inputs, find_run
 from eri.data.clips import Split
 from eri.errors import ConfigError, RunError
 from eri.metrics import DRAWS
@@ -17,6 +16,7 @@ from eri.reporting.errors import make_calibration, make_confusion, make_cooccurr
 from eri.reporting.origins import make_failures, make_origins
 from eri.reporting.scores import make_comparison, make_headlines, make_learning, make_scores
 from eri.reporting.systems import System, read_system
+from eri.runs import find_inputs, find_run
 
 NAME = "report.html"
 _MARKS = ("config.yaml", "cv.yaml", "ensemble.json")
