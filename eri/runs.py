@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from eri.config import ExperimentConfig, parse_config
 from eri.data import load_clips
 from eri.data.clips import ClipTable
 from eri.errors import RunError
@@ -52,14 +51,6 @@ def find_run(run: PathLike | None, runs: Path, *, marks: Sequence[str] = RUN) ->
         f"{run}: not a run folder, nor the name of one in {runs}",
         hint=f"There: {', '.join(names)}" if names else "Train one first: eri train --modality visual",
     )
-
-
-def run_config(run: Path) -> ExperimentConfig:
-    """Return the resolved config that a run was trained with."""
-    import yaml
-
-    path = run / "config.yaml"
-    return parse_config(yaml.safe_load(path.read_text(encoding="utf-8")), origin=str(path))
 
 
 def find_inputs(
