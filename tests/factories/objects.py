@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +29,19 @@ class Server:
     endpoint: str
     moto: Any
 
+    @cached_property
     def client(self) -> Any:
-        """Return a client that is not eri's."""
+        """A client that is not eri's."""
         import s3fs
 
-        return s3fs.S3FileSystem(
-            key="testing",
-            secret="testing",
-            endpoint_url=self.endpoint,
-            use_listings_cache=False,
-            skip_instance_cache=True,
-        )
+        options = {"endpoint_url": self.endpoint, "use_listings_cache": False, "skip_instance_cache": True}
+        return s3fs.S3FileSystem(key="testing", secret="testing", **options)
 
     def bucket(self) -> Bucket:
         """Make a new bucket."""
-        client = self.client()
         name = f"bucket-{secrets.token_hex(4)}"
-        client.mkdir(name)
-        return Bucket(name, client)
+        self.client.mkdir(name)
+        return Bucket(name, self.client)
 
     @contextmanager
     def checking_credentials(self) -> Iterator[None]:

@@ -18,8 +18,5 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def bucket(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bucket:
     """A new bucket, seen from a machine with an empty cache."""
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
     enter_machine(monkeypatch, server.endpoint, tmp_path / "cache")
     return server.bucket()

@@ -193,6 +193,7 @@ def test_upload_that_fails_stops_the_run_and_the_next_one_only_copies(
     assert sorted(done) == sorted(set(done))
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 def test_killed_run_leaves_whole_objects_and_the_next_one_completes(bucket: Bucket, tmp_path: Path) -> None:
     fake_table(tmp_path / "media", {f"{number:02}": f"ok {number}" for number in range(12)})
