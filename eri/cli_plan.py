@@ -38,29 +38,18 @@ def plan_command(
     from eri.config import load_config
     from eri.extraction.rates import encode_rates, read_rates
     from eri.files import write_json
-    from eri.planning import choose_rates, plan_extraction, shipped_rates, stored_rates
+    from eri.planning import choose_rates, group_rates, plan_extraction, stored_rates
     from eri.progress_modes import json_result
 
     system = load_config(config)
     configs = [*system.extractors.values(), *system.drawn]
     if measure is not None:
-        found, origin = (
-            _measure(measure, adapter, configs, device, workers, sample, json),
-            f"{sample} clips of {measure}",
-        )
+        found = [[one] for one in _measure(measure, adapter, configs, device, workers, sample, json)]
+        origin = f"{sample} clips of {measure}"
     elif rates is not None:
-        found, origin = read_rates(rates), str(rates)
+        found, origin = group_rates(read_rates(rates)), str(rates)
     else:
         found, origin = stored_rates(features, configs), f"earlier extractions into {features}"
-        if not found:
-            found, origin = shipped_rates(system.name), "the rates that come with eri"
-    if not found:
-        from eri.errors import ConfigError
-
-        raise ConfigError(
-            f"'{system.name}' was never measured here",
-            hint="Measure a few clips: --measure DATA; or extract some first, or give another machine's --rates FILE.",
-        )
     chosen = choose_rates(found, device, workers)
     plan = plan_extraction(chosen, clips, seconds=seconds, workers=workers, machines=machines, price=price)
     if save is not None:

@@ -43,7 +43,7 @@ class StageRates:
         clips: Clips that were extracted.
         runs: Runs that they are from.
         seconds: Wall time, from the first clip's beginning to the last one's end, of all runs.
-        startup: How much of that passed before the first clip was done.
+        startup: How much of that it took to start, beyond what the clips took at the pace that came after.
         decode: Seconds of decoding, over all workers.
         faces: Seconds of finding faces, over all workers.
         model: Seconds of embedding.
@@ -114,7 +114,7 @@ def measured_rates(
         runtime: The run's knobs.
         shares: How busy its stages were.
         clips: Clips that it extracted.
-        startup: Seconds before the first of them was done.
+        startup: Seconds that the start took.
         media_bytes: Of their media files.
         feature_bytes: Of their feature files.
     """

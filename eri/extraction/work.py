@@ -72,7 +72,7 @@ class ExtractorWork:
         self._held: list[Clip] = []
         self._patience = (frozenset[str](), 0.0)
         self._made: list[Entry] = []
-        self._startup = 0.0
+        self._first = (0.0, 0)
 
     @property
     def rates(self) -> StageRates | None:
@@ -85,10 +85,16 @@ class ExtractorWork:
             self._runtime,
             self.shares,
             clips=len(self._made),
-            startup=self._startup,
+            startup=self._startup(self.shares.seconds),
             media_bytes=sum(entry.source.stamp.size for entry in self._made),
             feature_bytes=sum(entry.file.size for entry in self._made),
         )
+
+    def _startup(self, seconds: float) -> float:
+        """Return what is left of so many seconds when each clip has its share at the pace after the first few."""
+        since, clips = self._first
+        made = len(self._made)
+        return max(0.0, seconds - made * (seconds - since) / (made - clips)) if made > clips else 0.0
 
     @property
     def settled(self) -> set[str]:
@@ -124,6 +130,8 @@ class ExtractorWork:
                     line.submit(Task(clip, self._sources[clip.id]))
                 if todo or line.busy:
                     line.advance()
+                    if self._made and not self._first[1]:
+                        self._first = (time.monotonic() - (self._begun or 0.0), len(self._made))
                 elif self._held:
                     todo.extend(self._await_others())
             # Before the line is closed: what its end takes is not what the stages were busy in.
@@ -141,7 +149,6 @@ class ExtractorWork:
             self.entries[clip_id] = settled.entry
             if settled.computed:
                 self.computed += 1
-                self._startup = self._startup or time.monotonic() - (self._begun or 0.0)
                 self._made.append(settled.entry)
             self._emit("extract")
 

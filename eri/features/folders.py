@@ -12,8 +12,9 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from eri.config import ExtractorConfig
-from eri.errors import ConfigError
+from eri.errors import ConfigError, StoreError
 from eri.files import canonical_json, digest
+from eri.remote import mirrored_url, parse_url
 from eri.store import FeatureFolder
 
 _NAME = re.compile(r"(?P<extractor>.+)-(?P<digest>[0-9a-f]{12})")
@@ -66,7 +67,14 @@ def stored_folders(features: Path, names: Sequence[str] = ()) -> list[StoredFold
 
     Raises:
         ConfigError: A name is of no folder.
+        StoreError: The store is in an object store.
     """
+    url = parse_url(features) or mirrored_url(features, "features")
+    if url is not None:
+        raise StoreError(
+            f"{url}: features in an object store can be neither verified nor cleared up from here",
+            hint="Each file is verified whenever it is read. To verify all, copy them to a folder and name that.",
+        )
     paths = sorted(path for path in features.glob("[!.]*") if path.is_dir() and _NAME.fullmatch(path.name))
     for name in names:
         if not any(_is_called(path, name) for path in paths):

@@ -157,10 +157,9 @@ def plan_extraction(
 
 def _plan_one(rates: StageRates, clips: int, seconds: float | None, workers: int, machines: int) -> ExtractorPlan:
     as_measured, planned = _clip(rates, None), _clip(rates, seconds)
-    steady = max(rates.seconds - rates.startup, 0.0) / rates.clips
     ideal = as_measured.slowest(rates.workers)
-    # Of a single clip nothing is steady: it is all startup.
-    factor = steady / ideal if rates.clips > 1 and steady > 0 and ideal > 0 else 1.0
+    steady = max(rates.seconds - rates.startup, 0.0) / rates.clips
+    factor = steady / ideal if steady > 0 and ideal > 0 else 1.0
 
     def hours(count: int) -> float:
         return (rates.startup / rates.runs + clips / machines * factor * planned.slowest(count)) / _HOUR

@@ -1,4 +1,4 @@
-"""Where the rates of a plan come from: features that are there, a sample of clips, or a machine that was measured."""
+"""Where the rates of a plan come from: extractions that were made, or a sample of clips that is measured now."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from eri.config import ExtractorConfig, Runtime
+from eri.config import ExtractorConfig, ImportedConfig, Runtime
 from eri.data.clips import ClipTable
 from eri.errors import ConfigError, DataError, StoreError
 from eri.extraction import ExtractionEvent, StageRates, extract
@@ -39,51 +38,58 @@ def device_kind(device: str) -> Kind:
     raise ConfigError(f"'{device}' is no device that a plan is made for", hint="Give --device cpu or --device cuda.")
 
 
-def choose_rates(found: Sequence[StageRates], device: str, workers: int | None = None) -> list[StageRates]:
-    """Return one of the rates for each extractor: of the device, with the workers asked for if measured, else the most.
+def choose_rates(found: Sequence[Sequence[StageRates]], device: str, workers: int | None = None) -> list[StageRates]:
+    """Return one of the rates of each extractor: of the device, with the workers asked for, else of the most clips.
 
     Args:
-        found: What was measured, the latest last.
+        found: What was measured of each extractor, the latest last.
         device: ``cpu``, or ``cuda`` for any GPU.
         workers: Of several measurements, prefer that with so many.
 
     Raises:
-        ConfigError: Some extractor, or any, was not measured on such a device.
+        ConfigError: One of them was not measured on such a device.
     """
     kind = device_kind(device)
-    names = list(dict.fromkeys(rates.extractor for rates in found))
     chosen = []
-    for name in names:
-        fitting = [rates for rates in found if rates.extractor == name and rates.on_gpu == (kind == "gpu")]
+    for group in found:
+        fitting = [rates for rates in group if rates.on_gpu == (kind == "gpu")]
         if not fitting:
             raise ConfigError(
-                f"'{name}' was not measured on a {'GPU' if kind == 'gpu' else 'CPU'}",
-                hint="Measure it on such a machine: `eri plan --measure DATA`, and bring its rates.json: --rates FILE.",
+                f"'{group[0].extractor}' was not measured on a {kind.upper()}",
+                hint="Measure it on such a machine: `eri plan --measure DATA --save FILE`; then --rates FILE.",
             )
         chosen.append(max(reversed(fitting), key=lambda rates: (rates.workers == workers, rates.clips)))
     return chosen
 
 
-def stored_rates(features: Path, configs: Sequence[ExtractorConfig]) -> list[StageRates]:
-    """Return the rates that earlier extractions with some configs left beside their features, of those that did.
+def group_rates(rates: Sequence[StageRates]) -> list[list[StageRates]]:
+    """Return the rates of one file, extractor by extractor."""
+    names = dict.fromkeys(one.extractor for one in rates)
+    return [[one for one in rates if one.extractor == name] for name in names]
+
+
+def stored_rates(features: Path, configs: Sequence[ExtractorConfig]) -> list[list[StageRates]]:
+    """Return the rates that earlier extractions left beside their features, a list for each config.
 
     Args:
         features: Folder of the feature store.
-        configs: The extractors.
+        configs: The extractors; imported features are passed over, as there is nothing to extract.
+
+    Raises:
+        ConfigError: One of them was never measured there.
     """
-    found: list[StageRates] = []
+    groups = []
     for config in configs:
-        try:
-            found += read_rates(find_folder(features, config).path / NAME)
-        except (StoreError, DataError):
+        if isinstance(config, ImportedConfig):
             continue
-    return found
-
-
-def shipped_rates(name: str) -> list[StageRates]:
-    """Return the rates that come with the package for a system, by its name; none where it was not measured."""
-    path = files("eri.planning") / "rates" / f"{name}.json"
-    return read_rates(Path(str(path))) if path.is_file() else []
+        try:
+            groups.append(read_rates(find_folder(features, config).path / NAME))
+        except (StoreError, DataError) as error:
+            raise ConfigError(
+                f"{features}: extracting {config.modality} features '{config.extractor}' was never measured there",
+                hint="Measure a few clips: --measure DATA; or extract some, or give another machine's --rates FILE.",
+            ) from error
+    return groups
 
 
 def measure_rates(

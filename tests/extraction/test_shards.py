@@ -31,11 +31,13 @@ def shards(count: int) -> list[Shard]:
     return [Shard(number, count) for number in range(1, count + 1)]
 
 
+@settings(deadline=None)
 @given(IDS, COUNTS)
 def test_every_clip_is_in_one_shard_and_no_more(ids, count):
     assert all(sum(clip_id in shard for shard in shards(count)) == 1 for clip_id in ids)
 
 
+@settings(deadline=None)
 @given(IDS, IDS, COUNTS)
 def test_clips_that_are_added_move_no_other(ids, more, count):
     for shard in shards(count):
@@ -45,7 +47,7 @@ def test_clips_that_are_added_move_no_other(ids, more, count):
         assert after - before <= set(more) - set(ids)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(2, 16), st.sampled_from(["{:05d}", "{:08x}", "clip-{}", "s{}_take_1"]), st.integers(0, 10**6))
 def test_shards_are_as_even_as_a_fair_draw(count, pattern, first):
     clips = 2000
@@ -57,6 +59,7 @@ def test_shards_are_as_even_as_a_fair_draw(count, pattern, first):
     assert all(abs(sizes[number] - expected) < 6.5 * math.sqrt(expected) for number in range(1, count + 1))
 
 
+@settings(deadline=None)
 @given(COUNTS, st.data())
 def test_a_shard_is_written_as_it_is_read(count, data):
     shard = Shard(data.draw(st.integers(1, count)), count)

@@ -12,7 +12,7 @@ import pytest
 
 from eri.config import Runtime
 from eri.data.clips import ClipTable
-from eri.errors import ConfigError
+from eri.errors import ConfigError, StoreError
 from eri.extraction import extract
 from eri.features import list_features, verify_features
 from eri.features.checking import DAMAGE, MEANINGS
@@ -146,6 +146,11 @@ def test_names_choose_and_wrong_ones_are_refused(table, tmp_path):
     assert verify_features(tmp_path / "features", ["fake"]).files == 16
     with pytest.raises(ConfigError, match=rf"(?s)no features 'resnet50'.*{names[0]}"):
         verify_features(tmp_path / "features", ["resnet50"])
+
+
+def test_features_in_an_object_store_are_not_verified_from_here():
+    with pytest.raises(StoreError, match=r"(?s)s3://bucket/features: .*copy them to a folder"):
+        verify_features(Path("s3://bucket/features"))
 
 
 def test_every_kind_has_a_meaning():

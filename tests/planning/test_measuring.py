@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from eri.config import Runtime
+from eri.config import ImportedConfig, Runtime
 from eri.errors import ConfigError, DataError
 from eri.extraction import extract
 from eri.extraction.rates import NAME, encode_rates, read_rates
-from eri.planning import choose_rates, measure_rates, plan_extraction, shipped_rates, stored_rates
+from eri.planning import choose_rates, group_rates, measure_rates, plan_extraction, stored_rates
 from eri.store import find_folder
 from tests.factories.extractors import fake_config, fake_extractors, fake_table
 from tests.planning.test_estimate import rates_of
@@ -28,7 +28,7 @@ def extract_fakes(tmp_path: Path, count: int, workers: int = 0):
 
 def test_an_extraction_leaves_what_its_clips_took(tmp_path):
     report = extract_fakes(tmp_path, 10).extractors[0]
-    (rates,) = stored_rates(tmp_path / "features", [fake_config()])
+    ((rates,),) = stored_rates(tmp_path / "features", [fake_config()])
     assert rates == report.rates
     assert (rates.extractor, rates.modality, rates.device, rates.workers) == ("fake", "visual", "cpu", 0)
     assert (rates.clips, rates.runs) == (10, 1)
@@ -45,10 +45,10 @@ def test_runs_of_one_setting_add_up_and_others_stand_beside(tmp_path):
     extract_fakes(tmp_path, 10)
     assert extract_fakes(tmp_path, 10).extractors[0].rates is None
     extract_fakes(tmp_path, 20)
-    (rates,) = stored_rates(tmp_path / "features", [fake_config()])
+    ((rates,),) = stored_rates(tmp_path / "features", [fake_config()])
     assert (rates.clips, rates.runs) == (20, 2)
     extract_fakes(tmp_path, 30, workers=2)
-    first, second = stored_rates(tmp_path / "features", [fake_config()])
+    ((first, second),) = stored_rates(tmp_path / "features", [fake_config()])
     assert (first.workers, first.clips, second.workers, second.clips) == (0, 20, 2, 10)
     assert second.busy > 0
 
@@ -100,16 +100,21 @@ def test_a_sample_of_which_nothing_can_be_extracted_says_why(tmp_path):
 def test_rates_are_chosen_by_device_and_workers():
     few, many = rates_of(workers=1, clips=10), rates_of(workers=4, clips=500)
     cpu = rates_of(device="cpu")
-    assert choose_rates([few, many, cpu], "cuda") == [many]
-    assert choose_rates([few, many, cpu], "cuda:1", workers=1) == [few]
-    assert choose_rates([few, cpu], "cpu") == [cpu]
+    assert choose_rates([[few, many, cpu]], "cuda") == [many]
+    assert choose_rates([[few, many, cpu]], "cuda:1", workers=1) == [few]
+    assert choose_rates([[few, cpu]], "cpu") == [cpu]
     other = replace(rates_of(), extractor="wav2vec2")
-    assert choose_rates([few, other], "cuda") == [few, other]
+    assert group_rates([few, other, many]) == [[few, many], [other]]
+    assert choose_rates([[few], [other]], "cuda") == [few, other]
     with pytest.raises(ConfigError, match=r"(?s)not measured on a CPU.*--measure DATA"):
-        choose_rates([few, other], "cpu")
+        choose_rates([[cpu], [other]], "cpu")
     with pytest.raises(ConfigError, match="no device"):
-        choose_rates([few], "tpu")
+        choose_rates([[few]], "tpu")
 
 
-def test_what_was_not_measured_is_not_shipped():
-    assert shipped_rates("no-such-system") == []
+def test_what_was_not_measured_is_told_and_imported_features_take_nothing(tmp_path):
+    extract_fakes(tmp_path, 10)
+    imported = ImportedConfig(name="FAUs", modality="visual")
+    assert len(stored_rates(tmp_path / "features", [fake_config(), imported])) == 1
+    with pytest.raises(ConfigError, match="visual features 'fake' was never measured"):
+        stored_rates(tmp_path / "features", [fake_config(), fake_config(6)])
