@@ -115,7 +115,8 @@ def _extract_one(
     started = time.monotonic()
     if isinstance(config, ImportedConfig):
         return _count_imported(table, clips, config, features)
-    with engine.load(config) as model:
+    missing = len(clips) if isinstance(engine, LocalEngine) else _count_missing(clips, config, features)
+    with engine.load(config, missing) as model:
         folder = FeatureStore(features).folder(model.name, model.identity())
         remember_config(folder, config)
         sources = clip_sources(table, model.modality, clips)
@@ -180,6 +181,15 @@ def open_engine(
         from eri.extraction.ray import RayEngine  # after what says that Ray is not installed
 
         yield RayEngine(cluster, runtime, create, data)
+
+
+def _count_missing(clips: Sequence[Clip], config: ExtractorConfig, features: Path) -> int:
+    """Count the clips without features as far as can be told before the model is loaded."""
+    try:
+        folder = find_folder(features, config)
+    except StoreError:
+        return len(clips)
+    return sum(not folder.feature_path(clip.id).exists() for clip in clips)
 
 
 def _count_imported(table: ClipTable, clips: Sequence[Clip], config: ImportedConfig, features: Path) -> ExtractorReport:

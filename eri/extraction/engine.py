@@ -110,8 +110,12 @@ class Model(Protocol):
 class Engine(Protocol):
     """What loads models and runs them."""
 
-    def load(self, config: ExtractorConfig) -> AbstractContextManager[Model]:
+    def load(self, config: ExtractorConfig, clips: int) -> AbstractContextManager[Model]:
         """Load an extractor for as long as a block runs.
+
+        Args:
+            config: The extractor.
+            clips: How many clips there seem to be to do.
 
         Raises:
             EriError: It cannot be loaded, such as for missing weights.

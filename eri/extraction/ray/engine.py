@@ -48,8 +48,8 @@ class RayEngine:
         self._limit = look_ahead(runtime.workers) + WAITING
 
     @contextmanager
-    def load(self, config: ExtractorConfig) -> Iterator[Model]:
-        """Load an extractor in a first actor; others follow when there are clips to do.
+    def load(self, config: ExtractorConfig, clips: int) -> Iterator[Model]:
+        """Load an extractor in as many actors as there seem to be clips to do, in one at least.
 
         Raises:
             EriError: It cannot be loaded there, or the cluster has no room for it.
@@ -57,7 +57,7 @@ class RayEngine:
         crew = Crew(self._cluster, config, self._runtime, self._create, self._limit)
         try:
             while crew.model is None:
-                crew.keep(1)
+                crew.keep(max(1, clips))
                 crew.poll()
             yield RayModel(crew, crew.model, self._runtime, self._limit, self._data)
         finally:
