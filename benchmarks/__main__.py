@@ -22,6 +22,7 @@ BENCHMARKS = {
     "audio": "benchmarks.audio",
     "resume-check": "benchmarks.resume_check",
     "growth": "benchmarks.growth",
+    "ray-overhead": "benchmarks.ray_overhead",
     "plan": "benchmarks.plan",
 }
 """Each benchmark and its module, which has ``run(quick: bool) -> list[Row]``."""
