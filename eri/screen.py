@@ -10,6 +10,8 @@ from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
+from eri.remote import standing_for
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -116,7 +118,7 @@ def show_extraction(report: ExtractionReport) -> None:
         if part.stages is not None:
             line = f"{part.extractor}: busy {part.stages}; bounded by {_BOUNDS[part.stages.bound]}"
             console.print(escape(line), soft_wrap=True, highlight=False)
-        where = f"features: {part.folder}" + (" (failures.csv has the reasons)" if part.failures else "")
+        where = f"features: {standing_for(part.folder)}" + (" (failures.csv has the reasons)" if part.failures else "")
         console.print(escape(where), soft_wrap=True)
 
 

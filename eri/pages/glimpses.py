@@ -19,6 +19,7 @@ from eri.media.video import read_frames
 from eri.metrics import Floats
 from eri.pages.charts import draw_outline
 from eri.pages.document import data_url
+from eri.remote.media import at_hand
 
 Pixels = NDArray[np.uint8]
 
@@ -54,7 +55,8 @@ def draw_strip(video: Path | None, count: int = 6) -> Strip:
     if video is None:
         return Strip(note="No pictures: the data name no video.")
     try:
-        frames = read_frames(video, count, max_side=_LONGEST_SIDE)
+        with at_hand(video) as file:
+            frames = read_frames(file, count, max_side=_LONGEST_SIDE)
     except MediaError as error:
         return Strip(note=f"No pictures: {error.message}")
     crops = crop_faces(frames, FaceConfig(detector="dlib", every=2), _SIDE)
@@ -89,7 +91,8 @@ def draw_envelope(sound: Path | None) -> tuple[Markup | None, str]:
     if sound is None:
         return None, "No sound: the data name none."
     try:
-        peaks = np.concatenate([_peaks(block) for block in stream_sound(sound)])
+        with at_hand(sound) as file:
+            peaks = np.concatenate([_peaks(block) for block in stream_sound(file)])
     except MediaError as error:
         return None, f"No sound: {error.message}"
     loudest = float(peaks.max())

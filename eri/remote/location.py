@@ -106,6 +106,16 @@ def mirrored_url(path: Path, content: Content) -> ObjectUrl | None:
     return ObjectUrl(place.partition("@")[0], "/".join(parts)) if parts else None
 
 
+def standing_for(path: Path) -> Path | ObjectUrl:
+    """Return what a path of a feature store stands for, to be shown: a URL where it is in a mirror, or itself.
+
+    Examples:
+        >>> str(standing_for(mirror_path(ObjectUrl("s3", "bucket/features"), "features")))
+        's3://bucket/features'
+    """
+    return mirrored_url(path, "features") or path
+
+
 def describe(place: str | Path) -> str:
     """Return how a place is written down for later: a URL, also for its mirror, or an absolute path."""
     path = Path(place)

@@ -14,6 +14,7 @@ from typing import Any
 from eri.config import ExtractorConfig, ImportedConfig
 from eri.errors import StoreError
 from eri.files import digest, write_json
+from eri.remote import standing_for
 from eri.store.folder import FeatureFolder
 from eri.store.places import local_features, open_folder
 from eri.store.problems import explained
@@ -119,7 +120,8 @@ def find_folder(root: Path, config: ExtractorConfig, data_set: str | None = None
             raise _not_imported(root, config, data_set)
     if not found:
         raise StoreError(
-            f"{root}: no {config.modality} features of extractor '{config.extractor}' with these settings",
+            f"{standing_for(root)}: no {config.modality} features of extractor '{config.extractor}' "
+            "with these settings",
             hint="Run `eri extract` with the same config and overrides first.",
         )
     newest = max(found, key=lambda path: (path.stat().st_mtime_ns, path))
@@ -159,7 +161,7 @@ def _not_imported(root: Path, config: ImportedConfig, data_set: str | None) -> S
     dimension = "" if config.dimension is None else f" with {config.dimension} dimensions"
     owner = "" if data_set is None else f" of the data set '{data_set}'"
     return StoreError(
-        f"{root}: no imported {config.modality} features '{config.name}'{dimension}{owner}",
+        f"{standing_for(root)}: no imported {config.modality} features '{config.name}'{dimension}{owner}",
         hint="Put them there with `eri features import`; `eri features ls` lists what is there.",
     )
 

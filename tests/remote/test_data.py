@@ -15,6 +15,7 @@ from eri.errors import DataError, MissingMediaError, RemoteError, TruncatedMedia
 from eri.extraction import extract
 from eri.extraction.fetching import at_hand
 from eri.inspection import probe
+from eri.pages.glimpses import draw_envelope, draw_strip
 from eri.remote import name_urls, objects, parse_url
 from eri.remote.mirror import mirror_data
 from eri.store import Source, clip_sources
@@ -219,11 +220,13 @@ def test_errors_of_the_block_name_the_url(bucket: Bucket, tmp_path: Path) -> Non
         decode()
 
 
-def test_probe_looks_into_the_bucket(bucket: Bucket, tmp_path: Path) -> None:
+def test_probe_and_pages_look_into_the_bucket(bucket: Bucket, tmp_path: Path) -> None:
     write_clip(tmp_path / "media" / "a.mp4", 0.5)
     table = fake_bucket_table(bucket.upload(tmp_path / "media", "data"))
     row = probe(table, workers=0).table.loc["a"]
     assert (row["problem"], bool(row["video"])) == ("", True)
+    assert len(draw_strip(table["a"].video, 2).pictures) == 2
+    assert draw_envelope(table["a"].audio_source)[0] is not None
 
 
 def test_error_in_a_table_names_its_url(bucket: Bucket) -> None:
