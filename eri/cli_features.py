@@ -94,10 +94,11 @@ def list_command(features: FeaturesOption = Path("features")) -> None:
     """List what is in the cache."""
     from eri import screen
     from eri.features import list_features
+    from eri.remote import standing_for
 
-    listings = list_features(features)
+    listings, place = list_features(features), standing_for(features)
     if not listings:
-        typer.echo(f"{features}: no features yet; `eri extract` or `eri features import` put some there")
+        typer.echo(f"{place}: no features yet; `eri extract` or `eri features import` put some there")
         return
     rows = [
         [
@@ -112,4 +113,4 @@ def list_command(features: FeaturesOption = Path("features")) -> None:
         for item in listings
     ]
     headers = ("features", "modality", "imported for", "clips", "dimension", "rows", "MB")
-    screen.console.print(screen.table_of(str(features), headers, rows, numbers=(3, 4, 5, 6)))
+    screen.console.print(screen.table_of(str(place), headers, rows, numbers=(3, 4, 5, 6)))

@@ -18,7 +18,7 @@ from eri.config import ImageConfig, Runtime
 from eri.data.clips import ClipTable
 from eri.errors import RemoteError, StoreError
 from eri.extraction import ExtractionReport, Shard, extract, read_failures
-from eri.features import list_features
+from eri.features import import_features, list_features
 from eri.remote.objects import ObjectStamp, ObjectStore
 from eri.store import clip_sources, find_folder, local_features, pack
 from tests.factories import extraction_run
@@ -26,6 +26,7 @@ from tests.factories.challenge_clips import write_challenge, write_system
 from tests.factories.comparing import assert_same_features
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged, read_fake_table
 from tests.factories.objects import Bucket
+from tests.factories.organisers import IDS, make_table, make_values, write_csvs
 from tests.factories.store import alter
 
 CONTENTS = {"a": "ok 1", "b": "partly 2", "c": "ok 3", "d": "truncated 4", "e": "long 5"}
@@ -235,6 +236,19 @@ def test_the_whole_way_through_the_store(bucket: Bucket, tmp_path: Path, machine
     assert (trained / "predictions.parquet").exists()
     assert len(fetched_features()) == 4
     assert [listing.clips for listing in list_features(Path(features))] == [13]
+
+
+def test_imported_features_are_copied_there_and_added_to_elsewhere(
+    bucket: Bucket, tmp_path: Path, machine: Machine
+) -> None:
+    table, features, values = make_table(tmp_path / "data"), Path(f"{bucket.url}/features"), make_values(IDS)
+    first = {clip_id: values[clip_id] for clip_id in IDS[:2]}
+    report = import_features(table, write_csvs(tmp_path / "some" / "FAUs", first), features)
+    assert (report.added, len(feature_keys(bucket))) == (2, 2)
+    machine("another")
+    report = import_features(table, write_csvs(tmp_path / "all" / "FAUs", values), features)
+    assert (report.already, report.added, len(feature_keys(bucket))) == (2, len(IDS) - 2, len(IDS))
+    assert not [key for key in bucket.keys("features/") if "import" in key]
 
 
 def test_folder_of_another_config_is_not_found(table: ClipTable, bucket: Bucket) -> None:
