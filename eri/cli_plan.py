@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,7 +75,8 @@ def _measure(
     from eri.planning import measure_rates
     from eri.progress_modes import open_display
 
-    runtime = Runtime(device=device, workers=1 if workers is None else workers)
+    workers = min(os.cpu_count() or 1, 8) if workers is None else workers  # as `eri extract` has it
+    runtime = Runtime(device=device, workers=workers)
     with open_display(json=json) as display:
         return measure_rates(load_clips(data, adapter), configs, runtime, sample=sample, on_event=display.on_event)
 

@@ -28,12 +28,12 @@ def device_kind(device: str) -> Kind:
         ConfigError: It is none that models run on.
 
     Examples:
-        >>> device_kind("cpu"), device_kind("cuda:1"), device_kind("gpu")
-        ('cpu', 'gpu', 'gpu')
+        >>> device_kind("cpu"), device_kind("cuda:1")
+        ('cpu', 'gpu')
     """
     if device == "cpu":
         return "cpu"
-    if device == "gpu" or device.partition(":")[0] == "cuda":
+    if device.partition(":")[0] == "cuda":
         return "gpu"
     raise ConfigError(f"'{device}' is no device that a plan is made for", hint="Give --device cpu or --device cuda.")
 

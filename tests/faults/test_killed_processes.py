@@ -128,6 +128,7 @@ def test_two_drivers_at_once_of_which_one_is_killed(scene):
     scene.recover([])
 
 
+@pytest.mark.faults  # tests/extraction has it in brief
 def test_two_drivers_at_once_do_every_clip_once(scene):
     processes = [scene.start(workers=1, delay=0.02) for _ in range(2)]
     answers = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
