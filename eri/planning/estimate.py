@@ -159,7 +159,8 @@ def _plan_one(rates: StageRates, clips: int, seconds: float | None, workers: int
     as_measured, planned = _clip(rates, None), _clip(rates, seconds)
     ideal = as_measured.slowest(rates.workers)
     steady = max(rates.seconds - rates.startup, 0.0) / rates.clips
-    factor = steady / ideal if steady > 0 and ideal > 0 else 1.0
+    # No pace is better than the ideal: a few clips seem so when those prepared during the start are done after it.
+    factor = max(1.0, steady / ideal) if ideal > 0 else 1.0
 
     def hours(count: int) -> float:
         return (rates.startup / rates.runs + clips / machines * factor * planned.slowest(count)) / _HOUR

@@ -55,11 +55,17 @@ def rates_of(
 
 
 @settings(deadline=None)
-@given(AMOUNT, AMOUNT, AMOUNT, AMOUNT, st.integers(1, 16), st.integers(2, 5000))
-def test_a_plan_for_what_was_measured_is_what_it_took(decode, faces, model, seconds, workers, clips):
+@given(AMOUNT, AMOUNT, AMOUNT, st.floats(1, 5), st.integers(1, 16), st.integers(2, 5000))
+def test_a_plan_for_what_was_measured_is_what_it_took(decode, faces, model, loss, workers, clips):
+    seconds = loss * max((decode + faces) / workers, model, 1.0, 100 / 8)
     rates = rates_of(decode=decode, faces=faces, model=model, seconds=seconds + 5, workers=workers, clips=clips)
     assert plan_extraction([rates], clips).hours * 3600 == pytest.approx(seconds + 5)
     assert plan_extraction([rates, rates], 10 * clips).hours * 3600 == pytest.approx(2 * (5 + 10 * seconds))
+
+
+def test_no_pace_is_better_than_the_ideal():
+    hasty = rates_of(decode=100.0, faces=20.0, workers=2, seconds=10.0)
+    assert plan_extraction([hasty], 100).hours * 3600 == pytest.approx(5 + 60)
 
 
 @settings(deadline=None)
