@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from eri.cli_engine import AddressOption, EngineOption
 from eri.cli_options import AdapterOption, DataOption, DeviceOption, FeaturesOption, RunsOption
 
 
@@ -51,6 +52,8 @@ def cv(
     overwrite: OverwriteOption = False,
     device: DeviceOption = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Models trained at a time; 0 is one a core.")] = 0,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
 ) -> None:
     """Train on every fold with every seed, and score each clip by models that never met it."""
     import os
@@ -82,6 +85,8 @@ def cv(
         splits=[choice.value for choice in split] if split else ("train", "val"),
         name=name,
         resume=resume,
+        engine=engine,
+        address=address,
         overwrite=overwrite,
         on_event=screen_selection.show_model,
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from eri.cli_engine import AddressOption, EngineOption
 from eri.cli_options import AdapterOption, DataOption, DeviceOption, FeaturesOption, RunsOption
 
 app = typer.Typer(help="Searching settings.")
@@ -40,6 +41,8 @@ def search(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study, also beside others.")] = False,
     device: DeviceOption = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
 ) -> None:
     """Search settings of a config for the best validation score, and write the best as YAML."""
     from eri import screen_selection
@@ -65,6 +68,8 @@ def search(
         seed=seed,
         name=name,
         resume=resume,
+        engine=engine,
+        address=address,
         on_event=screen_selection.show_trial,
     )
     screen_selection.show_search(report)

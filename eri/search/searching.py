@@ -16,13 +16,14 @@ from optuna.trial import TrialState
 from eri.config import ExperimentConfig, Runtime
 from eri.data.clips import ClipTable
 from eri.errors import ConfigError, RunError
+from eri.extraction import EngineName
 from eri.files import digest, write_text
 from eri.search import study as studies
 from eri.search.judging import Judge, Step, create_judge, describe_judge, refuse_unreachable
 from eri.search.space import Space, Value, configured, refuse_misfits
 from eri.selection.cross_validation import scorer_of
 from eri.selection.folds import FoldPlan
-from eri.selection.jobs import processes
+from eri.selection.jobs import Team
 from eri.training.runs import run_path, writing
 
 
@@ -167,6 +168,8 @@ def search(
     seed: int = 0,
     name: str | None = None,
     resume: bool = False,
+    engine: EngineName = "local",
+    address: str | None = None,
     on_event: Callable[[TrialEnded], None] = ignore,
 ) -> SearchReport:
     """Search settings for the largest mean Pearson on the val split, or the largest WAR where it holds classes.
@@ -190,6 +193,8 @@ def search(
         seed: Of the sampling.
         name: Of the study's folder; None is ``<config>-search``.
         resume: Go on with the study of this name, also while others do.
+        engine: ``local``, or ``ray``: each trial is a task of a Ray cluster, whose nodes see ``runs`` and ``features``.
+        address: Of that cluster; None starts Ray on this machine.
         on_event: Called when a trial is over.
 
     Raises:
@@ -197,6 +202,7 @@ def search(
         RunError: The study is there already, or is resumed with another space, config or data; or every trial failed.
         DataError: No labelled train or val clips with features, or folds that cannot be.
         StoreError: Features are missing.
+        ClusterError: The cluster cannot be used.
     """
     refuse_misfits(config, space)
     refuse_unreachable(table, plan, floor)
@@ -211,18 +217,18 @@ def search(
     studies.begin(path, settings, resume=resume)
     metric = scorer_of(table.task).metric
     searcher = Searcher(path, config, dict(space), judge, metric, trials, pruning, floor, seed)
-    for ended in _all_trials(searcher, runtime.workers):
+    for ended in _all_trials(searcher, Team(runtime.workers, engine, address), runtime):
         on_event(ended)
     return _report(searcher)
 
 
-def _all_trials(searcher: Searcher, workers: int) -> Iterator[TrialEnded]:
-    if workers <= 1:
+def _all_trials(searcher: Searcher, team: Team, runtime: Runtime) -> Iterator[TrialEnded]:
+    if team.alone:
         while (ended := searcher.try_one()) is not None:
             yield ended
         return
-    with processes(workers, searcher.path) as pool:
-        running: set[Future[TrialEnded | None]] = {pool.submit(searcher.try_one) for _ in range(workers)}
+    with team.at_work(searcher.path, runtime, searcher.total) as (pool, room):
+        running: set[Future[TrialEnded | None]] = {pool.submit(searcher.try_one) for _ in range(room)}
         while running:
             finished, running = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:

@@ -16,11 +16,12 @@ import yaml
 from eri.config import ExperimentConfig, Runtime, parse_config
 from eri.data.clips import ClipTable, Split
 from eri.errors import ConfigError, DataError, RunError
+from eri.extraction import EngineName
 from eri.files import atomic_path, digest, write_json, write_text
 from eri.metrics import DRAWS
 from eri.scoring import Scorer, Scores, create_scorer
 from eri.selection.folds import FIVE_FOLDS, Fold, FoldPlan, make_folds, write_folds
-from eri.selection.jobs import Bench, Job, Trained, run_jobs
+from eri.selection.jobs import Bench, Job, Team, Trained, run_jobs
 from eri.tasks import Task
 from eri.training.data import refuse_reserved_labels
 from eri.training.runs import claimed, run_path, writing
@@ -117,6 +118,8 @@ def cv(
     resume: bool = False,
     overwrite: bool = False,
     bootstrap: int = DRAWS,
+    engine: EngineName = "local",
+    address: str | None = None,
     on_event: Callable[[ModelTrained], None] = ignore,
 ) -> CrossValidation:
     """Train a system on every fold with every seed, and score each clip by models that never met it.
@@ -139,12 +142,15 @@ def cv(
         resume: Keep the models that are trained, and train the others.
         overwrite: Replace a cross-validation of this name.
         bootstrap: Draws behind the intervals; 0 leaves them out.
+        engine: ``local``, or ``ray``: each model is a task of a Ray cluster, whose nodes see ``runs`` and ``features``.
+        address: Of that cluster; None starts Ray on this machine.
         on_event: Called when a model is trained.
 
     Raises:
         DataError: No labelled clip, or folds that cannot be.
         RunError: The folder is there already, or is resumed with other settings, data or folds.
         StoreError: Features are missing.
+        ClusterError: The cluster cannot be used.
     """
     seeds = tuple(seeds) or (config.training.seed,)
     if len(set(seeds)) < len(seeds):
@@ -159,7 +165,8 @@ def cv(
     with claimed(path):
         _begin(path, settings, folds, resume=resume, overwrite=overwrite)
         jobs = _jobs(config, folds, seeds)
-        trained = _train(Bench(table, features, path / MODELS, runtime), jobs, max(1, runtime.workers), on_event)
+        team = Team(max(1, runtime.workers), engine, address)
+        trained = _train(Bench(table, features, path / MODELS, runtime), jobs, team, on_event)
         with writing(path):
             return _conclude(path, table, trained, seeds, bootstrap)
 
@@ -250,11 +257,11 @@ def _jobs(config: ExperimentConfig, folds: Sequence[Fold], seeds: Sequence[int])
 
 
 def _train(
-    bench: Bench, jobs: Sequence[Job], workers: int, on_event: Callable[[ModelTrained], None]
+    bench: Bench, jobs: Sequence[Job], team: Team, on_event: Callable[[ModelTrained], None]
 ) -> list[tuple[Job, Trained]]:
     """Train all models; return what they gave in the order of the jobs, whichever ended first."""
     given: dict[str, Trained] = {}
-    for job, trained in run_jobs(bench, jobs, workers):
+    for job, trained in run_jobs(bench, jobs, team):
         given[job.name] = trained
         scores = score_table(trained.held_out, bench.table, draws=0)
         on_event(ModelTrained(job.name, len(given), len(jobs), scores.figure, scores.metric))

@@ -1,16 +1,20 @@
-"""Training many models of one data set side by side: processes that share the packed, memory-mapped features."""
+"""Training many models of one data set side by side, in processes of this machine or as tasks of a Ray cluster.
+
+Processes of one machine share the packed, memory-mapped features.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 import torch
@@ -19,8 +23,11 @@ from eri.config import ExperimentConfig, Runtime
 from eri.data.clips import ClipTable, Split
 from eri.errors import RunError
 from eri.evaluation import predict
+from eri.extraction import EngineName
 from eri.selection.folds import Fold
 from eri.training import train
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,30 +96,80 @@ def part(table: ClipTable, fold: Fold) -> ClipTable:
     return replace(table, clips=clips, pooled=True)
 
 
-def run_jobs(bench: Bench, jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Trained]]:
+def run_jobs(bench: Bench, jobs: Sequence[Job], team: Team) -> Iterator[tuple[Job, Trained]]:
     """Work on jobs and yield what each gave, in the order in which they end.
-
-    One worker is this process, with all its threads. Several are processes that share the cores: small networks gain
-    little from a second thread, and everything from a second process.
 
     Args:
         bench: What they share.
         jobs: The models.
-        workers: Processes.
+        team: Who works on them.
 
     Raises:
         EriError: A model cannot be trained; those that were are kept.
         RunError: A process was killed.
     """
-    workers = min(workers, len(jobs))
-    if workers <= 1:
+    if team.alone or (len(jobs) == 1 and team.engine == "local"):
         for job in jobs:
             yield job, bench.work_on(job)
         return
-    with processes(workers, bench.runs) as pool:
+    with team.at_work(bench.runs, bench.runtime, len(jobs)) as (pool, _):
         futures = {pool.submit(bench.work_on, job): job for job in jobs}
         for future in as_completed(futures):
             yield futures[future], future.result()
+
+
+class Pool(Protocol):
+    """Where pieces of work are done at the same time."""
+
+    def submit(self, work: Callable[..., Result], /, *arguments: Any) -> Future[Result]:
+        """Have a piece of work done."""
+        ...
+
+
+@dataclass(frozen=True)
+class Team:
+    """Who trains models at the same time.
+
+    One worker of this machine is this process, with all its threads. Several are processes that share the cores: small
+    networks gain little from a second thread, and everything from a second process.
+
+    Attributes:
+        workers: Models at a time; on a cluster as many as it has room for.
+        engine: ``local``, or ``ray`` for tasks of a Ray cluster.
+        address: Of that cluster, see :func:`eri.cluster.connect`.
+    """
+
+    workers: int = 1
+    engine: EngineName = "local"
+    address: str | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is this process only."""
+        return self.engine == "local" and self.workers <= 1
+
+    @contextmanager
+    def at_work(self, folder: Path, runtime: Runtime, most: int) -> Iterator[tuple[Pool, int]]:
+        """Give the pool for the length of a block, and how many pieces it does at a time.
+
+        Args:
+            folder: What is worked on.
+            runtime: Its device is used.
+            most: No more pieces than that are needed at a time.
+
+        Raises:
+            RunError: A process was killed.
+            ClusterError: The cluster cannot be used.
+        """
+        if self.engine == "local":
+            workers = min(self.workers, most)
+            with processes(workers, folder) as pool:
+                yield pool, workers
+            return
+        from eri.cluster import connect, open_tasks
+
+        with connect(self.address) as cluster, open_tasks(cluster, runtime, folder) as tasks:
+            yield tasks, min(tasks.room, most)
 
 
 @contextmanager

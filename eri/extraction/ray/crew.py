@@ -13,9 +13,9 @@ from typing import Any, Literal
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from eri.cluster import Cluster, NodeFacts, at_node, refuse_stranger, this_node
+from eri.cluster import Cluster, Needs, NodeFacts, at_node, refuse_stranger, this_node
 from eri.config import ExtractorConfig, Runtime
-from eri.errors import ClusterError, ConfigError, EriError
+from eri.errors import ClusterError, EriError
 from eri.extraction.ray.actor import Desk, ModelActor, ModelFacts
 from eri.extraction.stages import Stage
 from eri.extractors.base import Extractor
@@ -76,59 +76,6 @@ class Member:
 class _Call:
     member: Member
     then: Callable[[Any], None]
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What one actor takes of a node: a core for each of its worker processes, and a GPU where there are any.
-
-    Attributes:
-        cpus: Cores.
-        gpus: 0 or 1.
-    """
-
-    cpus: int
-    gpus: int
-
-    @classmethod
-    def of(cls, runtime: Runtime, nodes: Sequence[Mapping[str, float]]) -> Needs:
-        """Return what actors need on these nodes.
-
-        Raises:
-            ConfigError: A GPU by number: Ray gives each actor its own.
-            ClusterError: No node has as much.
-        """
-        kind, _, number = runtime.device.partition(":")
-        if number:
-            raise ConfigError(
-                f"device '{runtime.device}': on Ray every actor is given a GPU of its own", hint="Use --device cuda."
-            )
-        gpus = any(node.get("GPU", 0) >= 1 for node in nodes)
-        needs = cls(max(1, runtime.workers), int(kind == "cuda" or (kind == "auto" and gpus)))
-        if not needs.fit(nodes):
-            what = f"{needs.cpus} CPUs{' and a GPU' if needs.gpus else ''}"
-            raise ClusterError(
-                f"no node of the Ray cluster has {what}",
-                hint="Use fewer --workers: an actor takes a core for each. --device cpu needs no GPU.",
-            )
-        return needs
-
-    def fit(self, nodes: Sequence[Mapping[str, float]]) -> int:
-        """Return how many actors there is room for.
-
-        Examples:
-            >>> Needs(2, 0).fit([{"CPU": 5.0}, {"CPU": 1.0}, {"CPU": 4.0, "GPU": 1.0}])
-            4
-            >>> Needs(1, 1).fit([{"CPU": 5.0}, {"CPU": 4.0, "GPU": 2.0}])
-            2
-        """
-        return sum(
-            min(
-                int(node.get("CPU", 0) // self.cpus),
-                int(node.get("GPU", 0)) if self.gpus else int(node.get("CPU", 0)),
-            )
-            for node in nodes
-        )
 
 
 class Crew:
