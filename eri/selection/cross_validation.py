@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from eri.selection.folds import FIVE_FOLDS, Fold, FoldPlan, make_folds, write_fo
 from eri.selection.jobs import Bench, Job, Team, Trained, run_jobs
 from eri.tasks import Task
 from eri.training.data import refuse_reserved_labels
+from eri.training.experiment import together
 from eri.training.runs import claimed, run_path, writing
+from eri.training.stepping import current_place
 
 _LOG = logging.getLogger(__name__)
 
@@ -129,6 +132,8 @@ def cv(
     a run folder for each model in ``models/``, the predictions of each model for its held-out clips
     (``out_of_fold.parquet``), their mean by clip (``predictions.parquet``) and the scores (``cv.json``).
 
+    Processes that ``torchrun`` started train each model together, one model after the other; the first one writes.
+
     Args:
         config: The system.
         table: The data set.
@@ -162,13 +167,24 @@ def cv(
     folds = make_folds(clips, plan, classes=table.task.classes, official=table.folds)
     path = run_path(runs, name if name is not None else f"{config.name}-cv")
     settings = _settings(config, table, folds, seeds, splits)
-    with claimed(path):
+    jobs = _jobs(config, folds, seeds)
+    bench = Bench(table, features, path / MODELS, runtime)
+    place = current_place()
+    if place.world > 1 and engine == "ray":
+        raise ConfigError("torchrun and --engine ray both spread the models", hint="Use one of them.")
+    if not place.writes:  # one of several processes that train each model together
+        with together(config, runtime):
+            return _conclude(path, table, _train(bench, jobs, Team(), ignore), seeds, bootstrap)[0]
+    with claimed(path), together(config, runtime) if place.world > 1 else nullcontext():
         _begin(path, settings, folds, resume=resume, overwrite=overwrite)
-        jobs = _jobs(config, folds, seeds)
-        team = Team(max(1, runtime.workers), engine, address)
-        trained = _train(Bench(table, features, path / MODELS, runtime), jobs, team, on_event)
+        team = Team() if place.world > 1 else Team(max(1, runtime.workers), engine, address)
+        result, held_out, predictions = _conclude(path, table, _train(bench, jobs, team, on_event), seeds, bootstrap)
         with writing(path):
-            return _conclude(path, table, trained, seeds, bootstrap)
+            _write_parquet(path / HELD_OUT, held_out)
+            _write_parquet(path / PREDICTIONS, predictions.reset_index())
+            write_json(path / RESULT, _to_json(result, scorer_of(table.task), seeds))
+    _LOG.info("%s: %s over all clips %s", path, scorer_of(table.task).described, result.metrics.figure)
+    return result
 
 
 def read_cv(path: Path) -> dict[str, Any]:
@@ -287,8 +303,8 @@ def scorer_of(task: Task) -> Scorer:
 
 def _conclude(
     path: Path, table: ClipTable, trained: Sequence[tuple[Job, Trained]], seeds: Sequence[int], draws: int
-) -> CrossValidation:
-    """Gather the predictions of all models, score them, and write both."""
+) -> tuple[CrossValidation, pd.DataFrame, pd.DataFrame]:
+    """Gather and score the predictions of all models; return the scores, every prediction, and their means by clip."""
     held_out = pd.concat([_stamped(job, result.held_out) for job, result in trained], ignore_index=True)
     predictions = average(held_out, table.task)
     folds = tuple(
@@ -309,11 +325,7 @@ def _conclude(
         _optimism(trained, table),
         tuple(notes),
     )
-    _write_parquet(path / HELD_OUT, held_out)
-    _write_parquet(path / PREDICTIONS, predictions.reset_index())
-    write_json(path / RESULT, _to_json(result, scorer_of(table.task), seeds))
-    _LOG.info("%s: %s over all clips %s", path, scorer_of(table.task).described, result.metrics.figure)
-    return result
+    return result, held_out, predictions
 
 
 def _stamped(job: Job, predictions: pd.DataFrame) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from eri.training.environment import describe_run
 from eri.training.events import Listener, ignore
 from eri.training.learners import Lesson, create_learner
 from eri.training.objective import refuse_unfit_training
-from eri.training.processes import end_processes
+from eri.training.processes import end_processes, joined
 from eri.training.sources import find_features, find_versions, open_split, open_versions
 from eri.training.stepping import Place, current_place
 
@@ -53,7 +53,7 @@ def train(
     the same seed and number of threads give the same weights, also when the run was interrupted and resumed.
 
     Processes that ``torchrun`` started train one model together: each takes a part of every batch, and the first one
-    writes the run folder.
+    writes the run folder. Those that are in a group already stay in it.
 
     Args:
         config: The system.
@@ -79,6 +79,7 @@ def train(
     if place.writes:
         layout.refuse_existing(path, resume=resume, overwrite=overwrite)
     prepared = _prepare(config, table, features, runtime)
+    stays = joined()
     if place.world > 1:
         prepared = _join(prepared, place)
     try:
@@ -86,11 +87,29 @@ def train(
             listener = on_event if place.writes else ignore
             best = create_learner(config.model).learn(prepared.lesson, path, listener)
     finally:
-        if place.world > 1:
+        if place.world > 1 and not stays:
             end_processes()
     if place.writes:
         _LOG.info("%s: best epoch %d, %s on val %s", path, best.epoch, prepared.lesson.scorer.described, best.figure)
     return path
+
+
+@contextmanager
+def together(config: ExperimentConfig, runtime: Runtime) -> Iterator[None]:
+    """Keep the processes that ``torchrun`` started in one group for several trainings.
+
+    A training alone joins and leaves the others by itself, which cannot be done twice.
+
+    Args:
+        config: The system.
+        runtime: Its device is used.
+    """
+    device = choose_device(runtime.device)
+    join_processes(device, choose_precision(config.training.precision, device))
+    try:
+        yield
+    finally:
+        end_processes()
 
 
 @contextmanager
@@ -110,6 +129,8 @@ def _begun(
         if prepared.lesson.fabric is not None:
             prepared.lesson.fabric.barrier()
         yield
+        if prepared.lesson.fabric is not None:
+            prepared.lesson.fabric.barrier()  # the first one may still be writing what the others go on with
 
 
 def _join(prepared: _Prepared, place: Place) -> _Prepared:

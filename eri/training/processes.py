@@ -38,7 +38,12 @@ def share_buffers(model: nn.Module, place: Place) -> None:
         torch.distributed.broadcast(buffer, src=0)
 
 
+def joined() -> bool:
+    """Return whether this process is in a group with others already."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
 def end_processes() -> None:
     """Leave the group of processes, if there is one."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if joined():
         torch.distributed.destroy_process_group()

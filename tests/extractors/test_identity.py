@@ -186,7 +186,7 @@ def test_run_time_knobs_do_not_matter(files, monkeypatch, family):
     }
     config = configs[family]
     wanted = identity(config)
-    others = {"device": "auto", "batch_size": 3, "workers": 7, "timeout": 9.0}
+    others = {"device": "auto", "batch_size": 3, "workers": 7, "timeout": 9.0, "compiled": True}
     assert set(others) == {field.name for field in dataclasses.fields(Runtime)}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for name, value in others.items():

@@ -1,0 +1,73 @@
+"""A cross-validation whose models are each trained by two processes that torchrun started."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eri.config import Runtime
+from eri.errors import ConfigError
+from eri.selection import FoldPlan, cv
+from tests.factories.features import Recipe, make_data_set
+
+ROOT = Path(__file__).parents[2]
+CPU = Runtime(device="cpu")
+RECIPE = Recipe(
+    classes=("calm", "glad", "sad"),
+    model={"name": "lstm", "hidden_size": 8, "dense": 8, "dropout": 0.0},
+    sizes={"train": 31, "val": 11, "test": 2},
+)
+SETTINGS = {"epochs": 2, "batch_size": 7, "loss": {"cross_entropy": 1.0}}
+TOGETHER = """
+import sys
+from pathlib import Path
+import numpy as np
+from eri.config import Runtime
+from eri.selection import FoldPlan, cv
+from tests.factories.features import DataSet, Recipe, make_config, make_table
+
+root, recipe, settings = Path(sys.argv[1]), eval(sys.argv[2]), eval(sys.argv[3])
+table = make_table(root, recipe, np.random.default_rng(recipe.seed))
+config = DataSet(table, root, make_config(recipe)).configured(**settings)
+told = []
+result = cv(config, table, root / "features", root / "runs", Runtime(device="cpu"), plan=FoldPlan(folds=2),
+            name="together", on_event=told.append)
+print("figure", round(result.metrics.figure, 6), len(told))
+"""
+
+
+def test_two_processes_give_what_one_gives(tmp_path):
+    data = make_data_set(tmp_path, RECIPE)
+    alone = cv(data.configured(**SETTINGS), data.table, data.features, tmp_path / "alone", CPU, plan=FoldPlan(folds=2))
+    script = tmp_path / "together.py"
+    script.write_text(TOGETHER)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*launcher, str(script), str(tmp_path), repr(RECIPE), repr(SETTINGS)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    told = sorted(line.split()[1:] for line in done.stdout.splitlines() if line.startswith("figure"))
+    assert [line[1] for line in told] == ["0", "2"]  # the first process tells of two models, the other of none
+    assert told[0][0] == told[1][0]
+    assert float(told[0][0]) == pytest.approx(alone.metrics.figure, abs=0.03)
+    written = json.loads((tmp_path / "runs" / "together" / "cv.json").read_text())
+    assert written.keys() == json.loads((alone.path / "cv.json").read_text()).keys()
+
+
+def test_two_ways_to_spread_models_are_refused(tmp_path, monkeypatch):
+    data = make_data_set(tmp_path, RECIPE)
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="both spread the models"):
+        cv(data.configured(**SETTINGS), data.table, data.features, tmp_path, CPU, engine="ray")
