@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import yaml
 
-from eri.cli import main
+from tests.factories import commands
 from tests.factories.challenge_clips import write_challenge, write_system
 
 
@@ -17,15 +18,7 @@ from tests.factories.challenge_clips import write_challenge, write_system
 def run_eri(capsys, tmp_path, monkeypatch):
     """Run `eri` with arguments inside an empty folder; returns exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ending:
-            main([str(argument) for argument in arguments])
-        output = capsys.readouterr()
-        code = ending.value.code
-        return (code if isinstance(code, int) else 0), output.out, output.err
-
-    return run
+    return partial(commands.run_eri, capsys)
 
 
 def test_help_names_every_command_and_loads_nothing_heavy():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from eri.cli import main
+from tests.factories import commands
 from tests.factories.challenge_clips import write_challenge, write_system
 
 
@@ -24,15 +25,7 @@ def workplace(tmp_path_factory) -> Path:
 def run_eri(capsys, workplace, monkeypatch):
     """Run `eri` with arguments in that folder; returns exit code, standard output, standard error."""
     monkeypatch.chdir(workplace)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ending:
-            main([str(argument) for argument in arguments])
-        output = capsys.readouterr()
-        code = ending.value.code
-        return (code if isinstance(code, int) else 0), output.out, output.err
-
-    return run
+    return partial(commands.run_eri, capsys)
 
 
 def test_shards_say_which_they_are_and_together_are_everything(run_eri, workplace):

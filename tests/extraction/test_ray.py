@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 import sys
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from eri.extraction import EngineName, ExtractionEvent, ExtractionReport, extrac
 from eri.store import FeatureFolder, find_folder
 from tests.factories.comparing import assert_nothing_left, assert_same_features
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged
-from tests.factories.ray_cluster import RayCluster, actors, kill
+from tests.factories.ray_cluster import actors, connected_cluster, kill
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
 
@@ -28,14 +27,8 @@ ODD = {"003": "truncated", "007": "crash", "011": "no-face", "013": "memory"}
 
 @pytest.fixture(scope="module")
 def cluster():
-    import ray
-
-    with RayCluster() as started:
-        ray.init(started.address, log_to_driver=False, logging_level=logging.ERROR)
-        try:
-            yield started
-        finally:
-            ray.shutdown()
+    with connected_cluster() as started:
+        yield started
 
 
 def run(

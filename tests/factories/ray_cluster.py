@@ -6,6 +6,7 @@ folder, which goes with the cluster.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -13,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -153,3 +154,16 @@ class RayCluster:
         for node in reversed(self.nodes):
             node.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def connected_cluster() -> Iterator[RayCluster]:
+    """Start two nodes and connect this process to them, for the length of a block."""
+    import ray
+
+    with RayCluster() as started:
+        ray.init(started.address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            yield started
+        finally:
+            ray.shutdown()

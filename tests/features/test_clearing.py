@@ -16,24 +16,15 @@ from eri.data.clips import ClipTable
 from eri.extraction import extract
 from eri.extractors.base import Extractor
 from eri.features import clear_features, import_features, verify_features
-from eri.store import FeatureFolder, find_folder
-from tests.factories.extractors import FakeExtractor, fake_config, fake_extractors, fake_table
+from tests.factories.extracted import CLIPS, extracted_table, folder_of
+from tests.factories.extractors import FakeExtractor, fake_config, fake_extractors
 from tests.factories.organisers import make_table, make_values, write_csvs
 from tests.factories.store import alter
-
-CLIPS = {f"{number:03d}": f"ok {number}" for number in range(8)}
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> ClipTable:
-    """Eight clips whose features are in `features`."""
-    made = fake_table(tmp_path / "data", CLIPS)
-    extract(made, [fake_config()], tmp_path / "features", Runtime(workers=0), create=fake_extractors())
-    return made
-
-
-def folder_of(tmp_path: Path) -> FeatureFolder:
-    return find_folder(tmp_path / "features", fake_config())
+    return extracted_table(tmp_path)
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -17,23 +17,15 @@ from eri.extraction import extract
 from eri.features import list_features, verify_features
 from eri.features.checking import DAMAGE, MEANINGS
 from eri.features.verifying import VerifyReport
-from eri.store import FeatureFolder, find_folder
-from tests.factories.extractors import fake_config, fake_extractors, fake_table
+from eri.store import find_folder
+from tests.factories.extracted import CLIPS, extracted_table, folder_of
+from tests.factories.extractors import fake_config, fake_extractors
 from tests.factories.store import alter, decay
-
-CLIPS = {f"{number:03d}": f"ok {number}" for number in range(8)}
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> ClipTable:
-    """Eight clips whose features are in `features`."""
-    made = fake_table(tmp_path / "data", CLIPS)
-    extract(made, [fake_config()], tmp_path / "features", Runtime(workers=0), create=fake_extractors())
-    return made
-
-
-def folder_of(tmp_path: Path) -> FeatureFolder:
-    return find_folder(tmp_path / "features", fake_config())
+    return extracted_table(tmp_path)
 
 
 def found(report: VerifyReport) -> list[tuple[str, str]]:

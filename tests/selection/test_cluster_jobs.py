@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 import shutil
 
 import pytest
@@ -12,7 +11,7 @@ from eri.config import Runtime
 from eri.errors import RunError, StoreError
 from eri.search import Parameter, TrialEnded, search
 from eri.selection import ModelTrained, cv
-from tests.factories.ray_cluster import RayCluster
+from tests.factories.ray_cluster import connected_cluster
 from tests.selection.conftest import CPU, PLAN
 
 pytestmark = [
@@ -24,14 +23,8 @@ RATE = {"training.learning_rate": Parameter(low=1e-6, high=3e-2, log=True)}
 
 @pytest.fixture
 def cluster():
-    import ray
-
-    with RayCluster() as started:
-        ray.init(started.address, log_to_driver=False, logging_level=logging.ERROR)
-        try:
-            yield started
-        finally:
-            ray.shutdown()
+    with connected_cluster() as started:
+        yield started
 
 
 def test_a_cross_validation_is_that_of_this_machine_and_goes_on_when_a_node_dies(cluster, data, finished, tmp_path):
