@@ -73,11 +73,16 @@ def start_worker(preparer: Preparer, giving_way: bool = False) -> None:
     for module, function in (("cv2", "setNumThreads"), ("torch", "set_num_threads")):
         if module in sys.modules:
             getattr(sys.modules[module], function)(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _PREPARER.set(preparer)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Have this process end as soon as the one that started it has ended."""
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
     # A main process that was killed cannot stop its workers; one that hangs in a decoder would hang on forever.
     parent = parent_process()
     if parent is not None:

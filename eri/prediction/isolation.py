@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import ContextVar
-from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +17,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from eri.config import Runtime
 from eri.errors import WorkerError
+from eri.extraction.worker import end_with_parent
 from eri.prediction.loading import LoadedRun, load
 from eri.prediction.timeline import Timeline, TimelineEvent
 
@@ -117,15 +115,7 @@ def _start(progress: Any) -> None:
     """Make this process a worker that ends with its parent."""
     _PROGRESS.set(progress)
     logging.getLogger("eri").setLevel(logging.ERROR)  # the parent has loaded the run too, and said what is to be said
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # A parent that was killed cannot stop its worker; one that hangs in a decoder would hang on forever.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for([parent.sentinel])
-        os._exit(1)
+    end_with_parent()
 
 
 def _load(run: Path, runtime: Runtime) -> None:

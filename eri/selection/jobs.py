@@ -6,8 +6,6 @@ Processes of one machine share the packed, memory-mapped features.
 from __future__ import annotations
 
 import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +22,7 @@ from eri.data.clips import ClipTable, Split
 from eri.errors import RunError
 from eri.evaluation import predict
 from eri.extraction import EngineName
+from eri.extraction.worker import end_with_parent
 from eri.selection.folds import Fold
 from eri.training import train
 
@@ -202,11 +201,4 @@ def processes(workers: int, folder: Path) -> Iterator[ProcessPoolExecutor]:
 def start_worker(threads: int) -> None:
     """Make a worker process compute on its share of the cores, and end with the process that started it."""
     torch.set_num_threads(threads)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
+    end_with_parent()

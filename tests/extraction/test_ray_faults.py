@@ -21,7 +21,8 @@ from eri.extractors.base import Extractor
 from eri.store import FeatureFolder, find_folder
 from tests.factories.comparing import assert_nothing_left, assert_same_features
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged
-from tests.factories.ray_cluster import RayCluster, RayNode, actors, alive, descendants, kill, wait_until, workers
+from tests.factories.processes import alive, wait_until
+from tests.factories.ray_cluster import RayCluster, RayNode, actors, descendants, kill, workers
 
 pytestmark = [
     pytest.mark.faults,

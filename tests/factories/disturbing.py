@@ -7,9 +7,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from eri.config import Runtime
@@ -19,25 +18,10 @@ from eri.store import FeatureFolder, find_folder
 from eri.store.format import read_record
 from tests.factories.comparing import assert_nothing_left, assert_same_features
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged, read_fake_table
+from tests.factories.processes import alive, wait_until
 
 ROOT = Path(__file__).parents[2]
 CLIPS = tuple(f"{number:05d}" for number in range(24))
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-
-
-def alive(pid: int) -> bool:
-    """Tell whether a process runs."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 class Scene:

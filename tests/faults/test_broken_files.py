@@ -7,7 +7,8 @@ import json
 import pytest
 
 from eri.features import clear_features, verify_features
-from tests.factories.disturbing import CLIPS, wait_until
+from tests.factories.disturbing import CLIPS
+from tests.factories.processes import wait_until
 from tests.factories.store import alter
 
 

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from eri.extraction import read_failures
-from tests.factories.disturbing import CLIPS, Scene, wait_until
+from tests.factories.disturbing import CLIPS, Scene
+from tests.factories.processes import wait_until
 
 
 def failures_of(scene: Scene) -> dict[str, str]:

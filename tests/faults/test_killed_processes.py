@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.factories.disturbing import CLIPS, Scene, wait_until
+from tests.factories.disturbing import CLIPS, Scene
+from tests.factories.processes import wait_until
 
 
 def wait_for_workers(scene: Scene, begun: int) -> None:

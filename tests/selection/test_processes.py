@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +10,8 @@ from eri.config import Runtime
 from eri.errors import ConfigError
 from eri.selection import FoldPlan, cv
 from tests.factories.features import Recipe, make_data_set
+from tests.factories.processes import run_together
 
-ROOT = Path(__file__).parents[2]
 CPU = Runtime(device="cpu")
 RECIPE = Recipe(
     classes=("calm", "glad", "sad"),
@@ -46,16 +42,7 @@ def test_two_processes_give_what_one_gives(tmp_path):
     alone = cv(data.configured(**SETTINGS), data.table, data.features, tmp_path / "alone", CPU, plan=FoldPlan(folds=2))
     script = tmp_path / "together.py"
     script.write_text(TOGETHER)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [*launcher, str(script), str(tmp_path), repr(RECIPE), repr(SETTINGS)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
+    done = run_together(script, str(tmp_path), repr(RECIPE), repr(SETTINGS))
     assert done.returncode == 0, done.stderr
     told = sorted(line.split()[1:] for line in done.stdout.splitlines() if line.startswith("figure"))
     assert [line[1] for line in told] == ["0", "2"]  # the first process tells of two models, the other of none

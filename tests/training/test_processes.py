@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +16,10 @@ from eri.evaluation import evaluate
 from eri.training import train
 from tests.factories.crops import make_expression_crops, video_config
 from tests.factories.features import Recipe, make_data_set
+from tests.factories.processes import run_together
 from tests.training.test_experiment import history
 
 CPU = Runtime(device="cpu", workers=0)
-ROOT = Path(__file__).parents[2]
 CLASSES: dict[str, Any] = {
     "epochs": 3,
     "save_every": 0,
@@ -65,16 +63,7 @@ def train_together(root: Path, kind: str, settings: dict[str, Any], moment: str)
     """Train in two processes, the first of which may be ``stopped`` within the second epoch."""
     script = root / "together.py"
     script.write_text(TOGETHER)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    return subprocess.run(
-        [*launcher, str(script), str(root), kind, repr(settings), moment],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
+    return run_together(script, str(root), kind, repr(settings), moment)
 
 
 def test_two_processes_learn_what_one_does_also_when_they_are_stopped_within_an_epoch(tmp_path):
