@@ -132,8 +132,10 @@ class RayCluster:
         node = RayNode([*command, "--block", "--disable-usage-stats"], environment, log, address)
         self.nodes.append(node)
         wait_until(lambda: "runtime started" in log.read_text(), _STARTING)
-        if number == 0:
-            self.address = (self.folder / "ray_current_cluster").read_text().strip()
+        if number == 0:  # the head says that it has started before it writes down where
+            written = self.folder / "ray_current_cluster"
+            wait_until(lambda: written.exists() and written.read_text().strip(), _STARTING)
+            self.address = written.read_text().strip()
         return node
 
     def stop(self) -> None:
