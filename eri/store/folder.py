@@ -232,6 +232,15 @@ class FeatureFolder:
         with explained(self.path):
             probe.touch()
             probe.unlink(missing_ok=True)
+        self.sweep_all()
+
+    def sweep_all(self) -> None:
+        """Sweep away what killed processes left in this folder.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        with explained(self.path):
             claims.sweep(self._claims)
             for path in list(self.path.glob(".*.tmp")):
                 self.sweep(path)

@@ -73,6 +73,8 @@ def test_both_nodes_work_and_an_actor_that_is_killed_costs_no_clip(cluster, tmp_
         if not killed and event.computed > 3 and len(found) == 2:
             killed.append(found.pop())
             kill(killed[0])
+            [folder] = (tmp_path / "ray").glob("fake-*")
+            (folder / f".{min(CLIPS)}.safetensors.1.0123abcd.tmp").touch()  # as if it had been at its writing
 
     report = run(tmp_path, CLIPS, "ray", delay=0.1, on_event=kill_one)
     assert killed

@@ -103,3 +103,5 @@ class RayModel:
         with claim or nullcontext():
             self._crew.open(Desk(folder.for_others(), f".claims/{name}.lock", data), line.lose)
             yield line
+            if self._crew.former:  # one that was killed may have left a file that it was writing
+                folder.sweep_all()
