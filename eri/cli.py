@@ -27,6 +27,7 @@ from eri.cli_engine import AddressOption, EngineOption
 from eri.cli_options import (
     AdapterOption,
     DataOption,
+    DecoderOption,
     DeviceOption,
     FeaturesOption,
     JsonOption,
@@ -209,6 +210,7 @@ def extract(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the image model after ten minutes of its work (torch.compile).")
     ] = False,
+    decoder: DecoderOption = "pyav",
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -236,7 +238,7 @@ def extract(
             shard=shard,
             engine=engine,
             address=address,
-            runtime=Runtime(device, batch_size, workers, timeout, compiled),
+            runtime=Runtime(device, batch_size, workers, timeout, compiled, decoder),
             on_event=curves.on_event,
         )
     if json:

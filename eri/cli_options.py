@@ -32,6 +32,10 @@ FeaturesOption = Annotated[
     ),
 ]
 RunsOption = Annotated[Path, typer.Option("--runs", envvar="ERI_RUNS", help="Folder of runs.")]
+DecoderOption = Annotated[
+    Literal["pyav", "torchcodec"],
+    typer.Option("--decoder", help="Of sampled frames; torchcodec: on the device, on a GPU by NVDEC. docs/speed.md."),
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but errors.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For machines: progress and result as a JSON object a line.")]

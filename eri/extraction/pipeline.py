@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,8 +22,11 @@ from eri.extraction.stages import StageClock, StageShares
 from eri.extraction.worker import unpark
 from eri.extraction.writing import WritingThread
 from eri.extractors.base import CropSequence, Extractor, FeatureSequence, Prepared, State, assemble, join_codes
+from eri.media.on_device import FALLBACK
 from eri.store import FeatureFolder, SourceIdentity
 from eri.store.journal import Entry
+
+_LOG = logging.getLogger(__name__)
 
 _CLIP_ERRORS = (MediaError, DataError, WorkerError)
 """Errors that are about one clip. Others, such as missing weights, would fail every clip alike and stop the run."""
@@ -59,6 +63,7 @@ class Pipeline:
         self._writing = WritingThread(self._count)
         self._jobs: dict[str, Job] = {}
         self._exits = ExitStack()
+        self._told_of_fallback = False
 
     def __enter__(self) -> Self:
         with ExitStack() as exits:
@@ -147,6 +152,7 @@ class Pipeline:
             self.clock.add("decode", one.seconds - one.prepared.face_seconds)
             self.clock.add("faces", one.prepared.face_seconds)
             self.clock.count(busy=one.busy, media=_covered(one.prepared.times))
+            self._tell_of_fallback(one.prepared)
         busy = time.process_time()
         prepared = [unpark(clip) for clip in decoded.values()]
         with _naming([clip.clip_id for clip in prepared], self._extractor.name), self.clock.timing("model"):
@@ -160,6 +166,15 @@ class Pipeline:
             outcome.job.scratch.unlink(missing_ok=True)
         for clip, sequence in zip(prepared, sequences, strict=True):
             self._writing.submit(partial(self._write, clip.clip_id, sequence, decoded[clip.clip_id].source, clip.notes))
+
+    def _tell_of_fallback(self, prepared: Prepared) -> None:
+        """Warn, once, that a clip was decoded by another decoder than the one that was asked for."""
+        for note in prepared.notes:
+            if note.startswith(FALLBACK) and not self._told_of_fallback:
+                _LOG.warning(
+                    "clip %s was %s; others may be, and the notes of their features say so", prepared.clip_id, note
+                )
+                self._told_of_fallback = True
 
     def _embeddings(self, prepared: Sequence[Prepared]) -> list[NDArray[np.float32]]:
         """Embed the clips that have a valid row; the others get an empty array."""

@@ -39,6 +39,7 @@ class StageRates:
         workers: Processes that decoded and found faces.
         batch_size: Model inputs a forward pass.
         compiled: Whether the model was to be compiled.
+        decoder: What decoded sampled frames.
         version: Of eri.
         clips: Clips that were extracted.
         runs: Runs that they are from.
@@ -62,6 +63,7 @@ class StageRates:
     workers: int
     batch_size: int
     compiled: bool
+    decoder: str
     version: str
     clips: int
     runs: int
@@ -128,6 +130,7 @@ def measured_rates(
         workers=shares.workers,
         batch_size=runtime.batch_size,
         compiled=runtime.compiled,
+        decoder=runtime.decoder,
         version=eri.__version__,
         clips=clips,
         runs=1,

@@ -14,7 +14,7 @@ from eri.config import CropsConfig, Runtime
 from eri.data.clips import Clip
 from eri.extractors.base import CropSequence, Prepared
 from eri.extractors.preparing import ImagePreparer
-from eri.extractors.running import library_versions, resolve_device
+from eri.extractors.running import decoding_device, library_versions, resolve_device
 from eri.media.faces import face_identity
 
 _RULES = 1
@@ -51,7 +51,10 @@ class CropExtractor:
 
     Args:
         config: Sampling, size and face settings.
-        runtime: Device of the face detector.
+        runtime: Device of the face detector, and what decodes.
+
+    Raises:
+        MissingDependencyError: torchcodec is to decode and is not installed.
     """
 
     def __init__(self, config: CropsConfig, runtime: Runtime) -> None:
@@ -60,13 +63,16 @@ class CropExtractor:
         self.dimension = config.input_size
         self._config = config
         self._runtime = runtime
+        self._decode_on = decoding_device(runtime)
 
     @property
     def preparer(self) -> CropPreparer:
         """The part that decodes, crops and encodes."""
         config = self._config
         device = str(resolve_device(self._runtime.device)) if config.faces.detector == "retinaface" else "cpu"
-        images = ImagePreparer(config.frames, config.input_size, config.faces, device, take=config.take)
+        images = ImagePreparer(
+            config.frames, config.input_size, config.faces, device, take=config.take, decode_on=self._decode_on
+        )
         return CropPreparer(images, config.quality)
 
     def identity(self) -> dict[str, Any]:

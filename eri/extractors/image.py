@@ -16,7 +16,7 @@ from eri.extractors.backbone import create_backbone
 from eri.extractors.base import Prepared
 from eri.extractors.compiling import CompiledLater
 from eri.extractors.preparing import Brightening, ImagePreparer
-from eri.extractors.running import Batching, batches, library_versions, resolve_device, store_rows
+from eri.extractors.running import Batching, batches, decoding_device, library_versions, resolve_device, store_rows
 from eri.media.faces import face_identity
 
 _RULES = 1
@@ -37,6 +37,7 @@ class ImageExtractor:
     Raises:
         ConfigError: No model has that name, or it does not take pictures of that size.
         WeightsError: Weights are nowhere to be found, damaged, or of another model.
+        MissingDependencyError: torchcodec is to decode and is not installed.
     """
 
     def __init__(self, config: ImageConfig, runtime: Runtime) -> None:
@@ -57,12 +58,20 @@ class ImageExtractor:
         if runtime.compiled:
             self._backbone = replace(self._backbone, model=CompiledLater(self._backbone.model, runtime.batch_size))
         self.dimension = self._backbone.dimension
+        self._decode_on = decoding_device(runtime)
 
     @property
     def preparer(self) -> ImagePreparer:
         """The part that decodes frames and crops faces."""
         device = str(self._backbone.device) if self._config.faces.detector == "retinaface" else "cpu"
-        return ImagePreparer(self._config.frames, self._backbone.side, self._config.faces, device, self._brightening)
+        return ImagePreparer(
+            self._config.frames,
+            self._backbone.side,
+            self._config.faces,
+            device,
+            self._brightening,
+            decode_on=self._decode_on,
+        )
 
     @property
     def _brightening(self) -> Brightening | None:

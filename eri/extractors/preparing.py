@@ -64,6 +64,7 @@ class ImagePreparer:
         device: Where the detector runs; only ``retinaface`` heeds it.
         brightening: What happens to the crops then; None leaves them.
         take: Whether frames are spread evenly over the clip's presentation time or its last ones.
+        decode_on: Device on which torchcodec decodes; None decodes by PyAV.
     """
 
     frames: int
@@ -72,6 +73,7 @@ class ImagePreparer:
     device: str = "cpu"
     brightening: Brightening | None = None
     take: Literal["spread", "last"] = "spread"
+    decode_on: str | None = None
 
     def prepare(self, clip: Clip) -> Prepared:
         """Decode one clip.
@@ -86,7 +88,7 @@ class ImagePreparer:
         if clip.video is None:
             raise NoVideoError(Path(clip.id), "the clip table names no video for this clip")
         read = read_frames if self.take == "spread" else read_last_frames
-        frames = read(clip.video, self.frames)
+        frames = read(clip.video, self.frames, device=self.decode_on)
         begun = time.perf_counter()
         crops = crop_faces(frames, self.faces, self.side, device=self.device)
         pictures = crops.pictures if self.brightening is None else self.brightening.apply(crops.pictures, clip.id)

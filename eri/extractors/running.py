@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eri.config import Precision
+from eri.config import Precision, Runtime
 from eri.errors import ConfigError, DeviceMemoryError
+from eri.media.on_device import require_torchcodec
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,6 +44,23 @@ def resolve_device(name: str) -> torch.device:
             f"device '{name}': this machine has {torch.cuda.device_count()} CUDA device(s), counted from 0"
         )
     return torch.device(name)
+
+
+def decoding_device(runtime: Runtime) -> str | None:
+    """Return the device on which torchcodec is to decode; None where PyAV is to.
+
+    Raises:
+        ConfigError: An unknown device, or one that this machine lacks.
+        MissingDependencyError: torchcodec or FFmpeg's libraries are not installed.
+
+    Examples:
+        >>> decoding_device(Runtime()) is None
+        True
+    """
+    if runtime.decoder == "pyav":
+        return None
+    require_torchcodec()
+    return str(resolve_device(runtime.device))
 
 
 @contextmanager

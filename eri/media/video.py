@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from eri.errors import TruncatedMediaError
 from eri.media.canvas import Canvas
 from eri.media.decoding import TICK, Decoder, SeekError, Segment, choose, plan
+from eri.media.on_device import FALLBACK, OnDeviceError, decode_on
 from eri.media.opening import is_folder, open_container
 from eri.media.pictures import read_last_pictures, read_pictures
 from eri.media.sampling import even_times, on_screen
-from eri.media.timeline import Timeline, read_timeline
+from eri.media.timeline import Timeline, clip_start, read_timeline
 
 _ATTEMPTS = 3
 
@@ -36,7 +37,7 @@ class FrameSequence:
     notes: tuple[str, ...] = ()
 
 
-def read_frames(path: Path, count: int, *, max_side: int | None = 1280) -> FrameSequence:
+def read_frames(path: Path, count: int, *, max_side: int | None = 1280, device: str | None = None) -> FrameSequence:
     """Read frames that are evenly spread over a clip's presentation time.
 
     Times come from the file, never from a frame's number: with a changing frame rate, an edit list or a late start,
@@ -47,19 +48,25 @@ def read_frames(path: Path, count: int, *, max_side: int | None = 1280) -> Frame
         path: A video file, or a folder of numbered pictures (:mod:`eri.media.pictures`).
         count: Frames wanted, at least 1.
         max_side: Larger pictures are scaled down so that their longer side has this many pixels; None keeps them.
+        device: ``cpu``, ``cuda`` or ``cuda:<n>``: torchcodec decodes there, on a GPU by NVDEC, except for the first
+            frame, which must prove that the device's are right; where they are not, a note says so and PyAV decodes
+            all of them, as it does for None.
 
     Raises:
         NoVideoError: The file holds no pictures (cover art of a sound file is not video).
+        MissingDependencyError: A device is given, and torchcodec or FFmpeg's libraries are not installed.
         MediaError: The file is missing, damaged or not media; the subclass and its ``reason`` say which.
         ValueError: ``count`` is under 1.
     """
     _check(count)
     if is_folder(path):
         return FrameSequence(*read_pictures(path, count, max_side))
-    return _read(path, max_side, lambda timeline, end: even_times(timeline.start, end, count))
+    return _read(path, max_side, device, lambda timeline, end: even_times(timeline.start, end, count))
 
 
-def read_last_frames(path: Path, count: int, *, max_side: int | None = 1280) -> FrameSequence:
+def read_last_frames(
+    path: Path, count: int, *, max_side: int | None = 1280, device: str | None = None
+) -> FrameSequence:
     """Read the last pictures of a clip, each once: a sequence of an expression ends at its apex.
 
     Everything else is as :func:`read_frames` has it.
@@ -68,6 +75,7 @@ def read_last_frames(path: Path, count: int, *, max_side: int | None = 1280) -> 
         path: A video file, or a folder of numbered pictures.
         count: Pictures wanted, at least 1.
         max_side: Larger pictures are scaled down so that their longer side has this many pixels; None keeps them.
+        device: As :func:`read_frames` has it.
 
     Returns:
         The pictures with the moments at which they appear; fewer than ``count`` where the clip has fewer.
@@ -80,7 +88,7 @@ def read_last_frames(path: Path, count: int, *, max_side: int | None = 1280) -> 
     _check(count)
     if is_folder(path):
         return FrameSequence(*read_last_pictures(path, count, max_side))
-    return _read(path, max_side, lambda timeline, end: _onsets(timeline, end)[-count:])
+    return _read(path, max_side, device, lambda timeline, end: _onsets(timeline, end)[-count:])
 
 
 def _onsets(timeline: Timeline, end: float) -> NDArray[np.float64]:
@@ -93,11 +101,22 @@ def _check(count: int) -> None:
         raise ValueError(f"count must be at least 1, not {count}")
 
 
-def _read(path: Path, max_side: int | None, moments: Callable[[Timeline, float], NDArray[np.float64]]) -> FrameSequence:
+def _read(
+    path: Path,
+    max_side: int | None,
+    device: str | None,
+    moments: Callable[[Timeline, float], NDArray[np.float64]],
+) -> FrameSequence:
     """Read the frames on screen at moments that a timeline and its end decide; of a damaged file, before the damage."""
     with open_container(path) as container:
-        timeline = read_timeline(container, path)
+        timeline, zero = read_timeline(container, path), clip_start(container)
     end, notes = timeline.end, list(timeline.notes)
+    if device is not None:
+        times = moments(timeline, end)
+        pictures, note = _read_on(device, path, timeline, zero, times, max_side)
+        notes += [note] if note else []
+        if pictures is not None:
+            return FrameSequence(times, pictures, tuple(notes))
     for _ in range(_ATTEMPTS):
         times = moments(timeline, end)
         wanted = timeline.onsets[on_screen(timeline.onsets, times)]
@@ -110,6 +129,21 @@ def _read(path: Path, max_side: int | None, moments: Callable[[Timeline, float],
         end = _end_after(timeline, decoder.reached)
         notes.append(f"pictures after {end:.2f} s do not decode; the frames are taken from those before")
     raise TruncatedMediaError(path, "none of its pictures decodes", hint="Fetch the file again.")
+
+
+def _read_on(
+    device: str, path: Path, timeline: Timeline, zero: float, times: NDArray[np.float64], max_side: int | None
+) -> tuple[NDArray[np.uint8] | None, str | None]:
+    """Return the pictures at ``times`` as a device decodes them, and a note; none where they are not to be trusted."""
+    wanted = timeline.onsets[on_screen(timeline.onsets, times)]
+    canvas, decoder = _decode(path, timeline, wanted[:1], max_side)
+    if not canvas.filled or not decoder.damage.none:
+        return None, None
+    try:
+        pictures, reason = decode_on(device, path, timeline, zero, wanted, canvas.pictures[0])
+    except OnDeviceError as error:
+        return None, f"{FALLBACK}{device} but by PyAV: {error}"
+    return pictures, None if reason is None else f"{FALLBACK}{device} but by torchcodec on a processor: {reason}"
 
 
 def _end_after(timeline: Timeline, reached: float) -> float:

@@ -134,7 +134,7 @@ def plan_extraction(
         ConfigError: A number that cannot be, or nothing measured.
 
     Examples:
-        >>> rates = StageRates("resnet50", "visual", "a processor", 8, "a GPU", 2, 32, False, "1", clips=100,
+        >>> rates = StageRates("resnet50", "visual", "a processor", 8, "a GPU", 2, 32, False, "pyav", "1", clips=100,
         ...     runs=1, seconds=102.0, startup=2.0, decode=170.0, faces=20.0, model=40.0, write=1.0, busy=230.0,
         ...     media_seconds=1000.0, media_bytes=10**8, feature_bytes=26 * 10**6)
         >>> plan = plan_extraction([rates], 36_000, price=2.0)

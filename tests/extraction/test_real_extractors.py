@@ -5,17 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eri.config import DeepSpectrumConfig, ExtractorConfig, FaceConfig, ImageConfig, Runtime
+from eri.config import CropsConfig, DeepSpectrumConfig, ExtractorConfig, FaceConfig, ImageConfig, Runtime
 from eri.data.clips import Clip, ClipTable
 from eri.extraction import ExtractionReport, extract
 from eri.extractors.base import FeatureSequence, State
 from eri.store import find_folder
 from eri.tasks import ERI
-from tests.factories.media import cut, tone, write_clip, write_wav
+from tests.factories.media import cut, need_torchcodec, tone, write_clip, write_wav
 
 VISUAL = ImageConfig(
     extractor="resnet10t", weights="random", frames=5, input_size=64, faces=FaceConfig(detector="none", align=False)
 )
+CROPS = CropsConfig(frames=4, input_size=48, faces=FaceConfig(detector="none", align=False))
 AUDIO = DeepSpectrumConfig(backbone="resnet10t", weights="random", input_size=64, window=0.5, hop=0.25)
 CONFIGS: list[ExtractorConfig] = [VISUAL, AUDIO]
 
@@ -61,6 +62,38 @@ def test_alone_together_and_with_workers_the_features_are_the_same(table, tmp_pa
                 np.testing.assert_array_equal(features.times, reference.times)
                 np.testing.assert_array_equal(features.states, reference.states)
                 assert cosine(features.embeddings, reference.embeddings) >= 0.9999
+
+
+def test_torchcodec_gives_the_features_of_pyav(table, tmp_path, caplog):
+    need_torchcodec()
+    folders = []
+    for decoder in ("pyav", "torchcodec"):
+        report = extract(table, [VISUAL, CROPS], tmp_path / decoder, Runtime("cpu", workers=2, decoder=decoder))
+        assert [(part.complete, len(part.failures)) for part in report.extractors] == [(5, 1), (5, 1)]
+        assert not caplog.records
+        folders.append([find_folder(tmp_path / decoder, config) for config in (VISUAL, CROPS)])
+    for ours, theirs in zip(*folders, strict=True):
+        assert ours.digest == theirs.digest  # what decodes is no part of the identity
+    for number in range(5):
+        (ours, pictures), (theirs, others) = ((images, crops) for images, crops in folders)
+        np.testing.assert_array_equal(ours.read(f"clip{number}").times, theirs.read(f"clip{number}").times)
+        assert cosine(ours.read(f"clip{number}").embeddings, theirs.read(f"clip{number}").embeddings) >= 0.99999
+        np.testing.assert_array_equal(
+            pictures.read_crops(f"clip{number}").codes, others.read_crops(f"clip{number}").codes
+        )
+
+
+def test_clips_that_torchcodec_gets_wrong_are_decoded_by_pyav_with_one_warning(tmp_path, caplog):
+    need_torchcodec()
+    clips = [Clip(name, "train", video=write_clip(tmp_path / f"{name}.mp4", mirrored=True)) for name in ("one", "two")]
+    mirrored = ClipTable("mirrored", tmp_path, ERI, tuple(clips))
+    for decoder in ("pyav", "torchcodec"):
+        extract(mirrored, [VISUAL], tmp_path / decoder, Runtime("cpu", workers=1, decoder=decoder))
+    for clip in clips:
+        ours, theirs = (find_folder(tmp_path / decoder, VISUAL).read(clip.id) for decoder in ("pyav", "torchcodec"))
+        np.testing.assert_array_equal(ours.embeddings, theirs.embeddings)
+    [record] = caplog.records
+    assert "not decoded on cpu but by PyAV: its first picture differs" in record.getMessage()
 
 
 def test_a_second_run_opens_no_media(table, tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ from eri.config import (
     Runtime,
     Wav2Vec2Config,
 )
-from eri.extractors import create_extractor
+from eri.extractors import create_extractor, running
 from eri.files import digest
 from tests.factories.speech import write_speech_model
 
@@ -186,9 +186,17 @@ def test_run_time_knobs_do_not_matter(files, monkeypatch, family):
     }
     config = configs[family]
     wanted = identity(config)
-    others = {"device": "auto", "batch_size": 3, "workers": 7, "timeout": 9.0, "compiled": True}
+    others = {
+        "device": "auto",
+        "batch_size": 3,
+        "workers": 7,
+        "timeout": 9.0,
+        "compiled": True,
+        "decoder": "torchcodec",
+    }
     assert set(others) == {field.name for field in dataclasses.fields(Runtime)}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(running, "require_torchcodec", lambda: None)
     for name, value in others.items():
         assert identity(config, **{name: value}) == wanted
 

@@ -8,16 +8,28 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from eri.errors import MissingDependencyError
+from eri.media.on_device import require_torchcodec
+
 Picture = NDArray[np.uint8]
 TIME_BASE = Fraction(1, 90_000)
 _CLOCK_ROWS = 8
 _CLOCK_BITS = 10
+
+
+def need_torchcodec() -> None:
+    """Skip the test where torchcodec or FFmpeg's shared libraries are not installed."""
+    try:
+        require_torchcodec()
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
 
 
 def clock(size: tuple[int, int] = (160, 120)) -> Callable[[float], Picture]:

@@ -38,6 +38,7 @@ def rates_of(
         workers,
         32,
         False,
+        "pyav",
         "1",
         clips=clips,
         runs=1,
