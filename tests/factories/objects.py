@@ -1,4 +1,4 @@
-"""An object store on this machine: moto's server speaks S3 on the loopback, each test gets buckets of its own."""
+"""Object stores on this machine: servers on the loopback speak S3 and Google's way; each test has its own buckets."""
 
 from __future__ import annotations
 
@@ -56,21 +56,50 @@ class Server:
 
 
 @dataclass(frozen=True)
+class GoogleServer:
+    """A server that speaks Google's way.
+
+    Attributes:
+        endpoint: Its address.
+        emulator: The server itself.
+    """
+
+    endpoint: str
+    emulator: Any
+
+    @cached_property
+    def client(self) -> Any:
+        """A client that is not eri's."""
+        gcsfs = pytest.importorskip("gcsfs.core")  # the plain client: the other asks for the bucket's kind by gRPC
+        return gcsfs.GCSFileSystem(
+            endpoint_url=self.endpoint, token="anon", use_listings_cache=False, skip_instance_cache=True
+        )
+
+    def bucket(self) -> Bucket:
+        """Make a new bucket."""
+        name = f"bucket-{secrets.token_hex(4)}"
+        self.client.mkdir(name)
+        return Bucket(name, self.client, "gs")
+
+
+@dataclass(frozen=True)
 class Bucket:
     """A bucket.
 
     Attributes:
         name: Its name.
         client: A client for looking at it.
+        protocol: What its URL begins with.
     """
 
     name: str
     client: Any
+    protocol: str = "s3"
 
     @property
     def url(self) -> str:
         """Its URL."""
-        return f"s3://{self.name}"
+        return f"{self.protocol}://{self.name}"
 
     def upload(self, folder: Path, prefix: str) -> str:
         """Copy a folder into the bucket and return the URL of the copy."""
@@ -104,11 +133,22 @@ def start_server() -> Server:
     return Server(f"http://{host}:{port}", server)
 
 
+def start_google_server() -> GoogleServer:
+    """Start a server on a free port."""
+    emulator = pytest.importorskip("gcp_storage_emulator.server")
+    server = emulator.create_server("127.0.0.1", 0, in_memory=True)
+    server.start()
+    serving = server._api._httpd  # nothing public tells the port
+    serving.handle_error = lambda *_: None  # it tells of every client that does not read an answer to its end
+    return GoogleServer(f"http://127.0.0.1:{serving.server_address[1]}", server)
+
+
 def enter_machine(monkeypatch: pytest.MonkeyPatch, endpoint: str, cache: Path) -> None:
     """Make this process a machine that has the server's address, credentials, and a cache folder of its own."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "FSSPEC_"))]:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "FSSPEC_", "STORAGE_", "GOOGLE_"))]:
         monkeypatch.delenv(name)
     settings = {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint, "AWS_EC2_METADATA_DISABLED": "true"}
+    settings |= {"STORAGE_EMULATOR_HOST": endpoint, "NO_GCE_CHECK": "true"}  # credentials are looked for on no network
     for name, value in (settings | {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("ERI_CACHE", str(cache))

@@ -93,10 +93,10 @@ def test_mirror_follows_what_changes(bucket: Bucket) -> None:
     assert sorted(path.name for path in root.iterdir()) == ["a.csv", "c.mp4"]
 
 
-def test_keys_that_no_file_can_have_are_left_out(bucket: Bucket, caplog: pytest.LogCaptureFixture) -> None:
+def test_keys_that_no_file_can_have_are_left_out(s3_bucket: Bucket, caplog: pytest.LogCaptureFixture) -> None:
     for key in ("data/a.csv", "data/../../escaped.csv", "data/x", "data/x/y.csv", "data//z.csv"):
-        bucket.put(key, "one")
-    url = parse_url(f"{bucket.url}/data")
+        s3_bucket.put(key, "one")
+    url = parse_url(f"{s3_bucket.url}/data")
     assert url is not None
     root = mirror_data(url)
     assert sorted(str(path.relative_to(root)) for path in root.rglob("*.csv")) == ["a.csv", "x/y.csv"]
@@ -183,10 +183,10 @@ def test_clip_that_vanished_after_the_listing_fails_alone(bucket: Bucket, tmp_pa
 
 
 def test_server_that_goes_stops_the_run_and_the_next_one_goes_on(
-    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3_bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_table(tmp_path / "media", {"a": "ok 1"})
-    root = bucket.upload(tmp_path / "media", "data")
+    root = s3_bucket.upload(tmp_path / "media", "data")
     table = fake_bucket_table(root)
     endpoint = os.environ["AWS_ENDPOINT_URL"]
     source = clip_sources(table, "visual")["a"]

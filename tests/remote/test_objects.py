@@ -17,6 +17,7 @@ from eri.errors import EriError, MissingDependencyError, RemoteError
 from eri.remote import objects as module
 from eri.remote import parse_url
 from eri.remote.objects import ObjectStore
+from tests.factories.disks import small_disk
 from tests.factories.objects import CREDENTIALS, Bucket, Server
 
 
@@ -71,7 +72,7 @@ def test_failed_fetch_leaves_nothing(bucket: Bucket, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", ["s3://no-such-bucket", "s3://no-such-bucket/data", "s3://no-such-bucket/x.yaml"])
-def test_unknown_bucket(bucket: Bucket, data: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_bucket(s3_bucket: Bucket, data: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["probe", data])
     assert caught.value.code == 1
@@ -81,38 +82,41 @@ def test_unknown_bucket(bucket: Bucket, data: str, capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("arguments", [["probe"], ["features", "ls", "--features"]])
 def test_credentials_that_no_one_knows(
-    bucket: Bucket, server: Server, arguments: list[str], capsys: pytest.CaptureFixture[str]
+    s3_bucket: Bucket, server: Server, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with server.checking_credentials(), pytest.raises(SystemExit):
-        main([*arguments, f"{bucket.url}/x"])
+        main([*arguments, f"{s3_bucket.url}/x"])
     said = capsys.readouterr().err
-    assert said.startswith(f"error: {bucket.url}/x: the credentials are not accepted (InvalidAccessKeyId")
+    assert said.startswith(f"error: {s3_bucket.url}/x: the credentials are not accepted (InvalidAccessKeyId")
     assert "AWS_ACCESS_KEY_ID" in said
 
 
-def test_no_credentials(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_credentials(s3_bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in CREDENTIALS:
         monkeypatch.delenv(name)
     # fsspec keeps clients, with the credentials that they found.
     s3fs.S3FileSystem.clear_instance_cache()
     try:
         with pytest.raises(RemoteError, match="no credentials were found") as caught:
-            store(f"{bucket.url}/x").stamps()
+            store(f"{s3_bucket.url}/x").stamps()
     finally:
         s3fs.S3FileSystem.clear_instance_cache()
     assert caught.value.reason == "credentials"
 
 
-def test_server_that_is_gone(bucket: Bucket, refused: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_is_gone(s3_bucket: Bucket, refused: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", refused)
     monkeypatch.setattr(module, "_ATTEMPTS", 1)
-    with pytest.raises(RemoteError, match=rf"^{bucket.url}/x: cannot be listed: {refused} does not answer") as caught:
-        store(f"{bucket.url}/x").stamps()
+    with pytest.raises(
+        RemoteError, match=rf"^{s3_bucket.url}/x: cannot be listed: {refused} does not answer"
+    ) as caught:
+        store(f"{s3_bucket.url}/x").stamps()
     assert caught.value.reason == "unreachable"
 
 
 def test_server_that_never_answers_is_given_up(silent: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", silent)
+    for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.setenv(name, silent)
     monkeypatch.setattr(module, "_LISTING", 1.0)
     begun = time.monotonic()
     with pytest.raises(RemoteError, match="does not answer") as caught:
@@ -120,19 +124,19 @@ def test_server_that_never_answers_is_given_up(silent: str, bucket: Bucket, monk
     assert (caught.value.reason, time.monotonic() - begun < 10) == ("unreachable", True)
 
 
-def test_full_disk_is_not_blamed_on_the_store(bucket: Bucket) -> None:
-    bucket.put("x/a.txt", "one")
-    with pytest.raises(OSError, match="No space left"):
-        store(f"{bucket.url}/x").download("a.txt", Path("/dev/full"))
+def test_full_disk_is_not_blamed_on_the_store(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.put("x/a.txt", "one" * 10_000)
+    with small_disk(tmp_path / "full", 8), pytest.raises(OSError, match="No space left"):
+        store(f"{bucket.url}/x").download("a.txt", tmp_path / "full" / "a.txt")
 
 
-def test_missing_extra(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extra(s3_bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     def lacks(protocol: str) -> type:
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr("fsspec.get_filesystem_class", lacks)
     with pytest.raises(MissingDependencyError, match=r"pip install 'eri\[s3\]'"):
-        store(f"{bucket.url}/x")
+        store(f"{s3_bucket.url}/x")
 
 
 def test_unknown_protocol() -> None:

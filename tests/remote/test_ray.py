@@ -24,11 +24,11 @@ pytestmark = [
 ]
 
 
-def test_clips_and_features_go_through_the_store(bucket: Bucket, tmp_path: Path) -> None:
+def test_clips_and_features_go_through_the_store(s3_bucket: Bucket, tmp_path: Path) -> None:
     import ray
 
     here = fake_table(tmp_path / "media", {f"{number}": f"partly {number}" for number in range(6)})
-    url = parse_url(bucket.upload(tmp_path / "media", "data"))
+    url = parse_url(s3_bucket.upload(tmp_path / "media", "data"))
     assert url is not None
     with RayCluster(nodes=0) as cluster:
         for number in range(2):
@@ -36,7 +36,7 @@ def test_clips_and_features_go_through_the_store(bucket: Bucket, tmp_path: Path)
         ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         try:
             table = read_fake_table(mirror_data(url))
-            features, runtime = Path(f"{bucket.url}/features"), Runtime(workers=1)
+            features, runtime = Path(f"{s3_bucket.url}/features"), Runtime(workers=1)
             create = fake_extractors()
             report = extract(table, [fake_config()], features, runtime, engine="ray", create=create)
             again = extract(table, [fake_config()], features, runtime, engine="ray", create=create)
@@ -46,5 +46,5 @@ def test_clips_and_features_go_through_the_store(bucket: Bucket, tmp_path: Path)
     made = [len(list((tmp_path / place).rglob("*.safetensors"))) for place in ("node-0", "node-1", "cache")]
     assert (sum(made), made[2]) == (6, 0)
     extract(here, [fake_config()], tmp_path / "here", Runtime(workers=0), create=fake_extractors())
-    bucket.client.get(f"{bucket.name}/features/", str(tmp_path / "there"), recursive=True)
+    s3_bucket.client.get(f"{s3_bucket.name}/features/", str(tmp_path / "there"), recursive=True)
     assert_same_features(tmp_path / "there", tmp_path / "here")
