@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +21,11 @@ from eri.errors import ClusterError, ConfigError, MissingDependencyError
 
 _PATIENCE = 12.0
 """Seconds that a cluster has to answer."""
+
+_LOOK = 5.0
+"""Seconds between two looks at whether the head is still there; as long may one of them take."""
+
+_LOG = logging.getLogger(__name__)
 
 _OBJECT_STORE = 100 << 20
 """Bytes of the object store of a Ray that is started here: hardly anything travels through it."""
@@ -80,9 +87,42 @@ def connect(address: str | None = None) -> Iterator[Cluster]:
         _refuse_unreachable(chosen)
         _initialise(chosen)
     try:
-        yield Cluster(chosen or "on this machine")
+        with _watching_head(ray.get_runtime_context().gcs_address):
+            yield Cluster(chosen or "on this machine")
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _watching_head(address: str) -> Iterator[None]:
+    """Say, should the head die while a block runs, what that means: Ray itself ends this process a minute later."""
+    over = threading.Event()
+    thread = threading.Thread(target=_watch, args=(address, over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _watch(address: str, over: threading.Event) -> None:
+    host, _, port = address.rpartition(":")
+    missed = 0
+    while missed < 2:
+        if over.wait(_LOOK):
+            return
+        try:
+            socket.create_connection((host, int(port)), timeout=_LOOK).close()
+        except OSError:
+            missed += 1
+        else:
+            missed = 0
+    _LOG.error(
+        "Ray cluster %s: its head no longer answers, and Ray ends this command within a minute. What was finished is "
+        "kept: start the cluster again, and the same command goes on from there.",
+        address,
+    )
 
 
 def _initialise(address: str, **settings: Any) -> None:

@@ -67,10 +67,14 @@ def folder_in(tmp_path: Path) -> FeatureFolder:
     return find_folder(tmp_path / "ray", fake_config())
 
 
-def assert_as_undisturbed(tmp_path: Path, contents: dict[str, str] = CLIPS) -> None:
+def assert_features_as_undisturbed(tmp_path: Path, contents: dict[str, str] = CLIPS) -> None:
     table = fake_table(tmp_path / "data", contents)
     extract(table, [fake_config()], tmp_path / "local", Runtime(workers=0), create=fake_extractors())
     assert_same_features(tmp_path / "ray", tmp_path / "local")
+
+
+def assert_as_undisturbed(tmp_path: Path, contents: dict[str, str] = CLIPS) -> None:
+    assert_features_as_undisturbed(tmp_path, contents)
     assert_nothing_left(tmp_path / "ray")
 
 
@@ -201,6 +205,25 @@ def test_two_drivers_at_once_do_every_clip_once(cluster, tmp_path):
     assert sum(answer["computed"] for answer in answers) == len(CLIPS)
     assert sorted(logged(tmp_path / "log")) == sorted(CLIPS)
     assert_as_undisturbed(tmp_path)
+
+
+def test_a_head_that_is_killed_ends_the_driver_and_the_next_cluster_goes_on(tmp_path):
+    log = tmp_path / "log"
+    fake_table(tmp_path / "data", CLIPS)
+    with RayCluster() as dying:
+        process = driver(tmp_path, dying.address)
+        wait_until(lambda: len(logged(log)) >= 6)
+        dying.nodes[0].kill()
+        _, said = process.communicate(timeout=100)
+        assert process.returncode == 1
+        assert f"Ray cluster {dying.address}: its head no longer answers" in said
+        wait_until(lambda: not any(alive(pid) for pid in actors(log) | workers(log)), 100)
+    with RayCluster() as following:
+        report = run(tmp_path, following.address)
+    assert (report.exit_code, report.extractors[0].complete) == (0, len(CLIPS))
+    assert len(logged(log)) - len(CLIPS) <= IN_FLIGHT
+    # Actors on the other node go on for a while: when they have done all, the next run has nothing to sweep away for.
+    assert_features_as_undisturbed(tmp_path)
 
 
 def test_ctrl_c_ends_the_actors(cluster, tmp_path):
