@@ -76,6 +76,22 @@ class Scale:
     frames: int = 32
     rounds: int = 3
 
+    def config(
+        self,
+        faces: FaceConfig | None = None,
+        weights: str = "random",
+        precision: Literal["float32", "bf16"] = "float32",
+    ) -> ImageConfig:
+        """Return the extractor; without ``faces`` none are looked for."""
+        return ImageConfig(
+            extractor=self.network,
+            weights=weights,
+            frames=self.frames,
+            input_size=self.side,
+            precision=precision,
+            faces=faces or FaceConfig(detector="none"),
+        )
+
 
 QUICK = Scale("resnet18", 64, clips=2, seconds=1.0, rate=10, width=320, height=240, frames=4, rounds=1)
 
@@ -141,14 +157,7 @@ class Bench:
         return create_extractor(self._config(precision), Runtime(device="cpu"))
 
     def _config(self, precision: Literal["float32", "bf16"]) -> ImageConfig:
-        return ImageConfig(
-            extractor=self._scale.network,
-            weights=str(self._weights),
-            frames=self._scale.frames,
-            input_size=self._scale.side,
-            precision=precision,
-            faces=self._faces,
-        )
+        return self._scale.config(self._faces, str(self._weights), precision)
 
     def pipeline(self) -> list[Row]:
         """Time the whole way from files to feature files against the script; loading the network counts for neither."""

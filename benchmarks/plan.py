@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.extraction import Scale, make_clips
 from benchmarks.harness import Bar, Row
-from eri.config import FaceConfig, ImageConfig, Runtime
+from eri.config import ImageConfig, Runtime
 from eri.data.clips import ClipTable
 from eri.extraction import StageRates, extract
 from eri.planning import measure_rates, plan_extraction, stored_rates
@@ -32,13 +32,7 @@ def run(quick: bool) -> list[Row]:
         root = Path(name)
         (root / "clips").mkdir()
         table = make_clips(root / "clips", scale)
-        config = ImageConfig(
-            extractor=scale.network,
-            weights="random",
-            frames=scale.frames,
-            input_size=scale.side,
-            faces=FaceConfig(detector="none"),
-        )
+        config = scale.config()
         count = 4 if quick else 64
         before = _sample(table, config, 2, count)
         report = extract(table, [config], root / "features", Runtime(device="cpu", workers=2)).extractors[0]

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.extraction import Scale, make_clips
 from benchmarks.harness import Bar, Row, run_apart
-from eri.config import FaceConfig, ImageConfig, Runtime
+from eri.config import Runtime
 from eri.data.clips import Clip, ClipTable
 from eri.extraction import EngineName, ExtractionEvent, extract
 from eri.tasks import ERI
@@ -94,13 +94,7 @@ def _extract(clips: Path, features: Path, address: str | None) -> Course:
     found = sorted(clips.glob("*.mp4"))
     table = ClipTable("ray", clips, ERI, tuple(Clip(path.stem, "train", video=path) for path in found))
     scale = FILMED if len(found) == CLIPS else QUICK
-    config = ImageConfig(
-        extractor=scale.network,
-        weights="random",
-        frames=scale.frames,
-        input_size=scale.side,
-        faces=FaceConfig(detector="none"),
-    )
+    config = scale.config()
     begun = time.perf_counter()
     done: list[float] = []
 

@@ -22,6 +22,8 @@ from eri.store.format import read_record
 from tests.factories.disks import enlarge_disk, small_disk
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged, read_fake_table
 
+pytestmark = pytest.mark.usefixtures("temporary")
+
 ROOT = Path(__file__).parents[2]
 CLIPS = [f"{number:05d}" for number in range(24)]
 
@@ -31,15 +33,6 @@ def data(tmp_path) -> Path:
     return fake_table(
         tmp_path / "data", {clip_id: f"{'long' if clip_id > '00006' else 'ok'} {clip_id}" for clip_id in CLIPS}
     ).root
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give this test and its processes a temporary folder of their own."""
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
 
 
 def start(data: Path, features: Path, log: Path, *options: str) -> subprocess.Popen[str]:

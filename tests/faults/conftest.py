@@ -1,6 +1,5 @@
 """Fixtures of the tests that break extractions for real."""
 
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,12 +8,8 @@ from tests.factories.disturbing import Scene
 
 
 @pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give this test and its processes a temporary folder of their own."""
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
+def apart(temporary: Path) -> None:
+    """Keep what a test leaves in its temporary folder from the others."""
 
 
 @pytest.fixture
