@@ -61,6 +61,9 @@ def compare(
     runs: RunsOption = Path("runs"),
     split: SplitOption = "val",
     draws: Annotated[int, typer.Option(min=200, help="Resamples of the clips.")] = 2000,
+    by: Annotated[
+        Literal["clip", "subject"], typer.Option(help="What is drawn; subject: each with all its clips.")
+    ] = "clip",
     device: DeviceOption = "auto",
 ) -> None:
     """Say whether the first is better than the second: difference, interval, p-value corrected by Holm."""
@@ -71,7 +74,7 @@ def compare(
     table, runtime = load_clips(data, adapter), Runtime(device=device)
     pair = _found(first, runs), _found(second, runs)
     screen_selection.show_comparison(
-        selection.compare(*pair, table, features, split=split, draws=draws, runtime=runtime)
+        selection.compare(*pair, table, features, split=split, draws=draws, by=by, runtime=runtime)
     )
 
 

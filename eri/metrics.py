@@ -13,10 +13,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eri.resampling import resampled_subjects
+
 Floats = NDArray[np.float64]
 
 DRAWS = 1000
 LEVEL = 0.95
+_ROUNDING = 1e-12  # share of the largest square below which a weighted variance is rounding
 _BLOCK_VALUES = 4_000_000  # float64 values that one block of bootstrap draws may hold (32 MB)
 
 
@@ -223,30 +226,42 @@ def score(
     )
 
 
-def resampled_pearson(predictions: ArrayLike, labels: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Floats:
+def resampled_pearson(
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    subjects: Sequence[str] | None = None,
+) -> Floats:
     """Correlate resamples of the clips, drawn with replacement, the same clips for every label.
 
-    The clips drawn depend on the shape of the arrays and the seed alone, so two sets of predictions of the same clips
-    meet the same resamples: their difference is the paired bootstrap (Efron & Tibshirani 1993, chapter 16).
+    The clips drawn depend on the shape of the arrays, the subjects and the seed alone, so two sets of predictions of
+    the same clips meet the same resamples: their difference is the paired bootstrap (Efron & Tibshirani 1993, chapter
+    16).
 
     Args:
         predictions: (clips, labels), finite.
         labels: The same shape, finite.
         draws: Resamples.
         seed: Of the generator.
+        subjects: Whose each clip is: they are drawn, each with all its clips, in place of clips.
 
     Returns:
         (labels, draws); NaN where a resample is constant.
 
     Raises:
-        ValueError: The shapes differ, or a value is not finite.
+        ValueError: The shapes differ, a value is not finite, or there are fewer than two subjects.
 
     Examples:
         >>> resampled_pearson([[0.0], [1.0], [2.0]], [[1.0], [2.0], [4.0]], draws=5).shape
         (1, 5)
     """
     x, y = _columns(predictions, labels)
-    return _bootstrap(x, y, draws, seed)
+    if subjects is None:
+        return _bootstrap(x, y, draws, seed)
+    blocks = [_correlate_weighted(x, y, weights) for weights in resampled_subjects(subjects, draws=draws, seed=seed)]
+    return np.concatenate(blocks, axis=1)
 
 
 def _columns(predictions: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats]:
@@ -307,6 +322,22 @@ def _bootstrap(x: Floats, y: Floats, draws: int, seed: int) -> Floats:
         chosen = generator.integers(clips, size=(min(block, draws - start), clips))
         blocks.append(_correlate(x[:, chosen], y[:, chosen]))
     return np.concatenate(blocks, axis=1)
+
+
+def _correlate_weighted(x: Floats, y: Floats, weights: Floats) -> Floats:
+    """Correlate resamples in which each clip stands so many times, (draws, clips); (labels, draws)."""
+    shares = (weights / weights.sum(axis=1, keepdims=True)).T
+    # Around the mean of all clips, which that of a resample is near: its square cancels few digits.
+    x, y = (values - values.mean(axis=1, keepdims=True) for values in (x, y))
+    mean_x, mean_y = x @ shares, y @ shares
+    covariance = (x * y) @ shares - mean_x * mean_y
+    spreads = [(values**2) @ shares - mean**2 for values, mean in ((x, mean_x), (y, mean_y))]
+    varies = [
+        spread > _ROUNDING * (values**2).max(axis=1)[:, None] for spread, values in zip(spreads, (x, y), strict=True)
+    ]
+    result = np.full(covariance.shape, np.nan)
+    np.divide(covariance, np.sqrt(np.maximum(spreads[0] * spreads[1], 0)), out=result, where=varies[0] & varies[1])
+    return np.clip(result, -1.0, 1.0)
 
 
 def percentile_interval(resampled: Floats, level: float = LEVEL) -> Interval | None:

@@ -7,7 +7,7 @@ UAR of two classes, ``TP / (TP + FN) * 0.5 + TN / (TN + FP) * 0.5``: the same me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eri.metrics import DRAWS, LEVEL, Bootstrap, Figure, Floats, Interval, percentile_interval
+from eri.resampling import resampled_subjects
 
 Decisions = NDArray[np.int64]
 
@@ -237,23 +238,33 @@ def recognize(
 
 
 def resampled_recalls(
-    probabilities: ArrayLike, labels: ArrayLike, *, draws: int = DRAWS, seed: int = 0
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    subjects: Sequence[str] | None = None,
 ) -> ResampledRecalls:
     """Score resamples of the clips, drawn with replacement.
 
-    The clips drawn depend on the number of clips, that of draws and the seed alone, so two sets of predictions of the
-    same clips meet the same resamples: their difference is the paired bootstrap (Efron & Tibshirani 1993, chapter 16).
+    The clips drawn depend on the number of clips, that of draws, the subjects and the seed alone, so two sets of
+    predictions of the same clips meet the same resamples: their difference is the paired bootstrap (Efron & Tibshirani
+    1993, chapter 16).
 
     Args:
         probabilities: (clips, classes), finite.
         labels: One-hot, the same shape.
         draws: Resamples.
         seed: Of the generator.
+        subjects: Whose each clip is: they are drawn, each with all its clips, in place of clips.
 
     Raises:
-        ValueError: As :func:`recognize` does.
+        ValueError: As :func:`recognize` does, or there are fewer than two subjects.
     """
     values, one_hot = _checked(probabilities, labels)
+    if subjects is not None:
+        right = (decide(values) == decide(one_hot)).astype(np.float64)
+        return _of_subjects(right, one_hot, resampled_subjects(subjects, draws=draws, seed=seed))
     truth, (clips, classes) = decide(one_hot), values.shape
     right = decide(values) == truth
     generator = np.random.default_rng(seed)
@@ -265,6 +276,16 @@ def resampled_recalls(
         war.append(hits.mean(axis=1))
         recalls.append(_recalls(truth[chosen], hits, classes))
     return ResampledRecalls(np.concatenate(war), np.concatenate(recalls, axis=1))
+
+
+def _of_subjects(right: Floats, one_hot: Floats, blocks: Iterable[Floats]) -> ResampledRecalls:
+    """Score resamples in which each clip stands so many times, (draws, clips)."""
+    war, recalls = [], []
+    for weights in blocks:
+        war.append(weights @ right / weights.sum(axis=1))
+        counts, found = weights @ one_hot, weights @ (one_hot * right[:, np.newaxis])
+        recalls.append(np.divide(found, counts, out=np.full(counts.shape, np.nan), where=counts > 0).T)
+    return ResampledRecalls(np.concatenate(war), np.ascontiguousarray(np.concatenate(recalls, axis=1)))
 
 
 def _recalls(truth: Decisions, hits: NDArray[np.bool_], classes: int) -> Floats:

@@ -74,7 +74,9 @@ def show_comparison(result: Comparison) -> None:
         for name, found in pairs
     ]
     headers = ("", result.first, result.second, "difference", f"{result.level:.0%} interval", "p", "p, Holm")
-    console.print(table_of(f"{result.clips} clips, paired bootstrap", headers, rows, numbers=(1, 2, 3, 5, 6)))
+    drawn = "" if result.subjects is None else f" of {result.subjects} subjects"
+    title = f"{result.clips} clips{drawn}, paired bootstrap{' over subjects' if drawn else ''}"
+    console.print(table_of(title, headers, rows, numbers=(1, 2, 3, 5, 6)))
     for test in result.over_folds:
         how = "one tail" if test.tail == "greater" else "two tails"
         how += ", variance corrected for train sets that overlap" if test.corrected else ""

@@ -71,6 +71,8 @@ def test_from_folds_to_a_comparison(run, tmp_path):
     out = run(cli_selection.app, "compare", "a", "b").output
     assert out.count("over 3 folds, ") == 2
     assert "(one tail)" in out
+    out = run(cli_selection.app, "compare", "a", "b", "--by", "subject").output
+    assert "32 clips of 6 subjects, paired bootstrap over subjects" in out
     folder = tmp_path / "runs"
     assert json.loads((folder / "a" / "cv.json").read_text())["seeds"] == [3, 4]
     assert len(pd.read_parquet(folder / "a" / "out_of_fold.parquet")) == 64

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -129,8 +129,10 @@ class Scorer(ABC):
         """Return what ``history.csv`` shows of a validation beside its loss."""
 
     @abstractmethod
-    def resample(self, predictions: Floats, labels: Floats, *, draws: int, seed: int) -> Resampled:
-        """Score resamples of the clips; any predictions of the same clips meet the same ones."""
+    def resample(
+        self, predictions: Floats, labels: Floats, *, draws: int, seed: int, subjects: Sequence[str] | None = None
+    ) -> Resampled:
+        """Score resamples of the clips, or of their subjects; any predictions of the same clips meet the same ones."""
 
     @abstractmethod
     def averaged(self, drawn: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -56,10 +56,12 @@ class ClassificationScorer(Scorer):
         """Return WAR, UAR and the recall of each class."""
         return {self.column: result.figure, "val_uar": result.ties[0], **self.label_columns(result)}
 
-    def resample(self, predictions: Floats, labels: Floats, *, draws: int, seed: int) -> Resampled:
+    def resample(
+        self, predictions: Floats, labels: Floats, *, draws: int, seed: int, subjects: Sequence[str] | None = None
+    ) -> Resampled:
         """See :meth:`Scorer.resample`; the figure over all clips is WAR."""
         confusion = confusion_matrix(decide(labels), decide(predictions), len(self.names))
-        drawn = resampled_recalls(predictions, labels, draws=draws, seed=seed)
+        drawn = resampled_recalls(predictions, labels, draws=draws, seed=seed, subjects=subjects)
         return Resampled(recalls_of(confusion), drawn.recalls, (float(np.trace(confusion) / len(labels)), drawn.war))
 
     def averaged(self, drawn: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -63,9 +63,12 @@ class RegressionScorer(Scorer):
         """Return the mean Pearson and each label's."""
         return {self.column: result.figure, **self.label_columns(result)}
 
-    def resample(self, predictions: Floats, labels: Floats, *, draws: int, seed: int) -> Resampled:
+    def resample(
+        self, predictions: Floats, labels: Floats, *, draws: int, seed: int, subjects: Sequence[str] | None = None
+    ) -> Resampled:
         """See :meth:`Scorer.resample`."""
-        return Resampled(pearson(predictions, labels), resampled_pearson(predictions, labels, draws=draws, seed=seed))
+        drawn = resampled_pearson(predictions, labels, draws=draws, seed=seed, subjects=subjects)
+        return Resampled(pearson(predictions, labels), drawn)
 
     def averaged(self, drawn: Floats) -> Floats:
         """Average over the labels; a draw in which one is undefined has no mean."""

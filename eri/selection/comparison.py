@@ -1,4 +1,4 @@
-"""Whether one system is better than another: paired bootstrap over clips, corrected for the number of comparisons."""
+"""Whether one system is better than another: paired bootstrap, corrected for the number of comparisons."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eri.config import Runtime
 from eri.data.clips import ClipTable, Split
-from eri.errors import RunError
+from eri.errors import DataError, RunError
 from eri.metrics import LEVEL, Floats, Interval, percentile_interval
 from eri.scoring import Resampled, Scorer, create_scorer
 from eri.selection.held_out import HeldOut, read_held_out
@@ -63,6 +63,7 @@ class Comparison:
         seed: Of the bootstrap.
         level: Share of draws inside an interval.
         notes: What a reader of the figures should know.
+        subjects: How many subjects were resampled in place of clips; None where clips were.
     """
 
     first: str
@@ -78,6 +79,7 @@ class Comparison:
     overall: Difference | None = None
     averaged_as: str = "mean"
     over_folds: tuple[FoldComparison, ...] = ()
+    subjects: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -94,6 +96,7 @@ def compare(
     draws: int = PAIRED_DRAWS,
     seed: int = 0,
     level: float = LEVEL,
+    by: Literal["clip", "subject"] = "clip",
     runtime: Runtime = Runtime(),
 ) -> Comparison:
     """Compare two runs, cross-validations or ensembles on the clips that their scores are taken on.
@@ -107,10 +110,12 @@ def compare(
         draws: Resamples of the clips; the smallest p-value is 2 / (draws + 1).
         seed: Of the bootstrap.
         level: Share of draws inside an interval.
+        by: What is drawn: clips, or subjects, each with all its clips, since clips of one subject are alike.
         runtime: Its device is used.
 
     Raises:
         RunError: They predict other labels or other clips, or were made on other data.
+        DataError: Subjects are to be drawn, and the data set names fewer than two for these clips.
     """
     opened = [read_held_out(path, table, features, split, runtime) for path in (first, second)]
     ids = common_clips(opened)
@@ -129,8 +134,19 @@ def compare(
         seed=seed,
         level=level,
         notes=notes,
+        subjects=_subjects(table, ids) if by == "subject" else None,
     )
     return replace(result, over_folds=_over_folds(opened, table))
+
+
+def _subjects(table: ClipTable, ids: Sequence[str]) -> list[str]:
+    """Return whose each clip is."""
+    named = [table[clip_id].group for clip_id in ids]
+    unknown = [clip_id for clip_id, subject in zip(ids, named, strict=True) if subject is None]
+    if unknown or len(set(named)) < 2:
+        lacking = f"no subject for clip '{unknown[0]}'" if unknown else "one subject only for these clips"
+        raise DataError(f"the data set names {lacking}, so subjects cannot be drawn", hint="Draw clips: --by clip.")
+    return [str(subject) for subject in named]
 
 
 def _over_folds(opened: Sequence[HeldOut], table: ClipTable) -> tuple[FoldComparison, ...]:
@@ -165,6 +181,7 @@ def compare_predictions(
     seed: int = 0,
     level: float = LEVEL,
     notes: tuple[str, ...] = (),
+    subjects: Sequence[str] | None = None,
 ) -> Comparison:
     """Compare two sets of predictions of the same clips.
 
@@ -184,6 +201,7 @@ def compare_predictions(
         seed: Of the bootstrap.
         level: Share of draws inside an interval.
         notes: Passed on.
+        subjects: Whose each clip is, (clips,): they are drawn, each with all its clips, in place of clips.
 
     Examples:
         >>> truth = np.random.default_rng(0).random((50, 2))
@@ -192,7 +210,7 @@ def compare_predictions(
         (2.0, 0.0198, 0.0594)
     """
     scorer = create_scorer(kind, labels)
-    pair = [scorer.resample(values, truth, draws=draws, seed=seed) for values in (first, second)]
+    pair = [scorer.resample(values, truth, draws=draws, seed=seed, subjects=subjects) for values in (first, second)]
     both = np.isfinite(pair[0].labels) & np.isfinite(pair[1].labels)
     differences = _differences([*_labels(pair), _averages(pair, both, scorer), *_overall(pair)], level)
     count = len(labels)
@@ -209,6 +227,7 @@ def compare_predictions(
         notes=notes,
         overall=differences[count + 1] if len(differences) > count + 1 else None,
         averaged_as=scorer.averaged_as,
+        subjects=None if subjects is None else len(set(subjects)),
     )
 
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from eri.errors import ConfigError, RunError
+from eri.errors import ConfigError, DataError, RunError
 from eri.selection import FoldPlan, compare, compare_predictions, cv, holm
 from eri.training import train
-from tests.factories.features import make_data_set
+from tests.factories.features import Recipe, make_data_set
 from tests.selection.conftest import CPU, PLAN, known
 
 NAMES = ["Joy", "Fear", "Awe"]
@@ -64,6 +64,19 @@ class TestPredictions:
             found += known(compare_predictions(a, b, truth, ["Joy"], draws=200).labels["Joy"].p) < 0.05
         assert 1 <= found <= 22  # expected 10, deviation 3
 
+    def test_level_is_held_by_subjects_where_their_clips_are_alike(self):
+        found = {"clips": 0, "subjects": 0}
+        subjects = [f"{number // 10}" for number in range(300)]
+        for trial in range(100):
+            generator = np.random.default_rng(trial)
+            truth = np.repeat(generator.random((30, 1)), 10, axis=0)
+            a, b = (truth + np.repeat(generator.normal(scale=0.5, size=(30, 1)), 10, axis=0) for _ in range(2))
+            for name, drawn in (("clips", None), ("subjects", subjects)):
+                result = compare_predictions(a, b, truth, ["Joy"], draws=200, subjects=drawn)
+                found[name] += known(result.labels["Joy"].p) < 0.05
+        assert found["clips"] > 30  # far too often
+        assert found["subjects"] <= 16  # expected 5, and small samples of subjects are a little too daring
+
     def test_a_constant_column_is_left_out_by_name(self, truth):
         constant = noisy(truth, 0.3, 1)
         constant[:, 1] = 0.5
@@ -110,6 +123,12 @@ class TestFolders:
         assert result.notes == tuple(f"the epoch of run run{n} was chosen on these clips" for n in (1, 3))
         with pytest.raises(ConfigError, match="fitted on split 'train'"):
             compare(first, second, data.table, data.features, split="train")
+
+    def test_refuses_to_draw_subjects_that_no_one_names(self, tmp_path):
+        data = make_data_set(tmp_path, Recipe(subjects=0))
+        run = train(data.configured(epochs=1), data.table, data.features, tmp_path / "runs", CPU)
+        with pytest.raises(DataError, match="no subject for clip '"):
+            compare(run, run, data.table, data.features, by="subject", runtime=CPU)
 
     def test_refuses_other_clips(self, data, tmp_path, finished):
         run = train(data.configured(epochs=1), data.table, data.features, tmp_path, CPU)
