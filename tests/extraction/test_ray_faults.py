@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from eri.cluster import Cluster
 from eri.config import ExtractorConfig, Runtime
 from eri.errors import ClusterError, StoreError, WeightsError
 from eri.extraction import ExtractionEvent, ExtractionReport, extract
@@ -313,6 +314,8 @@ def test_a_cluster_without_a_free_core_is_told_of(cluster, tmp_path, monkeypatch
     monkeypatch.setattr("eri.extraction.ray.crew._PATIENCE", 5.0)
     ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
     try:
+        # Nodes that tests before this one have killed are missed only after a while.
+        wait_until(lambda: len(Cluster("of this test").nodes()) == 2, 90)
 
         @ray.remote(num_cpus=1)
         class Idler:
