@@ -5,7 +5,6 @@ Only typer is imported here at the top, so that `eri --help` answers at once.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,6 +33,7 @@ from eri.cli_options import (
     QuietOption,
     RunsOption,
     SplitName,
+    usual_workers,
 )
 
 app = typer.Typer(
@@ -222,7 +222,7 @@ def extract(
     from eri.progress_modes import json_result, open_display
 
     if workers is None:  # on Ray it is an actor's own, and there are as many actors as the cluster has room for
-        workers = 1 if engine == "ray" else min(os.cpu_count() or 1, 8)
+        workers = 1 if engine == "ray" else usual_workers()
     with open_display(quiet=quiet, json=json) as display, Curves(display.on_event, features=features) as curves:
         report = commands.extract(
             data,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 SplitName = Literal["train", "val", "test"]
+
+
+def usual_workers() -> int:
+    """Return how many worker processes an extraction takes by itself on this machine: one a core, 8 at most."""
+    return min(os.cpu_count() or 1, 8)
 
 
 def _at_hand(features: Path) -> Path:

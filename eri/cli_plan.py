@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eri.cli_options import AdapterOption, FeaturesOption, JsonOption
+from eri.cli_options import AdapterOption, FeaturesOption, JsonOption, usual_workers
 
 if TYPE_CHECKING:
     from eri.config import ExtractorConfig
@@ -75,8 +74,7 @@ def _measure(
     from eri.planning import measure_rates
     from eri.progress_modes import open_display
 
-    workers = min(os.cpu_count() or 1, 8) if workers is None else workers  # as `eri extract` has it
-    runtime = Runtime(device=device, workers=workers)
+    runtime = Runtime(device=device, workers=usual_workers() if workers is None else workers)
     with open_display(json=json) as display:
         return measure_rates(load_clips(data, adapter), configs, runtime, sample=sample, on_event=display.on_event)
 

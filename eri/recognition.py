@@ -262,11 +262,10 @@ def resampled_recalls(
         ValueError: As :func:`recognize` does, or there are fewer than two subjects.
     """
     values, one_hot = _checked(probabilities, labels)
-    if subjects is not None:
-        right = (decide(values) == decide(one_hot)).astype(np.float64)
-        return _of_subjects(right, one_hot, resampled_subjects(subjects, draws=draws, seed=seed))
     truth, (clips, classes) = decide(one_hot), values.shape
     right = decide(values) == truth
+    if subjects is not None:
+        return _of_subjects(right, one_hot, resampled_subjects(subjects, draws=draws, seed=seed))
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK_CLIPS // clips)
     war, recalls = [np.empty(0)], [np.empty((classes, 0))]
@@ -278,7 +277,7 @@ def resampled_recalls(
     return ResampledRecalls(np.concatenate(war), np.concatenate(recalls, axis=1))
 
 
-def _of_subjects(right: Floats, one_hot: Floats, blocks: Iterable[Floats]) -> ResampledRecalls:
+def _of_subjects(right: NDArray[np.bool_], one_hot: Floats, blocks: Iterable[Floats]) -> ResampledRecalls:
     """Score resamples in which each clip stands so many times, (draws, clips)."""
     war, recalls = [], []
     for weights in blocks:

@@ -74,8 +74,9 @@ def show_comparison(result: Comparison) -> None:
         for name, found in pairs
     ]
     headers = ("", result.first, result.second, "difference", f"{result.level:.0%} interval", "p", "p, Holm")
-    drawn = "" if result.subjects is None else f" of {result.subjects} subjects"
-    title = f"{result.clips} clips{drawn}, paired bootstrap{' over subjects' if drawn else ''}"
+    title = f"{result.clips} clips, paired bootstrap"
+    if result.subjects is not None:
+        title = f"{result.clips} clips of {result.subjects} subjects, paired bootstrap over subjects"
     console.print(table_of(title, headers, rows, numbers=(1, 2, 3, 5, 6)))
     for test in result.over_folds:
         how = "one tail" if test.tail == "greater" else "two tails"

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
 from eri.config import ExtractorConfig, ImportedConfig, Runtime
@@ -115,8 +116,7 @@ def _extract_one(
     started = time.monotonic()
     if isinstance(config, ImportedConfig):
         return _count_imported(table, clips, config, features)
-    missing = len(clips) if isinstance(engine, LocalEngine) else _count_missing(clips, config, features)
-    with engine.load(config, missing) as model:
+    with engine.load(config, partial(_count_missing, clips, config, features)) as model:
         folder = FeatureStore(features).folder(model.name, model.identity())
         remember_config(folder, config)
         sources = clip_sources(table, model.modality, clips)

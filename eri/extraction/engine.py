@@ -110,12 +110,12 @@ class Model(Protocol):
 class Engine(Protocol):
     """What loads models and runs them."""
 
-    def load(self, config: ExtractorConfig, clips: int) -> AbstractContextManager[Model]:
+    def load(self, config: ExtractorConfig, missing: Callable[[], int]) -> AbstractContextManager[Model]:
         """Load an extractor for as long as a block runs.
 
         Args:
             config: The extractor.
-            clips: How many clips there seem to be to do.
+            missing: Counts the clips that there seem to be to do, which takes a look at each.
 
         Raises:
             EriError: It cannot be loaded, such as for missing weights.

@@ -26,7 +26,7 @@ class LocalEngine:
         self._create = create
 
     @contextmanager
-    def load(self, config: ExtractorConfig, clips: int) -> Iterator[Model]:
+    def load(self, config: ExtractorConfig, missing: Callable[[], int]) -> Iterator[Model]:
         """Load an extractor for as long as a block runs."""
         yield LocalModel(self._create(config, self._runtime), self._runtime)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eri.errors import MissingDependencyError
+from eri.media.decoding import TICK
 from eri.media.timeline import Timeline
 
 MOST_LEVELS = 4.0
@@ -25,7 +26,6 @@ _AT_ONCE = 8
 _LATER = 1e-3
 """Seconds after a picture's onset at which it is asked for."""
 
-_TICK = 1e-6
 _PLACE = re.compile(r"^.*\.cpp:\d+, ")  # torchcodec begins its messages with the line of its code
 
 
@@ -109,9 +109,9 @@ def _decode(
     from torchvision.transforms.v2.functional import resize
 
     # A little later than each appears, where rounding cannot lead to the picture before it, and before the next comes.
-    following = np.append(timeline.onsets, np.inf)[np.searchsorted(timeline.onsets, onsets + _TICK)]
+    following = np.append(timeline.onsets, np.inf)[np.searchsorted(timeline.onsets, onsets + TICK)]
     batch = decoder.get_frames_played_at((onsets + np.minimum((following - onsets) / 2, _LATER) + zero).tolist())
-    if (np.abs(batch.pts_seconds.numpy() - zero - onsets) > _TICK).any():
+    if (np.abs(batch.pts_seconds.numpy() - zero - onsets) > TICK).any():
         raise OnDeviceError("it has pictures of other moments")
     height, width = shape[:2]
     frames = batch.data

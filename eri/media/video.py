@@ -114,7 +114,8 @@ def _read(
     if device is not None:
         times = moments(timeline, end)
         pictures, note = _read_on(device, path, timeline, zero, times, max_side)
-        notes += [note] if note else []
+        if note is not None:
+            notes.append(note)
         if pictures is not None:
             return FrameSequence(times, pictures, tuple(notes))
     for _ in range(_ATTEMPTS):

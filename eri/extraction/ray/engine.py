@@ -48,16 +48,17 @@ class RayEngine:
         self._limit = look_ahead(runtime.workers) + WAITING
 
     @contextmanager
-    def load(self, config: ExtractorConfig, clips: int) -> Iterator[Model]:
+    def load(self, config: ExtractorConfig, missing: Callable[[], int]) -> Iterator[Model]:
         """Load an extractor in as many actors as there seem to be clips to do, in one at least.
 
         Raises:
             EriError: It cannot be loaded there, or the cluster has no room for it.
         """
         crew = Crew(self._cluster, config, self._runtime, self._create, self._limit)
+        wanted = max(1, missing())
         try:
             while crew.model is None:
-                crew.keep(max(1, clips))
+                crew.keep(wanted)
                 crew.poll()
             yield RayModel(crew, crew.model, self._runtime, self._limit, self._data)
         finally:
