@@ -7,9 +7,10 @@ as memory maps; they are gone as soon as it has.
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,11 +19,17 @@ from eri.store import claims
 from eri.store.problems import explained
 
 _PREFIX = "eri-scratch-"
-_OWNER = "owner"
+_CLAIM = ".lock"
 
 
 class ScratchFolder:
     """A temporary folder that is removed with the block, or by the next run when this process is killed.
+
+    Its claim stands beside it and is taken before it is made and given up after it is removed: a folder whose claim is
+    free is a dead process's, at every moment.
+
+    Raises:
+        StoreError: The system's temporary folder cannot be written.
 
     Examples:
         >>> with ScratchFolder() as scratch:
@@ -33,9 +40,16 @@ class ScratchFolder:
     """
 
     def __init__(self) -> None:
-        with explained(Path(tempfile.gettempdir())):
-            self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-            self._claim = claims.take(self.path, _OWNER)
+        parent = Path(tempfile.gettempdir())
+        with explained(parent):
+            # Another run that looks whether a claim is a dead one's holds it for a moment: then this is not ours.
+            claim = None
+            while claim is None:
+                name = _PREFIX + secrets.token_hex(8)
+                claim = claims.take(parent, name)
+            self._claim = claim
+            self.path = parent / name
+            self.path.mkdir(mode=0o700)
 
     def file(self, clip_id: str) -> Path:
         """Return where the inputs of a clip may stand."""
@@ -47,19 +61,16 @@ class ScratchFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._claim is not None:
-            self._claim.release()
         shutil.rmtree(self.path, ignore_errors=True)
+        self._claim.release()
 
 
 def sweep_scratch_folders() -> None:
-    """Remove the scratch folders of killed runs."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        # Another user's folder is none of our business, and one without a claim file is just being made.
-        if not os.access(path, os.W_OK | os.X_OK) or not (path / f"{_OWNER}.lock").exists():
-            continue
-        with explained(path):
-            claim = claims.take(path, _OWNER)
-        if claim is not None:
-            with claim:
-                shutil.rmtree(path, ignore_errors=True)
+    """Remove the scratch folders of killed runs; one that cannot be removed, such as another user's, is left."""
+    parent = Path(tempfile.gettempdir())
+    for name in {path.name.removesuffix(_CLAIM) for path in parent.glob(f"{_PREFIX}*")}:
+        with suppress(OSError):
+            claim = claims.take(parent, name)
+            if claim is not None:
+                with claim:
+                    shutil.rmtree(parent / name, ignore_errors=True)

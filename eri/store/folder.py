@@ -277,15 +277,13 @@ class FeatureFolder:
                 path.unlink(missing_ok=True)
 
     def _stamps(self) -> dict[str, FileStamp]:
-        try:
-            with os.scandir(self.path) as items:
-                return {
-                    item.name.removesuffix(SUFFIX): FileStamp.of(item.stat())
-                    for item in items
-                    if item.name.endswith(SUFFIX)
-                }
-        except FileNotFoundError:
-            return {}
+        stamps = {}
+        with suppress(FileNotFoundError), os.scandir(self.path) as items:
+            for item in items:
+                if item.name.endswith(SUFFIX):
+                    with suppress(FileNotFoundError):  # another process cleared it away since
+                        stamps[item.name.removesuffix(SUFFIX)] = FileStamp.of(item.stat())
+        return stamps
 
     def _verify(self, clip_id: str, source: Source | None, known: Entry | None) -> Entry | None:
         path = self.feature_path(clip_id)

@@ -18,6 +18,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from eri.extractors.base import CropSequence, FeatureSequence
+from eri.files import write_text
 from eri.remote import ObjectUrl
 from eri.remote.location import mirror_path
 from eri.remote.mirror import THREADS
@@ -263,11 +264,13 @@ class MirroredFolder(FeatureFolder):
     def _machine(self) -> str:
         """The name of this mirror among all that stand for the folder."""
         path = self._record.path.with_name("machine")
-        with explained(path):
+        with self.lock("machine"), explained(path):  # another process of this machine must not read it half-written
             path.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError), path.open("x") as stream:
-                stream.write(secrets.token_hex(8))
-            return path.read_text() or "unnamed"
+            name = path.read_text(encoding="utf-8") if path.exists() else ""
+            if not name:
+                name = secrets.token_hex(8)
+                write_text(path, name)
+            return name
 
     def _put_descriptions(self) -> None:
         """Copy the folder's own files to the store where they changed; a mirror without them is no one's to tell."""
