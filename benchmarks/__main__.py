@@ -22,6 +22,7 @@ BENCHMARKS = {
     "audio": "benchmarks.audio",
     "resume-check": "benchmarks.resume_check",
     "growth": "benchmarks.growth",
+    "submission": "benchmarks.submission",
     "ray-overhead": "benchmarks.ray_overhead",
     "plan": "benchmarks.plan",
 }

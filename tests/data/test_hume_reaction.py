@@ -1,6 +1,5 @@
 """Both layouts of Hume-Reaction: what is read, what is tolerated, and what is refused with file, line and way out."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -288,9 +287,7 @@ def test_a_folder_without_the_data_set_says_what_was_looked_for(tmp_path):
 
 
 @pytest.mark.parametrize("write", [write_abaw5, write_muse])
-def test_the_whole_challenge_loads_in_about_a_second(tmp_path, write):
+def test_the_whole_challenge_loads(tmp_path, write):
     write(tmp_path, make_entries(15_806, 4_657, 4_604))
-    start = time.perf_counter()
     table = load_clips(tmp_path)
-    assert time.perf_counter() - start < 5  # 0.5 s on a quiet machine; the bound leaves room for a busy one
     assert [len(table.split(name)) for name in ("train", "val", "test")] == [15_806, 4_657, 4_604]

@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +20,10 @@ from eri.store import FeatureFolder, find_folder
 from eri.store.format import read_record
 from tests.factories.disks import enlarge_disk, small_disk
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged, read_fake_table
+from tests.factories.processes import ROOT, alive, wait_until
 
 pytestmark = pytest.mark.usefixtures("temporary")
 
-ROOT = Path(__file__).parents[2]
 CLIPS = [f"{number:05d}" for number in range(24)]
 
 
@@ -42,23 +41,9 @@ def start(data: Path, features: Path, log: Path, *options: str) -> subprocess.Po
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-
-
 def whole_files(folder: Path) -> set[str]:
     """Return the clips whose feature files prove themselves; there must be no others."""
     return {read_record(path).clip_id for path in folder.glob("*.safetensors")}
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def workers(log: Path) -> set[int]:

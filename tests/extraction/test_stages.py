@@ -25,6 +25,7 @@ from eri.store import SourceIdentity, SourceStamp, find_folder
 from eri.store.folder import FeatureFolder
 from eri.store.journal import Entry, FileStamp
 from tests.factories.extractors import fake_config, fake_extractors, fake_table
+from tests.factories.processes import wait_until
 
 CLIPS = {f"{number:03d}": f"ok {number}" for number in range(40)}
 
@@ -50,7 +51,7 @@ def test_no_more_than_a_bounded_number_waits():
     waiting: list[None] = []
 
     def write() -> Entry:
-        gate.wait(10)
+        gate.wait(60)
         return _ENTRIES[0]
 
     def fill(writing: WritingThread) -> None:
@@ -61,8 +62,9 @@ def test_no_more_than_a_bounded_number_waits():
     with WritingThread(lambda _: None) as writing:
         thread = threading.Thread(target=fill, args=(writing,))
         thread.start()
+        wait_until(lambda: len(waiting) >= 4)
         thread.join(0.3)
-        assert 4 <= len(waiting) < 40
+        assert len(waiting) < 40
         gate.set()
         thread.join()
         writing.finish()

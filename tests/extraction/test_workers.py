@@ -60,7 +60,7 @@ def test_no_one_and_four_workers_give_the_same_arrays(tmp_path):
 
 def test_a_crash_and_a_hang_cost_their_own_clips(tmp_path):
     contents = {**MANY, "005": "crash", "011": "hang", "017": "crash", "020": "memory"}
-    report = run(tmp_path, contents, 2, timeout=1.5)
+    report = run(tmp_path, contents, 2, timeout=4)
     assert report.exit_code == 3
     assert [(failure.clip_id, failure.reason) for failure in report.failures] == [
         ("005", "crashed"),

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from tests.factories.comparing import assert_same_features
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged, read_fake_table
 from tests.factories.objects import Bucket
 from tests.factories.organisers import IDS, make_table, make_values, write_csvs
+from tests.factories.processes import wait_until
 from tests.factories.store import alter
 
 CONTENTS = {"a": "ok 1", "b": "partly 2", "c": "ok 3", "d": "truncated 4", "e": "long 5"}
@@ -202,9 +202,7 @@ def test_killed_run_leaves_whole_objects_and_the_next_one_completes(bucket: Buck
     features = f"{bucket.url}/features"
     command = [sys.executable, extraction_run.__file__, str(tmp_path / "media"), features, str(log), "0", "0.2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while len(feature_keys(bucket)) < 3 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: len(feature_keys(bucket)) >= 3)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert 3 <= len(feature_keys(bucket)) < 12

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from eri.search.study import open_study
 from eri.selection.cross_validation import figure_of
 from eri.training import train
 from tests.factories.features import DataSet, Recipe, make_config, make_data_set
+from tests.factories.processes import wait_until
 
 CPU = Runtime(device="cpu")
 RECIPE = Recipe(sizes={"train": 24, "val": 16})
@@ -168,10 +168,9 @@ def test_survives_a_kill(tmp_path):
     assert process.stdout is not None
     assert b"complete" in process.stdout.readline()
     study_folder = tmp_path / "runs" / "tiny-search"
-    deadline = time.monotonic() + 60
-    while not [t for t in open_study(study_folder, "none").trials if t.state is TrialState.RUNNING and t.params]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(
+        lambda: [t for t in open_study(study_folder, "none").trials if t.state is TrialState.RUNNING and t.params]
+    )
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     before = open_study(study_folder, "none").trials
