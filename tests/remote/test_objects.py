@@ -28,11 +28,11 @@ def store(url: str) -> ObjectStore:
 
 
 @pytest.fixture
-def refused() -> str:
-    """An address where no one listens."""
+def refused() -> Iterator[str]:
+    """An address where no one listens, nor can anyone begin to."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture
