@@ -17,6 +17,7 @@ from benchmarks.harness import Row, commit, report
 
 BENCHMARKS = {
     "extraction": "benchmarks.extraction",
+    "compiling": "benchmarks.compiling",
     "startup": "benchmarks.startup",
     "training": "benchmarks.training",
     "audio": "benchmarks.audio",

@@ -50,14 +50,20 @@ class FusedConvolution(nn.Module):
         bias = None if convolution.bias is None else convolution.bias.detach().to(dtype)
         self.register_buffer("weight", convolution.weight.detach().to(dtype, memory_format=torch.channels_last))
         self.register_buffer("bias", bias)
-        places = (convolution.padding, convolution.stride, convolution.dilation)
-        self._geometry = (*([int(value) for value in place] for place in places), convolution.groups)
+        padding, stride, dilation = (
+            [int(value) for value in place] for place in (convolution.padding, convolution.stride, convolution.dilation)
+        )
+        self._geometry = (padding, stride, dilation, convolution.groups)
 
     def forward(self, pictures: Tensor, other: Tensor | None = None) -> Tensor:
         """Return relu(convolution), or relu(convolution + other) with ``other`` of the same shape."""
+        inputs, options = pictures.to(self.weight.dtype), (self.weight, self.bias, *self._geometry)
+        if torch.compiler.is_compiling():  # the compiler sees whole networks, and chooses itself what to fuse
+            padding, stride, dilation, groups = self._geometry
+            alone = functional.conv2d(inputs, self.weight, self.bias, stride, padding, dilation, groups)
+            return torch.relu(alone if other is None else alone + other.to(self.weight.dtype))
         run: Any = torch.ops.mkldnn._convolution_pointwise
         fused: Tensor
-        inputs, options = pictures.to(self.weight.dtype), (self.weight, self.bias, *self._geometry)
         if other is None:
             fused = run(inputs, *options, "relu", [], "")
         else:

@@ -13,7 +13,10 @@ from torch import nn
 from eri.config import FaceConfig, ImageConfig, Runtime
 from eri.data.clips import Clip
 from eri.extractors import compiling, create_extractor
+from eri.extractors.backbone import create_backbone
 from eri.extractors.compiling import CompiledLater
+from eri.extractors.folding import FusedConvolution
+from eri.extractors.running import forward_mode
 from tests.factories.media import write_clip
 
 needs_compiler = pytest.mark.skipif(
@@ -83,3 +86,15 @@ def test_compiled_features_are_those_of_the_plain_network(tmp_path, monkeypatch,
     cosine = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
     assert cosine.min() >= (0.99999 if precision == "float32" else 0.999)
     assert compiled.identity() == plain.identity()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_the_compiler_sees_the_whole_network(precision):
+    device = torch.device("cpu")
+    backbone = create_backbone(
+        "test_resnet", weights="random", seed=0, input_size=64, precision=precision, device=device, frozen=True
+    )
+    assert any(isinstance(module, FusedConvolution) for module in backbone.model.modules())
+    with forward_mode(device, precision):
+        explained = torch._dynamo.explain(backbone.model)(torch.randn(2, 3, 64, 64))
+    assert (explained.graph_count, explained.graph_break_count) == (1, 0), explained.break_reasons
