@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from functools import partial
 
 import torch
-from torch import Tensor, nn
 
 from benchmarks.harness import Row, alternate, seconds_of
+from eri.config import Precision
 from eri.extractors.backbone import create_backbone
 from eri.extractors.compiling import REPAID_AFTER, CompiledLater
+from eri.extractors.running import resolve_device
 
 BATCH = 32
 ROUNDS = 15
@@ -17,29 +19,22 @@ ROUNDS = 15
 
 def run(quick: bool) -> list[Row]:
     """Time a full batch in both precisions, on a GPU where there is one."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return [_measure(precision, device, quick=quick) for precision in ("bf16", "float32")]
+    return [_measure(precision, quick=quick) for precision in ("bf16", "float32")]
 
 
-def _measure(precision: Literal["bf16", "float32"], device: torch.device, *, quick: bool) -> Row:
+def _measure(precision: Precision, *, quick: bool) -> Row:
     name, side = ("resnet18", 64) if quick else ("resnet50", 224)
-    backbone = create_backbone(
+    device = resolve_device("auto")
+    plain = create_backbone(
         name, weights="random", seed=0, input_size=side, precision=precision, device=device, frozen=True
     )
-    pictures = torch.randn(BATCH, 3, side, side, device=device, dtype=next(backbone.model.parameters()).dtype)
-    pictures = pictures.contiguous(memory_format=torch.channels_last)
     # Compiling takes longer than all else that small sizes do.
-    compiled = CompiledLater(backbone.model, BATCH, after=REPAID_AFTER if quick else 0.0)
-    first = seconds_of(lambda: _embed(compiled, pictures))
+    after = REPAID_AFTER if quick else 0.0
+    compiled = replace(plain, model=CompiledLater(plain.model, BATCH, after))
+    pictures = torch.randint(256, (BATCH, side, side, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    first = seconds_of(partial(compiled.embed, pictures))
     ours, reference = alternate(
-        lambda: _embed(compiled, pictures), lambda: _embed(backbone.model, pictures), 1 if quick else ROUNDS, warm_up=2
+        partial(compiled.embed, pictures), partial(plain.embed, pictures), 1 if quick else ROUNDS, warm_up=2
     )
     note = f"reference: not compiled; the first batch, which compiles, takes {first:.0f} s"
     return Row(f"{name}, {BATCH} pictures in {precision} on {device.type}: compiled", ours, reference, "s", None, note)
-
-
-def _embed(network: nn.Module, pictures: Tensor) -> None:
-    with torch.inference_mode():
-        network(pictures)
-    if pictures.is_cuda:
-        torch.cuda.synchronize()
