@@ -265,7 +265,6 @@ class MirroredFolder(FeatureFolder):
         """The name of this mirror among all that stand for the folder."""
         path = self._record.path.with_name("machine")
         with self.lock("machine"), explained(path):  # another process of this machine must not read it half-written
-            path.parent.mkdir(parents=True, exist_ok=True)
             name = path.read_text(encoding="utf-8") if path.exists() else ""
             if not name:
                 name = secrets.token_hex(8)

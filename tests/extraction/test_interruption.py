@@ -1,11 +1,8 @@
 """Extraction that is killed, interrupted, or run twice at once. Real processes, real signals."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -20,7 +17,7 @@ from eri.store import FeatureFolder, find_folder
 from eri.store.format import read_record
 from tests.factories.disks import enlarge_disk, small_disk
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged, read_fake_table
-from tests.factories.processes import ROOT, alive, wait_until
+from tests.factories.processes import ROOT, alive, begin, wait_until
 
 pytestmark = pytest.mark.usefixtures("temporary")
 
@@ -35,10 +32,7 @@ def data(tmp_path) -> Path:
 
 
 def start(data: Path, features: Path, log: Path, *options: str) -> subprocess.Popen[str]:
-    script = ROOT / "tests" / "factories" / "extraction_run.py"
-    command = [sys.executable, str(script), str(data), str(features), str(log), *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": tempfile.gettempdir()}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return begin(ROOT / "tests" / "factories" / "extraction_run.py", data, features, log, *options)
 
 
 def whole_files(folder: Path) -> set[str]:

@@ -22,7 +22,7 @@ from eri.extractors.base import Extractor
 from eri.store import FeatureFolder, find_folder
 from tests.factories.comparing import assert_nothing_left, assert_same_features
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged
-from tests.factories.processes import alive, wait_until
+from tests.factories.processes import ROOT, alive, begin, wait_until
 from tests.factories.ray_cluster import RayCluster, RayNode, actors, descendants, kill, workers
 
 pytestmark = [
@@ -30,7 +30,6 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed"),
 ]
 
-ROOT = Path(__file__).parents[2]
 CLIPS = {f"{number:03d}": f"{'long' if number % 5 == 0 else 'ok'} {number}" for number in range(40)}
 IN_FLIGHT = 14
 
@@ -168,16 +167,7 @@ def test_an_actor_that_hangs_is_replaced(cluster, tmp_path, monkeypatch):
 
 def driver(tmp_path: Path, address: str) -> subprocess.Popen[str]:
     script = ROOT / "tests" / "factories" / "ray_run.py"
-    command = [
-        sys.executable,
-        str(script),
-        str(tmp_path / "data"),
-        str(tmp_path / "ray"),
-        str(tmp_path / "log"),
-        address,
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return begin(script, tmp_path / "data", tmp_path / "ray", tmp_path / "log", address)
 
 
 def test_a_driver_that_is_killed_takes_its_actors_along_and_the_next_goes_on(cluster, tmp_path):

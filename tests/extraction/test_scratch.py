@@ -1,13 +1,9 @@
 """Scratch folders outlive nobody, and runs that begin and end side by side do not trip over each other's."""
 
-import os
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 from eri.extraction.scratch import ScratchFolder, sweep_scratch_folders
-from tests.factories.processes import ROOT
+from tests.factories.processes import begin
 
 HOLD = """
 import os, signal
@@ -30,19 +26,9 @@ for turn in range(400):
 """
 
 
-def begin(script: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": tempfile.gettempdir()},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def test_the_folder_of_a_killed_process_is_swept_away_and_one_that_lives_keeps_its_own(temporary):
-    begin(HOLD.format(signal="SIGKILL")).communicate(timeout=60)
-    living = begin(HOLD.format(signal="SIGSTOP"))
+    begin("-c", HOLD.format(signal="SIGKILL")).communicate(timeout=60)
+    living = begin("-c", HOLD.format(signal="SIGSTOP"))
     try:
         assert living.stdout is not None
         path = Path(living.stdout.readline().strip())
@@ -57,7 +43,7 @@ def test_the_folder_of_a_killed_process_is_swept_away_and_one_that_lives_keeps_i
 
 
 def test_processes_that_begin_and_end_side_by_side_take_nothing_from_each_other(temporary):
-    processes = [begin(COME_AND_GO) for _ in range(4)]
+    processes = [begin("-c", COME_AND_GO) for _ in range(4)]
     for process in processes:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors

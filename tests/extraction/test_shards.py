@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -20,8 +17,8 @@ from eri.extraction import Shard, extract, read_failures
 from eri.store import find_folder
 from tests.factories.comparing import assert_nothing_left, assert_same_features
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged
+from tests.factories.processes import ROOT, begin
 
-ROOT = Path(__file__).parents[2]
 CLIPS = [f"{number:05d}" for number in range(24)]
 COUNTS = st.integers(1, 40)
 IDS = st.lists(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,20}", fullmatch=True), unique=True, max_size=60)
@@ -122,15 +119,7 @@ def test_two_shards_at_once_leave_one_whole_folder(tmp_path):
     owners = [next(shard.number for shard in shards(2) if clip_id in shard) for clip_id in ("00003", "00017")]
     script = ROOT / "tests" / "factories" / "extraction_run.py"
     features, log = tmp_path / "features", tmp_path / "log"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(table.root), str(features), str(log), "1", "0.02", str(shard)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        for shard in shards(2)
-    ]
+    processes = [begin(script, table.root, features, log, 1, 0.02, shard) for shard in shards(2)]
     answers = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
     assert [answer["exit"] for answer in answers] == [3 if number in owners else 0 for number in (1, 2)]
     assert sum(answer["computed"] for answer in answers) == len(CLIPS) - 2

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,9 +16,8 @@ from eri.store import FeatureFolder, find_folder
 from eri.store.format import read_record
 from tests.factories.comparing import assert_nothing_left, assert_same_features
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged, read_fake_table
-from tests.factories.processes import alive, wait_until
+from tests.factories.processes import ROOT, alive, begin, wait_until
 
-ROOT = Path(__file__).parents[2]
 CLIPS = tuple(f"{number:05d}" for number in range(24))
 
 
@@ -47,15 +44,7 @@ class Scene:
     def start(self, *options: str, workers: int = 2, delay: float = 0.1) -> subprocess.Popen[str]:
         """Start an extraction as a process of its own, see :mod:`tests.factories.extraction_run`."""
         script = ROOT / "tests" / "factories" / "extraction_run.py"
-        command = [sys.executable, str(script), str(self.data), str(self.features), str(self.log), str(workers)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": tempfile.gettempdir()}
-        return subprocess.Popen(
-            [*command, str(delay), *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
+        return begin(script, self.data, self.features, self.log, workers, delay, *options)
 
     def run(self, *, workers: int = 0, timeout: float = 60.0, features: Path | None = None) -> ExtractionReport:
         """Extract in this process."""
