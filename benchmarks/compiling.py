@@ -9,9 +9,9 @@ import torch
 
 from benchmarks.harness import Row, alternate, seconds_of
 from eri.config import Precision
-from eri.extractors.backbone import create_backbone
-from eri.extractors.compiling import REPAID_AFTER, CompiledLater
-from eri.extractors.running import resolve_device
+from eri.models.backbones import create_backbone
+from eri.models.compiling import REPAID_AFTER, CompiledLater
+from eri.models.running import resolve_device
 
 BATCH = 32
 ROUNDS = 15

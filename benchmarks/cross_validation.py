@@ -17,12 +17,14 @@ import numpy as np
 import torch
 
 from eri.config import ExperimentConfig, Runtime, parse_config
+from eri.config.tasks import ERI
 from eri.data.clips import Clip, ClipTable
-from eri.extractors.base import FeatureSequence
+from eri.evaluation.cross_validation import cv
+from eri.evaluation.folds import FoldPlan
+from eri.features.records import FeatureSequence
+from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.store import FeatureStore, remember_config
 from eri.models import Regressor, Sequences
-from eri.selection import FoldPlan, cv
-from eri.store import FeatureStore, SourceIdentity, SourceStamp, remember_config
-from eri.tasks import ERI
 
 ROWS, DIMENSION, BATCH = 32, 512, 64
 

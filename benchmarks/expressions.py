@@ -1,6 +1,7 @@
 """Do the video models learn moving faces from scratch, and do they use time? Cross-validation on generated clips.
 
-The clips are generated (:func:`eri.demo.generate_expression_set`), their pictures cached, and each system, small and
+The clips are generated (:func:`eri.synthetic.expressions.generate_expression_set`), their pictures cached, and each
+system, small and
 with random weights, is cross-validated over folds of subjects. Three sets are scored: seven expressions; two
 directions, rising and falling, whose clips hold the same frames in opposite order; and the control, those clips with
 their frames in no order, where nothing is left to be recognised. WAR is the share of clips recognised.
@@ -27,10 +28,11 @@ from benchmarks.harness import Bar, Row
 from eri.config import ExperimentConfig, Runtime, load_config
 from eri.data import load_clips
 from eri.data.clips import SPLITS, ClipTable
-from eri.demo import generate_expression_set
-from eri.extraction import extract
-from eri.recognition import Recognition
-from eri.selection import CrossValidation, FoldPlan, cv
+from eri.evaluation.cross_validation import CrossValidation, cv
+from eri.evaluation.folds import FoldPlan
+from eri.extraction.run import extract
+from eri.metrics.recognition import Recognition
+from eri.synthetic.expressions import generate_expression_set
 
 FRAMES, SIDE = 12, 40
 """Pictures that are cached of a clip, and their height and width."""

@@ -35,15 +35,15 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from benchmarks.harness import Bar, Row, alternate, seconds_of
 from eri.config import FaceConfig, ImageConfig, Runtime
+from eri.config.tasks import ERI
 from eri.data.clips import Clip, ClipTable
-from eri.demo.performance import move, perform
-from eri.demo.recording import write_video
-from eri.demo.stage import Stage
-from eri.demo.subjects import create_subject
-from eri.extraction import ExtractionReport, extract
-from eri.extractors import create_extractor
-from eri.extractors.base import Extractor
-from eri.tasks import ERI
+from eri.extraction.extractors.registry import create_extractor
+from eri.extraction.run import ExtractionReport, extract
+from eri.features.records import Extractor
+from eri.synthetic.performance import move, perform
+from eri.synthetic.recording import write_video
+from eri.synthetic.stage import Stage
+from eri.synthetic.subjects import create_subject
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MARGIN = 0.2

@@ -56,7 +56,7 @@ def _measure_apart(kind: str, clips: int) -> dict[str, float]:
 def _write_stubs(root: Path, clips: int) -> None:
     """Write a challenge folder of files that are no videos, with features of them all."""
     from eri.data import load_clips
-    from eri.store import clip_sources
+    from eri.features.sources import clip_sources
 
     train = round(clips * 0.63)
     data = write_abaw5(
@@ -80,8 +80,10 @@ def _read(root: Path) -> dict[str, float]:
     """Do what stands before each extraction and training, on stubs."""
     started = perf_counter()
     from eri.data import load_clips
-    from eri.extraction import extract  # noqa: F401  what the command would import
-    from eri.store import FeatureStore, clip_sources, pack
+    from eri.extraction.run import extract  # noqa: F401  what the command would import
+    from eri.features.packing import pack
+    from eri.features.sources import clip_sources
+    from eri.features.store import FeatureStore
 
     imported = perf_counter()
     table = load_clips(root / "data")
@@ -104,7 +106,7 @@ def _read(root: Path) -> dict[str, float]:
 def _extract(root: Path) -> dict[str, float]:
     from eri.config import Runtime, parse_config
     from eri.data import load_clips
-    from eri.extraction import extract
+    from eri.extraction.run import extract
 
     visual = {
         "extractor": "resnet18",

@@ -15,8 +15,8 @@ from benchmarks.extraction import Scale, make_clips
 from benchmarks.harness import Bar, Row
 from eri.config import ImageConfig, Runtime
 from eri.data.clips import ClipTable
-from eri.extraction import StageRates, extract
-from eri.planning import measure_rates, plan_extraction, stored_rates
+from eri.extraction.planning import measure_rates, plan_extraction, stored_rates
+from eri.extraction.run import StageRates, extract
 
 CLIPS = 25_067
 """Those of Hume-Reaction."""

@@ -22,9 +22,9 @@ from pathlib import Path
 from benchmarks.extraction import Scale, make_clips
 from benchmarks.harness import Bar, Row, run_apart
 from eri.config import Runtime
+from eri.config.tasks import ERI
 from eri.data.clips import Clip, ClipTable
-from eri.extraction import EngineName, ExtractionEvent, extract
-from eri.tasks import ERI
+from eri.extraction.run import EngineName, ExtractionEvent, extract
 from tests.factories.ray_cluster import RayCluster
 
 CLIPS = 200

@@ -15,8 +15,10 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.harness import Bar, Row, alternate
-from eri.extractors.base import FeatureSequence
-from eri.store import FeatureFolder, FeatureStore, Source, identify_source
+from eri.features.folder import FeatureFolder
+from eri.features.records import FeatureSequence
+from eri.features.sources import Source, identify_source
+from eri.features.store import FeatureStore
 
 CLIPS = 25_067
 """Those of Hume-Reaction."""

@@ -8,7 +8,7 @@ import sys
 
 from benchmarks.harness import Bar, Row, alternate
 
-HELP = "from eri.cli import main; main(['--help'])"
+HELP = "from eri.cli.app import main; main(['--help'])"
 
 
 def run(quick: bool) -> list[Row]:

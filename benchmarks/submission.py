@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.harness import Bar, Row, alternate
+from eri.config.tasks import ERI
 from eri.data.clips import Clip, ClipTable
 from eri.submission import validate_submission, write_submission
-from eri.tasks import ERI
 
 CLIPS = 4_604
 """Clips of ABAW5's test split."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import Bar, Row, peak_memory, run_apart, seconds_of
 from benchmarks.training_reference import LABELS, CsvClips, TensorClips, bare_loop, item_by_item, write_csv_files
 from eri.config import ExperimentConfig, parse_config
-from eri.tasks import ERI
+from eri.config.tasks import ERI
 from eri.training.data import SplitData
 from eri.training.events import TrainingEvent
 from eri.training.features import FeatureSet, ModalityFeatures

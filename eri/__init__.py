@@ -7,22 +7,18 @@ The functions of the commands are here under the commands' own names; they are i
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from eri.utils.version import __version__
+
 if TYPE_CHECKING:
-    from eri.commands import evaluate, extract, probe, submit, train, validate
+    from eri.api.commands import evaluate, extract, probe, submit, train, validate
+    from eri.api.demo import run_demo
+    from eri.api.diagnosis import doctor
     from eri.config import load_config
     from eri.data import load_clips
-    from eri.demo import run_demo
-    from eri.diagnosis import doctor
     from eri.prediction import load
-    from eri.reporting import report, report_data
-
-try:
-    __version__ = version("eri")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0.0.0"
+    from eri.reports.pages import report, report_data
 
 __all__ = [
     "__version__",
@@ -42,19 +38,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "evaluate": "eri.commands",
-    "extract": "eri.commands",
-    "probe": "eri.commands",
-    "submit": "eri.commands",
-    "train": "eri.commands",
-    "validate": "eri.commands",
+    "evaluate": "eri.api.commands",
+    "extract": "eri.api.commands",
+    "probe": "eri.api.commands",
+    "submit": "eri.api.commands",
+    "train": "eri.api.commands",
+    "validate": "eri.api.commands",
     "load_config": "eri.config",
     "load_clips": "eri.data",
-    "run_demo": "eri.demo",
-    "doctor": "eri.diagnosis",
+    "run_demo": "eri.api.demo",
+    "doctor": "eri.api.diagnosis",
     "load": "eri.prediction",
-    "report": "eri.reporting",
-    "report_data": "eri.reporting",
+    "report": "eri.reports.pages",
+    "report_data": "eri.reports.pages",
 }
 
 

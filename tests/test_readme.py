@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eri.cli import main
-from eri.commands import DEFAULT_CONFIGS
+from eri.api.commands import DEFAULT_CONFIGS
+from eri.cli.app import main
 from tests.factories.challenge_clips import write_challenge, write_system
 
 ROOT = Path(__file__).parents[1]
@@ -68,7 +68,7 @@ def test_every_file_that_the_readme_points_to_is_there():
 
 
 def test_every_command_is_shown_by_the_readme():
-    from eri.cli import app
+    from eri.cli.app import app
 
     groups = [group.typer_instance for group in app.registered_groups if group.typer_instance is not None]
     commands = [command for part in (app, *groups) for command in part.registered_commands]

@@ -4,40 +4,47 @@ Unknown keys are refused, contradictions are refused with the way out. Knobs tha
 (device, batch size, workers) are in :class:`Runtime`, not in a config.
 """
 
-from eri.config.acoustic import EGeMAPSConfig, LogMelConfig, MFCCConfig
-from eri.config.balancing import BalancingConfig, Copies
-from eri.config.clip_augmentation import ClipAugmentationConfig
-from eri.config.encoders import (
-    AttentionPoolingConfig,
-    BiLSTMConfig,
-    EncoderConfig,
-    GRUConfig,
-    GRUTransformerConfig,
-    LSTMConfig,
-    Pooling,
-    TCNConfig,
-    TCNTransformerConfig,
-    TransformerConfig,
-)
 from eri.config.experiment import ExperimentConfig, Published
-from eri.config.features import (
+from eri.config.extractors import (
     ORGANISERS_FEATURES,
     AudioConfig,
     CropsConfig,
     DeepSpectrumConfig,
     DrawnImageConfig,
+    EGeMAPSConfig,
     ExtractorConfig,
     FaceConfig,
     ImageConfig,
     ImportedConfig,
+    LogMelConfig,
+    MFCCConfig,
     Modality,
     Precision,
     VideoConfig,
     VisualConfig,
     Wav2Vec2Config,
 )
-from eri.config.finetuning import FinetuneConfig
-from eri.config.fusion import ConcatenationConfig, CrossAttentionConfig, FusionBase, GatedConfig, LateConfig
+from eri.config.heads import (
+    FUNCTIONALS,
+    AttentionPoolingConfig,
+    BiLSTMConfig,
+    ConcatenationConfig,
+    CrossAttentionConfig,
+    EncoderConfig,
+    FinetuneConfig,
+    Functional,
+    FusionBase,
+    GatedConfig,
+    GRUConfig,
+    GRUTransformerConfig,
+    LateConfig,
+    LightGBMConfig,
+    LSTMConfig,
+    Pooling,
+    TCNConfig,
+    TCNTransformerConfig,
+    TransformerConfig,
+)
 from eri.config.loading import (
     config_names,
     config_schema,
@@ -48,19 +55,27 @@ from eri.config.loading import (
     read_yaml,
     space_names,
 )
-from eri.config.losses import LossConfig
 from eri.config.models import BaselineLSTMConfig, FusionLSTMConfig, HeadConfig, ModelConfig, head_names
-from eri.config.regularization import RegularizationConfig
 from eri.config.runtime import Runtime
 from eri.config.strict import Strict
-from eri.config.training import CORRELATED_CLIPS, TrainingConfig
-from eri.config.trees import FUNCTIONALS, Functional, LightGBMConfig
-from eri.config.video import VideoModelConfig
-from eri.config.video_base import VideoModelFields
-from eri.config.video_c3d import C3DConfig, C3DLSTMConfig
-from eri.config.video_ceflnet import CEFLNetConfig
-from eri.config.video_cnn3d import CNN3DConfig
-from eri.config.video_r2plus1d import R2Plus1DConfig
+from eri.config.training import (
+    CORRELATED_CLIPS,
+    BalancingConfig,
+    ClipAugmentationConfig,
+    Copies,
+    LossConfig,
+    RegularizationConfig,
+    TrainingConfig,
+)
+from eri.config.video import (
+    C3DConfig,
+    C3DLSTMConfig,
+    CEFLNetConfig,
+    CNN3DConfig,
+    R2Plus1DConfig,
+    VideoModelConfig,
+    VideoModelFields,
+)
 
 __all__ = [
     "CORRELATED_CLIPS",

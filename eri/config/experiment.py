@@ -6,13 +6,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from eri.config.features import AudioConfig, CropsConfig, ExtractorConfig, ImageConfig, Modality, VisualConfig
-from eri.config.finetuning import FinetuneConfig
+from eri.config.extractors import AudioConfig, CropsConfig, ExtractorConfig, ImageConfig, Modality, VisualConfig
+from eri.config.heads import FinetuneConfig, LightGBMConfig
 from eri.config.models import ModelConfig, head_names
 from eri.config.strict import Strict
 from eri.config.training import TrainingConfig
-from eri.config.trees import LightGBMConfig
-from eri.config.video_base import VideoModelFields
+from eri.config.video import VideoModelFields
 
 _READ_BY_TREES = frozenset(("seed", "shuffle_labels"))
 _UNREAD_BY_VIDEO = frozenset(("standardize", "center", "chunk"))

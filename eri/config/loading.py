@@ -10,9 +10,9 @@ import yaml
 from pydantic import ValidationError
 
 from eri.config.experiment import ExperimentConfig
-from eri.config.features import EXTRACTOR_KINDS
+from eri.config.extractors import EXTRACTOR_KINDS
 from eri.config.models import ModelConfig
-from eri.errors import ConfigError
+from eri.utils.errors import ConfigError
 
 _MODEL_KINDS = frozenset(kind.model_fields["name"].default for kind in get_args(get_args(ModelConfig)[0]))
 

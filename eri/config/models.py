@@ -6,19 +6,22 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from eri.config.encoders import (
+from eri.config.heads import (
     AttentionPoolingConfig,
     BiLSTMConfig,
+    ConcatenationConfig,
+    CrossAttentionConfig,
+    GatedConfig,
     GRUConfig,
     GRUTransformerConfig,
+    Head,
+    LateConfig,
+    LightGBMConfig,
     LSTMConfig,
     TCNConfig,
     TCNTransformerConfig,
     TransformerConfig,
 )
-from eri.config.finetuning import Head
-from eri.config.fusion import ConcatenationConfig, CrossAttentionConfig, GatedConfig, LateConfig
-from eri.config.trees import LightGBMConfig
 from eri.config.video import VideoModelConfig
 
 

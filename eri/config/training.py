@@ -2,16 +2,137 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from eri.config.balancing import BalancingConfig
-from eri.config.clip_augmentation import ClipAugmentationConfig
-from eri.config.losses import LossConfig
-from eri.config.regularization import RegularizationConfig
 from eri.config.strict import Strict
-from eri.tasks import Activation
+from eri.config.tasks import Activation, TaskKind
+
+
+class Copies(Strict):
+    """Changed copies of one clip, beside the clip itself."""
+
+    flip: int = Field(0, ge=0, le=1, description="Mirrored left to right.")
+    rotation: int = Field(0, ge=0, description="Turned, each by an angle of its own.")
+    contrast: int = Field(0, ge=0, description="With another contrast, each with a factor of its own.")
+
+    @property
+    def total(self) -> int:
+        """Clips that one becomes, itself counted."""
+        return 1 + self.flip + self.rotation + self.contrast
+
+
+class BalancingConfig(Strict):
+    """Copies by class (Haddad et al. 2020, sections 3.2 and 4.1), the same in every epoch.
+
+    For CK+ the paper gives contempt 1 flip, 7 rotations and 4 contrasts, and surprise 1, 1 and 0; for Oulu-CASIA every
+    class 1, 5 and 2.
+    """
+
+    copies: dict[str, Copies] | Literal["even"] = Field(
+        "even", description="By class; 'even' finds counts that bring every class near the largest."
+    )
+    others: Copies = Field(Copies(), description="Of classes that copies does not name.")
+    base: int = Field(3, ge=1, description="With 'even': clips that one of the largest class becomes; CK+'s is 3.")
+    rotation: float = Field(30.0, ge=0, le=180, description="Largest angle either way, in degrees.")
+    contrast: tuple[float, float] = Field((0.22, 2.2), description="Least and largest factor around 127.")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        low, high = self.contrast
+        if not 0 <= low <= high:
+            raise ValueError(f"contrast is from a smaller to a larger factor, not from {low:g} to {high:g}")
+        return self
+
+
+class ClipAugmentationConfig(Strict):
+    """Ranges that one change a clip is drawn from; what is left out stays as it is."""
+
+    flip: float = Field(0.0, ge=0, le=1, description="Chance of a mirrored clip.")
+    crop: float = Field(1.0, gt=0, le=1, description="Least share of the side that is kept, and enlarged to the whole.")
+    shift: float = Field(0.0, ge=0, le=0.5, description="Farthest way along each side, as a share of it.")
+    rotation: float = Field(0.0, ge=0, le=180, description="Largest angle either way, in degrees.")
+    brightness: tuple[float, float] = Field((1.0, 1.0), description="Least and largest factor of all values.")
+    contrast: tuple[float, float] = Field((1.0, 1.0), description="Least and largest α of 127 + α (v - 127).")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        for name in ("brightness", "contrast"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high:
+                raise ValueError(f"{name} is from a smaller to a larger factor, not from {low:g} to {high:g}")
+        return self
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is ever changed."""
+        return self != ClipAugmentationConfig()
+
+
+ClassWeights = Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]]
+
+
+class LossConfig(Strict):
+    """Weights of the losses; one that is 0 is left out."""
+
+    mse: float | None = Field(
+        None,
+        ge=0,
+        description="Mean squared error. None is 1 for intensities; for classes it is 0, with cross_entropy 1 unless "
+        "that is given.",
+    )
+    ccc: float = Field(0.0, ge=0, description="1 - Lin's concordance correlation, over the clips of one step.")
+    pearson: float = Field(0.0, ge=0, description="1 - Pearson's correlation, over the clips of one step.")
+    cross_entropy: float = Field(
+        0.0, ge=0, description="Of the raw outputs, against each clip's class, or its strongest label."
+    )
+    class_weights: ClassWeights = Field(
+        "none",
+        description="How much a clip counts in the cross-entropy by its class. balanced: the clips of every class "
+        "together as much; or {class: weight}, where a class that is not named has 1.",
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of the cross-entropy's target that is spread evenly over all classes."
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.mse == 0 and not (self.ccc or self.pearson or self.cross_entropy):
+            raise ValueError("every weight is 0, so there is nothing to minimise; give one, such as mse: 1")
+        return self
+
+    def resolved(self, kind: TaskKind) -> LossConfig:
+        """Return the section with what a kind of task minimises where nothing else is asked for.
+
+        Examples:
+            >>> LossConfig().resolved("regression").mse, LossConfig().resolved("classification").cross_entropy
+            (1.0, 1.0)
+            >>> LossConfig(mse=0.5).resolved("classification").cross_entropy
+            0.0
+        """
+        if self.mse is not None:
+            return self
+        if kind == "regression":
+            return self.model_copy(update={"mse": 1.0})
+        return self.model_copy(update={"mse": 0.0, "cross_entropy": self.cross_entropy or 1.0})
+
+    @property
+    def correlates(self) -> bool:
+        """Whether a loss compares clips with each other, so that it needs many of them at once."""
+        return self.ccc > 0 or self.pearson > 0
+
+
+class RegularizationConfig(Strict):
+    """What keeps a head from learning the train clips by heart."""
+
+    mixup: float | None = Field(None, gt=0, description="Both parameters of the Beta distribution of the shares.")
+    feature_noise: float = Field(0.0, ge=0, description="Deviation of Gaussian noise on standardised features.")
+    modality_dropout: float = Field(0.0, ge=0, lt=1, description="Chance that a clip loses a modality; never its last.")
+    ema_decay: float | None = Field(
+        None, gt=0, lt=1, description="Validate and keep an exponential moving average of the weights."
+    )
+
 
 CORRELATED_CLIPS = 8
 """Least number of clips that a correlation in the loss is measured over."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from eri.data.clips import ClipTable
 from eri.data.tables import read_table
-from eri.errors import DataError
+from eri.utils.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd

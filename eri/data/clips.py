@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.errors import DataError
-from eri.files import digest
-from eri.tasks import Task
+from eri.config.tasks import Task
+from eri.utils.errors import DataError
+from eri.utils.files import digest
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -154,7 +154,7 @@ def check_id(clip_id: str) -> str:
         '00042'
         >>> check_id("../secret")
         Traceback (most recent call last):
-        eri.errors.DataError: clip id '../secret' cannot name a feature file...
+        eri.utils.errors.DataError: clip id '../secret' cannot name a feature file...
     """
     if not _SAFE_ID.fullmatch(clip_id) or clip_id.endswith("."):
         raise DataError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from eri.errors import DataError
+from eri.utils.errors import DataError
 
 SHOWN = 5
 
@@ -37,7 +37,7 @@ class Problems:
         >>> problems.add(Kind("unknown splits", "Use Train, Val or Test."), 7, "Split is 'Dev'")
         >>> problems.check()
         Traceback (most recent call last):
-        eri.errors.DataError: data_info.csv, line 7: Split is 'Dev'
+        eri.utils.errors.DataError: data_info.csv, line 7: Split is 'Dev'
           → Use Train, Val or Test.
     """
 

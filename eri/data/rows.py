@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence, Sized
 
+from eri.config.tasks import Task
 from eri.data.clips import Split, check_id
 from eri.data.problems import SHOWN, Kind, Problems
 from eri.data.tables import Table
 from eri.data.text import closest, format_number, is_missing, parse_number
-from eri.errors import DataError, UnknownClassError
-from eri.tasks import Task
+from eri.utils.errors import DataError, UnknownClassError
 
 _BAD_ID = Kind("ids that cannot be used", "Correct the ids; media and feature files are named after them.")
 _DOUBLED = Kind("ids that stand twice", "Keep one row for each clip.")
@@ -211,7 +211,7 @@ def require_same_ids(left: str, left_ids: Iterable[str], right: str, right_ids: 
     Examples:
         >>> require_same_ids("labels.csv", ["00001", "00002"], "partition.csv", ["00001"])
         Traceback (most recent call last):
-        eri.errors.DataError: 1 clip of labels.csv not in partition.csv: 00002
+        eri.utils.errors.DataError: 1 clip of labels.csv not in partition.csv: 00002
           → Every clip must be in both tables; copy them again from the same release of the data set.
     """
     one, other = set(left_ids), set(right_ids)

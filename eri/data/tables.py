@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eri.config.tasks import Task
 from eri.data.problems import Kind, Problems
 from eri.data.text import SEPARATOR_NAMES, closest, decode, guess_separator, squeeze
-from eri.errors import DataError
-from eri.tasks import Task
+from eri.utils.errors import DataError
 
 PARQUET_SUFFIXES = frozenset({".parquet", ".pq"})
 

@@ -9,10 +9,11 @@ from typing import Any, Literal, Protocol
 
 from eri.config import ExtractorConfig
 from eri.data.clips import Clip
-from eri.errors import EriError
 from eri.extraction.stages import StageShares
-from eri.store import FeatureFolder, Source
-from eri.store.journal import Entry
+from eri.features.folder import FeatureFolder
+from eri.features.index import Entry
+from eri.features.sources import Source
+from eri.utils.errors import EriError
 
 EngineName = Literal["local", "ray"]
 
@@ -91,7 +92,7 @@ class Model(Protocol):
     modality: Literal["visual", "audio"]
 
     def identity(self) -> dict[str, Any]:
-        """Return everything that determines the numbers, see :class:`~eri.extractors.base.Extractor`."""
+        """Return everything that determines the numbers, see :class:`~eri.features.records.Extractor`."""
         ...
 
     def open_line(

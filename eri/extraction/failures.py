@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from eri.errors import EriError, MediaError, WorkerError
 from eri.extraction.report import Failure
-from eri.files import write_text
-from eri.store import FeatureFolder
-from eri.store.problems import explained
+from eri.features.folder import FeatureFolder
+from eri.features.problems import explained
+from eri.utils.errors import EriError, MediaError, WorkerError
+from eri.utils.files import write_text
 
 NAME = "failures.csv"
 _COLUMNS = [field.name for field in fields(Failure)]

@@ -9,8 +9,8 @@ from typing import Any
 from eri.config import ExtractorConfig, Runtime
 from eri.extraction.engine import Line, Model, Settled
 from eri.extraction.pipeline import Pipeline
-from eri.extractors.base import Extractor
-from eri.store import FeatureFolder
+from eri.features.folder import FeatureFolder
+from eri.features.records import Extractor
 
 
 class LocalEngine:

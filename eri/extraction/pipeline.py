@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import TracebackType
@@ -14,17 +16,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eri.config import Runtime
-from eri.errors import DataError, EriError, MediaError, WorkerError
 from eri.extraction.engine import Settled, Task
 from eri.extraction.pool import ClipPool, Job, Outcome
 from eri.extraction.scratch import ScratchFolder, sweep_scratch_folders
 from eri.extraction.stages import StageClock, StageShares
 from eri.extraction.worker import unpark
-from eri.extraction.writing import WritingThread
-from eri.extractors.base import CropSequence, Extractor, FeatureSequence, Prepared, State, assemble, join_codes
+from eri.features.folder import FeatureFolder
+from eri.features.index import Entry
+from eri.features.records import CropSequence, Extractor, FeatureSequence, Prepared, assemble, join_codes
+from eri.features.sources import SourceIdentity
 from eri.media.on_device import FALLBACK
-from eri.store import FeatureFolder, SourceIdentity
-from eri.store.journal import Entry
+from eri.media.state import State
+from eri.utils.errors import DataError, EriError, MediaError, WorkerError
+
+WAITING = 4
+"""Clips that may wait for being written: they are in memory, and their claims are held."""
+
+
+class WritingThread:
+    """Writes in the order of submission, a bounded number behind; use it as a context.
+
+    What was submitted is written even when the block ends with an error.
+
+    Args:
+        on_written: Called, in the thread that submits and settles, with the result of each write.
+    """
+
+    def __init__(self, on_written: Callable[[Entry], None]) -> None:
+        self._on_written = on_written
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writing")
+        self._futures: deque[Future[Entry]] = deque()
+
+    def submit(self, write: Callable[[], Entry]) -> None:
+        """Have something written; waits while too much is waiting, and settles what is done."""
+        self._futures.append(self._thread.submit(write))
+        self._settle(WAITING)
+
+    def finish(self) -> None:
+        """Wait until everything is written.
+
+        Raises:
+            StoreError: The disk is full or read-only.
+        """
+        self._settle(0)
+
+    def _settle(self, waiting: int) -> None:
+        while self._futures and (len(self._futures) > waiting or self._futures[0].done()):
+            self._on_written(self._futures.popleft().result())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(wait=True)
+
 
 _LOG = logging.getLogger(__name__)
 

@@ -21,11 +21,11 @@ from pebble import ProcessExpired, ProcessPool
 
 from eri.config import Runtime
 from eri.data.clips import Clip
-from eri.errors import WorkerError
 from eri.extraction.worker import TIMED_OUT, Decoded, media_folder, prepare_clip, start_worker, work_on
-from eri.extractors.base import Preparer
-from eri.store.claims import Claim
-from eri.store.sources import Source
+from eri.features.locks import Claim
+from eri.features.records import Preparer
+from eri.features.sources import Source
+from eri.utils.errors import WorkerError
 
 _WORKER = "pebble_pool_worker"
 """The name that pebble gives to its worker processes."""

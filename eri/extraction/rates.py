@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import eri
 from eri.config import Runtime
-from eri.errors import DataError, StoreError
 from eri.extraction.stages import StageShares
-from eri.files import write_json
-from eri.store import FeatureFolder
-from eri.store.problems import explained
+from eri.features.folder import FeatureFolder
+from eri.features.problems import explained
+from eri.utils.errors import DataError, StoreError
+from eri.utils.files import write_json
+from eri.utils.version import __version__
 
 NAME = "rates.json"
 _FORMAT = "eri-rates-1"
@@ -131,7 +131,7 @@ def measured_rates(
         batch_size=runtime.batch_size,
         compiled=runtime.compiled,
         decoder=runtime.decoder,
-        version=eri.__version__,
+        version=__version__,
         clips=clips,
         runs=1,
         seconds=shares.seconds,

@@ -11,8 +11,8 @@ from typing import Literal
 from eri.extraction.rates import StageRates
 from eri.extraction.shards import Shard
 from eri.extraction.stages import StageShares
+from eri.features.index import Entry
 from eri.media.state import State
-from eri.store.journal import Entry
 
 
 @dataclass(frozen=True)

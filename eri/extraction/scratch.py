@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from eri.store import claims
-from eri.store.problems import explained
+from eri.features import locks as claims
+from eri.features.problems import explained
 
 _PREFIX = "eri-scratch-"
 _CLAIM = ".lock"

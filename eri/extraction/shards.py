@@ -6,7 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from eri.errors import ConfigError
+from eri.utils.errors import ConfigError
 
 _TEXT = re.compile(r"\s*([0-9]{1,9})\s*/\s*([0-9]{1,9})\s*")
 
@@ -34,7 +34,7 @@ class Shard:
         ['00002', '00003', '00004']
         >>> Shard.parse("4/3")
         Traceback (most recent call last):
-        eri.errors.ConfigError: there is no shard 4 of 3...
+        eri.utils.errors.ConfigError: there is no shard 4 of 3...
     """
 
     number: int

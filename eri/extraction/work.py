@@ -9,14 +9,15 @@ from typing import Literal
 
 from eri.config import Runtime
 from eri.data.clips import Clip
-from eri.errors import EriError, WorkerError
 from eri.extraction.engine import Line, Model, Settled, Task
 from eri.extraction.failures import describe_failure
 from eri.extraction.rates import StageRates, measured_rates
 from eri.extraction.report import ExtractionEvent, Failure
 from eri.extraction.stages import StageShares
-from eri.store import FeatureFolder, Source
-from eri.store.journal import Entry
+from eri.features.folder import FeatureFolder
+from eri.features.index import Entry
+from eri.features.sources import Source
+from eri.utils.errors import EriError, WorkerError
 
 _POLL = 0.2
 """Seconds between two looks at clips that another run works on."""

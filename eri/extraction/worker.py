@@ -18,10 +18,36 @@ from pathlib import Path
 import numpy as np
 
 from eri.data.clips import Clip
-from eri.errors import ChangedMediaError, StoreError
-from eri.extraction.fetching import at_hand
-from eri.extractors.base import Prepared, Preparer
-from eri.store.sources import Source, SourceIdentity, SourceStamp, identify_source, stamp_source
+from eri.features.records import Prepared, Preparer
+from eri.features.sources import Source, SourceIdentity, SourceStamp, identify_source, stamp_source
+from eri.storage.media import fetched
+from eri.utils.errors import ChangedMediaError, StoreError
+
+
+@contextmanager
+def at_hand(clip: Clip, source: Source | None, folder: Path | None = None) -> Iterator[tuple[Clip, Source | None]]:
+    """Yield a clip and its source as files of this machine.
+
+    Args:
+        clip: The clip.
+        source: What its features are made from; one that is here already is yielded as it is.
+        folder: Where a copy may stand meanwhile.
+
+    Raises:
+        MediaError: The source is not there or may not be read; its message and those of the block name the URL.
+        RemoteError: The object store cannot be reached.
+        StoreError: There is no room for a copy.
+    """
+    if source is None or source.url is None:
+        yield clip, source
+        return
+    with fetched(source.url, folder) as path:
+        here = {name: path for name in ("video", "audio") if getattr(clip, name) == source.path}
+        yield (
+            replace(clip, video=here.get("video", clip.video), audio=here.get("audio", clip.audio)),
+            replace(source, path=path, url=None),
+        )
+
 
 NO_SOURCE = SourceIdentity(SourceStamp("", 0, 0), "")
 """The source of a clip for which the data set names no file."""

@@ -1,152 +1,146 @@
-"""Finding out what a path holds: a folder of feature files, the folders around it, or a Parquet table."""
+"""What a feature file says about the media file it was made from, and how that is compared."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from eri.data.clips import ClipTable
-from eri.data.emi import TEST_FOLDER
-from eri.data.listing import find_child, list_files, list_folders
-from eri.data.muse import FEATURE_FOLDERS
-from eri.data.rows import normalise_id
-from eri.errors import DataError
-from eri.features.array_folder import SUFFIX as ARRAY_SUFFIX
-from eri.features.array_folder import ArrayFolder
-from eri.features.csv_folder import SUFFIX as CSV_SUFFIX
-from eri.features.csv_folder import CsvFolder
-from eri.features.names import canonical_name
-from eri.features.parquet import ID_COLUMN, ParquetTable, is_parquet
-from eri.features.raw import FeatureSource
-
-_HOMES = (*FEATURE_FOLDERS, TEST_FOLDER)
-_LISTED = 20
+from eri.data.clips import Clip, ClipTable
+from eri.storage import ObjectUrl, mirrored_url
+from eri.storage.media import fetched
+from eri.utils.errors import ForbiddenMediaError, MediaError, MissingMediaError
+from eri.utils.files import sha256_file
 
 
 @dataclass(frozen=True)
-class OpenedSource:
-    """What a path holds.
+class Source:
+    """The file, or the folder of pictures, that features of one clip are made from.
 
     Attributes:
-        name: Of the features.
-        source: Reads them.
+        path: Where it is on this machine, or what has its size and time where it is not.
+        name: How the data set calls it: its path under the data set's root, with forward slashes.
+        url: Where its content is, if in an object store.
+    """
+
+    path: Path
+    name: str
+    url: ObjectUrl | None = None
+
+
+@dataclass(frozen=True)
+class SourceStamp:
+    """What a source looks like from outside, without opening it.
+
+    Attributes:
+        name: See :class:`Source`.
+        size: Bytes; of a folder, those of all its files.
+        mtime_ns: Time of the last change in nanoseconds; of a folder, the latest of its own and its files'.
     """
 
     name: str
-    source: FeatureSource
+    size: int
+    mtime_ns: int
 
 
-def open_source(
-    table: ClipTable, path: Path, name: str | None, *, id_column: str | None = None, time_column: str | None = None
-) -> OpenedSource:
-    """Find the features at a path.
+@dataclass(frozen=True)
+class SourceIdentity:
+    """A source as it was when features were made from it.
+
+    Attributes:
+        stamp: How it looked from outside.
+        digest: SHA-256 of its content, 64 hex digits.
+    """
+
+    stamp: SourceStamp
+    digest: str
+
+
+def clip_source(clip: Clip, modality: Literal["visual", "audio"], root: Path) -> Source | None:
+    """Return what the features of a clip are made from; None where the data set names nothing.
 
     Args:
-        table: The data set, whose ids they must have.
-        path: A Parquet table; a folder of one file a clip; or, with a name, a folder around such folders: the data
-            set's own, or its folder of features. Of EMI, the folder of that name in ``test_data/`` belongs to it.
-        name: Of the features; None is that of the folder or file.
-        id_column: Of a Parquet table; None tries the usual ones.
-        time_column: Of a Parquet table; None tries the usual ones.
+        clip: The clip.
+        modality: ``visual`` reads the video, ``audio`` the audio file or else the video's own track.
+        root: Folder of the data set.
+
+    Examples:
+        >>> clip_source(Clip("a", "train", video=Path("data/train/a.mp4")), "audio", Path("data"))
+        Source(path=PosixPath('data/train/a.mp4'), name='train/a.mp4', url=None)
+    """
+    path = clip.video if modality == "visual" else clip.audio_source
+    if path is None:
+        return None
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    # A name that is not UTF-8 could not be written down.
+    return Source(path, name.encode("utf-8", "replace").decode(), mirrored_url(path, "data"))
+
+
+def clip_sources(
+    table: ClipTable, modality: Literal["visual", "audio"], clips: Iterable[Clip] | None = None
+) -> dict[str, Source | None]:
+    """Return the source of each clip by id; see :func:`clip_source`.
+
+    Args:
+        table: The data set.
+        modality: What the features describe.
+        clips: Clips of the table; None is all of them.
+    """
+    return {clip.id: clip_source(clip, modality, table.root) for clip in (table if clips is None else clips)}
+
+
+def stamp_source(source: Source) -> SourceStamp:
+    """Look at a source from outside.
 
     Raises:
-        DataError: Nothing is there, or files that are named after no clip of the data set.
+        MissingMediaError: It is not there.
+        MediaError: It may not be looked at.
     """
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder", hint="Check the path of the features.")
-    if path.is_file():
-        if not is_parquet(path):
-            raise DataError(
-                f"{path}: is a file, but no Parquet table by its suffix",
-                hint="Give the folder that holds one CSV or one pickled array a clip, or a .parquet table.",
-            )
-        usual = (ID_COLUMN, "id", *filter(None, (table.task.id_column, table.id_column)), "File_ID", "Filename")
-        names = usual if id_column is None else (id_column,)
-        source = ParquetTable(path, tuple(dict.fromkeys(names)), table.task.id_digits, time_column)
-        return OpenedSource(canonical_name(name or path.stem), source)
-    if id_column is not None or time_column is not None:
-        raise DataError(f"{path}: is a folder; id and time columns can be named of a Parquet table only")
-    homes = _homes(table, path)
-    folders = _folders(path, homes, name)
-    return OpenedSource(canonical_name(name or path.resolve().name), _open_folders(table, path, folders))
+    try:
+        status = source.path.stat()
+        if not source.path.is_dir():
+            return SourceStamp(source.name, status.st_size, status.st_mtime_ns)
+        with os.scandir(source.path) as entries:
+            files = [entry.stat() for entry in entries if entry.is_file() and not entry.name.startswith(".")]
+    except OSError as error:
+        raise _media_error(source.path, error) from error
+    latest = max([status.st_mtime_ns, *(file.st_mtime_ns for file in files)])
+    return SourceStamp(source.name, sum(file.st_size for file in files), latest)
 
 
-def _homes(table: ClipTable, path: Path) -> list[Path]:
-    """Return the folders that folders of features may stand in."""
-    bases = [path, table.root] if table.root.is_relative_to(path) and table.root != path else [path]
-    return [home for base in bases for home in (base, *(find_child(base, name) for name in _HOMES))]
+def identify_source(source: Source) -> SourceIdentity:
+    """Read a source through once and return its identity; one in an object store is fetched for it.
+
+    Raises:
+        MissingMediaError: It is not there.
+        MediaError: It may not be read.
+        RemoteError: The object store cannot be reached.
+    """
+    if source.url is not None:
+        with fetched(source.url) as path:
+            return identify_source(replace(source, path=path, url=None))
+    stamp = stamp_source(source)
+    try:
+        if source.path.is_dir():
+            return SourceIdentity(stamp, _folder_digest(source.path))
+        return SourceIdentity(stamp, sha256_file(source.path))
+    except OSError as error:
+        raise _media_error(source.path, error) from error
 
 
-def _folders(path: Path, homes: Sequence[Path], name: str | None) -> list[Path]:
-    """Return the folders with the files: those of the name in or around the path, else the path itself."""
-    if name is not None:
-        found = [folder for home in homes if (folder := find_child(home, name)).is_dir()]
-        if found:
-            return found
-    if _files(path, CSV_SUFFIX) or _files(path, ARRAY_SUFFIX):
-        return [path]
-    what = "no feature files (.csv or .pkl)" if name is None else f"no folder '{name}' and no feature files"
-    raise DataError(
-        f"{path}: has {what}", hint=_choice(sorted({name for home in homes for name in list_folders(home)}))
-    )
+def _folder_digest(folder: Path) -> str:
+    state = hashlib.sha256()
+    for path in sorted(entry for entry in folder.glob("[!.]*") if entry.is_file()):
+        state.update(f"{path.name}\0{sha256_file(path)}\n".encode())
+    return state.hexdigest()
 
 
-def _choice(folders: Sequence[str]) -> str:
-    if not folders:
-        return "Give the folder that holds one CSV or one pickled array a clip, or a .parquet table."
-    return f"Choose one of its folders with --name: {', '.join(folders[:_LISTED])}."
-
-
-def _files(folder: Path, suffix: str) -> dict[str, Path]:
-    return {stem: path for stem, path in list_files(folder, (suffix,)).items() if not stem.startswith(".")}
-
-
-def _open_folders(table: ClipTable, path: Path, folders: Sequence[Path]) -> FeatureSource:
-    by_suffix = {
-        suffix: [item for folder in folders for item in _files(folder, suffix).items()]
-        for suffix in (CSV_SUFFIX, ARRAY_SUFFIX)
-    }
-    if all(by_suffix.values()):
-        raise DataError(
-            f"{', '.join(map(str, folders))}: holds both .csv and .pkl files",
-            hint="Give each kind a folder of its own, or another --name.",
-        )
-    files = _by_clip(table, folders, by_suffix[CSV_SUFFIX] or by_suffix[ARRAY_SUFFIX])
-    if by_suffix[CSV_SUFFIX]:
-        return CsvFolder(path, files, table.task.id_digits)
-    return ArrayFolder(path, files)
-
-
-def _by_clip(table: ClipTable, folders: Sequence[Path], files: Iterable[tuple[str, Path]]) -> Mapping[str, Path]:
-    by_clip: dict[str, Path] = {}
-    unknown: list[str] = []
-    for stem, path in files:
-        try:
-            clip_id = normalise_id(stem, digits=table.task.id_digits)
-        except DataError:
-            unknown.append(stem)
-            continue
-        if clip_id not in table:
-            unknown.append(stem)
-        elif clip_id in by_clip:
-            raise DataError(
-                f"{path}: clip {clip_id} has another file already, {by_clip[clip_id]}", hint="Keep one of the two."
-            )
-        else:
-            by_clip[clip_id] = path
-    if unknown:
-        raise unknown_ids(", ".join(map(str, folders)), unknown, table)
-    if not by_clip:
-        raise DataError(f"{', '.join(map(str, folders))}: has no feature files", hint="Copy it again.")
-    return by_clip
-
-
-def unknown_ids(where: str, ids: Iterable[str], table: ClipTable) -> DataError:
-    """Return the error for features of clips that the data set does not have; the first twenty are listed."""
-    ordered = sorted(ids)
-    more = f" and {len(ordered) - _LISTED} more" if len(ordered) > _LISTED else ""
-    return DataError(
-        f"{where}: {len(ordered)} id(s) of no clip of {table.name}: {', '.join(ordered[:_LISTED])}{more}",
-        hint="Are these the features of another data set or release? Move files that are no features away.",
-    )
+def _media_error(path: Path, error: OSError) -> MediaError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return MissingMediaError(path, "no such file")
+    if isinstance(error, PermissionError):
+        return ForbiddenMediaError(path, "may not be read by this user")
+    return MediaError(path, f"cannot be read: {error.strerror or error}")

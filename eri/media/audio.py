@@ -11,11 +11,11 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from eri.errors import NoAudioError, OversizedMediaError
 from eri.media.opening import open_container
 from eri.media.resampling import SAMPLE_RATE, SoundDecoder
 from eri.media.streams import video_streams
 from eri.media.timeline import clip_start, declared_end
+from eri.utils.errors import NoAudioError, OversizedMediaError
 
 SPILL_SECONDS = 600.0
 """Longer sound is kept in a temporary file instead of in memory."""

@@ -12,13 +12,12 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from eri.errors import NoVideoError, TruncatedMediaError
-from eri.media.canvas import fit
+from eri.media.canvas import fit, frame_orientation
+from eri.media.images import list_pictures, read_picture
 from eri.media.opening import check_file, is_folder, open_container
-from eri.media.orientation import frame_orientation
-from eri.media.pictures import list_pictures, read_picture
 from eri.media.streams import MAX_DAMAGED, Damage, audio_streams, decoded, guard, has_decoder, packets, video_streams
 from eri.media.timeline import Track, clip_start, pixel_aspect, scan, video_timeline
+from eri.utils.errors import NoVideoError, TruncatedMediaError
 
 __all__ = ["MediaInfo", "open_container", "probe_media"]
 

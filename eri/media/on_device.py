@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.errors import MissingDependencyError
 from eri.media.decoding import TICK
 from eri.media.timeline import Timeline
+from eri.utils.errors import MissingDependencyError
 
 MOST_LEVELS = 4.0
 """Mean difference, of 255 levels, that a picture may have from FFmpeg's own: converting colours and scaling are not

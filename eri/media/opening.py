@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
-from eri.errors import (
+from eri.utils.errors import (
     EmptyMediaError,
     ForbiddenMediaError,
     MediaError,
@@ -98,7 +98,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
         The open container; closed when the block ends.
 
     Raises:
-        MediaError: One of its subclasses says why; see :mod:`eri.errors`.
+        MediaError: One of its subclasses says why; see :mod:`eri.utils.errors`.
     """
     check_file(path)
     try:

@@ -12,9 +12,9 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from eri.errors import NoAudioError, UnsupportedMediaError
 from eri.media.streams import Damage, audio_streams, decoded, has_decoder, packets
 from eri.media.timeline import clip_start
+from eri.utils.errors import NoAudioError, UnsupportedMediaError
 
 SAMPLE_RATE = 16_000
 """Samples a second of all sound in the toolkit."""

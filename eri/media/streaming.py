@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.errors import TruncatedMediaError
 from eri.media.canvas import Canvas, letterbox
 from eri.media.decoding import Decoder, choose
+from eri.media.images import list_pictures, read_picture
 from eri.media.opening import is_folder, open_container
-from eri.media.pictures import list_pictures, read_picture
 from eri.media.sampling import on_screen
 from eri.media.timeline import read_timeline
 from eri.media.video import FrameSequence
+from eri.utils.errors import TruncatedMediaError
 
 
 class FrameStream:

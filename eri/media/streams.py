@@ -16,7 +16,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from eri.errors import MediaError, OversizedMediaError, TruncatedMediaError, UnsupportedMediaError
+from eri.utils.errors import MediaError, OversizedMediaError, TruncatedMediaError, UnsupportedMediaError
 
 MAX_PIXELS = 8192 * 8192
 """Pictures with more pixels are refused: a few bytes can claim a picture that fills the memory."""

@@ -15,8 +15,8 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from eri.errors import NoVideoError
 from eri.media.streams import Damage, packets, video_streams
+from eri.utils.errors import NoVideoError
 
 _USUAL_RATE = Fraction(25)
 _ODDEST_PIXEL = 4

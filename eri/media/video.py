@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.errors import TruncatedMediaError
 from eri.media.canvas import Canvas
 from eri.media.decoding import TICK, Decoder, SeekError, Segment, choose, plan
+from eri.media.images import read_last_pictures, read_pictures
 from eri.media.on_device import FALLBACK, OnDeviceError, decode_on
 from eri.media.opening import is_folder, open_container
-from eri.media.pictures import read_last_pictures, read_pictures
 from eri.media.sampling import even_times, on_screen
 from eri.media.timeline import Timeline, clip_start, read_timeline
+from eri.utils.errors import TruncatedMediaError
 
 _ATTEMPTS = 3
 
@@ -45,7 +45,7 @@ def read_frames(path: Path, count: int, *, max_side: int | None = 1280, device: 
     does not grow with the clip's length, and only the chosen frames are converted to RGB.
 
     Args:
-        path: A video file, or a folder of numbered pictures (:mod:`eri.media.pictures`).
+        path: A video file, or a folder of numbered pictures (:mod:`eri.media.images`).
         count: Frames wanted, at least 1.
         max_side: Larger pictures are scaled down so that their longer side has this many pixels; None keeps them.
         device: ``cpu``, ``cuda`` or ``cuda:<n>``: torchcodec decodes there, on a GPU by NVDEC, except for the first

@@ -2,19 +2,93 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from eri.config import HeadConfig
-from eri.models.base import Predictor
+from eri.config.tasks import Activation, Task
 from eri.models.heads import create_head
-from eri.models.output import bound
-from eri.models.pictures import PictureEncoder
+from eri.models.image_encoder import PictureEncoder
 from eri.models.sequences import Sequences
-from eri.models.standardization import Standardizer
-from eri.tasks import Activation, Task
+
+
+class Predictor(nn.Module, ABC):
+    """A network from the inputs of a batch, whatever a loader serves, to a task's labels."""
+
+    @abstractmethod
+    def predict(self, inputs: Any) -> Tensor:
+        """Return predictions as they are scored and submitted, float64 (clips, labels), within the task's range."""
+
+    @abstractmethod
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the parameters for an optimiser; a group may have a learning rate ``lr`` of its own."""
+
+
+def bound(raw: Tensor, activation: Activation, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Map raw outputs to intensities.
+
+    Args:
+        raw: (clips, labels), unbounded.
+        activation: ``sigmoid`` bounds each label to [low, high]; ``softmax`` shares the range out among the labels
+            (drawn in fig. 3 of Qian et al. 2023); ``linear`` leaves them as they are.
+        low: Smallest legal label value.
+        high: Largest legal label value.
+
+    Returns:
+        (clips, labels).
+
+    Examples:
+        >>> bound(torch.tensor([[0.0, 0.0]]), "sigmoid", -1.0, 1.0).tolist()
+        [[0.0, 0.0]]
+        >>> bound(torch.tensor([[3.0, 3.0]]), "softmax").tolist()
+        [[0.5, 0.5]]
+    """
+    if activation == "linear":
+        return raw
+    share = torch.sigmoid(raw) if activation == "sigmoid" else torch.softmax(raw, dim=1)
+    return low + (high - low) * share
+
+
+_RESOLUTION = 1e-6
+"""A deviation below this share of the mean is float32 rounding, not signal (float32 resolves 6e-8)."""
+
+
+class Standardizer(nn.Module):
+    """Map each feature x to (x - mean) / scale (Qian et al. 2023, eq. 3).
+
+    The statistics are buffers, so they are saved and loaded with the weights. A new one leaves features unchanged.
+
+    Args:
+        dimension: Length of one embedding.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dimension))
+        self.register_buffer("scale", torch.ones(dimension))
+
+    def set_statistics(self, mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> None:
+        """Take over statistics, each (dimension,).
+
+        A feature that does not vary is centred and not scaled: dividing by nothing would blow up rounding errors.
+        """
+        flat = deviation <= _RESOLUTION * np.abs(mean)
+        scale = np.where(flat, 1.0, deviation)
+        self.mean.copy_(torch.from_numpy(mean))
+        self.scale.copy_(torch.from_numpy(scale))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Standardise values of shape (..., dimension)."""
+        return (values - self.mean).div_(self.scale)
 
 
 class Regressor(Predictor):
@@ -31,7 +105,7 @@ class Regressor(Predictor):
     Examples:
         >>> import torch
         >>> from eri.config import LSTMConfig
-        >>> from eri.tasks import ERI
+        >>> from eri.config.tasks import ERI
         >>> model = Regressor(LSTMConfig(hidden_size=8, dense=4), {"audio": 3}, ERI)
         >>> clips = Sequences(torch.randn(2, 5, 3), torch.ones(2, 5, dtype=torch.bool))
         >>> model({"audio": clips}).shape

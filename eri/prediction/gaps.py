@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from eri.extractors.base import State
+from eri.media.state import State
 from eri.prediction.members import Member
 
 _WORDS: Mapping[int, str] = MappingProxyType(

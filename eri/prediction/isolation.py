@@ -16,10 +16,10 @@ from typing import Any, Self
 from pebble import ProcessExpired, ProcessPool
 
 from eri.config import Runtime
-from eri.errors import WorkerError
 from eri.extraction.worker import end_with_parent
 from eri.prediction.loading import LoadedRun, load
 from eri.prediction.timeline import Timeline, TimelineEvent
+from eri.utils.errors import WorkerError
 
 _HEARTBEAT = 0.2
 """Seconds between two looks at how far the worker is."""

@@ -17,23 +17,26 @@ import numpy as np
 import pandas as pd
 
 from eri.config import Runtime
+from eri.config.tasks import Task
 from eri.data.clips import SPLITS, Clip, ClipTable, Split
-from eri.errors import RunError
-from eri.extraction import ExtractionEvent, Failure, extract
-from eri.extractors.base import FeatureSequence, State
+from eri.evaluation.cross_validation import read_cv
+from eri.evaluation.ensembling import predict as predict_table
+from eri.evaluation.held_out import kind_of, read_ensemble
+from eri.extraction.run import ExtractionEvent, Failure, extract
+from eri.features.folder import FeatureFolder
+from eri.features.places import open_folder
+from eri.features.records import FeatureSequence
+from eri.features.sources import SourceIdentity, clip_source, stamp_source
+from eri.features.store import FeatureStore
+from eri.media.state import State
 from eri.prediction.gaps import Gap, Verdict, describe_states, judge_all
 from eri.prediction.members import Member, RecordedExtractor, Source, read_members
 from eri.prediction.timeline import Timeline
 from eri.prediction.videos import find_videos
-from eri.selection.cross_validation import read_cv
-from eri.selection.ensembling import predict as predict_table
-from eri.selection.held_out import kind_of, read_ensemble
-from eri.store import FeatureFolder, FeatureStore, open_folder
-from eri.store.sources import SourceIdentity, clip_source, stamp_source
-from eri.tasks import Task
 from eri.training.data import warn_of_clips
 from eri.training.device import choose_device
-from eri.training.learners import create_learner
+from eri.training.experiment import create_learner
+from eri.utils.errors import RunError
 
 REMARKS = ("rule", "reason", "notes")
 """The columns of a table of predictions after those of the labels."""
@@ -149,7 +152,7 @@ class LoadedRun:
         return open_folder(store / self.sources[digest].folder, digest)
 
     def predict_table(self, table: ClipTable, store: Path, ids: Sequence[str]) -> pd.DataFrame:
-        """Predict some clips of a table from a store; see :func:`eri.evaluation.predict`."""
+        """Predict some clips of a table from a store; see :func:`eri.evaluation.evaluate.predict`."""
         if not ids:
             return pd.DataFrame(columns=[*self.task.labels, "rule"])
         chosen = ClipTable(table.name, table.root, table.task, tuple(clip for clip in table if clip.id in set(ids)))

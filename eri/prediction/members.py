@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from eri.config import ExtractorConfig, Runtime
-from eri.errors import RunError
-from eri.extractors import create_extractor
-from eri.extractors.base import Extractor, Prepared, Preparer
-from eri.files import canonical_json, differences
-from eri.selection.cross_validation import MODELS
-from eri.selection.held_out import kind_of, read_ensemble
-from eri.training.runs import Run, read_run
+from eri.evaluation.cross_validation import MODELS
+from eri.evaluation.held_out import kind_of, read_ensemble
+from eri.extraction.extractors.registry import create_extractor
+from eri.features.records import Extractor, Prepared, Preparer
+from eri.training.run_folder import Run, read_run
+from eri.utils.errors import RunError
+from eri.utils.files import canonical_json, differences
 
 _LOG = logging.getLogger(__name__)
 
@@ -139,5 +139,5 @@ class RecordedExtractor:
         return self._identity
 
     def embed(self, prepared: Sequence[Prepared]) -> list[Any]:
-        """Embed clips, see :meth:`~eri.extractors.base.Extractor.embed`."""
+        """Embed clips, see :meth:`~eri.features.records.Extractor.embed`."""
         return self.inner.embed(prepared)

@@ -10,18 +10,21 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from eri.errors import ConfigError
-from eri.extractors.base import CropSequence, FeatureSequence, Prepared, State, assemble, join_codes
-from eri.extractors.crops import CropPreparer, encode_picture
-from eri.extractors.preparing import ImagePreparer, SoundPreparer
-from eri.media.audio import SAMPLE_RATE, Sound
+from eri.extraction.extractors.crops import CropPreparer
+from eri.extraction.extractors.preparing import ImagePreparer, SoundPreparer
+from eri.features.jpeg import encode_picture
+from eri.features.records import CropSequence, FeatureSequence, Prepared, assemble, join_codes
+from eri.media.audio import Sound
 from eri.media.faces import Crops, crop_faces
+from eri.media.resampling import SAMPLE_RATE
+from eri.media.state import State
 from eri.media.streaming import FrameStream
 from eri.media.video import FrameSequence
-from eri.metrics import Floats
+from eri.metrics.intensities import Floats
 from eri.prediction.members import RecordedExtractor
 from eri.prediction.timeline import FaceFrame
-from eri.training.embedding import VideoPreparer
+from eri.runs.video_extractor import VideoPreparer
+from eri.utils.errors import ConfigError
 
 Span = tuple[float, float]
 Features = FeatureSequence | CropSequence

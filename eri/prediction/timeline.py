@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from eri.files import atomic_path
-from eri.metrics import Floats
+from eri.metrics.intensities import Floats
+from eri.utils.files import atomic_path
 
 
 @dataclass(frozen=True, eq=False)

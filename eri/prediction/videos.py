@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from eri.errors import DataError, NoVideoError
-from eri.media.pictures import list_pictures
+from eri.media.images import list_pictures
+from eri.utils.errors import DataError, NoVideoError
 
 SUFFIXES = frozenset(
     f".{name}"

@@ -12,19 +12,20 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from eri.data.clips import Clip, ClipTable
-from eri.errors import ConfigError, DataError, MediaError, NoAudioError, NoVideoError
+from eri.features.folder import FeatureFolder
+from eri.features.sources import Source as Origin
+from eri.features.sources import SourceIdentity, stamp_source
+from eri.features.store import FeatureStore
 from eri.media.audio import Sound, read_sound
 from eri.media.opening import is_folder
 from eri.media.streaming import FrameStream
-from eri.metrics import Floats
+from eri.metrics.intensities import Floats
 from eri.prediction.gaps import Gap, describe_states, judge_all
 from eri.prediction.loading import LoadedRun
 from eri.prediction.rows import RowStream, SoundWindows
 from eri.prediction.timeline import FaceFrame, Timeline, TimelineEvent
-from eri.store import FeatureFolder, FeatureStore
-from eri.store.sources import Source as Origin
-from eri.store.sources import SourceIdentity, stamp_source
 from eri.training.keeping import keeping_models
+from eri.utils.errors import ConfigError, DataError, MediaError, NoAudioError, NoVideoError
 
 WINDOWS_AT_ONCE = 64
 """Windows that are predicted together. Their features pass through a temporary folder, so that memory and disk do not

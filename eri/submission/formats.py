@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from eri.data.clips import Clip, ClipTable, Split
-from eri.errors import SubmissionError
+from eri.utils.errors import SubmissionError
 
 DEFAULT_NAME = "predictions.csv"
 
@@ -52,8 +52,8 @@ class SubmissionFormat:
 def format_of(table: ClipTable, bracketed: bool | None = None) -> SubmissionFormat:
     """Return the format that the table's task asks for.
 
-    A task of :mod:`eri.tasks` says what its id column is called, how many digits an id has and whether it stands in
-    brackets: ``File_ID`` and ``[00042]`` for ERI, ``Filename`` and ``00042`` for EMI, ``filename`` for MuSe-Mimic,
+    A task (:mod:`eri.config.tasks`) says what its id column is called, how many digits an id has and whether it
+    stands in brackets: ``File_ID`` and ``[00042]`` for ERI, ``Filename`` and ``00042`` for EMI, ``filename`` for MuSe-Mimic,
     ``subj_id`` for MuSe-Perception. Every other task has the id column and the ids of its own table, without brackets.
 
     Args:

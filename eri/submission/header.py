@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from eri.data.rows import normalise_id
 from eri.data.text import closest, parse_number
-from eri.errors import DataError
 from eri.submission.findings import Code, Findings
 from eri.submission.formats import SubmissionFormat
+from eri.utils.errors import DataError
 
 _INDEX_NAMES = frozenset({"", "index", "unnamed: 0"})
 

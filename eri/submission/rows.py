@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from eri.data.clips import ClipTable, Split
 from eri.data.rows import count_clips, first_ids, normalise_id
 from eri.data.text import format_number, parse_number
-from eri.errors import DataError
 from eri.submission.findings import Code, Findings
 from eri.submission.formats import SubmissionFormat, clips_to_submit
+from eri.utils.errors import DataError
 
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 

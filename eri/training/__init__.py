@@ -2,6 +2,6 @@
 
 from eri.training.events import Listener, TrainingEvent
 from eri.training.experiment import train
-from eri.training.runs import Run, read_run
+from eri.training.run_folder import Run, read_run
 
 __all__ = ["Listener", "Run", "TrainingEvent", "read_run", "train"]

@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.config.balancing import BalancingConfig, Copies
-from eri.errors import ConfigError
+from eri.config.training import BalancingConfig, Copies
+from eri.utils.errors import ConfigError
 
 _GEOMETRIC_SHARE = 2 / 3
 """Of the copies beside the flip: geometric changes help more than photometric ones (section 4.1)."""

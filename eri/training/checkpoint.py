@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from eri.errors import RunError
-from eri.files import atomic_path
+from eri.utils.errors import RunError
+from eri.utils.files import atomic_path
 
 
 def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, str]) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from eri.config import CORRELATED_CLIPS, TrainingConfig
+from eri.config.tasks import Task
 from eri.data.clips import Clip, ClipTable, Split
-from eri.errors import DataError
-from eri.metrics import Floats
-from eri.tasks import Task
+from eri.metrics.intensities import Floats
 from eri.training.features import FeatureSet
+from eri.utils.errors import DataError
 
 _LOG = logging.getLogger(__name__)
 _NAMED = 10

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from eri.config import Precision
-from eri.errors import ConfigError
+from eri.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -25,7 +25,7 @@ def choose_device(name: str) -> torch.device:
         device(type='cpu')
         >>> choose_device("toaster")
         Traceback (most recent call last):
-        eri.errors.ConfigError: device 'toaster' is unknown...
+        eri.utils.errors.ConfigError: device 'toaster' is unknown...
     """
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")

@@ -13,7 +13,7 @@ import torch
 
 from eri.config import ExperimentConfig
 from eri.data.clips import ClipTable
-from eri.store import FeatureFolder
+from eri.features.folder import FeatureFolder
 from eri.training.data import SplitData, label_means
 from eri.training.sources import describe
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eri.metrics import Floats
-from eri.training import runs as layout
+from eri.metrics.intensities import Floats
+from eri.training import run_folder as layout
 from eri.training.augmentation import TrainingPass
 from eri.training.checkpoint import seed_generators, weights_metadata
 from eri.training.data import fallback_vector, label_means
@@ -21,7 +21,7 @@ from eri.training.learners import Lesson
 from eri.training.loading import BatchSource, EpochSource
 from eri.training.loop import Material, Trainer
 from eri.training.objective import create_objective
-from eri.training.runs import Run
+from eri.training.run_folder import Run
 from eri.training.selection import Best
 
 

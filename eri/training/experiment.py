@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eri.config import ExperimentConfig, LightGBMConfig, Runtime
+from eri.config import ExperimentConfig, LightGBMConfig, ModelConfig, Runtime, VideoModelFields
 from eri.data.clips import ClipTable
-from eri.errors import ConfigError
-from eri.training import runs as layout
+from eri.training import run_folder as layout
 from eri.training.data import (
     labelled_split,
     refuse_few_clips,
@@ -23,11 +22,11 @@ from eri.training.data import (
 from eri.training.device import choose_device, choose_precision, join_processes
 from eri.training.environment import describe_run
 from eri.training.events import Listener, ignore
-from eri.training.learners import Lesson, create_learner
+from eri.training.learners import Learner, Lesson
 from eri.training.objective import refuse_unfit_training
-from eri.training.processes import end_processes, joined
+from eri.training.processes import Place, current_place, end_processes, joined
 from eri.training.sources import find_features, find_versions, open_split, open_versions
-from eri.training.stepping import Place, current_place
+from eri.utils.errors import ConfigError
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,9 +46,9 @@ def train(
     """Train a system and return its run folder.
 
     The epoch is chosen on the whole val split: by the mean Pearson of intensities (see
-    :func:`eri.scoring.validate_intensities`), or by the WAR of classes (see
-    :class:`eri.scoring.ClassificationScorer`). Train clips without features are left out, val clips without features
-    are scored with the mean of the train labels, and both are named in ``environment.json`` and in the log. On a CPU
+    :func:`eri.metrics.scoring.validate_intensities`), or by the WAR of classes (see
+    :class:`eri.metrics.scoring.ClassificationScorer`). Train clips without features are left out, val clips without
+    features are scored with the mean of the train labels, and both are named in ``environment.json`` and in the log. On a CPU
     the same seed and number of threads give the same weights, also when the run was interrupted and resumed.
 
     Processes that ``torchrun`` started train one model together: each takes a part of every batch, and the first one
@@ -174,3 +173,18 @@ def _prepare(config: ExperimentConfig, table: ClipTable, features: Path, runtime
     environment = describe_run(config, table, folders, versions, data, val, device=device, precision=precision)
     lesson = Lesson(config, table.task, data, val, device, precision, open_versions(versions, table))
     return _Prepared(lesson, environment)
+
+
+def create_learner(model: ModelConfig) -> Learner:
+    """Return the learner of a model's config; each is imported when first asked for."""
+    if isinstance(model, LightGBMConfig):
+        from eri.training.trees import TreeLearner
+
+        return TreeLearner()
+    if isinstance(model, VideoModelFields):
+        from eri.training.video import VideoLearner
+
+        return VideoLearner()
+    from eri.training.neural import NeuralLearner
+
+    return NeuralLearner()

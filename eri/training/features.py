@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.extractors.base import State
+from eri.media.state import State
 
 _TAKEN = 64 << 20
 """Bytes that are copied from a mapped file before it is let go."""

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from eri.metrics import Floats
+from eri.metrics.intensities import Floats
 from eri.models import Predictor
 from eri.training.loading import BatchSource
-from eri.training.stepping import Positions
+from eri.training.processes import Positions
 
 
 def predict_clips(model: Predictor, loader: BatchSource, batches: Sequence[Positions] | None = None) -> Floats:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from eri.config import ExperimentConfig, LightGBMConfig, ModelConfig, Precision, VideoModelFields
-from eri.metrics import Floats
-from eri.scoring import Scorer, create_scorer
-from eri.tasks import Task
+from eri.config import ExperimentConfig, Precision
+from eri.config.tasks import Task
+from eri.metrics.intensities import Floats
+from eri.metrics.scoring import Scorer, create_scorer
 from eri.training.data import SplitData, shuffled
 from eri.training.events import Listener
 from eri.training.features import FeatureSet, ModalityFeatures
-from eri.training.runs import Run
+from eri.training.processes import ALONE, Place
+from eri.training.run_folder import Run
 from eri.training.selection import Best
-from eri.training.stepping import ALONE, Place
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -100,18 +100,3 @@ class Learner(Protocol):
             RunError: What was learnt is missing or damaged.
         """
         ...
-
-
-def create_learner(model: ModelConfig) -> Learner:
-    """Return the learner of a model's config; each is imported when first asked for."""
-    if isinstance(model, LightGBMConfig):
-        from eri.trees import TreeLearner  # stands after this package and is known to it by this name only
-
-        return TreeLearner()
-    if isinstance(model, VideoModelFields):
-        from eri.training.video import VideoLearner
-
-        return VideoLearner()
-    from eri.training.neural import NeuralLearner
-
-    return NeuralLearner()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,13 +16,11 @@ import torch
 from torch import Tensor
 
 from eri.config import CORRELATED_CLIPS, TrainingConfig
-from eri.errors import RunError
-from eri.metrics import Floats
+from eri.metrics.intensities import Floats
+from eri.metrics.scoring import Scorer, Validation
 from eri.models import Predictor
-from eri.scoring import Scorer, Validation
-from eri.training import runs
+from eri.training import run_folder as runs
 from eri.training.augmentation import Mixing, TrainingPass
-from eri.training.averaging import WeightAverage
 from eri.training.checkpoint import (
     derive_seed,
     generator_states,
@@ -30,18 +30,84 @@ from eri.training.checkpoint import (
     save_weights,
 )
 from eri.training.events import Listener, TrainingEvent
-from eri.training.history import Row, history_row, write_history
 from eri.training.inference import predict_clips
 from eri.training.loading import BatchSource, EpochSource
 from eri.training.losses import Objective, strongest_labels
-from eri.training.optimization import RateControl, create_optimizer
-from eri.training.processes import gather_sums, share_buffers
+from eri.training.optimization import RateControl, WeightAverage, create_optimizer
+from eri.training.processes import ALONE, Place, Positions, cut_batches, gather_sums, plan_steps, share_buffers
 from eri.training.selection import Best
-from eri.training.stepping import ALONE, Place, Positions, cut_batches, plan_steps
-from eri.training.tally import LossTally, has_look
+from eri.utils.errors import RunError
+from eri.utils.files import write_text
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+LOOK_EVERY = 16
+"""Steps from one look to the next. A look waits for all that the device has yet to do, so not every step has one; what
+it finds, such as a loss that is no number any more, is found so many steps late at most."""
+
+
+class LossTally:
+    """A sum in float64 on a device; the same whenever it is looked at.
+
+    Args:
+        device: Where losses are computed.
+        total: What the sum begins with.
+
+    Examples:
+        >>> tally = LossTally(torch.device("cpu"), 1.0)
+        >>> tally.add(torch.tensor(0.5), 4)
+        >>> tally.look()
+        3.0
+    """
+
+    def __init__(self, device: torch.device, total: float = 0.0) -> None:
+        self._sum = torch.tensor(total, dtype=torch.float64, device=device)
+
+    def add(self, loss: Tensor, clips: int) -> None:
+        """Add the mean loss of so many clips, a tensor of one number on the device."""
+        self._sum += loss.double() * clips
+
+    def look(self) -> float:
+        """Return the sum."""
+        return float(self._sum)
+
+
+def has_look(step: int, steps: int) -> bool:
+    """Return whether there is a look after a step, counted from 1: the first, the last, and some between.
+
+    Examples:
+        >>> [step for step in range(1, 41) if has_look(step, 40)]
+        [1, 17, 33, 40]
+    """
+    return step % LOOK_EVERY == 1 or step == steps
+
+
+Row = dict[str, float | int | None]
+
+
+def history_row(
+    epoch: int, loss: float, result: Validation, scorer: Scorer, learning_rate: float, seconds: float
+) -> Row:
+    """Return the row of one epoch; a figure that is undefined is None."""
+    return {
+        "epoch": epoch,
+        "loss": loss,
+        "val_loss": result.loss,
+        **scorer.columns(result),
+        "learning_rate": learning_rate,
+        "seconds": round(seconds, 3),
+    }
+
+
+def write_history(path: Path, rows: Sequence[Row]) -> None:
+    """Write all rows in one atomic step; None becomes an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["epoch"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
 
 Stream = Iterator[tuple[Positions, Any]]
 """Batches in the order of the steps: indices of clips and a model's inputs."""

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from eri.config import ExperimentConfig, LightGBMConfig, LossConfig, TrainingConfig
-from eri.errors import ConfigError
-from eri.metrics import Floats
-from eri.tasks import Task
+from eri.config.tasks import Task
+from eri.metrics.intensities import Floats
 from eri.training.losses import Objective
+from eri.utils.errors import ConfigError
 
 
 def create_objective(config: LossConfig, task: Task, labels: Floats) -> Objective:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eri.scoring import Validation
+from eri.metrics.scoring import Validation
 
 
 @dataclass

@@ -8,20 +8,14 @@ from typing import Any
 
 from eri.config import ExperimentConfig
 from eri.data.clips import ClipTable, Split
-from eri.errors import StoreError
-from eri.store import (
-    FeatureFolder,
-    clip_sources,
-    data_set_of,
-    find_folder,
-    holds_crops,
-    identity_of,
-    local_features,
-    open_crops,
-    open_folder,
-    pack,
-)
+from eri.features.crops import holds_crops, open_crops
+from eri.features.folder import FeatureFolder
+from eri.features.packing import pack
+from eri.features.places import local_features, open_folder
+from eri.features.sources import clip_sources
+from eri.features.store import data_set_of, find_folder, identity_of
 from eri.training.features import FeatureSet, ModalityFeatures
+from eri.utils.errors import StoreError
 
 
 def find_features(config: ExperimentConfig, root: Path, data_set: str | None = None) -> dict[str, FeatureFolder]:

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from eri.config import ExperimentConfig, VideoModelConfig, VideoModelFields
-from eri.errors import ConfigError, RunError
-from eri.metrics import Floats
+from eri.config.tasks import Task
+from eri.features.crops import CachedCrops
+from eri.metrics.intensities import Floats
 from eri.models.video import create_video_model
 from eri.models.video.regressor import VideoRegressor
-from eri.store.crops import CachedCrops
-from eri.tasks import Task
-from eri.training import runs as layout
+from eri.training import run_folder as layout
 from eri.training.augmentation import Mixing, TrainingPass
 from eri.training.balancing import Change, Sample, lay_out
 from eri.training.checkpoint import load_weights
@@ -26,7 +25,8 @@ from eri.training.inference import predict_clips
 from eri.training.keeping import kept
 from eri.training.learners import Lesson
 from eri.training.loop import Material
-from eri.training.runs import Run
+from eri.training.run_folder import Run
+from eri.utils.errors import ConfigError, RunError
 
 
 class VideoPass(TrainingPass):

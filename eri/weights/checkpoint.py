@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eri.errors import DataError, WeightsError
-from eri.pickled import read_pickle
+from eri.utils.errors import DataError, WeightsError
+from eri.utils.unpickling import read_pickle
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

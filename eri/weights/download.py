@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from eri.errors import WeightsError
-from eri.files import atomic_path, sha256_file
+from eri.utils.errors import WeightsError
+from eri.utils.files import atomic_path, sha256_file
 
 _LOG = logging.getLogger(__name__)
 _BLOCK = 1 << 20

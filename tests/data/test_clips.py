@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eri.config.tasks import Task
 from eri.data import Clip, ClipTable
-from eri.errors import DataError
-from eri.tasks import Task
+from eri.utils.errors import DataError
 
 TASK = Task("two", ("a", "b"))
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from eri.config.tasks import EMI, MIMIC, PERCEPTION, TASKS, Task
 from eri.data import ADAPTERS, Clip, ClipTable, load_clips
-from eri.data.manifest import Columns, Manifest, Paths
-from eri.errors import DataError
+from eri.data.adapters.manifest import Columns, Manifest, Paths
 from eri.submission import format_of
-from eri.tasks import EMI, MIMIC, PERCEPTION, TASKS, Task
+from eri.utils.errors import DataError
 from tests.factories.challenge import ABAW5_HEADER, abaw5_cells, make_entries, write_table
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")

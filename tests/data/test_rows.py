@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eri.data.rows import normalise_id
-from eri.errors import DataError
+from eri.utils.errors import DataError
 
 safe_ids = st.from_regex(r"\A[A-Za-z0-9]([A-Za-z0-9._\-]{0,40}[A-Za-z0-9_\-])?\Z")
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from eri.data.tables import read_table
-from eri.errors import DataError
+from eri.utils.errors import DataError
 
 
 def test_parquet_cells_become_text_and_missing_values_empty(tmp_path):

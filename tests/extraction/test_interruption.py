@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from eri.config import Runtime
-from eri.errors import StoreError
-from eri.extraction import extract
-from eri.store import FeatureFolder, find_folder
-from eri.store.format import read_record
+from eri.extraction.run import extract
+from eri.features.folder import FeatureFolder
+from eri.features.format import read_record
+from eri.features.store import find_folder
+from eri.utils.errors import StoreError
 from tests.factories.disks import enlarge_disk, small_disk
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged, read_fake_table
 from tests.factories.processes import ROOT, alive, begin, wait_until

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eri.config import Runtime
-from eri.extraction import ExtractionEvent, extract
+from eri.extraction.run import ExtractionEvent, extract
 from tests.factories.extractors import fake_config, fake_extractors, fake_table
 
 CLIPS = {f"{number:03d}": f"ok {number}" for number in range(30)}

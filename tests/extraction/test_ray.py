@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from eri.cluster import connect
 from eri.config import Runtime
-from eri.errors import ClusterError, ConfigError, DataError, MissingDependencyError, StoreError
-from eri.extraction import EngineName, ExtractionEvent, ExtractionReport, extract, read_failures
-from eri.store import FeatureFolder, find_folder
+from eri.extraction.cluster.connecting import connect
+from eri.extraction.run import EngineName, ExtractionEvent, ExtractionReport, extract, read_failures
+from eri.features.folder import FeatureFolder
+from eri.features.store import find_folder
+from eri.utils.errors import ClusterError, ConfigError, DataError, MissingDependencyError, StoreError
 from tests.factories.comparing import assert_nothing_left, assert_same_features
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged
 from tests.factories.ray_cluster import actors, connected_cluster, kill
@@ -86,7 +87,7 @@ def test_both_nodes_work_and_an_actor_that_is_killed_costs_no_clip(cluster, tmp_
 
 
 def test_what_concerns_every_clip_stops_the_run_and_names_the_node(cluster, tmp_path):
-    from eri.errors import WeightsError
+    from eri.utils.errors import WeightsError
 
     with pytest.raises(WeightsError, match=r"node .* \(127\.0\.0\.[23], .*detector's weights are missing"):
         run(tmp_path, {"a": "ok", "b": "weights"}, "ray")
@@ -112,7 +113,7 @@ def test_a_node_must_see_the_folders_of_the_driver(cluster, tmp_path, monkeypatc
 
 
 def test_an_address_where_nothing_answers_is_refused_soon(monkeypatch):
-    monkeypatch.setattr("eri.cluster.connecting._PATIENCE", 2.0)
+    monkeypatch.setattr("eri.extraction.cluster.connecting._PATIENCE", 2.0)
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     started = time.monotonic()
     with pytest.raises(ClusterError, match=r"(?s)127\.0\.0\.9:6399: nothing answers.*ray status"):

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from eri.cluster import Cluster
 from eri.config import ExtractorConfig, Runtime
-from eri.errors import ClusterError, StoreError, WeightsError
-from eri.extraction import ExtractionEvent, ExtractionReport, extract
-from eri.extractors.base import Extractor
-from eri.store import FeatureFolder, find_folder
+from eri.extraction.cluster.connecting import Cluster
+from eri.extraction.run import ExtractionEvent, ExtractionReport, extract
+from eri.features.folder import FeatureFolder
+from eri.features.records import Extractor
+from eri.features.store import find_folder
+from eri.utils.errors import ClusterError, StoreError, WeightsError
 from tests.factories.comparing import assert_nothing_left, assert_same_features
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged
 from tests.factories.processes import ROOT, alive, begin, wait_until
@@ -338,7 +339,7 @@ def test_the_command_starts_ray_by_itself_and_leaves_nothing_running(tmp_path):
 
     write_challenge(tmp_path / "data", train=4, val=2, test=1)
     system = write_system(tmp_path / "system.yaml", modality="visual", name="small")
-    command = [sys.executable, "-m", "eri.cli", "extract", "-c", str(system or tmp_path / "system.yaml")]
+    command = [sys.executable, "-m", "eri.cli.app", "extract", "-c", str(system or tmp_path / "system.yaml")]
     options = ["--data", str(tmp_path / "data"), "--device", "cpu", "--features"]
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     environment["RAY_AUTH_MODE"] = "disabled"  # or Ray leaves a token in the home folder

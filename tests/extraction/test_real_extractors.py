@@ -7,11 +7,12 @@ import pytest
 
 from eri.config import CropsConfig, DeepSpectrumConfig, ExtractorConfig, FaceConfig, ImageConfig, Runtime
 from eri.config.runtime import Decoder
+from eri.config.tasks import ERI
 from eri.data.clips import Clip, ClipTable
-from eri.extraction import ExtractionReport, extract
-from eri.extractors.base import FeatureSequence, State
-from eri.store import find_folder
-from eri.tasks import ERI
+from eri.extraction.run import ExtractionReport, extract
+from eri.features.records import FeatureSequence
+from eri.features.store import find_folder
+from eri.media.state import State
 from tests.factories.media import cut, need_torchcodec, tone, write_clip, write_wav
 
 VISUAL = ImageConfig(

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eri.config import Runtime
-from eri.errors import ConfigError
-from eri.extraction import Shard, extract, read_failures
-from eri.store import find_folder
+from eri.extraction.run import Shard, extract, read_failures
+from eri.features.store import find_folder
+from eri.utils.errors import ConfigError
 from tests.factories.comparing import assert_nothing_left, assert_same_features
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged
 from tests.factories.processes import ROOT, begin

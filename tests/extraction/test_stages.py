@@ -14,16 +14,17 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from eri import screen
+from eri.cli import screen
 from eri.config import Runtime
-from eri.errors import StoreError
-from eri.extraction import StageShares, extract
+from eri.extraction.pipeline import WritingThread
+from eri.extraction.run import StageShares, extract
 from eri.extraction.stages import StageClock
-from eri.extraction.writing import WritingThread
-from eri.extractors.base import Prepared
-from eri.store import SourceIdentity, SourceStamp, find_folder
-from eri.store.folder import FeatureFolder
-from eri.store.journal import Entry, FileStamp
+from eri.features.folder import FeatureFolder
+from eri.features.index import Entry, FileStamp
+from eri.features.records import Prepared
+from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.store import find_folder
+from eri.utils.errors import StoreError
 from tests.factories.extractors import fake_config, fake_extractors, fake_table
 from tests.factories.processes import wait_until
 

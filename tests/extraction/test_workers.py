@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from eri.config import Runtime
-from eri.errors import StoreError, WeightsError, WorkerError
-from eri.extraction import extract, read_failures
+from eri.extraction.pipeline import WAITING
+from eri.extraction.run import extract, read_failures
 from eri.extraction.scratch import ScratchFolder
 from eri.extraction.worker import Decoded, park, unpark
-from eri.extraction.writing import WAITING
-from eri.extractors.base import Prepared
-from eri.store import FeatureFolder, find_folder
-from eri.store.sources import SourceIdentity, SourceStamp
+from eri.features.folder import FeatureFolder
+from eri.features.records import Prepared
+from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.store import find_folder
+from eri.utils.errors import StoreError, WeightsError, WorkerError
 from tests.factories.disks import small_disk
 from tests.factories.extractors import (
     FakeExtractor,

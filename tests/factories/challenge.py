@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from eri.config.tasks import EMI, ERI, MIMIC, PERCEPTION, Task
 from eri.data.clips import Split
-from eri.tasks import EMI, ERI, MIMIC, PERCEPTION, Task
 
 ABAW5_HEADER = ("File_ID", "Split", *ERI.labels, "Age", "Country")
 ABAW5_SPLITS: dict[Split, str] = {"train": "Train", "val": "Val", "test": "Test"}
@@ -136,7 +136,7 @@ def write_muse(
     """Write ``labels.csv`` and ``partition.csv`` and, through the writer, ``<features>/Faces/<id>/``.
 
     Args:
-        root: The folder to give to :func:`eri.data.load_clips`.
+        root: The folder to give to :func:`eri.data.adapters.registry.load_clips`.
         entries: The rows.
         faces: Fills the folder of face pictures of one clip; it may leave a clip out by doing nothing.
         folder: Inside the root; ``"."`` writes into the root itself, None is the release's own.

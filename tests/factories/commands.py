@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eri.cli import main
+from eri.cli.app import main
 
 
 def run_eri(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

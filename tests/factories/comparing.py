@@ -7,8 +7,8 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-from eri.store.format import read_record
-from eri.store.journal import FileStamp, Journal
+from eri.features.format import read_record
+from eri.features.index import FileStamp, Journal
 
 _SUFFIX = ".safetensors"
 

@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eri.config import CropsConfig, ExperimentConfig, parse_config
+from eri.config.tasks import Task
 from eri.data.clips import Clip, ClipTable, Split
-from eri.extractors.base import CropSequence, State
-from eri.extractors.crops import encode_picture
-from eri.store import FeatureFolder, FeatureStore, SourceIdentity, SourceStamp, remember_config
-from eri.tasks import Task
+from eri.features.folder import FeatureFolder
+from eri.features.jpeg import encode_picture
+from eri.features.records import CropSequence
+from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.store import FeatureStore, remember_config
+from eri.media.state import State
 from tests.factories.expressions import expression
 from tests.factories.features import TASK, DataSet
 from tests.factories.videos import small_config

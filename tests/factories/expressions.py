@@ -14,8 +14,8 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image
 
-from eri.data import afew, bu_3dfe, ck_plus, daisee, dfew, mmi, oulu_casia
-from eri.tasks import Task
+from eri.config.tasks import Task
+from eri.data.adapters import afew, bu_3dfe, ck_plus, daisee, dfew, mmi, oulu_casia
 from tests.factories.challenge import write_table
 from tests.factories.media import Picture, write_clip
 

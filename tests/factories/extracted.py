@@ -6,8 +6,9 @@ from pathlib import Path
 
 from eri.config import Runtime
 from eri.data.clips import ClipTable
-from eri.extraction import extract
-from eri.store import FeatureFolder, find_folder
+from eri.extraction.run import extract
+from eri.features.folder import FeatureFolder
+from eri.features.store import find_folder
 from tests.factories.extractors import fake_config, fake_extractors, fake_table
 
 CLIPS = {f"{number:03d}": f"ok {number}" for number in range(8)}

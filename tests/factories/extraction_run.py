@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 
 from eri.config import Runtime
-from eri.extraction import Shard, extract
-from eri.store.journal import Entry, Journal
+from eri.extraction.run import Shard, extract
+from eri.features.index import Entry, Journal
 from tests.factories.extractors import fake_config, fake_extractors, read_fake_table
 
 

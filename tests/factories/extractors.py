@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from pebble.pool.channel import WorkerChannel
 
 from eri.config import ExtractorConfig, ImageConfig, Runtime
+from eri.config.tasks import ERI
 from eri.data.clips import Clip, ClipTable, Split
-from eri.errors import MissingMediaError, NoVideoError, TruncatedMediaError, WeightsError
-from eri.extractors.base import Extractor, Prepared, State
-from eri.tasks import ERI
+from eri.features.records import Extractor, Prepared
+from eri.media.state import State
+from eri.utils.errors import MissingMediaError, NoVideoError, TruncatedMediaError, WeightsError
 
 DIMENSION = 6
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from eri.config import ExperimentConfig, parse_config
+from eri.config.tasks import Task
 from eri.data.clips import Clip, ClipTable, Split
-from eri.extractors.base import FeatureSequence
+from eri.features.records import FeatureSequence
+from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.store import FeatureStore, remember_config
 from eri.media.state import State
-from eri.store import FeatureStore, SourceIdentity, SourceStamp, remember_config
-from eri.tasks import Task
 
 TASK = Task("three", ("Adoration", "Disgust", "Empathic-Pain"))
 SIZES: Mapping[Split, int] = {"train": 60, "val": 40, "test": 10}

@@ -15,8 +15,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from eri.errors import MissingDependencyError
 from eri.media.on_device import require_torchcodec
+from eri.utils.errors import MissingDependencyError
 
 Picture = NDArray[np.uint8]
 TIME_BASE = Fraction(1, 90_000)

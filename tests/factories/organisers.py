@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eri.config import ImportedConfig
+from eri.config.tasks import ERI, Task
 from eri.data.clips import Clip, ClipTable, Split
-from eri.store import FeatureFolder, find_folder
-from eri.tasks import ERI, Task
+from eri.features.folder import FeatureFolder
+from eri.features.store import find_folder
 
 Matrix = NDArray[np.floating]
 NAMES = ("AU01", "AU02", "AU04")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from eri import commands
+from eri.api import commands
 from eri.config import Runtime, load_config
 from tests.factories.challenge_clips import small_overrides, write_challenge, write_system
 from tests.factories.media import write_clip, write_wav

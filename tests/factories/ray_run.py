@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from eri.config import Runtime
-from eri.extraction import extract
+from eri.extraction.run import extract
 from tests.factories.extractors import fake_config, fake_extractors, read_fake_table
 
 

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from eri import commands
+from eri.api import commands
 from eri.config import Runtime
-from eri.extractors.base import FeatureSequence, State
-from eri.store import FeatureStore, SourceIdentity, SourceStamp, remember_config
+from eri.features.records import FeatureSequence
+from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.store import FeatureStore, remember_config
+from eri.media.state import State
 from tests.factories.features import Recipe, make_config
 from tests.factories.media import write_clip
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eri.extractors.spectrogram import CANVAS
+from eri.extraction.extractors.deepspectrum import CANVAS
 
 RATE = 16_000
 

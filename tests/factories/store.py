@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from eri.extractors.base import FeatureSequence, State
-from eri.store import FeatureFolder, FeatureStore, Source, identify_source
-from eri.store.journal import FileStamp, Journal
+from eri.features.folder import FeatureFolder
+from eri.features.index import FileStamp, Journal
+from eri.features.records import FeatureSequence
+from eri.features.sources import Source, identify_source
+from eri.features.store import FeatureStore
+from eri.media.state import State
 
 
 def feature_sequence(

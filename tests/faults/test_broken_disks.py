@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eri.errors import StoreError
+from eri.utils.errors import StoreError
 from tests.factories.disks import enlarge_disk, small_disk
 from tests.factories.disturbing import CLIPS, Scene
 

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from eri.config import ExtractorConfig, Runtime
-from eri.extraction import extract
-from eri.extractors.base import Extractor
-from eri.store import find_folder
+from eri.extraction.run import extract
+from eri.features.records import Extractor
+from eri.features.store import find_folder
 from tests.factories.disturbing import CLIPS
 from tests.factories.extractors import FakeExtractor, fake_config, fake_extractors, read_fake_table
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import typer
 import yaml
 
-from eri.cli_features import app
+from eri.cli.features import app
 from eri.config import ImportedConfig, load_config, parse_config
-from eri.features import import_features
-from eri.store import find_folder
+from eri.features.exchange.importing import import_features
+from eri.features.store import find_folder
 from tests.factories.organisers import make_table
 
 PAGE = (Path(__file__).parents[2] / "docs" / "features.md").read_text(encoding="utf-8")

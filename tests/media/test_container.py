@@ -15,7 +15,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from eri.errors import (
+from eri.media import streams
+from eri.media.audio import read_sound
+from eri.media.container import probe_media
+from eri.media.video import read_frames
+from eri.utils.errors import (
     EmptyMediaError,
     ForbiddenMediaError,
     MediaError,
@@ -26,10 +30,6 @@ from eri.errors import (
     OversizedMediaError,
     TruncatedMediaError,
 )
-from eri.media import streams
-from eri.media.audio import read_sound
-from eri.media.container import probe_media
-from eri.media.video import read_frames
 from tests.factories.media import cut, write_clip, write_song_with_cover, write_wav
 
 READERS: list[Callable[[Path], object]] = [lambda path: read_frames(path, 4), read_sound, probe_media]

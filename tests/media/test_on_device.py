@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from eri.errors import MissingDependencyError, NoVideoError
 from eri.media.on_device import MOST_LEVELS
 from eri.media.video import FrameSequence, read_frames, read_last_frames
+from eri.utils.errors import MissingDependencyError, NoVideoError
 from tests.factories.media import cut, need_torchcodec, write_clip, write_wav
 
 EXACT = {

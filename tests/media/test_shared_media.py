@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eri.errors import MediaError
 from eri.media import decoding
 from eri.media.audio import read_sound
 from eri.media.container import probe_media
 from eri.media.video import read_frames
+from eri.utils.errors import MediaError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "media"
 VIDEOS = sorted(path for folder in ("clips", "containers") for path in (SHARED / folder).glob("*"))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eri.errors import MediaError, NoVideoError
 from eri.media.streaming import FrameStream
 from eri.media.video import read_frames
+from eri.utils.errors import MediaError, NoVideoError
 from tests.factories.media import clock, cut, read_clock, write_clip, write_wav
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eri.errors import MediaError, NoVideoError, TruncatedMediaError
 from eri.media import decoding
 from eri.media.sampling import even_times
 from eri.media.video import FrameSequence, read_frames, read_last_frames
+from eri.utils.errors import MediaError, NoVideoError, TruncatedMediaError
 from tests.factories.media import cut, read_clock, write_clip, write_song_with_cover, write_wav
 
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)

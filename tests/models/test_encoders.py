@@ -22,9 +22,9 @@ from eri.config import (
 )
 from eri.models import Sequences
 from eri.models.encoders import Encoder, create_encoder
-from eri.models.encoders.attention import Attention, TimeEncoding
 from eri.models.encoders.convolution import Convolutions
 from eri.models.encoders.recurrent import RecurrentEncoder
+from eri.models.encoders.transformer import Attention, TimeEncoding
 
 SMALL: dict[str, Any] = {"hidden_size": 16, "attention_heads": 2, "feedforward": 16, "levels": 2, "dropout": 0.0}
 TIMED: list[type[EncoderConfig]] = [TransformerConfig, TCNTransformerConfig, GRUTransformerConfig]

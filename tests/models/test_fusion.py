@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from eri.config import ConcatenationConfig, CrossAttentionConfig, GatedConfig, GRUConfig, LateConfig
+from eri.config.tasks import ERI
 from eri.models import Regressor, Sequences
 from eri.models.heads.fusion import LateHead
-from eri.tasks import ERI
 
 DIMENSIONS = {"visual": 4, "audio": 3}
 ENCODER = GRUConfig(hidden_size=8, dense=8, dropout=0.0)

@@ -18,9 +18,9 @@ from eri.config import (
     HeadConfig,
     LSTMConfig,
 )
-from eri.config.encoders import EncoderBase
+from eri.config.heads import EncoderBase
+from eri.config.tasks import ERI, Task
 from eri.models import Regressor, Sequences, create_head
-from eri.tasks import ERI, Task
 
 PAIR = Task("pair", ("first", "second"))
 HEADS: tuple[type[HeadConfig], ...] = get_args(HeadConfig)

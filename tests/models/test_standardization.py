@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from eri.config import LSTMConfig
+from eri.config.tasks import ERI
 from eri.models import Regressor, Sequences, Standardizer
-from eri.tasks import ERI
 
 
 def test_a_new_one_changes_nothing():

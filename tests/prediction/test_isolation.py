@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from eri.config import Runtime
-from eri.errors import MediaError, WorkerError
 from eri.prediction.isolation import TimelineWorker
 from eri.prediction.timeline import TimelineEvent
-from eri.prediction.writing import predict_videos
+from eri.reports.predictions import predict_videos
+from eri.utils.errors import MediaError, WorkerError
 from tests.factories.media import write_clip
 from tests.factories.predicting import paint
 

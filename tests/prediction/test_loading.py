@@ -16,10 +16,12 @@ import yaml
 import eri
 from eri.config import Runtime, load_config
 from eri.data import load_clips
-from eri.errors import ConfigError, DataError, RunError, WeightsError
-from eri.evaluation import predict as predict_split
+from eri.evaluation.cross_validation import cv
+from eri.evaluation.ensembling import ensemble
+from eri.evaluation.evaluate import predict as predict_split
+from eri.evaluation.folds import FoldPlan
 from eri.prediction import LoadedRun
-from eri.selection import FoldPlan, cv, ensemble
+from eri.utils.errors import ConfigError, DataError, RunError, WeightsError
 from tests.factories.predicting import CPU, write_videos
 
 LABELS = ["Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise"]

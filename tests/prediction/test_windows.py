@@ -15,13 +15,13 @@ from hypothesis import strategies as some
 from PIL import Image
 
 import eri
-from eri.errors import ConfigError, DataError, MediaError, NoVideoError
 from eri.models import Regressor
-from eri.prediction.figures import draw_timeline
 from eri.prediction.timeline import Timeline
 from eri.prediction.windows import Grid
+from eri.reports.predictions import draw_timeline
 from eri.training import neural
-from eri.training.runs import Run
+from eri.training.run_folder import Run
+from eri.utils.errors import ConfigError, DataError, MediaError, NoVideoError
 from tests.factories.media import write_clip, write_wav
 from tests.factories.predicting import CPU, paint, write_videos
 

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from eri.config.tasks import EMI, MIMIC, PERCEPTION, Task
 from eri.data import Clip, ClipTable, load_clips
 from eri.submission import Code, submission_name, validate_submission, write_submission
-from eri.tasks import EMI, MIMIC, PERCEPTION, Task
 from tests.factories.challenge import make_entries, write_emi, write_muse
 from tests.submission.mutations import Rows, join
 

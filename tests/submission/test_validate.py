@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from eri.config.tasks import ERI, Task
 from eri.data import Clip, ClipTable
-from eri.errors import SubmissionError
 from eri.submission import Code, validate_submission
 from eri.submission.findings import LISTED
-from eri.tasks import ERI, Task
+from eri.utils.errors import SubmissionError
 from tests.submission.mutations import MUTATIONS, TRAIN_ID, Rows, join
 
 few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

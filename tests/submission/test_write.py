@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from eri.config.tasks import ERI, Task
 from eri.data import Clip, ClipTable, load_clips
-from eri.errors import SubmissionError
-from eri.files import sha256_file
 from eri.submission import Code, submission_name, validate_submission, write_submission
-from eri.tasks import ERI, Task
+from eri.utils.errors import SubmissionError
+from eri.utils.files import sha256_file
 from tests.factories.challenge import make_entries, write_abaw5
 
 HEADER = "File_ID,Adoration,Amusement,Anxiety,Disgust,Empathic-Pain,Fear,Surprise"

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eri.config import FusionLSTMConfig, LSTMConfig, RegularizationConfig
+from eri.config.tasks import ERI
 from eri.models import Regressor, Sequences
-from eri.tasks import ERI
 from eri.training.augmentation import HeadPass, Mixing, add_noise, drop_modalities
-from eri.training.averaging import WeightAverage
+from eri.training.optimization import WeightAverage
 
 DIMENSIONS = {"visual": 3, "audio": 2}
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from eri.config.balancing import BalancingConfig, Copies
-from eri.errors import ConfigError
+from eri.config.training import BalancingConfig, Copies
 from eri.training.balancing import Change, lay_out, plan_copies
+from eri.utils.errors import ConfigError
 
 CK = {"Anger": 45, "Contempt": 18, "Disgust": 59, "Fear": 25, "Happy": 69, "Sadness": 28, "Surprise": 83}
 """Labelled sequences of CK+ by class."""

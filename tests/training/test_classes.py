@@ -14,12 +14,12 @@ import pytest
 import torch
 
 from eri.config import LossConfig, head_names, parse_config
-from eri.errors import ConfigError
-from eri.evaluation import predict
-from eri.recognition import cross_entropy, recognize
+from eri.evaluation.evaluate import predict
+from eri.metrics.recognition import cross_entropy, recognize
 from eri.training import read_run, train
 from eri.training.losses import Objective, cross_entropy_loss
 from eri.training.objective import class_weights, create_objective
+from eri.utils.errors import ConfigError
 from tests.factories.features import DataSet, Recipe, make_config, make_data_set
 from tests.training.test_experiment import CPU, history, same, weights
 from tests.training.test_resume import interrupt_at

@@ -8,8 +8,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from eri.config.clip_augmentation import ClipAugmentationConfig
-from eri.training.clip_augmentation import ClipChanges, augment_clips, change_clips, draw_changes
+from eri.config.training import ClipAugmentationConfig
+from eri.training.clips import ClipChanges, augment_clips, change_clips, draw_changes
 
 EVERYTHING = ClipAugmentationConfig(
     flip=0.5, crop=0.7, shift=0.1, rotation=30.0, brightness=(0.5, 1.5), contrast=(0.22, 2.2)

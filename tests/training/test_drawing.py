@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eri.training.drawing import DrawingLoader
 from eri.training.features import FeatureSet, ModalityFeatures
-from eri.training.stepping import cut_batches
+from eri.training.loading import DrawingLoader
+from eri.training.processes import cut_batches
 
 IDS = [f"{number:03d}" for number in range(60)]
 

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from eri.config import Runtime, parse_config
 from eri.data.clips import ClipTable
-from eri.errors import ConfigError, DataError, RunError, StoreError
 from eri.training import TrainingEvent, read_run, train
+from eri.utils.errors import ConfigError, DataError, RunError, StoreError
 from tests.factories.features import TASK, DataSet, Recipe, make_data_set
 
 CPU = Runtime(device="cpu")

@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from eri.config import ExperimentConfig, Runtime, parse_config
-from eri.errors import ConfigError
-from eri.evaluation import evaluate, predict
+from eri.evaluation.evaluate import evaluate, predict
 from eri.training import train
-from eri.training.finetuning import create_encoders
+from eri.training.neural import create_encoders
+from eri.utils.errors import ConfigError
 from tests.factories.crops import finetuned_config, make_crop_data_set
 from tests.factories.features import DataSet
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from eri.media.state import State
 from eri.training.features import FeatureSet, ModalityFeatures
 from eri.training.loading import Loader
-from eri.training.stepping import cut_batches
+from eri.training.processes import cut_batches
 
 Rows = NDArray[np.float32]
 

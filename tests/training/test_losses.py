@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from eri.config import LossConfig
-from eri.metrics import pearson, score
+from eri.metrics.intensities import pearson, score
 from eri.training.losses import Objective, ccc_loss, cross_entropy_loss, pearson_loss, strongest_labels
 
 

@@ -11,9 +11,9 @@ import pytest
 from safetensors.torch import load_file
 
 from eri.config import Runtime, parse_config
-from eri.errors import ConfigError
-from eri.evaluation import evaluate
+from eri.evaluation.evaluate import evaluate
 from eri.training import train
+from eri.utils.errors import ConfigError
 from tests.factories.crops import make_expression_crops, video_config
 from tests.factories.features import Recipe, make_data_set
 from tests.factories.processes import run_together

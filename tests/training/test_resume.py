@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from eri.errors import ConfigError, RunError
 from eri.training import Listener, TrainingEvent, train
-from eri.training.runs import claimed
+from eri.training.run_folder import claimed
+from eri.utils.errors import ConfigError, RunError
 from tests.factories.features import DataSet, Recipe, make_data_set
 from tests.training.test_experiment import CPU, history, same, weights
 
@@ -217,7 +217,7 @@ def test_a_run_that_ends_while_its_folder_is_made_can_begin_again(tmp_path, monk
 
     with monkeypatch.context() as patch:
         for name in ("write_json", "write_text"):
-            patch.setattr(f"eri.training.runs.{name}", interrupted)
+            patch.setattr(f"eri.training.run_folder.{name}", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(made.config, made.table, made.features, tmp_path / "runs", CPU, name="run", **options)
     run = train(made.config, made.table, made.features, tmp_path / "runs", CPU, name="run", **options)

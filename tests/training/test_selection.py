@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eri.metrics import Floats, score
-from eri.scoring import ClassificationScorer, Validation, create_scorer
-from eri.scoring import validate_intensities as validate
+from eri.metrics.intensities import Floats, score
+from eri.metrics.scoring import ClassificationScorer, Validation, create_scorer
+from eri.metrics.scoring import validate_intensities as validate
 from eri.training.selection import Best
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eri.training.stepping import Place, current_place, plan_steps
+from eri.training.processes import Place, current_place, plan_steps
 
 
 @settings(deadline=None)

@@ -7,8 +7,8 @@ import json
 import pytest
 from safetensors.torch import load_file
 
-from eri import commands
-from eri.errors import RunError, StoreError
+from eri.api import commands
+from eri.utils.errors import RunError, StoreError
 from tests.factories.challenge_clips import write_challenge, write_system
 
 DRAWS = ["visual.brightness=1.5", "visual.draws=2"]

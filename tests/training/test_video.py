@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import load_file
 
 from eri.config import Runtime
-from eri.errors import ConfigError, StoreError
-from eri.evaluation import evaluate, predict
-from eri.tasks import Task
+from eri.config.tasks import Task
+from eri.evaluation.evaluate import evaluate, predict
 from eri.training import Listener, TrainingEvent, read_run, train
 from eri.training.video import create_model, load_video_model
+from eri.utils.errors import ConfigError, StoreError
 from tests.factories.crops import EXPRESSIONS, make_expression_crops, video_config
 from tests.factories.features import DataSet, make_data_set
 from tests.factories.videos import NAMES

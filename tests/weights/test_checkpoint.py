@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from eri.errors import WeightsError
+from eri.utils.errors import WeightsError
 from eri.weights import load_into, load_state_dict
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from eri.errors import WeightsError
+from eri.utils.errors import WeightsError
 from eri.weights.download import check_digest, download
 from tests.factories.weights import send, serve
 

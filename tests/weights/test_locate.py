@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from eri.errors import WeightsError
+from eri.utils.errors import WeightsError
 from eri.weights import WEIGHTS, WeightsEntry, is_offline, locate_weights, status, weights_digest, weights_folder
 from tests.factories.weights import cache_on_hub, send, serve, use_caches
 

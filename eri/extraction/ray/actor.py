@@ -13,15 +13,15 @@ from queue import Empty, Queue
 from threading import Event
 from typing import Any, Literal
 
-from eri.cluster import NodeFacts, this_node
 from eri.config import ExtractorConfig, Runtime
-from eri.errors import DataError, StoreError
+from eri.extraction.cluster.connecting import NodeFacts, this_node
 from eri.extraction.engine import Settled, Task
 from eri.extraction.pipeline import Pipeline
 from eri.extraction.stages import Stage
-from eri.extractors.base import Extractor
-from eri.store import FeatureFolder
-from eri.store.problems import explained
+from eri.features.folder import FeatureFolder
+from eri.features.problems import explained
+from eri.features.records import Extractor
+from eri.utils.errors import DataError, StoreError
 
 _HEARTBEAT = 0.5
 """Seconds after which an actor that has nothing to do looks whether it is to end."""

@@ -13,12 +13,12 @@ from typing import Any, Literal
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from eri.cluster import Cluster, Needs, NodeFacts, at_node, refuse_stranger, this_node
 from eri.config import ExtractorConfig, Runtime
-from eri.errors import ClusterError, EriError
+from eri.extraction.cluster.connecting import Cluster, Needs, NodeFacts, at_node, refuse_stranger, this_node
 from eri.extraction.ray.actor import Desk, ModelActor, ModelFacts
 from eri.extraction.stages import Stage
-from eri.extractors.base import Extractor
+from eri.features.records import Extractor
+from eri.utils.errors import ClusterError, EriError
 
 HEARTBEAT = 0.5
 """Seconds after which a crew that hears nothing looks after its limits."""

@@ -8,17 +8,17 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from eri.cluster import Cluster
 from eri.config import ExtractorConfig, Runtime
+from eri.extraction.cluster.connecting import Cluster
 from eri.extraction.engine import Line, Model, Settled
+from eri.extraction.pipeline import WAITING
 from eri.extraction.pool import look_ahead
 from eri.extraction.ray.actor import Desk, ModelFacts
 from eri.extraction.ray.crew import Crew
 from eri.extraction.ray.line import RayLine
-from eri.extraction.writing import WAITING
-from eri.extractors.base import Extractor
-from eri.remote import mirrored_url
-from eri.store import FeatureFolder
+from eri.features.folder import FeatureFolder
+from eri.features.records import Extractor
+from eri.storage import mirrored_url
 
 
 class RayEngine:

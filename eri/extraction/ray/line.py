@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from eri.errors import WorkerError
 from eri.extraction.engine import Settled, Task
 from eri.extraction.ray.actor import Answer
 from eri.extraction.ray.crew import Crew, Member
 from eri.extraction.stages import StageClock, StageShares
+from eri.utils.errors import WorkerError
 
 _DEATHS = 3
 """Actors that may die while they have a clip, before the clip is taken for what killed them."""

@@ -12,9 +12,80 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eri.media.faces.detection import Detection, Picture, scale_to
-from eri.media.faces.landmarks import five_points, load_shape_predictor
+from eri.utils.errors import WeightsError
+
+# The 5-point model marks the nose's base; the eyes' middle to the nose's tip is about three quarters of that way.
+_TIP_OF_BASE = 0.75
+
+
+_HINT = "Set faces.landmarks to a dlib shape predictor (.dat, unpacked) of 5 or 68 points, or leave it out."
+
+
+def check_file(path: Path) -> Path:
+    """Return the path with the user's home filled in.
+
+    Raises:
+        WeightsError: No file is there.
+    """
+    path = path.expanduser()
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such shape predictor file", hint=_HINT)
+    return path
+
+
+def load_shape_predictor(path: Path) -> Any:
+    """Load a dlib shape predictor.
+
+    Args:
+        path: Such as ``shape_predictor_5_face_landmarks.dat`` or ``shape_predictor_68_face_landmarks.dat``.
+
+    Returns:
+        A ``dlib.shape_predictor``.
+
+    Raises:
+        WeightsError: No such file, not a shape predictor, or neither 5 nor 68 points.
+    """
+    import dlib
+
+    path = check_file(path)
+    try:
+        predictor = dlib.shape_predictor(str(path))
+    except (RuntimeError, ValueError, MemoryError) as error:
+        raise WeightsError(f"{path}: not a dlib shape predictor, or damaged: {error}", hint=_HINT) from error
+    count = predictor(np.zeros((8, 8, 3), dtype=np.uint8), dlib.rectangle(0, 0, 7, 7)).num_parts
+    if count not in (5, 68):
+        raise WeightsError(f"{path}: a shape predictor of {count} points; 5 or 68 are understood", hint=_HINT)
+    return predictor
+
+
+def five_points(predictor: Any, picture: Picture, box: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the five landmarks of one face, as :class:`~eri.media.faces.detection.Detection` orders them.
+
+    Args:
+        predictor: From :func:`load_shape_predictor`.
+        picture: RGB uint8 (height, width, 3).
+        box: (4,) the face's box in the picture, as dlib's detector frames it.
+
+    Returns:
+        float64 (5, 2); the corners of the mouth are NaN with the 5-point predictor.
+    """
+    import dlib
+
+    left, top, right, bottom = (round(float(value)) for value in box)
+    shape = predictor(np.ascontiguousarray(picture), dlib.rectangle(left, top, right - 1, bottom - 1))
+    points = np.array([(part.x, part.y) for part in shape.parts()], dtype=np.float64) + 0.5
+    if len(points) == 68:
+        eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
+        return np.stack([*eyes, points[30], points[48], points[54]])
+    # Points 0 and 1 are the corners of the eye on the picture's right, 2 and 3 of the one on its left.
+    eyes = points[2:4].mean(axis=0), points[0:2].mean(axis=0)
+    middle = (eyes[0] + eyes[1]) / 2
+    unknown = np.full(2, np.nan)
+    return np.stack([*eyes, middle + _TIP_OF_BASE * (points[4] - middle), unknown, unknown])
+
 
 THRESHOLD = 0.0
 

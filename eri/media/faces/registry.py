@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from eri.config import FaceConfig
-from eri.errors import MissingDependencyError
-from eri.media.faces.detection import Detector
-from eri.media.faces.whole import WholePicture
+from eri.media.faces.detection import Detection, Detector, Picture
+from eri.utils.errors import MissingDependencyError
 from eri.weights import locate_weights, weights_digest
+
+
+class WholePicture:
+    """Takes each picture as one face with score 1 and no landmarks."""
+
+    def detect(self, pictures: Sequence[Picture], *, size: int | None = None) -> list[list[Detection]]:
+        """Return the whole of each picture, whatever the size."""
+        boxes = [np.array([0.0, 0.0, picture.shape[1], picture.shape[0]]) for picture in pictures]
+        return [[Detection(box, 1.0)] for box in boxes]
+
 
 RULES = 1
 """Version of the rules in this package (search, tracking, smoothing, cropping): raised when crops change."""
@@ -55,7 +66,7 @@ def face_identity(config: FaceConfig) -> dict[str, Any]:
         }
     import dlib
 
-    from eri.media.faces.landmarks import check_file
+    from eri.media.faces.dlib_hog import check_file
 
     landmarks = None if config.landmarks is None else weights_digest(check_file(config.landmarks))
     return identity | {"landmarks": landmarks, "dlib": dlib.__version__}
@@ -107,4 +118,4 @@ def _retinaface_version() -> str:
 DETECTORS: MappingProxyType[str, Callable[[FaceConfig, str], Detector]] = MappingProxyType(
     {"dlib": _dlib, "retinaface": _retinaface, "none": _whole}
 )
-"""How each detector is made; its keys are those that :class:`~eri.config.FaceConfig` allows."""
+"""How each detector is made; its keys are those that :class:`~eri.config.extractors.FaceConfig` allows."""

@@ -12,8 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.media.faces.boxes import areas, centres
-from eri.media.faces.detection import Detection, Detector, Picture
+from eri.media.faces.detection import Detection, Detector, Picture, areas, centres
 from eri.media.faces.tracking import Track, Trajectory, fill, link
 
 LARGEST_SEARCH = 1280

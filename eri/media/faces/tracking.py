@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.media.faces.boxes import areas, centres, overlap
-from eri.media.faces.detection import Detection
+from eri.media.faces.detection import Detection, areas, centres, overlap
 
 LONGEST_GAP = 1.0
 """Seconds: a face that was looked for in vain between two detections closer than this is taken as overlooked."""

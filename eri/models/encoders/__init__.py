@@ -13,9 +13,8 @@ from eri.config import (
     TCNTransformerConfig,
     TransformerConfig,
 )
-from eri.models.encoders.base import Encoded, Encoder
 from eri.models.encoders.convolution import TCNEncoder
-from eri.models.encoders.pooling import AttentionPoolingEncoder
+from eri.models.encoders.pooling import AttentionPoolingEncoder, Encoded, Encoder
 from eri.models.encoders.recurrent import RecurrentEncoder
 from eri.models.encoders.transformer import GRUTransformerEncoder, TCNTransformerEncoder, TransformerEncoder
 

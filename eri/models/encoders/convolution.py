@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eri.config import TCNConfig
-from eri.config.encoders import ConvolutionFields
-from eri.models.encoders.base import Encoded, Encoder
-from eri.models.encoders.pooling import create_pooling
+from eri.config.heads import ConvolutionFields
+from eri.models.encoders.pooling import Encoded, Encoder, create_pooling
 from eri.models.sequences import Sequences
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from eri.config import BiLSTMConfig, GRUConfig, LSTMConfig
-from eri.models.encoders.base import Encoded, Encoder
-from eri.models.encoders.pooling import create_pooling
+from eri.models.encoders.pooling import Encoded, Encoder, create_pooling
 from eri.models.sequences import Sequences, run_recurrent
 
 

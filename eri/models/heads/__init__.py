@@ -14,8 +14,7 @@ from eri.config import (
     LateConfig,
     LSTMConfig,
 )
-from eri.models.heads.base import Head
-from eri.models.heads.encoded import EncoderHead
+from eri.models.heads.encoded import EncoderHead, Head
 from eri.models.heads.fusion import ConcatenationHead, CrossAttentionHead, GatedHead, LateHead
 from eri.models.heads.lstm import BaselineLSTMHead, FusionLSTMHead, LSTMHead
 

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from eri.config import ConcatenationConfig, CrossAttentionConfig, FusionBase, GatedConfig, LateConfig
 from eri.models.encoders import Encoded, create_encoder
-from eri.models.encoders.attention import Attention
-from eri.models.heads.base import Head, dense
-from eri.models.heads.encoded import Branch
+from eri.models.encoders.transformer import Attention
+from eri.models.heads.encoded import Branch, Head, dense
 from eri.models.sequences import Sequences
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from eri.config import BaselineLSTMConfig, FusionLSTMConfig, LSTMConfig
-from eri.models.heads.base import Head, dense, only
+from eri.models.heads.encoded import Head, dense, only
 from eri.models.sequences import LastState, Sequences
 
 

@@ -7,11 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from eri.config.video import VideoModelConfig
-from eri.config.video_c3d import C3DConfig, C3DLSTMConfig
-from eri.config.video_ceflnet import CEFLNetConfig
-from eri.config.video_cnn3d import CNN3DConfig
-from eri.config.video_r2plus1d import R2Plus1DConfig
+from eri.config.video import C3DConfig, C3DLSTMConfig, CEFLNetConfig, CNN3DConfig, R2Plus1DConfig, VideoModelConfig
 from eri.models.video.base import PublishedCost, VideoModel, VideoOutput
 
 __all__ = ["PublishedCost", "VideoModel", "VideoOutput", "create_video_model"]

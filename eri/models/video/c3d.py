@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eri.config.video_c3d import C3DConfig, C3DFields, C3DLSTMConfig
+from eri.config.video import C3DConfig, C3DFields, C3DLSTMConfig
 from eri.models.video.base import PublishedCost, VideoModel, VideoOutput
 from eri.models.video.parts import fill_backbone, run_block
 

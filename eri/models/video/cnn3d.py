@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eri.config.video_cnn3d import CNN3DConfig, Nonlinearity
+from eri.config.video import CNN3DConfig, Nonlinearity
 from eri.models.video.base import VideoModel, VideoOutput
 from eri.models.video.parts import run_block
 from eri.models.video.sampling import last_frames

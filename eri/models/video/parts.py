@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from eri.errors import WeightsError
+from eri.utils.errors import WeightsError
 from eri.weights import load_into, load_state_dict, locate_weights
 
 

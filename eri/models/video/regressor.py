@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eri.models.base import Predictor
-from eri.models.output import bound
+from eri.config.tasks import Activation, Task
+from eri.models.regressor import Predictor, bound
 from eri.models.video.base import VideoModel, VideoOutput
-from eri.tasks import Activation, Task
 
 
 class VideoRegressor(Predictor):
@@ -47,7 +46,7 @@ class VideoRegressor(Predictor):
         return bound(output.raw, self.activation, self.low, self.high), output
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """See :meth:`~eri.models.base.Predictor.predict`; inputs are pictures, see :meth:`forward`."""
+        """See :meth:`~eri.models.regressor.Predictor.predict`; inputs are pictures, see :meth:`forward`."""
         predictions, _ = self(inputs)
         result: Tensor = predictions.double().clamp(self.low, self.high)
         return result

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eri.media.faces.retinaface_network import Backbone, create_network
+from eri.media.faces.retinaface import Backbone, create_network
 from tests.media.faces.scenes import Face, scene
 
 # Deviations that the outputs are brought to: logits of the two classes, box offsets, landmark offsets.

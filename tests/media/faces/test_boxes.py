@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eri.media.faces.boxes import areas, centres, overlap
+from eri.media.faces.detection import areas, centres, overlap
 
 numbers = st.integers(0, 12)
 

@@ -5,9 +5,8 @@ import pytest
 
 from eri.config import FaceConfig
 from eri.media.faces import Crops, Detection, crop_faces
-from eri.media.faces.boxes import overlap
 from eri.media.faces.crops import is_black
-from eri.media.faces.detection import Picture
+from eri.media.faces.detection import Picture, overlap
 from eri.media.state import State
 from eri.media.video import FrameSequence
 from tests.media.faces.scenes import Face, clip, scene

@@ -5,9 +5,9 @@ import dlib
 import numpy as np
 import pytest
 
-from eri.errors import WeightsError
-from eri.media.faces.boxes import overlap
+from eri.media.faces.detection import overlap
 from eri.media.faces.dlib_hog import DlibDetector
+from eri.utils.errors import WeightsError
 from tests.media.faces.scenes import Face, scene
 
 FACES = [Face(160, 120, 90), Face(100, 110, 90), Face(160, 120, 120), Face(160, 120, 70), Face(160, 120, 90, -20)]

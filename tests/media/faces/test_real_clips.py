@@ -8,7 +8,7 @@ import pytest
 
 from eri.config import FaceConfig
 from eri.media.faces import Crops, crop_faces
-from eri.media.faces.boxes import overlap
+from eri.media.faces.detection import overlap
 from eri.media.state import State
 from eri.media.video import read_frames
 

@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from eri.config import FaceConfig
-from eri.errors import MissingDependencyError, WeightsError
 from eri.media.faces import create_detector, face_identity
 from eri.media.faces.registry import DETECTORS
+from eri.utils.errors import MissingDependencyError, WeightsError
 from tests.media.faces.conftest import Checkpoints
 from tests.media.faces.scenes import Face, scene
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from eri.errors import DeviceMemoryError
 from eri.media.faces.detection import Detection, Picture
-from eri.media.faces.retinaface import RetinaFaceDetector
-from eri.media.faces.retinaface_network import Backbone
+from eri.media.faces.retinaface import Backbone, RetinaFaceDetector
+from eri.utils.errors import DeviceMemoryError
 from tests.media.faces.conftest import Checkpoints
 from tests.media.faces.scenes import Face, scene
 

@@ -4,8 +4,8 @@ from typing import get_args
 import pytest
 import torch
 
-from eri.errors import WeightsError
-from eri.media.faces.retinaface_network import Backbone, create_network, load_network
+from eri.media.faces.retinaface import Backbone, create_network, load_network
+from eri.utils.errors import WeightsError
 from tests.media.faces.conftest import Checkpoints
 
 BACKBONES: tuple[Backbone, ...] = get_args(Backbone)

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from eri.media.faces.boxes import centres
-from eri.media.faces.detection import Detection
+from eri.media.faces.detection import Detection, centres
 from eri.media.faces.subject import find_subject, smooth
 from eri.media.faces.tracking import Trajectory
 from tests.media.faces.scenes import Oracle, face_at, numbered

@@ -2,8 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eri.media.faces.boxes import centres
-from eri.media.faces.detection import Detection
+from eri.media.faces.detection import Detection, centres
 from eri.media.faces.tracking import Track, fill, link
 from tests.media.faces.scenes import face_at
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from eri.media.faces.whole import WholePicture
+from eri.media.faces.registry import WholePicture
 
 
 def test_the_whole_picture_is_the_face() -> None:

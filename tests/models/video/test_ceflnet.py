@@ -11,9 +11,8 @@ from pydantic import ValidationError
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.utils.flop_counter import FlopCounterMode
 
-from eri.config.video_ceflnet import CEFLNetConfig
-from eri.models.video.ceflnet import CEFLNet
-from eri.models.video.ceflnet_parts import EmotionalActivation, LocalGlobalRelation, SelfAttention, complement_loss
+from eri.config.video import CEFLNetConfig
+from eri.models.video.ceflnet import CEFLNet, EmotionalActivation, LocalGlobalRelation, SelfAttention, complement_loss
 
 ROWS: dict[str, dict[str, Any]] = {
     "resnet18": {"self_attention": False, "relation": False, "emotional_activation": False},

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eri.config.video_r2plus1d import R2Plus1DConfig
-from eri.errors import WeightsError
-from eri.models.video.attention import AxisAttention, SpatioTemporalAttention
+from eri.config.video import R2Plus1DConfig
 from eri.models.video.base import spread_frames
-from eri.models.video.centers import SparseCenters
-from eri.models.video.r2plus1d import R2Plus1DModel
+from eri.models.video.r2plus1d import AxisAttention, R2Plus1DModel, SparseCenters, SpatioTemporalAttention
+from eri.utils.errors import WeightsError
 from tests.factories.videos import draw_clips, small_model
 
 

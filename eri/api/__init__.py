@@ -1,0 +1,1 @@
+"""One typed function for each command: the same name, the same arguments."""

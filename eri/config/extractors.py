@@ -1,0 +1,307 @@
+"""The sections that say which features a system uses: extractors and the face crops before them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from eri.config.strict import Strict
+
+
+class _MelConfig(Strict):
+    """Mel spectra of short windows of sound, gathered into rows."""
+
+    window: float = Field(0.025, gt=0, le=1.0, description="Seconds of sound in one spectrum.")
+    step: float = Field(0.010, ge=0.001, le=1.0, description="Seconds from one spectrum to the next.")
+    mel_scale: Literal["slaney", "htk"] = Field(
+        "slaney",
+        description="slaney: Slaney's scale and filters of equal area, librosa's default; "
+        "htk: HTK's scale and filters of equal height.",
+    )
+    deltas: int = Field(0, ge=0, le=2, description="Orders of change over time beside the values (HTK, two to a side).")
+    hop: float | None = Field(0.1, gt=0, description="Gather spectra over this many seconds into a row; None: each.")
+    statistics: Literal["mean", "mean-std"] = Field("mean", description="Of the spectra in a row; std is their spread.")
+
+    @model_validator(mode="after")
+    def _rows_hold_spectra(self) -> Self:
+        if self.hop is not None and self.hop < self.step:
+            raise ValueError(
+                f"a row of {self.hop} s is shorter than the step of {self.step} s from one spectrum to the next; "
+                "raise hop, or leave it empty to keep every spectrum"
+            )
+        if self.hop is None and self.statistics == "mean-std":
+            raise ValueError("statistics mean-std needs rows of several spectra; set hop, or take the mean")
+        return self
+
+    @property
+    def modality(self) -> Literal["audio"]:
+        """The modality that the features describe."""
+        return "audio"
+
+
+class MFCCConfig(_MelConfig):
+    """Mel-frequency cepstral coefficients, averaged over rows."""
+
+    extractor: Literal["mfcc"] = "mfcc"
+    coefficients: int = Field(40, ge=1, description="Coefficients kept, from the zeroth (loudness) on.")
+    mel_bands: int = Field(80, ge=2)
+
+    @model_validator(mode="after")
+    def _bands_suffice(self) -> Self:
+        if self.coefficients > self.mel_bands:
+            raise ValueError(
+                f"{self.coefficients} coefficients cannot be made of {self.mel_bands} mel_bands; "
+                "lower coefficients or raise mel_bands"
+            )
+        return self
+
+
+class LogMelConfig(_MelConfig):
+    """Log-mel spectra in decibels, averaged over rows."""
+
+    extractor: Literal["logmel"] = "logmel"
+    mel_bands: int = Field(64, ge=2)
+
+
+class EGeMAPSConfig(Strict):
+    """The extended Geneva minimalistic acoustic parameter set, by openSMILE (extra `opensmile`, non-commercial)."""
+
+    extractor: Literal["egemaps"] = "egemaps"
+    level: Literal["functionals", "low-level"] = Field(
+        "functionals",
+        description="functionals: 88 of each window; low-level: 25 descriptors every 10 ms, averaged over each hop.",
+    )
+    window: float | None = Field(None, ge=0.06, description="Seconds under one row of functionals; None is 1.0.")
+    hop: float = Field(0.5, ge=0.02, description="Seconds from one row to the next.")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.level == "low-level" and self.window is not None:
+            raise ValueError("window belongs to level functionals; low-level rows span one hop: leave window out")
+        return self
+
+    @property
+    def modality(self) -> Literal["audio"]:
+        """The modality that the features describe."""
+        return "audio"
+
+
+Modality = Literal["visual", "audio", "multimodal"]
+Precision = Literal["float32", "bf16"]
+
+
+class FaceConfig(Strict):
+    """How one face crop is made from each sampled frame. All of it is part of a feature's identity."""
+
+    detector: Literal["dlib", "retinaface", "none"] = Field(
+        "dlib", description="'none' takes the whole picture: for crops that the organisers ship."
+    )
+    backbone: Literal["resnet50", "mobilenet0.25"] = Field("resnet50", description="Of retinaface only.")
+    weights: str = Field("pretrained", description="Of retinaface only: 'pretrained' or a path.")
+    landmarks: Path | None = Field(
+        None,
+        description="A dlib shape predictor (5 or 68 points) for alignment; dlib alone gives boxes only.",
+    )
+    every: int = Field(4, ge=1, description="Detect on every k-th sampled frame and track between.")
+    detection_size: int = Field(320, ge=64, description="Longer side of the picture the detector sees, in pixels.")
+    threshold: float | None = Field(None, description="Detection score; None is the detector's usual one.")
+    margin: float = Field(0.2, ge=0.0, le=2.0, description="Added on each side, as a share of the box.")
+    align: bool = Field(True, description="Turn the face upright by its landmarks where they are known.")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.landmarks is not None and self.detector != "dlib":
+            raise ValueError(f"landmarks belongs to the detector dlib, not to {self.detector}; leave it out")
+        if self.detector == "retinaface" and self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold of retinaface is a probability in [0, 1], not {self.threshold}")
+        return self
+
+
+class ImageConfig(Strict):
+    """Embeddings of face crops by a timm backbone, one a sampled frame."""
+
+    extractor: str = Field("resnet50", description="'resnet50', 'vgg16', or any timm model name.")
+    weights: str = Field("pretrained", description="'pretrained', 'random', or a path to a checkpoint.")
+    seed: int = Field(0, ge=0, description="Of random weights.")
+    frames: int = Field(32, ge=1, description="Frames spread evenly over the clip's presentation time.")
+    input_size: int | None = Field(None, ge=32, description="Pixels; None is the backbone's own.")
+    precision: Precision = "float32"
+    faces: FaceConfig = FaceConfig()
+    brightness: float | None = Field(
+        None,
+        gt=1,
+        description="Brighten the clips that a model learns from by a factor drawn from [1, this]; 1.5 in YAP-CSM.",
+    )
+    draws: int = Field(
+        0, ge=0, description="Brightened versions of every clip that are cached beside the plain one, a factor each."
+    )
+
+    @model_validator(mode="after")
+    def _draw_something(self) -> Self:
+        if self.draws and self.brightness is None:
+            raise ValueError("draws are brightened versions, but brightness is not set; set it, to 1.5 as YAP-CSM did")
+        return self
+
+    @property
+    def modality(self) -> Literal["visual"]:
+        """The modality that the features describe."""
+        return "visual"
+
+    @property
+    def plain(self) -> ImageConfig:
+        """The features that nothing was done to: what clips are predicted from."""
+        return ImageConfig.model_validate(self.model_dump(exclude={"brightness", "draws", "draw"}))
+
+    @property
+    def drawn(self) -> tuple[DrawnImageConfig, ...]:
+        """The brightened versions, in order; none unless ``draws`` asks for them."""
+        if self.brightness is None:
+            return ()
+        kept = self.model_dump(exclude={"draws"})
+        return tuple(DrawnImageConfig(**kept, draw=draw) for draw in range(1, self.draws + 1))
+
+
+class DrawnImageConfig(ImageConfig):
+    """One brightened version of the features of :class:`ImageConfig`; no config file holds it."""
+
+    draw: int = Field(ge=1, description="Which of the draws: with the clip's id it decides the factor.")
+
+
+class CropsConfig(Strict):
+    """Face crops, cached as pictures: what a model that learns from pixels reads, so that no epoch decodes video."""
+
+    extractor: Literal["crops"] = "crops"
+    frames: int = Field(32, ge=1, description="Frames of a clip.")
+    take: Literal["spread", "last"] = Field(
+        "spread",
+        description="Which: spread evenly over the clip's presentation time, or its last ones, each shown once.",
+    )
+    input_size: int = Field(224, ge=16, description="Height and width of a crop in pixels.")
+    quality: int = Field(95, ge=50, le=100, description="Of the JPEG pictures; colours keep their full resolution.")
+    faces: FaceConfig = FaceConfig()
+
+    @property
+    def modality(self) -> Literal["visual"]:
+        """The modality that the pictures show."""
+        return "visual"
+
+
+class VideoConfig(Strict):
+    """Embeddings of whole clips by a video model that was trained before: its features before the last layer.
+
+    Which frames, how large, and which faces is what the run's own config says.
+    """
+
+    extractor: Literal["video"] = "video"
+    weights: Path = Field(description="Folder of the run that trained the model.")
+    windows: int = Field(
+        1, ge=1, description="Rows of a clip: its frames are cut into so many even pieces, each read as a clip."
+    )
+
+    @property
+    def modality(self) -> Literal["visual"]:
+        """The modality that the features describe."""
+        return "visual"
+
+
+class DeepSpectrumConfig(Strict):
+    """Mel-spectrogram pictures in viridis through an image backbone, one embedding a window."""
+
+    extractor: Literal["deepspectrum"] = "deepspectrum"
+    backbone: str = Field("densenet121", description="timm name; densenet121 gives the challenge's 1024 dimensions.")
+    weights: str = Field("pretrained", description="'pretrained', 'random', or a path to a checkpoint.")
+    seed: int = Field(0, ge=0, description="Of random weights.")
+    window: float = Field(1.0, gt=0, description="Seconds of audio in one picture.")
+    hop: float = Field(0.5, gt=0, description="Seconds between window starts.")
+    mel_bands: int = Field(128, ge=8)
+    input_size: int = Field(224, ge=32, description="Side of the picture in pixels.")
+    precision: Precision = "float32"
+
+    @property
+    def modality(self) -> Literal["audio"]:
+        """The modality that the features describe."""
+        return "audio"
+
+
+class Wav2Vec2Config(Strict):
+    """Hidden states of a wav2vec 2.0 model (or HuBERT, WavLM) from transformers."""
+
+    extractor: Literal["wav2vec2"] = "wav2vec2"
+    model: str = Field(
+        "facebook/wav2vec2-base",
+        description="A local folder, any hub name, or wav2vec2-base, hubert-base, wavlm-base-plus.",
+    )
+    layer: int | Literal["mean"] = Field(
+        -1,
+        description="Index into the hidden states (0 is the convolutional front end), or 'mean' of all layers.",
+    )
+    hop: float | None = Field(None, gt=0, description="Average frames over this many seconds; None keeps every 20 ms.")
+    chunk: float = Field(30.0, gt=1.0, description="Longer audio is embedded in pieces of this many seconds.")
+    precision: Precision = "float32"
+
+    @property
+    def modality(self) -> Literal["audio"]:
+        """The modality that the features describe."""
+        return "audio"
+
+
+class ImportedConfig(Strict):
+    """Features that someone else computed, such as the organisers'; `eri features import` puts them into the store."""
+
+    extractor: Literal["imported"] = "imported"
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$",
+        description="As they were imported: the organisers' folder, such as 'FAUs' (these in any case), or --name.",
+    )
+    modality: Literal["visual", "audio"] = Field(description="That of the section they stand in.")
+    dimension: int | None = Field(None, ge=1, description="Length of one row, to be checked; None takes any.")
+
+    @field_validator("name")
+    @classmethod
+    def _organisers_case(cls, name: str) -> str:
+        return ORGANISERS_FEATURES.get(name.lower(), name)
+
+
+ORGANISERS_FEATURES = MappingProxyType({name.lower(): name for name in ("FAUs", "DeepSpectrum", "VGGFace2", "eGeMAPS")})
+"""MuSe-2022's names of features by their lower case: copies of the data differ in it."""
+
+
+EXTRACTOR_KINDS = ("crops", "video", "deepspectrum", "wav2vec2", "mfcc", "logmel", "egemaps", "imported")
+"""Kinds of extractors that the key `extractor` names; any other name is a timm backbone."""
+
+
+def _extractor_kind(value: Any) -> str:
+    name = value.get("extractor", "resnet50") if isinstance(value, dict) else getattr(value, "extractor", "")
+    return name if name in EXTRACTOR_KINDS else "image"
+
+
+VisualConfig = Annotated[
+    Annotated[ImageConfig, Tag("image")]
+    | Annotated[CropsConfig, Tag("crops")]
+    | Annotated[VideoConfig, Tag("video")]
+    | Annotated[ImportedConfig, Tag("imported")],
+    Discriminator(_extractor_kind),
+]
+AudioConfig = Annotated[
+    Annotated[DeepSpectrumConfig, Tag("deepspectrum")]
+    | Annotated[Wav2Vec2Config, Tag("wav2vec2")]
+    | Annotated[MFCCConfig, Tag("mfcc")]
+    | Annotated[LogMelConfig, Tag("logmel")]
+    | Annotated[EGeMAPSConfig, Tag("egemaps")]
+    | Annotated[ImportedConfig, Tag("imported")],
+    Discriminator(_extractor_kind),
+]
+ExtractorConfig = (
+    ImageConfig
+    | CropsConfig
+    | VideoConfig
+    | DeepSpectrumConfig
+    | Wav2Vec2Config
+    | MFCCConfig
+    | LogMelConfig
+    | EGeMAPSConfig
+    | ImportedConfig
+)

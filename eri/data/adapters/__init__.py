@@ -1,0 +1,1 @@
+"""Adapters: one module per data set, each reads its layout into a clip table."""

@@ -1,0 +1,171 @@
+"""Dynamic Facial Expression in the Wild (DFEW) with its five official folds.
+
+``EmoLabel_DataSplit/train(single-labeled)/set_1.csv`` to ``set_5.csv`` and ``test(single-labeled)/set_1.csv`` to
+``set_5.csv``, each with the header ``video_name,label``; labels run from 1 to 7. The media are in ``Clip/``: the videos
+as they were cut from films in ``original/`` or its ``part_1/`` to ``part_11/`` (``1.mp4``), or cropped faces in
+``clip_224x224/`` and ``clip_224x224_16f/`` (``00001/`` with pictures) or ``clip_224x224_avi/``. Ids are numbers of five
+digits. Clips without a single label are in no list and passed over.
+
+A clip is held out by one fold and trained on by the four others. The folds are the table's ``folds``; its splits are
+those of the first one: its training clips are ``train`` and its test clips ``val``. The data set names no subjects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from eri.config.tasks import Task
+from eri.data.adapters.expressions import CONFLICT, UNKNOWN_CLASS, visible_folders
+from eri.data.adapters.listing import VIDEO_SUFFIXES, find_child, find_folder, list_files
+from eri.data.clips import Clip, ClipTable, Split
+from eri.data.problems import Problems
+from eri.data.rows import count_clips, first_ids, normalise_id, read_ids
+from eri.data.tables import read_table
+from eri.utils.errors import DataError, SplitError
+
+NAME = "dfew"
+LOOKS_FOR = "EmoLabel_DataSplit/train(single-labeled)/set_1.csv (DFEW)"
+TASK = Task.of_classes(NAME, ("Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear"))
+"""In the order of the labels 1 to 7."""
+
+FOLDS = ("1", "2", "3", "4", "5")
+CLIP_FOLDERS = ("original", "clip_224x224", "clip_224x224_avi", "clip_224x224_16f")
+"""The first of these that is there is read, unless one of them is given itself."""
+
+_LISTS, _CLIPS = "EmoLabel_DataSplit", "Clip"
+_PARTS = ("train", "test")
+_DIGITS = 5
+_Lists = Mapping[tuple[str, str], Mapping[str, str]]
+"""The class of each clip of each list, which a part and a fold name."""
+
+_CODES = {str(place): label for place, label in enumerate(TASK.labels, start=1)}
+
+
+def matches(source: Path) -> bool:
+    """Say whether a folder, or the folder of its clips that is given, belongs to a list of a fold."""
+    return any(_list(_root(source), part, fold).is_file() for part in _PARTS for fold in FOLDS)
+
+
+def load(source: Path) -> ClipTable:
+    """Read the clip table with the official folds.
+
+    Media are not opened, and need not be there.
+
+    Args:
+        source: The folder that holds ``EmoLabel_DataSplit`` and ``Clip``; or, to choose among the folders of clips, one
+            of :data:`CLIP_FOLDERS` in it.
+
+    Raises:
+        SplitError: A list of one of the five folds is not there, or the lists do not part the same clips.
+        UnknownClassError: A label is not among 1 to 7.
+        ConflictingLabelsError: A clip has different labels in two lists.
+        DataError: The layout does not fit, or a list is not as its format demands.
+    """
+    root = _root(source)
+    paths = {(part, fold): _list(root, part, fold) for fold in FOLDS for part in _PARTS}
+    lacking = [path for path in paths.values() if not path.is_file()]
+    if len(lacking) == len(paths):
+        raise DataError(f"{source}: does not hold the data set '{NAME}'", hint=f"Looked for {LOOKS_FOR}.")
+    if lacking:
+        raise SplitError(
+            f"{lacking[0]}: no such file" + (f", and {len(lacking) - 1} more lists" if len(lacking) > 1 else ""),
+            hint="All five folds, train and test, are needed; unpack EmoLabel_DataSplit again.",
+        )
+    lists = {key: _read_list(path) for key, path in paths.items()}
+    labels = _join_labels(root, lists)
+    folds = _join_folds(root, lists)
+    find_media = _media_finder(source, root)
+    clips = tuple(
+        Clip(clip_id, _split(folds[clip_id]), find_media(clip_id), labels=TASK.one_hot(label))
+        for clip_id, label in sorted(labels.items())
+    )
+    return ClipTable(NAME, root, TASK, clips, "video_name", folds=folds)
+
+
+def _split(fold: str) -> Split:
+    return "val" if fold == FOLDS[0] else "train"
+
+
+def _root(source: Path) -> Path:
+    inside = source.name.lower() in CLIP_FOLDERS and source.parent.name.lower() == _CLIPS.lower()
+    return source.parent.parent if inside else source
+
+
+def _list(root: Path, part: str, fold: str) -> Path:
+    return find_child(find_child(find_child(root, _LISTS), f"{part}(single-labeled)"), f"set_{fold}.csv")
+
+
+def _read_list(path: Path) -> dict[str, str]:
+    """Return the class of each clip of one list."""
+    table = read_table(path)
+    id_position, label_position = table.positions(("video_name", "label"))
+    problems = table.problems()
+    rows = read_ids(table, id_position, problems, digits=_DIGITS)
+    codes = {clip_id: table.rows[row][label_position] for clip_id, row in rows.items()}
+    for clip_id, code in codes.items():
+        if code not in _CODES:
+            problems.add(UNKNOWN_CLASS, table.lines[rows[clip_id]], f"clip {clip_id}: label is '{code}'; known: 1 to 7")
+    problems.check()
+    return {clip_id: _CODES[code] for clip_id, code in codes.items()}
+
+
+def _join_labels(root: Path, lists: _Lists) -> dict[str, str]:
+    """Return the class of each clip, which all lists must agree on."""
+    joined: dict[str, str] = {}
+    problems = Problems(find_child(root, _LISTS), "list")
+    for (part, fold), labels in lists.items():
+        for clip_id, label in labels.items():
+            if joined.setdefault(clip_id, label) != label:
+                place = f"{part}(single-labeled)/set_{fold}.csv"
+                problems.add(CONFLICT, place, f"clip {clip_id} is {label}, but {joined[clip_id]} in another list")
+    problems.check()
+    return joined
+
+
+def _join_folds(root: Path, lists: _Lists) -> dict[str, str]:
+    """Return the fold that holds each clip out; each must be tested by one fold and trained on by the others."""
+    folder = find_child(root, _LISTS)
+    folds: dict[str, str] = {}
+    for fold in FOLDS:
+        tested = lists["test", fold]
+        if again := [clip_id for clip_id in tested if clip_id in folds]:
+            raise _misfit(folder, again, f"in the test lists of set_{folds[again[0]]} and set_{fold}")
+        if both := set(tested) & set(lists["train", fold]):
+            raise _misfit(folder, both, f"in both lists of set_{fold}, train and test")
+        folds |= dict.fromkeys(tested, fold)
+    for fold in FOLDS:
+        trained = set(lists["train", fold])
+        if unknown := trained - set(folds):
+            raise _misfit(folder, unknown, f"in the training list of set_{fold} but in no test list")
+        if lost := set(folds) - trained - set(lists["test", fold]):
+            raise _misfit(folder, lost, f"in no list of set_{fold}")
+    return folds
+
+
+def _misfit(folder: Path, ids: Collection[str], where: str) -> SplitError:
+    return SplitError(
+        f"{folder}: {count_clips(ids)} {where}: {first_ids(ids)}",
+        hint="Each fold tests every fifth clip and trains on the others; copy the lists again from one release.",
+    )
+
+
+def _media_finder(source: Path, root: Path) -> Callable[[str], Path]:
+    """Return what finds a clip's video or folder of pictures; where there is none, its path is the expected one."""
+    home = source if source != root else find_folder(find_child(root, _CLIPS), *CLIP_FOLDERS)
+    if home is None:
+        home = root / _CLIPS / CLIP_FOLDERS[0]
+    found: dict[str, Path] = {}
+    for folder in (home, *visible_folders(home).values()):
+        if _clip_id(folder.name) is None or folder == home:
+            found |= {stem: path for stem, path in list_files(folder, VIDEO_SUFFIXES).items() if stem not in found}
+    found |= visible_folders(home)
+    by_id = {clip_id: path for name, path in found.items() if (clip_id := _clip_id(name)) is not None}
+    return lambda clip_id: by_id.get(clip_id) or home / clip_id
+
+
+def _clip_id(name: str) -> str | None:
+    try:
+        return normalise_id(name, digits=_DIGITS)
+    except DataError:
+        return None

@@ -1,0 +1,145 @@
+"""The registry of adapters, and the one way in: :func:`load_clips`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+
+from eri.data.adapters import afew, bu_3dfe, ck_plus, daisee, dfew, emi, hume_reaction, manifest, mmi, muse, oulu_casia
+from eri.data.clips import ClipTable
+from eri.data.text import closest
+from eri.storage import name_urls, parse_url
+from eri.utils.errors import DataError
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One way a data set can lie on disk.
+
+    Attributes:
+        name: Given to :func:`load_clips` to choose it.
+        looks_for: What it recognises, for the error where nothing fits; empty where it is chosen by its name only.
+        matches: Says whether a folder or file is laid out this way.
+        load: Reads the clip table.
+    """
+
+    name: str
+    looks_for: str
+    matches: Callable[[Path], bool]
+    load: Callable[[Path], ClipTable]
+
+
+def _adapter(module: ModuleType) -> Adapter:
+    return Adapter(module.NAME, module.LOOKS_FOR, module.matches, module.load)
+
+
+def _by_name_only(_source: Path) -> bool:
+    return False
+
+
+def _muse_adapter(challenge: muse.SubChallenge) -> Adapter:
+    return Adapter(
+        challenge.name,
+        challenge.looks_for,
+        lambda source: muse.locate(source, challenge) is not None,
+        partial(muse.load, challenge=challenge),
+    )
+
+
+ADAPTERS = MappingProxyType(
+    {
+        adapter.name: adapter
+        for adapter in (
+            _adapter(hume_reaction),
+            _adapter(emi),
+            *map(_muse_adapter, muse.OTHERS),
+            *map(_adapter, (dfew, afew, daisee, ck_plus, oulu_casia, bu_3dfe, mmi)),
+            Adapter(daisee.ENGAGEMENT.name, "", _by_name_only, daisee.load_engagement),
+            _adapter(manifest),
+        )
+    }
+)
+"""All adapters by name."""
+
+
+def load_clips(source: Path, adapter: str | None = None) -> ClipTable:
+    """Read a data set into one clip table.
+
+    Args:
+        source: A challenge folder (its layout is detected) or one of its tables, such as ``data_info.csv``; or a
+            ``.yaml`` file that describes a table. Either may be in an object store, such as ``s3://bucket/data``: its
+            tables are fetched then.
+        adapter: Name of an adapter, to choose it rather than detect it.
+
+    Returns:
+        All clips, in ascending order of id. No media file is opened.
+
+    Raises:
+        DataError: Nothing is there, no layout or more than one fits, or a table is not as its format demands.
+        RemoteError: An object store cannot be reached, or refuses.
+    """
+    try:
+        return _load(_at_hand(Path(source)), adapter)
+    except DataError as error:
+        error.message, error.hint = name_urls(error.message), error.hint and name_urls(error.hint)
+        raise
+    except PermissionError as error:
+        raise DataError(f"{error.filename}: may not be read by this user", hint="chmod +rx the folder.") from error
+
+
+def _at_hand(source: Path) -> Path:
+    url = parse_url(source)
+    if url is None:
+        return source
+    from eri.storage.mirror import mirror_data
+
+    return mirror_data(url)
+
+
+def _load(source: Path, adapter: str | None) -> ClipTable:
+    if adapter is not None and adapter not in ADAPTERS:
+        similar = closest(adapter, tuple(ADAPTERS))
+        guess = "" if similar is None else f"; did you mean '{similar}'?"
+        raise DataError(f"no adapter is named '{adapter}'{guess}", hint=f"Known: {', '.join(ADAPTERS)}.")
+    if not source.exists():
+        raise DataError(f"{source}: no such file or folder", hint=_near(source))
+    if adapter is not None:
+        return ADAPTERS[adapter].load(source)
+    fitting = [candidate for candidate in ADAPTERS.values() if candidate.matches(source)]
+    if len(fitting) > 1:
+        names = ", ".join(candidate.name for candidate in fitting)
+        raise DataError(
+            f"{source}: holds several data sets: {names}",
+            hint="Give the folder of one of them, or choose it with --adapter NAME.",
+        )
+    if fitting:
+        return fitting[0].load(source)
+    looked = "; ".join(
+        f"{candidate.looks_for} [{candidate.name}]" for candidate in ADAPTERS.values() if candidate.looks_for
+    )
+    raise DataError(f"{source}: no known data set. Looked for {looked}", hint=_way_out(source))
+
+
+def _near(source: Path) -> str:
+    parent = source.parent
+    if parent.is_dir():
+        similar = closest(source.name, sorted(entry.name for entry in parent.iterdir()))
+        if similar is not None:
+            return f"Did you mean {parent / similar}?"
+    return "Check the path."
+
+
+def _way_out(source: Path) -> str:
+    if source.is_file():
+        return (
+            "Give the data set's folder; or describe this table in a .yaml file, as docs/data.md shows, and give that."
+        )
+    inside = sorted(source.iterdir())
+    descriptions = [str(path) for path in inside if manifest.matches(path)]
+    nested = [str(path) for path in inside if path.is_dir() and any(fit.matches(path) for fit in ADAPTERS.values())]
+    if found := nested + descriptions:
+        return f"Did you mean {' or '.join(found[:3])}?"
+    return "Give the folder that holds the challenge's table; or describe your own table as docs/data.md shows."

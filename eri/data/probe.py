@@ -1,0 +1,241 @@
+"""A look at every clip of a data set before any work is spent on it: ``eri probe``."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from eri.data.clips import Clip, ClipTable
+from eri.media.container import MediaInfo, probe_media
+from eri.storage.media import at_hand
+from eri.utils.errors import MediaError, WorkerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, Any]
+
+COLUMNS: tuple[str, ...] = (
+    "split",
+    "duration",
+    "fps",
+    "frame_rate_changes",
+    "frames",
+    "width",
+    "height",
+    "rotation",
+    "mirrored",
+    "video",
+    "audio",
+    "sample_rate",
+    "audio_duration",
+    "problem",
+    "message",
+    "notes",
+)
+"""Columns of the table, after the clip's id."""
+
+_TYPES = {
+    **dict.fromkeys(("duration", "fps", "audio_duration"), "float64"),
+    **dict.fromkeys(("frames", "width", "height", "rotation", "sample_rate"), "Int64"),
+    **dict.fromkeys(("frame_rate_changes", "mirrored", "video", "audio"), "bool"),
+}
+_SECONDS_BETWEEN_CHECKS = 1.0
+
+
+@dataclass(frozen=True)
+class ProbeSummary:
+    """A data set in a few numbers.
+
+    Attributes:
+        clips: Clips in the table.
+        hours: Of all clips together.
+        problems: How many clips have each problem; without those that have none.
+        without_video: Clips whose pictures cannot be read or that have none.
+        without_audio: Clips whose sound cannot be read or that have none.
+        rotated: Clips that are turned or mirrored for display.
+        frame_rate_changes: Clips whose frame rate changes.
+        seconds: How long the look took.
+    """
+
+    clips: int
+    hours: float
+    problems: dict[str, int]
+    without_video: int
+    without_audio: int
+    rotated: int
+    frame_rate_changes: int
+    seconds: float
+
+    @property
+    def seconds_per_thousand(self) -> float:
+        """Seconds that a look at a thousand clips takes."""
+        return 1000 * self.seconds / self.clips if self.clips else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeReport:
+    """What was seen.
+
+    Attributes:
+        table: One row a clip, indexed by clip id, with the columns :data:`COLUMNS`. Durations are in seconds, ``fps``
+            is the mean, sizes are as displayed. ``problem`` is empty for a clip that can be read; else it names the
+            file and the reason, such as ``video: truncated``, and ``message`` says more.
+        summary: The same in a few numbers.
+    """
+
+    table: pd.DataFrame
+    summary: ProbeSummary
+
+
+def probe(
+    table: ClipTable,
+    *,
+    workers: int = 2,
+    timeout: float = 60.0,
+    on_clip: Callable[[int, int], None] | None = None,
+) -> ProbeReport:
+    """Look at every clip: its files are demuxed, one picture is decoded.
+
+    No file stops the others: one that is missing, damaged or not media, that takes too long or even brings its worker
+    down gets its reason in the table.
+
+    Args:
+        table: The clips.
+        workers: Processes that look; 0 looks in this process, where ``timeout`` does not hold.
+        timeout: Seconds that one clip may take.
+        on_clip: Called after each clip with the number of clips done and of all.
+
+    Raises:
+        WorkerError: The worker processes cannot be started.
+    """
+    import pandas as pd
+
+    started = time.perf_counter()
+    rows = []
+    for row in _in_processes(table.clips, workers, timeout) if workers and len(table) else map(look_at, table.clips):
+        rows.append(row)
+        if on_clip is not None:
+            on_clip(len(rows), len(table))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS), index=pd.Index([clip.id for clip in table], name="id", dtype=str))
+    frame = frame.astype(_TYPES)
+    return ProbeReport(frame, _summary(frame, time.perf_counter() - started))
+
+
+def look_at(clip: Clip) -> Row:
+    """Return one clip's row of the table."""
+    row = _empty_row(clip)
+    notes: list[str] = []
+    if clip.video is not None and (info := _look(row, "video", clip.video, notes)) is not None:
+        row |= _video_columns(info) | (_audio_columns(info) if clip.audio is None else {})
+    if clip.audio is not None and (info := _look(row, "audio", clip.audio, notes)) is not None:
+        row |= _audio_columns(info)
+        if row["duration"] is None:
+            row["duration"] = info.duration
+    row["notes"] = "; ".join(notes)
+    return row
+
+
+def _empty_row(clip: Clip) -> Row:
+    row: Row = dict.fromkeys(COLUMNS)
+    row |= {"split": clip.split, "video": False, "audio": False, "problem": "", "message": "", "notes": ""}
+    return row | {"frame_rate_changes": False, "rotation": 0, "mirrored": False}
+
+
+def _look(row: Row, role: str, path: Path, notes: list[str]) -> MediaInfo | None:
+    try:
+        with at_hand(path) as file:
+            info = probe_media(file)
+    except MediaError as error:
+        _add_problem(row, f"{role}: {error.reason}", error.message)
+        return None
+    notes += info.notes
+    if not (info.has_video if role == "video" else info.has_audio):
+        _add_problem(row, f"{role}: no-{role}", f"{path}: holds no {role}")
+    return info
+
+
+def _add_problem(row: Row, problem: str, message: str) -> None:
+    row["problem"] = "; ".join(filter(None, (row["problem"], problem)))
+    row["message"] = "; ".join(filter(None, (row["message"], message)))
+
+
+def _video_columns(info: MediaInfo) -> Row:
+    return {
+        "duration": info.duration,
+        "fps": info.frame_rate,
+        "frame_rate_changes": info.variable_frame_rate,
+        "frames": info.frames,
+        "width": info.width,
+        "height": info.height,
+        "rotation": info.rotation,
+        "mirrored": info.mirrored,
+        "video": info.has_video,
+    }
+
+
+def _audio_columns(info: MediaInfo) -> Row:
+    return {"audio": info.has_audio, "sample_rate": info.sample_rate, "audio_duration": info.audio_duration}
+
+
+def _in_processes(clips: tuple[Clip, ...], workers: int, timeout: float) -> Iterator[Row]:
+    # Processes, not threads: a decoder that crashes or hangs on a broken file then costs that clip only. Spawned, not
+    # forked: the caller may run threads.
+    pool = ProcessPool(max_workers=min(workers, len(clips)), context=multiprocessing.get_context("spawn"))
+    try:
+        futures = [pool.schedule(look_at, args=(clip,), timeout=timeout) for clip in clips]
+        for clip, future in zip(clips, futures, strict=True):
+            try:
+                yield _await(future, pool)
+            except TimeoutError:
+                yield _failed(clip, "timeout", f"looking at it took longer than {timeout:g} s")
+            except ProcessExpired as error:
+                yield _failed(clip, "crashed", f"its worker process ended with exit code {error.exitcode}")
+    finally:
+        pool.stop()  # type: ignore[no-untyped-call]
+        pool.join()
+
+
+def _await(future: Future[Row], pool: ProcessPool) -> Row:
+    """Wait for one row, but not for a pool that has died."""
+    while not future.done() and pool.active:
+        wait([future], timeout=_SECONDS_BETWEEN_CHECKS)
+    try:
+        if future.done():
+            return future.result()
+    except BrokenProcessPool:
+        pass
+    raise WorkerError(
+        "the worker processes cannot be started",
+        reason="crashed",
+        hint="In a script of your own, call probe() under `if __name__ == '__main__':`, or set workers=0.",
+    )
+
+
+def _failed(clip: Clip, reason: str, message: str) -> Row:
+    row = _empty_row(clip)
+    _add_problem(row, reason, f"{clip.id}: {message}")
+    return row
+
+
+def _summary(table: pd.DataFrame, seconds: float) -> ProbeSummary:
+    problems = table["problem"][table["problem"] != ""]
+    turned = table["rotation"].ne(0) | table["mirrored"]
+    return ProbeSummary(
+        clips=len(table),
+        hours=float(table["duration"].sum()) / 3600,
+        problems={str(reason): int(count) for reason, count in problems.value_counts().items()},
+        without_video=int((~table["video"]).sum()),
+        without_audio=int((~table["audio"]).sum()),
+        rotated=int(turned.sum()),
+        frame_rate_changes=int(table["frame_rate_changes"].sum()),
+        seconds=seconds,
+    )

@@ -1,0 +1,1 @@
+"""Scores that can be believed: evaluation, folds, cross-validation, ensembles, comparison, search."""

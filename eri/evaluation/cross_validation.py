@@ -1,0 +1,378 @@
+"""Cross-validation: a score over all clips, each predicted by models that never met it, nor its subject."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from eri.config import ExperimentConfig, Runtime, parse_config
+from eri.config.tasks import Task
+from eri.data.clips import ClipTable, Split
+from eri.evaluation.folds import FIVE_FOLDS, Fold, FoldPlan, make_folds, write_folds
+from eri.evaluation.jobs import Bench, Job, Team, Trained, run_jobs
+from eri.extraction.run import EngineName
+from eri.metrics.intensities import DRAWS
+from eri.metrics.scoring import Scorer, Scores, create_scorer
+from eri.training.data import refuse_reserved_labels
+from eri.training.experiment import together
+from eri.training.processes import current_place
+from eri.training.run_folder import claimed, run_path, writing
+from eri.utils.errors import ConfigError, DataError, RunError
+from eri.utils.files import atomic_path, digest, write_json, write_text
+
+_LOG = logging.getLogger(__name__)
+
+SETTINGS, RESULT, FOLDS, MODELS = "cv.yaml", "cv.json", "folds.csv", "models"
+HELD_OUT, PREDICTIONS = "out_of_fold.parquet", "predictions.parquet"
+RESERVED = frozenset(("repeat", "fold", "seed"))
+
+
+@dataclass(frozen=True)
+class FoldScore:
+    """The scores of one fold's held-out clips, predicted by the mean over its seeds.
+
+    Attributes:
+        repeat: Which dealing of the clips.
+        name: Of the fold.
+        metrics: Over its clips.
+    """
+
+    repeat: int
+    name: str
+    metrics: Scores
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What came of a cross-validation.
+
+    Attributes:
+        path: Its folder.
+        metrics: Over all clips, each predicted by the mean of the models that never met it.
+        folds: The same for each fold.
+        metric: What the figures below are: ``Pearson`` (the mean over labels) or ``WAR``.
+        single: Figure over all clips for each repeat and seed alone; None where undefined.
+        optimism: Figure on the clips that chose the epoch minus that on held-out clips of the fold, the mean over all
+            models in which both are defined; None when there is none.
+        notes: What a reader of the figures should know.
+    """
+
+    path: Path
+    metrics: Scores
+    folds: tuple[FoldScore, ...]
+    metric: str
+    single: dict[str, float | None]
+    optimism: float | None
+    notes: tuple[str, ...]
+
+    @property
+    def over_folds(self) -> tuple[float, float] | None:
+        """Mean of the folds' figures, as papers report it, and their deviation; None where one is undefined."""
+        figures = [fold.metrics.figure for fold in self.folds]
+        defined = [figure for figure in figures if figure is not None]
+        if len(defined) < max(2, len(figures)):
+            return None
+        return float(np.mean(defined)), float(np.std(defined, ddof=1))
+
+
+@dataclass(frozen=True)
+class ModelTrained:
+    """An event: one model of a cross-validation is trained.
+
+    Attributes:
+        name: Of its run folder.
+        done: Models trained so far.
+        total: Models to train.
+        figure: On its held-out clips; None where undefined.
+        metric: What the figure is.
+    """
+
+    name: str
+    done: int
+    total: int
+    figure: float | None
+    metric: str = "Pearson"
+
+
+def ignore(event: ModelTrained) -> None:
+    """Take an event and do nothing with it."""
+
+
+def cv(
+    config: ExperimentConfig,
+    table: ClipTable,
+    features: Path,
+    runs: Path,
+    runtime: Runtime = Runtime(),
+    *,
+    plan: FoldPlan = FIVE_FOLDS,
+    seeds: Sequence[int] = (),
+    splits: Sequence[Split] = ("train", "val"),
+    name: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    bootstrap: int = DRAWS,
+    engine: EngineName = "local",
+    address: str | None = None,
+    on_event: Callable[[ModelTrained], None] = ignore,
+) -> CrossValidation:
+    """Train a system on every fold with every seed, and score each clip by models that never met it.
+
+    Inside each fold, a part of the training clips (of its own subjects, where these are known) chooses the epoch, so
+    that no clip is scored by a model that was chosen on it. The folder holds the settings (``cv.yaml``), ``folds.csv``,
+    a run folder for each model in ``models/``, the predictions of each model for its held-out clips
+    (``out_of_fold.parquet``), their mean by clip (``predictions.parquet``) and the scores (``cv.json``).
+
+    Processes that ``torchrun`` started train each model together, one model after the other; the first one writes.
+
+    Args:
+        config: The system.
+        table: The data set.
+        features: Folder of the feature store.
+        runs: Folder that the cross-validation's folder stands in.
+        runtime: Its device and ``workers`` are used: so many models are trained at a time.
+        plan: How clips are dealt into folds.
+        seeds: One model for each in every fold; none is the config's own.
+        splits: Their labelled clips are dealt.
+        name: Of the folder; None is ``<config>-cv``.
+        resume: Keep the models that are trained, and train the others.
+        overwrite: Replace a cross-validation of this name.
+        bootstrap: Draws behind the intervals; 0 leaves them out.
+        engine: ``local``, or ``ray``: each model is a task of a Ray cluster, whose nodes see ``runs`` and ``features``.
+        address: Of that cluster; None starts Ray on this machine.
+        on_event: Called when a model is trained.
+
+    Raises:
+        DataError: No labelled clip, or folds that cannot be.
+        RunError: The folder is there already, or is resumed with other settings, data or folds.
+        StoreError: Features are missing.
+        ClusterError: The cluster cannot be used.
+    """
+    seeds = tuple(seeds) or (config.training.seed,)
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"a seed stands twice among {', '.join(map(str, seeds))}", hint="Give each seed once.")
+    clips = tuple(clip for clip in table if clip.split in splits and clip.labels is not None)
+    if not clips:
+        raise DataError(f"{table.name}: no clip of {' or '.join(splits)} has labels")
+    _refuse_labels(table.task)
+    folds = make_folds(clips, plan, classes=table.task.classes, official=table.folds)
+    path = run_path(runs, name if name is not None else f"{config.name}-cv")
+    settings = _settings(config, table, folds, seeds, splits)
+    jobs = _jobs(config, folds, seeds)
+    bench = Bench(table, features, path / MODELS, runtime)
+    place = current_place()
+    if place.world > 1 and engine == "ray":
+        raise ConfigError("torchrun and --engine ray both spread the models", hint="Use one of them.")
+    if not place.writes:  # one of several processes that train each model together
+        with together(config, runtime):
+            return _conclude(path, table, _train(bench, jobs, Team(), ignore), seeds, bootstrap)[0]
+    with claimed(path), together(config, runtime) if place.world > 1 else nullcontext():
+        _begin(path, settings, folds, resume=resume, overwrite=overwrite)
+        team = Team() if place.world > 1 else Team(max(1, runtime.workers), engine, address)
+        result, held_out, predictions = _conclude(path, table, _train(bench, jobs, team, on_event), seeds, bootstrap)
+        with writing(path):
+            _write_parquet(path / HELD_OUT, held_out)
+            _write_parquet(path / PREDICTIONS, predictions.reset_index())
+            write_json(path / RESULT, _to_json(result, scorer_of(table.task), seeds))
+    _LOG.info("%s: %s over all clips %s", path, scorer_of(table.task).described, result.metrics.figure)
+    return result
+
+
+def read_cv(path: Path) -> dict[str, Any]:
+    """Read the settings of a cross-validation that has ended.
+
+    Raises:
+        RunError: It is none, it has not ended, or its file is damaged.
+    """
+    if not (path / RESULT).is_file():
+        raise RunError(f"{path}: the cross-validation has not ended", hint="Go on with `eri cv --resume`.")
+    return _read_settings(path)
+
+
+def task_of(settings: dict[str, Any]) -> Task:
+    """Return the task that the settings of a cross-validation name."""
+    values = settings["data"]["task"]
+    return Task(**{**values, "labels": tuple(values["labels"])})
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        settings: dict[str, Any] = yaml.safe_load((path / SETTINGS).read_text(encoding="utf-8"))
+        parse_config(settings["config"], origin=str(path / SETTINGS))
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, ConfigError) as error:
+        raise RunError(f"{path}: the cross-validation cannot be read: {error}", hint="Begin it anew.") from error
+    return settings
+
+
+def _refuse_labels(task: Task) -> None:
+    refuse_reserved_labels(task)
+    clashing = sorted(RESERVED.intersection(task.labels))
+    if clashing:
+        raise DataError(
+            f"task '{task.name}': a label cannot be called {' or '.join(map(repr, clashing))}",
+            hint="Rename the label in the table and its description.",
+        )
+
+
+def _settings(
+    config: ExperimentConfig, table: ClipTable, folds: Sequence[Fold], seeds: Sequence[int], splits: Sequence[Split]
+) -> dict[str, Any]:
+    task = {**asdict(table.task), "labels": list(table.task.labels)}
+    return {
+        "config": config.model_dump(mode="json"),
+        "seeds": list(seeds),
+        "splits": list(splits),
+        "folds": digest([[fold.repeat, fold.name, fold.fit, fold.choose, fold.score] for fold in folds]),
+        "data": {"name": table.name, "fingerprint": table.fingerprint, "task": task},
+    }
+
+
+def _begin(path: Path, settings: dict[str, Any], folds: Sequence[Fold], *, resume: bool, overwrite: bool) -> None:
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite contradict each other", hint="Give one of them.")
+    there = (path / SETTINGS).is_file()
+    if path.exists() and not there and any(path.iterdir()):
+        raise RunError(f"{path}: is there already and is no cross-validation", hint="Choose another --name.")
+    if there and not (resume or overwrite):
+        raise RunError(
+            f"{path}: the cross-validation exists already",
+            hint="Go on with it: --resume. Replace it: --overwrite. Keep it: --name OTHER.",
+        )
+    if there and resume:
+        before = _read_settings(path)
+        changed = [key for key in settings if before.get(key) != settings[key]]
+        if changed:
+            raise RunError(
+                f"{path}: cannot be resumed, its {' and '.join(changed)} changed since it began",
+                hint="Give what it began with, or begin another with --name OTHER.",
+            )
+        return
+    with writing(path):
+        if path.exists():
+            shutil.rmtree(path)
+        write_folds(path / FOLDS, folds)
+        write_text(path / SETTINGS, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+
+
+def _jobs(config: ExperimentConfig, folds: Sequence[Fold], seeds: Sequence[int]) -> list[Job]:
+    jobs = []
+    for fold in folds:
+        for seed in seeds:
+            own = config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
+            jobs.append(Job(own, fold, seed, f"repeat{fold.repeat}-fold{fold.number}-seed{seed}"))
+    return jobs
+
+
+def _train(
+    bench: Bench, jobs: Sequence[Job], team: Team, on_event: Callable[[ModelTrained], None]
+) -> list[tuple[Job, Trained]]:
+    """Train all models; return what they gave in the order of the jobs, whichever ended first."""
+    given: dict[str, Trained] = {}
+    for job, trained in run_jobs(bench, jobs, team):
+        given[job.name] = trained
+        scores = score_table(trained.held_out, bench.table, draws=0)
+        on_event(ModelTrained(job.name, len(given), len(jobs), scores.figure, scores.metric))
+    return [(job, given[job.name]) for job in jobs]
+
+
+def figure_of(predictions: pd.DataFrame, table: ClipTable) -> float | None:
+    """Return what some predictions are ranked by: mean Pearson, or WAR; None where it is undefined."""
+    return score_table(predictions, table, draws=0).figure
+
+
+def score_table(predictions: pd.DataFrame, table: ClipTable, *, draws: int = DRAWS) -> Scores:
+    """Score predictions, indexed by clip id, against the labels of a table."""
+    names = list(table.task.labels)
+    truth = table.label_matrix([str(clip_id) for clip_id in predictions.index])
+    return scorer_of(table.task).score(predictions[names].to_numpy(dtype=np.float64), truth, draws=draws)
+
+
+def scorer_of(task: Task) -> Scorer:
+    """Return what scores predictions of a task."""
+    return create_scorer(task.kind, task.labels)
+
+
+def _conclude(
+    path: Path, table: ClipTable, trained: Sequence[tuple[Job, Trained]], seeds: Sequence[int], draws: int
+) -> tuple[CrossValidation, pd.DataFrame, pd.DataFrame]:
+    """Gather and score the predictions of all models; return the scores, every prediction, and their means by clip."""
+    held_out = pd.concat([_stamped(job, result.held_out) for job, result in trained], ignore_index=True)
+    predictions = average(held_out, table.task)
+    folds = tuple(
+        FoldScore(int(str(repeat)), str(name), score_table(average(rows, table.task), table, draws=draws))
+        for (repeat, name), rows in held_out.groupby(["repeat", "fold"], sort=False)
+    )
+    single = {
+        f"repeat{repeat}-seed{seed}": figure_of(rows.set_index("clip_id"), table)
+        for (repeat, seed), rows in held_out.groupby(["repeat", "seed"], sort=False)
+    }
+    notes = ["each clip is predicted by the mean of its models"] if len(single) > 1 else []
+    result = CrossValidation(
+        path,
+        score_table(predictions, table, draws=draws),
+        folds,
+        scorer_of(table.task).metric,
+        single,
+        _optimism(trained, table),
+        tuple(notes),
+    )
+    return result, held_out, predictions
+
+
+def _stamped(job: Job, predictions: pd.DataFrame) -> pd.DataFrame:
+    frame = predictions.reset_index()
+    frame.insert(1, "repeat", job.fold.repeat)
+    frame.insert(2, "fold", job.fold.name)
+    frame.insert(3, "seed", job.seed)
+    return frame
+
+
+def average(predictions: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """Average several predictions of each clip.
+
+    Args:
+        predictions: Columns ``clip_id``, the labels and ``rule``; a row for each clip and model.
+        task: Its labels.
+
+    Returns:
+        Index ``clip_id``, ascending; the labels, and ``rule`` where any model followed one.
+    """
+    grouped = predictions.groupby("clip_id", sort=True)
+    return grouped[list(task.labels)].mean().assign(rule=grouped["rule"].max())
+
+
+def _optimism(trained: Sequence[tuple[Job, Trained]], table: ClipTable) -> float | None:
+    pairs = [(figure_of(result.chosen, table), figure_of(result.held_out, table)) for _, result in trained]
+    gaps = [chosen - held_out for chosen, held_out in pairs if chosen is not None and held_out is not None]
+    return float(np.mean(gaps)) if gaps else None
+
+
+def _to_json(result: CrossValidation, scorer: Scorer, seeds: Sequence[int]) -> dict[str, Any]:
+    return {
+        "metric": f"{scorer.described} over all clips, out of fold",
+        "scores": result.metrics.to_json(),
+        "folds": [
+            {"repeat": fold.repeat, "name": fold.name, "scores": fold.metrics.to_json()} for fold in result.folds
+        ],
+        "over_folds": None
+        if result.over_folds is None
+        else dict(zip(("mean", "deviation"), result.over_folds, strict=True)),
+        "single_models": result.single,
+        "seeds": list(seeds),
+        "optimism": result.optimism,
+        "notes": list(result.notes),
+    }
+
+
+def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    with atomic_path(path) as temporary:
+        frame.to_parquet(temporary, index=False)

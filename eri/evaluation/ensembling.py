@@ -1,0 +1,291 @@
+"""Ensembles whose reported score is taken on clips that nothing of the ensemble was fitted on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from eri.config import Runtime
+from eri.config.tasks import Task, TaskKind
+from eri.data.clips import ClipTable, Split
+from eri.evaluation.combining import CLASS_METHODS, Combination, Method, Weights, fit_combination, from_json, to_json
+from eri.evaluation.comparison import common_clips
+from eri.evaluation.cross_validation import PREDICTIONS, scorer_of
+from eri.evaluation.evaluate import predict as predict_run
+from eri.evaluation.folds import FIVE_FOLDS, FoldPlan, make_folds
+from eri.evaluation.held_out import ENSEMBLE, HeldOut, kind_of, predict_cv, read_ensemble, read_held_out, stamp_of
+from eri.metrics.intensities import DRAWS, Floats
+from eri.metrics.scoring import Scores
+from eri.training.run_folder import claimed, run_path, writing
+from eri.utils.errors import ConfigError, RunError
+from eri.utils.files import atomic_path, write_json
+
+
+@dataclass(frozen=True)
+class EnsembleReport:
+    """What an ensemble is worth.
+
+    Attributes:
+        path: Its folder.
+        method: How members are put together.
+        metrics: Nested scores: every clip is predicted by a combination that was fitted without its fold.
+        fitted: Figure (mean Pearson, or WAR) of the final combination on the very clips that it was fitted on; None
+            where undefined.
+        optimism: ``fitted`` minus the nested figure: how much a score on the data used to choose promises too much.
+        members: Figure of each member alone on the same clips; None where undefined.
+        weights: Of each member; None where the combination has none.
+        notes: What a reader of the figures should know.
+    """
+
+    path: Path
+    method: Method
+    metrics: Scores
+    fitted: float | None
+    optimism: float | None
+    members: dict[str, float | None]
+    weights: dict[str, float] | None
+    notes: tuple[str, ...]
+
+
+def ensemble(
+    members: Sequence[Path],
+    table: ClipTable,
+    features: Path,
+    runs: Path,
+    runtime: Runtime = Runtime(),
+    *,
+    method: Method = "weighted",
+    split: Split = "val",
+    plan: FoldPlan = FIVE_FOLDS,
+    name: str | None = None,
+    overwrite: bool = False,
+    bootstrap: int = DRAWS,
+) -> EnsembleReport:
+    """Put runs or cross-validations together, and score them on clips that the combination was not fitted on.
+
+    The combination is fitted on predictions of clips that the members were not fitted on: out-of-fold predictions of
+    cross-validations, or those of a split that the runs were not trained on. For its score it is fitted anew for each
+    fold on the other folds, and predicts that fold. Base models of other folds have met the labels of this fold; the
+    combination itself has not.
+
+    The folder holds what was fitted on all clips (``ensemble.json``) and the nested predictions
+    (``predictions.parquet``); :func:`predict` predicts any other split with it.
+
+    Args:
+        members: Folders of two or more runs, or of two or more cross-validations with the same folds.
+        table: The data set that all were made on.
+        features: Folder of the feature store.
+        runs: Folder that the ensemble's folder stands in.
+        runtime: Its device is used.
+        method: ``mean``, ``weighted`` (simplex), ``ridge`` or ``lightgbm``; class probabilities take the first two.
+        split: Of the clips that runs predict.
+        plan: How these are dealt into folds; cross-validations have folds of their own.
+        name: Of the folder; None is ``ensemble-<method>``.
+        overwrite: Replace an ensemble of this name.
+        bootstrap: Draws behind the intervals; 0 leaves them out.
+
+    Raises:
+        ConfigError: Fewer than two members, one twice, the split that runs were fitted on, or a method that gives no
+            class probabilities.
+        RunError: Members of different label sets, splits, folds or kinds; or the folder is there already.
+    """
+    path = run_path(runs, name if name is not None else f"ensemble-{method}")
+    _refuse_existing(path, overwrite=overwrite)
+    _refuse_members(members)
+    _refuse_method(method, table.task)
+    opened = [read_held_out(member, table, features, split, runtime) for member in members]
+    ids = common_clips(opened)
+    folds = _folds(opened, ids, table, plan)
+    stacked = np.stack([member.values(ids) for member in opened])
+    truth = table.label_matrix(ids)
+    task, scorer = table.task, scorer_of(table.task)
+    nested = np.clip(nested_predictions(method, stacked, truth, folds, task.kind), task.low, task.high)
+    combination = fit_combination(method, stacked, truth, task.kind)
+    combined = np.clip(combination.combine(stacked), task.low, task.high)
+    fitted, metrics = scorer.score(combined, truth, draws=0).figure, scorer.score(nested, truth, draws=bootstrap)
+    names = _names(members)
+    report = EnsembleReport(
+        path=path,
+        method=method,
+        metrics=metrics,
+        fitted=fitted,
+        optimism=None if fitted is None or metrics.figure is None else fitted - metrics.figure,
+        members={
+            name: scorer.score(values, truth, draws=0).figure for name, values in zip(names, stacked, strict=True)
+        },
+        weights=dict(zip(names, combination.values, strict=True)) if isinstance(combination, Weights) else None,
+        notes=tuple(dict.fromkeys(note for member in opened for note in member.notes)),
+    )
+    _write(report, opened, combination, table, pd.DataFrame(nested, index=ids, columns=list(task.labels)))
+    return report
+
+
+def nested_predictions(
+    method: Method, stacked: Floats, truth: Floats, folds: Sequence[str], kind: TaskKind = "regression"
+) -> Floats:
+    """Predict each fold by a combination that was fitted on the others.
+
+    Args:
+        method: See :func:`eri.evaluation.combining.fit_combination`.
+        stacked: (members, clips, labels).
+        truth: (clips, labels).
+        folds: Name of the fold of each clip.
+        kind: What is predicted.
+
+    Returns:
+        (clips, labels).
+    """
+    names = np.asarray(folds)
+    result = np.empty_like(truth)
+    for name in dict.fromkeys(folds):
+        held = names == name
+        result[held] = fit_combination(method, stacked[:, ~held], truth[~held], kind).combine(stacked[:, held])
+    return result
+
+
+def predict(
+    path: Path, table: ClipTable, features: Path, split: Split = "test", runtime: Runtime = Runtime()
+) -> pd.DataFrame:
+    """Predict a split with a run, a cross-validation or an ensemble.
+
+    Args:
+        path: Its folder.
+        table: Data with its labels.
+        features: Folder of the feature store.
+        split: To predict; not one that an ensemble or a cross-validation was made on.
+        runtime: Its device is used.
+
+    Returns:
+        As :func:`eri.evaluation.evaluate.predict` does; ``rule`` is that of any member.
+
+    Raises:
+        RunError: The folder, or a member of the ensemble, is incomplete or was made anew since.
+        DataError: The split has no clip, or models were trained on it.
+    """
+    kind = kind_of(path)
+    if kind == "run":
+        return predict_run(path, table, features, split, runtime)
+    if kind == "cross-validation":
+        return predict_cv(path, table, features, split, runtime)
+    values = read_ensemble(path)
+    try:
+        combination = from_json(values["combination"])
+        members = {(path / member["path"]).resolve(): str(member["stamp"]) for member in values["members"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: the ensemble cannot be read: {error}", hint="Make it anew.") from error
+    for member, stamp in members.items():
+        if stamp_of(member) != stamp:
+            raise RunError(
+                f"{member}: was made anew since {path} was fitted on it", hint="Make the ensemble anew: --overwrite."
+            )
+    frames = [predict(member, table, features, split, runtime) for member in members]
+    labels = list(table.task.labels)
+    stacked = np.stack([frame[labels].to_numpy(dtype=np.float64) for frame in frames])
+    combined = np.clip(combination.combine(stacked), table.task.low, table.task.high)
+    result = pd.DataFrame(combined, index=frames[0].index, columns=labels)
+    return result.assign(rule=np.max([frame["rule"].to_numpy(dtype=object) for frame in frames], axis=0))
+
+
+def _refuse_existing(path: Path, *, overwrite: bool) -> None:
+    if not path.exists():
+        return
+    if not (path / ENSEMBLE).is_file() and any(path.iterdir()):
+        raise RunError(f"{path}: is there already and is no ensemble", hint="Choose another --name.")
+    if not overwrite:
+        raise RunError(f"{path}: the ensemble exists already", hint="Replace it: --overwrite. Keep it: --name OTHER.")
+
+
+def _refuse_method(method: Method, task: Task) -> None:
+    if task.is_classification and method not in CLASS_METHODS:
+        raise ConfigError(
+            f"{method} gives no probabilities of the classes of '{task.name}'",
+            hint=f"Use --method {' or '.join(CLASS_METHODS)}.",
+        )
+
+
+def _refuse_members(members: Sequence[Path]) -> None:
+    if len(members) < 2:
+        raise ConfigError("an ensemble needs two members or more", hint="Name the folders of two runs.")
+    resolved = [member.resolve() for member in members]
+    for member, place in zip(members, resolved, strict=True):
+        if resolved.count(place) > 1:
+            raise ConfigError(f"{member}: stands twice among the members", hint="Name each run once.")
+        if kind_of(member) == "ensemble":
+            raise ConfigError(
+                f"{member}: is an ensemble; its predictions were fitted on these clips", hint="Name its members."
+            )
+
+
+def _folds(opened: Sequence[HeldOut], ids: Sequence[str], table: ClipTable, plan: FoldPlan) -> list[str]:
+    """Return the fold of each clip: that of the cross-validations, which must agree, or one dealt for runs."""
+    first = opened[0]
+    for other in opened[1:]:
+        if other.kind != first.kind:
+            raise RunError(
+                f"{first.path} is a {first.kind}, but {other.path} is a {other.kind}",
+                hint="Put runs with runs, and cross-validations with cross-validations.",
+            )
+        differing = [clip_id for clip_id in ids if first.folds.get(clip_id) != other.folds.get(clip_id)]
+        if differing:
+            raise RunError(
+                f"{first.path} and {other.path} have different folds: clip '{differing[0]}' is in fold "
+                f"'{first.folds.get(differing[0])}' and '{other.folds.get(differing[0])}'",
+                hint=f"Cross-validate with the same folds: --folds-file {first.path / 'folds.csv'}",
+            )
+    fold_of = first.folds
+    if first.kind == "run":
+        dealt = make_folds([table[clip_id] for clip_id in ids], plan, classes=table.task.classes)
+        fold_of = {clip_id: fold.name for fold in dealt if fold.repeat == 1 for clip_id in fold.score}
+    return [fold_of[clip_id] for clip_id in ids]
+
+
+def _names(members: Sequence[Path]) -> list[str]:
+    """Return the folders' names; their paths where two have the same."""
+    names = [member.name for member in members]
+    return names if len(set(names)) == len(names) else [str(member) for member in members]
+
+
+def _write(
+    report: EnsembleReport,
+    opened: Sequence[HeldOut],
+    combination: Combination,
+    table: ClipTable,
+    predictions: pd.DataFrame,
+) -> None:
+    path = report.path
+    values = {
+        "method": report.method,
+        "members": [
+            {
+                "path": os.path.relpath(member.path.resolve(), path.resolve()),
+                "kind": member.kind,
+                "stamp": stamp_of(member.path),
+                "mean": mean,
+            }
+            for member, mean in zip(opened, report.members.values(), strict=True)
+        ],
+        "metric": f"{scorer_of(table.task).described}, nested: no clip is scored by a combination fitted on its fold",
+        "scores": report.metrics.to_json(),
+        "fitted_on_itself": report.fitted,
+        "optimism": report.optimism,
+        "weights": report.weights,
+        "notes": list(report.notes),
+        "data": {
+            "name": table.name,
+            "fingerprint": table.fingerprint,
+            "task": {**asdict(table.task), "labels": list(table.task.labels)},
+        },
+        "combination": to_json(combination),
+    }
+    with claimed(path), writing(path):
+        if path.exists():
+            shutil.rmtree(path)
+        with atomic_path(path / PREDICTIONS) as temporary:
+            predictions.rename_axis("clip_id").reset_index().to_parquet(temporary, index=False)
+        write_json(path / ENSEMBLE, values)

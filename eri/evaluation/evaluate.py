@@ -1,0 +1,242 @@
+"""Scoring a run on a split: predictions by clip id, metrics with intervals, both kept in the run folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+from eri.config import Published, Runtime
+from eri.config.tasks import Task
+from eri.data.clips import ClipTable, Split
+from eri.metrics.intensities import DRAWS
+from eri.metrics.scoring import Scores, create_scorer
+from eri.training.data import fallback_vector, warn_of_clips
+from eri.training.device import choose_device
+from eri.training.experiment import create_learner
+from eri.training.run_folder import METRICS, PREDICTIONS, Run, read_run, writing
+from eri.training.sources import open_split, recorded_features
+from eri.utils.errors import DataError, RunError
+from eri.utils.files import atomic_path, write_json
+
+_LOG = logging.getLogger(__name__)
+
+TRAIN_MEAN = "train-mean"
+"""The rule for a clip that has no valid row in any modality: the mean of each label over the train clips, which is how
+frequent each class is among them."""
+
+_PUBLISHED = MappingProxyType({"mean_pearson": "mean", "war": "WAR", "uar": "UAR"})
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What came of evaluating a run on one split.
+
+    Attributes:
+        run: The run folder.
+        split: The split.
+        metrics: Scores over its labelled clips, of intensities :class:`~eri.metrics.intensities.Metrics`, of classes
+            :class:`~eri.metrics.recognition.Recognition`; None when it has none.
+        predictions: As :func:`predict` returned them.
+        fallback: Ids of the clips that were predicted by :data:`TRAIN_MEAN`.
+        published: The figure of the paper for this split; None where it has none.
+        published_as: What that figure is: ``mean``, ``WAR`` or ``UAR``.
+        source: The paper.
+        notes: What a reader of the figures should know.
+    """
+
+    run: Path
+    split: Split
+    metrics: Scores | None
+    predictions: pd.DataFrame
+    fallback: tuple[str, ...]
+    published: float | None
+    published_as: str
+    source: str | None
+    notes: tuple[str, ...]
+
+
+def predict(
+    run: Path, table: ClipTable, features: Path, split: Split = "test", runtime: Runtime = Runtime()
+) -> pd.DataFrame:
+    """Predict every clip of a split with a run's best weights.
+
+    A clip's figures depend on its own features alone, not on the clips beside it or their order.
+
+    Args:
+        run: The run folder.
+        table: Data with the run's labels.
+        features: Folder of the feature store, holding features of the identities the run was trained on.
+        split: The split to predict.
+        runtime: Its device is used.
+
+    Returns:
+        Index ``clip_id``, ascending; a float64 column a label, within the task's range (the probability of a class);
+        and ``rule``: empty where the
+        model predicted, ``train-mean`` where the clip has no valid row of features in any modality.
+
+    Raises:
+        RunError: The run is incomplete, or predicts other labels than the table's.
+        DataError: The split has no clip.
+        StoreError: The features are not there, or were made from other files.
+    """
+    return _predict(read_run(run), table, features, split, runtime)
+
+
+def evaluate(
+    run: Path,
+    table: ClipTable,
+    features: Path,
+    *,
+    split: Split = "val",
+    bootstrap: int = DRAWS,
+    seed: int = 0,
+    runtime: Runtime = Runtime(),
+) -> Evaluation:
+    """Score a run on a split, and write ``metrics.json`` and ``predictions.parquet`` into its folder.
+
+    Both files keep what other splits gave before. A split without labels is predicted only.
+
+    Args:
+        run: The run folder.
+        table: Data with the run's labels; other data than it was trained on is warned of.
+        features: Folder of the feature store.
+        split: The split to score.
+        bootstrap: Draws behind the 95 % intervals; 0 leaves them out.
+        seed: Of the bootstrap.
+        runtime: Its device is used.
+
+    Raises:
+        RunError: The run is incomplete, predicts other labels than the table's, or its folder cannot be written.
+        DataError: The split has no clip.
+        StoreError: The features are not there, or were made from other files.
+    """
+    opened = read_run(run)
+    predictions = _predict(opened, table, features, split, runtime)
+    labelled = [clip.id for clip in table.split(split) if clip.labels is not None]
+    names = list(opened.task.labels)
+    metrics = None
+    if labelled:
+        truth = table.label_matrix(labelled)
+        scorer = create_scorer(table.task.kind, names)
+        metrics = scorer.score(predictions.loc[labelled, names].to_numpy(), truth, draws=bootstrap, seed=seed)
+    published = _published(opened, table)
+    result = Evaluation(
+        run=run,
+        split=split,
+        metrics=metrics,
+        predictions=predictions,
+        fallback=tuple(predictions.index[predictions["rule"] == TRAIN_MEAN]),
+        published={"val": published.validation, "test": published.test}.get(split) if published else None,
+        published_as=_PUBLISHED[published.metric] if published else "",
+        source=published.source if published else None,
+        notes=tuple(_notes(opened, table, split, len(labelled))),
+    )
+    with writing(run), FileLock(run / ".evaluation.lock"):
+        _keep_predictions(run / PREDICTIONS, predictions, split)
+        _keep_metrics(run / METRICS, opened, result, table)
+    return result
+
+
+def _predict(run: Run, table: ClipTable, features: Path, split: Split, runtime: Runtime) -> pd.DataFrame:
+    _refuse_other_task(run, table)
+    clips = table.split(split)
+    if not clips:
+        raise DataError(f"{table.name}: there is no clip of split '{split}'", hint="Choose another --split.")
+    ids = tuple(clip.id for clip in clips)
+    names = run.task.labels
+    packed = open_split(recorded_features(run.environment["features"], features), table, split)
+    device = choose_device(runtime.device)
+    usable = packed.usable(ids)
+    values = np.tile(fallback_vector(run.environment["train_label_means"], names), (len(ids), 1))
+    if usable.any():
+        served = [clip_id for clip_id, kept in zip(ids, usable, strict=True) if kept]
+        values[usable] = create_learner(run.config.model).predict(run, packed, served, device)
+    unserved = [clip_id for clip_id, kept in zip(ids, usable, strict=True) if not kept]
+    warn_of_clips(f"{run.path}, split '{split}': %d clip(s) without features get the train mean", unserved)
+    frame = pd.DataFrame(values, index=pd.Index(ids, name="clip_id"), columns=list(names))
+    frame["rule"] = np.where(usable, "", TRAIN_MEAN)
+    return frame
+
+
+def _published(run: Run, table: ClipTable) -> Published | None:
+    """Return what a paper reports for the system on the table's task, in a figure of its kind."""
+    published = run.config.published
+    if published is None or published.task != table.task.name:
+        return None
+    fitting = (published.metric == "mean_pearson") == (table.task.kind == "regression")
+    return published if fitting else None
+
+
+def _refuse_other_task(run: Run, table: ClipTable) -> None:
+    own, given = run.task, table.task
+    if (own.kind, own.labels, own.low, own.high) != (given.kind, given.labels, given.low, given.high):
+        raise RunError(
+            f"{run.path}: predicts {_asked(own)}, but the {'classes' if given.is_classification else 'labels'} of "
+            f"{table.name} are {_asked(given)}",
+            hint="Evaluate the run on data of its own task, or train one on this data.",
+        )
+
+
+def _asked(task: Task) -> str:
+    names = ", ".join(task.labels)
+    return f"the classes {names}" if task.is_classification else f"{names} in [{task.low:g}, {task.high:g}]"
+
+
+def _notes(run: Run, table: ClipTable, split: Split, labelled: int) -> list[str]:
+    notes = []
+    if table.fingerprint != run.environment["data"]["fingerprint"]:
+        notes.append("the data is not what the run was trained on (its fingerprint differs)")
+        _LOG.warning("%s: %s", run.path, notes[-1])
+    if split == "val":
+        notes.append("the epoch was chosen on this split, so its figures are optimistic")
+    if split == "train":
+        notes.append("the model was fitted to this split")
+    if run.config.training.shuffle_labels:
+        notes.append("control: trained on shuffled labels")
+    unlabelled = len(table.split(split)) - labelled
+    if unlabelled:
+        notes.append(f"{unlabelled} clip(s) of the split have no labels and are not scored")
+    return notes
+
+
+def _keep_predictions(path: Path, predictions: pd.DataFrame, split: Split) -> None:
+    frame = predictions.reset_index()
+    frame.insert(1, "split", split)
+    if path.exists():
+        try:
+            before = pd.read_parquet(path)
+        except (OSError, ValueError) as error:  # pyarrow's errors are among these
+            raise RunError(f"{path}: cannot be read: {error}", hint="Remove the file and evaluate again.") from error
+        others = before[(before["split"] != split) & ~before["clip_id"].isin(frame["clip_id"])]
+        frame = pd.concat([others, frame], ignore_index=True).sort_values("clip_id", ignore_index=True)
+    with atomic_path(path) as temporary:
+        frame.to_parquet(temporary, index=False)
+
+
+def _keep_metrics(path: Path, run: Run, result: Evaluation, table: ClipTable) -> None:
+    splits: dict[str, Any] = {}
+    if path.exists():
+        try:
+            splits = json.loads(path.read_text(encoding="utf-8"))["splits"]
+        except (OSError, ValueError, KeyError) as error:
+            raise RunError(f"{path}: cannot be read: {error}", hint="Remove the file and evaluate again.") from error
+    splits[result.split] = {
+        "metric": create_scorer(table.task.kind, table.task.labels).described,
+        "scores": None if result.metrics is None else result.metrics.to_json(),
+        "published": None
+        if result.published is None
+        else {result.published_as.lower(): result.published, "source": result.source},
+        "fallback": {"rule": TRAIN_MEAN, "clips": list(result.fallback)},
+        "notes": list(result.notes),
+        "epoch": create_learner(run.config.model).chosen(run),
+        "data": {"name": table.name, "fingerprint": table.fingerprint},
+    }
+    write_json(path, {"run": run.path.name, "config": run.config.name, "splits": splits})

@@ -1,0 +1,151 @@
+"""Reading cached face crops: which clips have them, and the pictures of some clips at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.features.folder import FeatureFolder
+from eri.features.packing import refuse_foreign
+from eri.features.records import CropSequence
+from eri.features.sources import Source
+from eri.features.store import identity_of
+from eri.media.state import State
+from eri.utils.errors import StoreError
+from eri.utils.files import digest
+
+_READERS = 4
+"""Threads that decode: the files are small, and decoding lets other threads run."""
+
+
+@dataclass(frozen=True, eq=False)
+class CachedCrops:
+    """The face crops of many clips.
+
+    Attributes:
+        folder: Where they are.
+        valid: Crops of each clip, by its id.
+        side: Height and width of a crop in pixels.
+        fingerprint: Changes when any crop does.
+    """
+
+    folder: FeatureFolder
+    valid: Mapping[str, int]
+    side: int
+    fingerprint: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one crop."""
+        return (self.side, self.side, 3)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one crop in memory."""
+        return 3 * self.side**2
+
+    def counts(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the number of crops of each clip, (len(ids),); 0 where it has none."""
+        return np.array([self.valid.get(clip_id, 0) for clip_id in ids], dtype=np.int64)
+
+    def read(self, ids: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
+        """Decode the crops of clips, clip after clip.
+
+        Returns:
+            uint8 RGB (crops, side, side, 3), the number of each clip's, and the seconds of every crop.
+
+        Raises:
+            StoreError: A file does not prove itself.
+        """
+        counts = self.counts(ids)
+        pictures = np.empty((int(counts.sum()), *self.shape), dtype=np.uint8)
+        times = np.empty(len(pictures), dtype=np.float32)
+        ends = np.cumsum(counts)
+        places = [slice(int(end - count), int(end)) for end, count in zip(ends, counts, strict=True)]
+
+        def fill(clip_id: str, place: slice) -> None:
+            if place.stop > place.start:
+                pictures[place], times[place] = self._read_clip(clip_id, place.stop - place.start)
+
+        with ThreadPoolExecutor(_READERS) as pool:
+            for _ in pool.map(fill, ids, places):
+                pass
+        return pictures, counts, times
+
+    def read_frames(self, clip_id: str, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Decode some crops of one clip.
+
+        Args:
+            clip_id: The clip.
+            rows: Which of its crops, in any order; one may be asked for several times.
+
+        Returns:
+            uint8 RGB (rows, side, side, 3).
+
+        Raises:
+            StoreError: The file does not prove itself.
+        """
+        needed, places = np.unique(rows, return_inverse=True)
+        return self._decode(clip_id, needed)[0][places]
+
+    def _read_clip(self, clip_id: str, count: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        pictures, crops = self._decode(clip_id, np.arange(count))
+        return pictures, crops.times[crops.states == State.VALID]
+
+    def _decode(self, clip_id: str, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], CropSequence]:
+        from eri.features.jpeg import decode_crops
+
+        crops = self.folder.read_crops(clip_id)
+        path = self.folder.feature_path(clip_id)
+        try:
+            pictures = decode_crops(crops, rows if len(crops.offsets) - 1 == self.valid[clip_id] else None)
+        except ValueError as error:
+            raise StoreError(f"{path}: {error}", hint="Run `eri extract` again: it makes this file anew.") from error
+        if pictures.shape != (len(rows), *self.shape):
+            raise StoreError(
+                f"{path}: was replaced while it was being read", hint="Try again when the extraction has ended."
+            )
+        return pictures, crops
+
+
+def holds_crops(folder: FeatureFolder) -> bool:
+    """Tell whether a folder holds face crops rather than embeddings.
+
+    Raises:
+        StoreError: The folder's identity is missing or altered.
+    """
+    return identity_of(folder).get("family") == "crops"
+
+
+def open_crops(
+    folder: FeatureFolder, clip_ids: Sequence[str], *, sources: Mapping[str, Source | None] | None = None
+) -> CachedCrops:
+    """Look up the face crops of some clips.
+
+    Args:
+        folder: Where they are.
+        clip_ids: The clips; those without crops count none.
+        sources: What each clip's should have been made from, see :func:`~eri.features.packing.pack`.
+
+    Raises:
+        StoreError: No clip has any, or a clip's were made from other files.
+    """
+    entries = folder.entries(clip_ids)
+    if not entries:
+        raise StoreError(
+            f"{folder.path}: none of the {len(clip_ids)} clips has face crops",
+            hint="Run `eri extract` first; failures.csv in that folder says what went wrong.",
+        )
+    if sources is not None:
+        refuse_foreign(folder, sorted(entries), sources)
+    identity: dict[str, Any] = identity_of(folder)
+    checksums = sorted((clip_id, entry.checksum) for clip_id, entry in entries.items())
+    valid = {clip_id: entry.state_counts[State.VALID] for clip_id, entry in entries.items()}
+    return CachedCrops(
+        folder, valid, int(identity["side"]), digest([folder.digest, [list(pair) for pair in checksums]])
+    )

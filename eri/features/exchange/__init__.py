@@ -1,0 +1,1 @@
+"""Features of others taken in, and ours handed on, as arrays, CSV or Parquet."""

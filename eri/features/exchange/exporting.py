@@ -1,0 +1,274 @@
+"""Exporting: from the feature store to one CSV file a clip as MuSe distributes them, or to one Parquet table."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.features.exchange.csv_folder import SUFFIX as CSV_SUFFIX
+from eri.features.exchange.parquet import ID_COLUMN, METADATA, TIME_COLUMN, is_parquet
+from eri.features.exchange.raw import TimeUnit
+from eri.features.folder import SUFFIX as FEATURE_SUFFIX
+from eri.features.folder import FeatureFolder
+from eri.features.places import local_features, open_folder
+from eri.features.problems import explained
+from eri.features.records import FeatureSequence
+from eri.features.store import identity_of
+from eri.utils.errors import DataError, StoreError
+from eri.utils.files import atomic_path, canonical_json, digest
+
+Format = Literal["csv", "parquet"]
+
+_DIGEST = re.compile(r"-[0-9a-f]{12}$")
+_ROWS_A_GROUP = 4096
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export did.
+
+    Attributes:
+        target: The folder or table.
+        clips: Clips in it.
+        rows: Rows in it.
+        masked: Rows without numbers among them: empty cells, or nulls.
+        seconds: Wall time.
+    """
+
+    target: Path
+    clips: int
+    rows: int
+    masked: int
+    seconds: float
+
+
+def export_features(
+    features: Path,
+    name: str,
+    target: Path,
+    *,
+    format: Format | None = None,  # noqa: A002  what everyone calls it
+    clip_ids: Sequence[str] | None = None,
+    time_unit: TimeUnit = "ms",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ExportReport:
+    """Write features of the store for other programs.
+
+    Rows that are masked have no numbers: their cells are empty. ``eri features import --missing mask`` reads them back,
+    and every number and time as it was.
+
+    Args:
+        features: Folder of the feature store.
+        name: Of a feature folder in it, with or without its twelve digits.
+        target: A folder to be made, or a Parquet table.
+        format: ``csv`` writes one file a clip: ``File_ID,timestamp`` and a column a feature. ``parquet`` writes one
+            table: ``clip_id``, ``time`` in seconds, and a column a feature. None goes by the target's suffix.
+        clip_ids: Which clips; None is all.
+        time_unit: Of the CSV files.
+        on_progress: Called with the number of clips written and of all.
+
+    Raises:
+        StoreError: No features are called so, or one of them does not prove itself.
+        DataError: A clip has no features, the target is there already, or cannot be written.
+    """
+    started = time.monotonic()
+    target = Path(target)
+    folder = choose_folder(features, name)
+    if target.exists():
+        raise DataError(f"{target}: is already there", hint="Choose another place, or move it away.")
+    there = sorted(path.name.removesuffix(FEATURE_SUFFIX) for path in folder.path.glob(f"[!.]*{FEATURE_SUFFIX}"))
+    chosen = there if clip_ids is None else sorted(set(clip_ids))
+    if absent := sorted(set(chosen) - set(there)):
+        raise DataError(f"{folder.path}: {len(absent)} clip(s) without features, the first '{absent[0]}'")
+    if not chosen:
+        raise StoreError(f"{folder.path}: holds no features", hint="Run `eri extract` or `eri features import` first.")
+    tally = _Tally(folder, chosen, on_progress)
+    write = _write_parquet if (format or ("parquet" if is_parquet(target) else "csv")) == "parquet" else _write_csv
+    try:
+        write(tally, target, time_unit)
+    except OSError as error:
+        raise DataError(f"{target}: cannot be written: {error.strerror or error}") from error
+    return ExportReport(target, len(chosen), tally.rows, tally.masked, time.monotonic() - started)
+
+
+def choose_folder(features: Path, name: str) -> FeatureFolder:
+    """Return the feature folder of a name.
+
+    Args:
+        features: Folder or URL of the feature store.
+        name: As `eri features ls` prints it, with or without the twelve digits.
+
+    Raises:
+        StoreError: None is called so, or several are; they are listed.
+    """
+    features = local_features(features)
+    with explained(features):
+        folders = sorted(path.parent.name for path in features.glob("[!.]*/identity.json"))
+    found = [folder for folder in folders if name in (folder, _DIGEST.sub("", folder))]
+    if len(found) != 1:
+        what = f"{len(found)} feature folders are called '{name}'" if found else f"no features are called '{name}'"
+        known = ", ".join(found or folders)
+        raise StoreError(f"{features}: {what}", hint=f"Choose one of: {known}." if known else "It is empty.")
+    path = features / found[0]
+    identity = _read_identity(path)
+    if identity is None or not path.name.endswith(digest(identity)[:12]):
+        raise StoreError(f"{path / 'identity.json'}: missing or altered", hint="Extract or import the features again.")
+    return open_folder(path, digest(identity))
+
+
+def _read_identity(path: Path) -> Any:
+    try:
+        return json.loads((path / "identity.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+class _Tally:
+    """Reads clip after clip and counts.
+
+    Attributes:
+        folder: Where from.
+        clips: Which.
+        rows: Rows so far.
+        masked: Rows without numbers so far.
+    """
+
+    def __init__(
+        self, folder: FeatureFolder, clips: Sequence[str], on_progress: Callable[[int, int], None] | None
+    ) -> None:
+        self.folder = folder
+        self.clips = clips
+        self.rows = 0
+        self.masked = 0
+        self._on_progress = on_progress
+
+    def __iter__(self) -> Iterator[tuple[str, FeatureSequence]]:
+        for count, clip_id in enumerate(self.clips, 1):
+            sequence = self.folder.read(clip_id)
+            self.rows += len(sequence.states)
+            self.masked += int(np.count_nonzero(~sequence.mask))
+            yield clip_id, sequence
+            if self._on_progress is not None:
+                self._on_progress(count, len(self.clips))
+
+
+def _columns(folder: FeatureFolder, dimension: int) -> list[str]:
+    """Return the names of the features: those that they were imported with, else numbered ones."""
+    identity = identity_of(folder)
+    columns = identity.get("columns") if identity.get("extractor") == "imported" else None
+    name = _DIGEST.sub("", folder.path.name)
+    return list(columns) if columns else [f"{name}_{position}" for position in range(dimension)]
+
+
+def _write_csv(tally: _Tally, target: Path, time_unit: TimeUnit) -> None:
+    staging = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    staging.mkdir(parents=True)
+    header = ""
+    try:
+        for clip_id, sequence in tally:
+            header = header or _header(_columns(tally.folder, sequence.embeddings.shape[1]), tally.folder)
+            (staging / f"{clip_id}{CSV_SUFFIX}").write_text(
+                header + _csv_rows(clip_id, sequence, time_unit), encoding="utf-8", newline="\n"
+            )
+        staging.replace(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _header(columns: Sequence[str], folder: FeatureFolder) -> str:
+    if odd := next((name for name in columns if re.search(r'[,"\r\n]', name) or name != name.strip()), None):
+        raise DataError(
+            f"{folder.path}: feature '{odd}' has a name that a CSV without quotes cannot hold",
+            hint="Export to a .parquet table.",
+        )
+    return ",".join(("File_ID", "timestamp", *columns)) + "\n"
+
+
+def _csv_rows(clip_id: str, sequence: FeatureSequence, time_unit: TimeUnit) -> str:
+    width = sequence.embeddings.shape[1]
+    # Nine digits tell all 32-bit numbers apart; one format string a row is three times faster than one a number.
+    pattern = ",".join(["%.9g"] * width)
+    empty = "," * (width - 1)
+    rows = zip(sequence.times.tolist(), sequence.mask.tolist(), sequence.embeddings.tolist(), strict=True)
+    return "".join(
+        f"{clip_id},{_time_text(when, time_unit)},{pattern % tuple(values) if valid else empty}\n"
+        for when, valid, values in rows
+    )
+
+
+def _time_text(seconds: float, unit: TimeUnit) -> str:
+    """Return a time as text; milliseconds are shifted as decimals, so that the import gets the very same number.
+
+    Examples:
+        >>> _time_text(1.001, "ms"), _time_text(0.5, "s"), _time_text(1e-7, "ms")
+        ('1001', '0.5', '0.0001')
+    """
+    shifted = Decimal(repr(seconds)) * (1000 if unit == "ms" else 1)
+    text = f"{shifted:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _write_parquet(tally: _Tally, target: Path, _unit: TimeUnit) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with atomic_path(target) as temporary:
+        writer: Any = None
+        try:
+            for clips in _groups(tally):
+                if writer is None:
+                    columns = _columns(tally.folder, clips[0][1].embeddings.shape[1])
+                    schema = _schema(columns, tally.folder)
+                    writer = pq.ParquetWriter(temporary, schema)
+                writer.write_batch(_batch(clips, schema))
+        except pa.ArrowException as error:
+            raise DataError(f"{target}: cannot be written: {error}") from error
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def _schema(columns: Sequence[str], folder: FeatureFolder) -> Any:
+    import pyarrow as pa
+
+    if taken := {ID_COLUMN, TIME_COLUMN} & set(columns):
+        raise DataError(f"{folder.path}: a feature is called '{min(taken)}', as the table's own column")
+    stated = {METADATA: canonical_json({"time_unit": "s", "features": folder.path.name}).encode()}
+    fields = [(ID_COLUMN, pa.string()), (TIME_COLUMN, pa.float64()), *((name, pa.float32()) for name in columns)]
+    return pa.schema(fields, metadata=stated)
+
+
+def _groups(tally: _Tally) -> Iterator[list[tuple[str, FeatureSequence]]]:
+    """Yield clips in groups that make row groups of a good size."""
+    group: list[tuple[str, FeatureSequence]] = []
+    before = 0
+    for pair in tally:
+        group.append(pair)
+        if tally.rows - before >= _ROWS_A_GROUP:
+            yield group
+            group, before = [], tally.rows
+    if group:
+        yield group
+
+
+def _batch(clips: Sequence[tuple[str, FeatureSequence]], schema: Any) -> Any:
+    import pyarrow as pa
+
+    ids = [clip_id for clip_id, sequence in clips for _ in range(len(sequence.states))]
+    times = np.concatenate([sequence.times for _, sequence in clips])
+    values: NDArray[np.float32] = np.concatenate([sequence.embeddings for _, sequence in clips])
+    absent = np.concatenate([~sequence.mask for _, sequence in clips])
+    features = [pa.array(values[:, position], mask=absent) for position in range(values.shape[1])]
+    return pa.record_batch([pa.array(ids, pa.string()), pa.array(times), *features], schema=schema)

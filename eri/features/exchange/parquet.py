@@ -1,0 +1,251 @@
+"""Parquet tables of features: an id column, a time column, and one column a feature; the rows of a clip together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.data.rows import normalise_id
+from eri.data.tables import PARQUET_SUFFIXES
+from eri.features.exchange.raw import RawFeatures, TimeUnit
+from eri.features.sources import SourceIdentity, SourceStamp
+from eri.utils.errors import DataError
+from eri.utils.files import canonical_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+ID_COLUMN = "clip_id"
+TIME_COLUMN = "time"
+METADATA = b"eri"
+"""Key of the JSON in the table's metadata that says what ``eri features export`` wrote."""
+
+_TIME_NAMES = (TIME_COLUMN, "timestamp", "times", "timestamps")
+_UNITS: Mapping[Any, TimeUnit] = MappingProxyType({"s": "s", "ms": "ms"})
+_BATCH = 4096
+
+
+def is_parquet(path: Path) -> bool:
+    """Say whether a path has a suffix of Parquet."""
+    return path.suffix.lower() in PARQUET_SUFFIXES
+
+
+@dataclass(frozen=True)
+class ParquetTable:
+    """A table of the features of many clips.
+
+    Attributes:
+        path: The file.
+        id_names: What the id column may be called, the likeliest first.
+        id_digits: Of the data set's ids, see :func:`~eri.data.rows.normalise_id`.
+        time_name: The time column; None finds it by its usual names.
+    """
+
+    path: Path
+    id_names: tuple[str, ...]
+    id_digits: int | None
+    time_name: str | None = None
+
+    def identities(self) -> dict[str, SourceIdentity]:
+        """Return the identity of each clip: a hash of its rows, so that tables may grow without changing it."""
+        return {raw.clip_id: raw.source for raw in self._clips(None, "s")}
+
+    def sample_times(self, clips: int) -> list[NDArray[np.float64]] | TimeUnit | None:
+        """Return the times of the first clips as they are written, or the unit that an exported table states."""
+        if self._layout.time is None:
+            return None
+        stated: TimeUnit | None = _UNITS.get(self._stated.get("time_unit"))
+        if stated is not None:
+            return stated
+        found = []
+        for raw in self._clips(None, "s"):
+            if raw.times is not None:
+                found.append(raw.times)
+            if len(found) == clips:
+                break
+        return found
+
+    def read(self, clip_ids: Collection[str], time_unit: TimeUnit) -> Iterator[RawFeatures]:
+        """Read some clips; see :class:`~eri.features.exchange.raw.FeatureSource`."""
+        return self._clips(set(clip_ids), time_unit)
+
+    @cached_property
+    def _file(self) -> pq.ParquetFile:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return pq.ParquetFile(self.path)
+        except FileNotFoundError:
+            raise DataError(f"{self.path}: no such file") from None
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{self.path}: cannot be read as Parquet: {error}") from error
+
+    @property
+    def _stated(self) -> dict[str, Any]:
+        try:
+            stated = json.loads((self._file.schema_arrow.metadata or {}).get(METADATA, b"{}"))
+        except ValueError:
+            return {}
+        return stated if isinstance(stated, dict) else {}
+
+    @cached_property
+    def _layout(self) -> _Layout:
+        return _layout(self.path, self._file.schema_arrow, self.id_names, self.time_name)
+
+    def _clips(self, wanted: set[str] | None, time_unit: TimeUnit) -> Iterator[RawFeatures]:
+        seen: set[str] = set()
+        for first, cells, times, values in self._runs():
+            clip_id = self._clip_id(cells, first)
+            if clip_id in seen:
+                raise DataError(
+                    f"{self.path}, row {first}: the rows of clip {clip_id} do not stand together",
+                    hint=f"Sort the table by {self._layout.id}, then by time.",
+                )
+            seen.add(clip_id)
+            if wanted is None or clip_id in wanted:
+                yield self._raw(clip_id, first, times, values, time_unit)
+        if not seen:
+            raise DataError(f"{self.path}: has no rows", hint="Copy the file again.")
+
+    def _raw(
+        self,
+        clip_id: str,
+        first: int,
+        times: NDArray[np.float64] | None,
+        values: NDArray[np.floating],
+        time_unit: TimeUnit,
+    ) -> RawFeatures:
+        state = hashlib.sha256(canonical_json([self._layout.features, values.dtype.str, values.shape]).encode())
+        state.update(values.tobytes())
+        state.update(b"" if times is None else times.tobytes())
+        stamp = SourceStamp(self.path.name, values.nbytes, self.path.stat().st_mtime_ns)
+        return RawFeatures(
+            clip_id,
+            str(self.path),
+            SourceIdentity(stamp, state.hexdigest()),
+            values,
+            times if times is None or time_unit == "s" else times / 1000,
+            self._layout.features,
+            range(first, first + len(values)),
+        )
+
+    def _clip_id(self, cell: Any, row: int) -> str:
+        if cell is None:
+            raise DataError(
+                f"{self.path}, row {row}: the id ({self._layout.id}) is empty", hint="Every row must name its clip."
+            )
+        try:
+            return normalise_id(str(cell), digits=self.id_digits)
+        except DataError as error:
+            hint = error.hint or "Correct the ids, or name their column with --id-column NAME."
+            raise DataError(f"{self.path}, row {row}: {error.message}", hint=hint) from error
+
+    def _runs(self) -> Iterator[tuple[int, Any, NDArray[np.float64] | None, NDArray[np.floating]]]:
+        """Yield runs of rows of one id: number of the first row (from 1), id, times, values."""
+        pending: list[_Run] = []
+        row = 1
+        for batch in self._batches():
+            for run in _split_runs(batch, self._layout):
+                if pending and pending[0].id != run.id:
+                    yield _joined(row, pending)
+                    row += sum(len(part.values) for part in pending)
+                    pending = []
+                pending.append(run)
+        if pending:
+            yield _joined(row, pending)
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        try:
+            yield from self._file.iter_batches(batch_size=_BATCH)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{self.path}: cannot be read as Parquet: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Which column holds what."""
+
+    id: str
+    time: str | None
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """Rows of one id within a batch."""
+
+    id: Any
+    times: NDArray[np.float64] | None
+    values: NDArray[np.floating]
+
+
+def _layout(path: Path, schema: pa.Schema, id_names: Sequence[str], time_name: str | None) -> _Layout:
+    import pyarrow as pa
+
+    names = list(schema.names)
+    id_column = _find(names, id_names)
+    if id_column is None:
+        raise DataError(
+            f"{path}: has no column of clip ids; looked for {', '.join(id_names)}",
+            hint="Name it with --id-column NAME.",
+        )
+    time_column = _find(names, _TIME_NAMES if time_name is None else (time_name,))
+    if time_name is not None and time_column is None:
+        raise DataError(f"{path}: has no column '{time_name}' of times", hint="Leave --time-column out, or correct it.")
+    features = tuple(name for name in names if name not in (id_column, time_column))
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise DataError(f"{path}: column '{doubled[0]}' stands twice", hint="Rename or remove one of them.")
+    numeric = (pa.types.is_integer, pa.types.is_floating)
+    for name in features if time_column is None else (time_column, *features):
+        if not any(check(schema.field(name).type) for check in numeric):
+            raise DataError(
+                f"{path}: column '{name}' is of type {schema.field(name).type}, not of numbers",
+                hint="Keep the id, the time and one column of numbers a feature; drop other columns.",
+            )
+    if not features:
+        raise DataError(f"{path}: has no column of features", hint="Every column beside id and time is a feature.")
+    return _Layout(id_column, time_column, features)
+
+
+def _find(names: Iterable[str], wanted: Iterable[str]) -> str | None:
+    """Return the first wanted name that is there, exactly or in another case."""
+    by_lower = {name.lower(): name for name in names}
+    for name in wanted:
+        if name.lower() in by_lower:
+            return name if name in by_lower.values() else by_lower[name.lower()]
+    return None
+
+
+def _split_runs(batch: pa.RecordBatch, layout: _Layout) -> Iterator[_Run]:
+    ids = batch.column(layout.id).to_pylist()
+    values = np.column_stack([_floats(batch.column(name)) for name in layout.features])
+    times = None if layout.time is None else _floats(batch.column(layout.time)).astype(np.float64)
+    starts = [0, *(position for position in range(1, len(ids)) if ids[position] != ids[position - 1]), len(ids)]
+    for start, end in pairwise(starts):
+        if start < end:
+            yield _Run(ids[start], None if times is None else times[start:end], values[start:end])
+
+
+def _floats(column: pa.Array) -> NDArray[np.floating]:
+    array: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
+def _joined(row: int, runs: Sequence[_Run]) -> tuple[int, Any, NDArray[np.float64] | None, NDArray[np.floating]]:
+    times = [run.times for run in runs if run.times is not None]
+    return row, runs[0].id, np.concatenate(times) if times else None, np.concatenate([run.values for run in runs])

@@ -1,0 +1,255 @@
+"""Packed features: all clips of a list in one memory-mapped matrix, so that a data set larger than memory trains.
+
+A packed copy stands in ``packed/<16 hex digits>/`` of its feature folder: ``embeddings.npy`` float32 (all rows,
+dimension), ``times.npy``, ``states.npy``, ``offsets.npy`` (clips + 1) and ``pack.json``, which names the clips and the
+checksums of the feature files that it was made from. It is made under a temporary name and renamed when whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from eri.features.folder import FeatureFolder
+from eri.features.index import Entry
+from eri.features.problems import explained
+from eri.features.records import CropSequence, FeatureSequence
+from eri.features.sources import Source
+from eri.features.store import data_set_of
+from eri.utils.errors import StoreError
+from eri.utils.files import digest, write_json
+
+_FORMAT = "eri-pack-1"
+_ARRAYS = ("embeddings", "times", "states", "offsets")
+
+
+@dataclass(frozen=True, eq=False)
+class PackedFeatures:
+    """The features of many clips, memory-mapped and read-only.
+
+    Attributes:
+        path: Folder of the packed copy.
+        clip_ids: Clips that it holds, in the order asked for.
+        missing: Clips asked for that have no features.
+        embeddings: float32 (all rows, dimension), zero in rows that are not valid.
+        times: Seconds, float64 (all rows,).
+        states: A :class:`~eri.media.state.State` for every row, uint8 (all rows,).
+        offsets: Rows of clip i are ``offsets[i]`` to ``offsets[i + 1]``; int64 (clips + 1,).
+        fingerprint: SHA-256 over the clip ids and the checksums of their feature files.
+    """
+
+    path: Path
+    clip_ids: tuple[str, ...]
+    missing: tuple[str, ...]
+    embeddings: NDArray[np.float32]
+    times: NDArray[np.float64]
+    states: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
+
+    def __contains__(self, clip_id: object) -> bool:
+        return clip_id in self._positions
+
+    def __getitem__(self, clip_id: str) -> FeatureSequence:
+        rows = self.rows(clip_id)
+        return FeatureSequence(self.embeddings[rows], self.times[rows], self.states[rows])
+
+    @property
+    def dimension(self) -> int:
+        """Length of one embedding."""
+        return int(self.embeddings.shape[1])
+
+    def rows(self, clip_id: str) -> slice:
+        """Return the rows of a clip.
+
+        Raises:
+            StoreError: The clip has no features.
+        """
+        try:
+            position = self._positions[clip_id]
+        except KeyError:
+            raise StoreError(
+                f"{self.path}: no features of clip '{clip_id}'", hint="Run `eri extract`, or see failures.csv."
+            ) from None
+        return slice(int(self.offsets[position]), int(self.offsets[position + 1]))
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {clip_id: position for position, clip_id in enumerate(self.clip_ids)}
+
+
+def pack(
+    folder: FeatureFolder, clip_ids: Sequence[str], *, sources: Mapping[str, Source | None] | None = None
+) -> PackedFeatures:
+    """Return a packed copy of the features of some clips, made when there is none that still fits.
+
+    Each feature file is verified as it is copied, one in memory at a time. Packed copies whose feature files have
+    changed since are removed.
+
+    Args:
+        folder: Where the features are.
+        clip_ids: Clips to pack; those without features are listed as missing.
+        sources: What the features of each clip should have been made from, see
+            :func:`~eri.features.sources.clip_sources`. With it, features of other files are refused, as when two data
+            sets with the same ids share a feature folder. Sources that are gone are not missed. Imported features were
+            not made from the data set's files, so this is not asked of them.
+
+    Raises:
+        StoreError: No clip has features, a feature file does not prove itself, a clip's features are of another data
+            set, or the copy cannot be written.
+        ValueError: A clip id stands twice.
+    """
+    if len(set(clip_ids)) != len(clip_ids):
+        raise ValueError("a clip id stands twice in the list to pack")
+    found = folder.entries(clip_ids)
+    entries = [found[clip_id] for clip_id in clip_ids if clip_id in found]
+    if not entries:
+        raise StoreError(
+            f"{folder.path}: none of the {len(clip_ids)} clips has features",
+            hint="Run `eri extract` first; failures.csv in that folder says what went wrong.",
+        )
+    if sources is not None and data_set_of(folder) is None:
+        refuse_foreign(folder, [entry.clip_id for entry in entries], sources)
+    missing = tuple(clip_id for clip_id in clip_ids if clip_id not in found)
+    fingerprint = digest([folder.digest, [[entry.clip_id, entry.checksum] for entry in entries]])
+    target = folder.path / "packed" / fingerprint[:16]
+    packed = _open(target, fingerprint, missing)
+    if packed is not None:
+        return packed
+    with folder.lock("packing"), explained(target):
+        _remove_stale(folder, target.parent)
+        packed = _open(target, fingerprint, missing)
+        if packed is None:
+            _build(folder, entries, fingerprint, target)
+            packed = _open(target, fingerprint, missing)
+    if packed is None:
+        raise StoreError(f"{target}: the packed copy cannot be read back", hint="Is the disk sound? Try again.")
+    return packed
+
+
+def refuse_foreign(folder: FeatureFolder, clip_ids: Sequence[str], sources: Mapping[str, Source | None]) -> None:
+    """Refuse features that were made from other files.
+
+    Raises:
+        StoreError: Some clip's were; the first is named.
+    """
+    foreign = folder.take_inventory({clip_id: sources.get(clip_id) for clip_id in clip_ids}).incomplete
+    if foreign:
+        raise StoreError(
+            f"{folder.path}: the features of {len(foreign)} clip(s), the first '{foreign[0]}', were made from other "
+            "files than those of this data set",
+            hint="Run `eri extract` on this data set, or give it a feature folder of its own with --features DIR.",
+        )
+
+
+def _open(target: Path, fingerprint: str, missing: tuple[str, ...]) -> PackedFeatures | None:
+    """Map a packed copy; None where there is none, or where one of its files is not as it was written."""
+    try:
+        manifest = json.loads((target / "pack.json").read_text(encoding="utf-8"))
+        if manifest["format"] != _FORMAT or manifest["fingerprint"] != fingerprint:
+            return None
+        if any(_stamp(target / f"{name}.npy") != manifest["files"][name] for name in _ARRAYS):
+            return None
+        arrays: dict[str, NDArray[Any]] = {name: _map(target / f"{name}.npy") for name in _ARRAYS}
+        clip_ids = tuple(manifest["checksums"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return PackedFeatures(path=target, clip_ids=clip_ids, missing=missing, fingerprint=fingerprint, **arrays)
+
+
+def _map(path: Path) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _build(folder: FeatureFolder, entries: Sequence[Entry], fingerprint: str, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        _write_arrays(folder, entries, temporary)
+        manifest = {
+            "format": _FORMAT,
+            "fingerprint": fingerprint,
+            "files": {name: _stamp(temporary / f"{name}.npy") for name in _ARRAYS},
+            "checksums": {entry.clip_id: entry.checksum for entry in entries},
+        }
+        write_json(temporary / "pack.json", manifest)
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_arrays(folder: FeatureFolder, entries: Sequence[Entry], target: Path) -> None:
+    dimension = entries[0].dimension
+    offsets = np.concatenate([[0], np.cumsum([entry.rows for entry in entries])]).astype(np.int64)
+    rows = int(offsets[-1])
+    np.save(target / "offsets.npy", offsets, allow_pickle=False)
+    with ExitStack() as stack:
+        embeddings = stack.enter_context(_array_file(target / "embeddings.npy", (rows, dimension), np.float32))
+        times = stack.enter_context(_array_file(target / "times.npy", (rows,), np.float64))
+        states = stack.enter_context(_array_file(target / "states.npy", (rows,), np.uint8))
+        for entry in entries:
+            record = folder.read_record(entry.clip_id)
+            features = record.features
+            if isinstance(features, CropSequence):
+                raise StoreError(f"{folder.path}: holds face crops, which are not packed")
+            if record.checksum != entry.checksum or features.embeddings.shape[1] != dimension:
+                raise StoreError(
+                    f"{folder.feature_path(entry.clip_id)}: was replaced while it was being packed",
+                    hint="Try again when the extraction has ended.",
+                )
+            embeddings.write(features.embeddings.data)
+            times.write(features.times.data)
+            states.write(features.states.data)
+
+
+@contextmanager
+def _array_file(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> Iterator[BinaryIO]:
+    # Written, not mapped: on a full disk a write fails with an error, a mapping kills the process.
+    with path.open("wb") as stream:
+        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _remove_stale(folder: FeatureFolder, packed: Path) -> None:
+    """Remove packed copies whose feature files changed, and what killed processes left. Called under the lock."""
+    manifests: dict[Path, dict[str, str]] = {}
+    for path in packed.glob("*"):
+        manifests[path] = _checksums(path)
+    wanted = {clip_id for checksums in manifests.values() for clip_id in checksums}
+    current = {clip_id: entry.checksum for clip_id, entry in folder.entries(wanted).items()}
+    for path, checksums in manifests.items():
+        fits = bool(checksums) and all(current.get(clip_id) == value for clip_id, value in checksums.items())
+        if path.name.startswith(".") or not fits:
+            with suppress(OSError):
+                shutil.rmtree(path)
+
+
+def _checksums(path: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads((path / "pack.json").read_text(encoding="utf-8"))["checksums"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

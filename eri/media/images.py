@@ -1,0 +1,157 @@
+"""Folders of numbered face pictures, as organisers ship them, read like a video of about one picture a second."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from eri.media.canvas import fit, letterbox
+from eri.media.sampling import even_times, on_screen
+from eri.media.streams import MAX_PIXELS
+from eri.utils.errors import ForbiddenMediaError, NoVideoError, OversizedMediaError, TruncatedMediaError
+
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+_NUMBER = re.compile(r"(\d+)$")
+
+
+@dataclass(frozen=True, eq=False)
+class PictureFolder:
+    """Numbered pictures of one clip.
+
+    The number is the time: the lowest is shown from second 0, and one step (the median distance of neighbours) is a
+    second. A number that is missing, where the organisers found no face, keeps the picture before it on screen.
+
+    Attributes:
+        paths: The files, in ascending order of their numbers.
+        onsets: Seconds at which each appears, float64 (pictures,).
+    """
+
+    paths: tuple[Path, ...]
+    onsets: NDArray[np.float64]
+
+    @property
+    def end(self) -> float:
+        """Seconds at which the last picture goes."""
+        return float(self.onsets[-1]) + 1.0
+
+
+def list_pictures(folder: Path) -> PictureFolder:
+    """List a folder's pictures, whose names end in their numbers: ``7.jpg``, ``S005_001_00000007.png``.
+
+    Other files, pictures without a number, and hidden ones (``._7.jpg``, which archives from macOS hold beside each
+    picture) are passed over.
+
+    Raises:
+        NoVideoError: There is none.
+        ForbiddenMediaError: The folder may not be read.
+    """
+    numbered: dict[int, Path] = {}
+    try:
+        for path in sorted(folder.iterdir()):
+            number = _NUMBER.search(path.stem)
+            if number and path.suffix.lower() in _SUFFIXES and not path.name.startswith("."):
+                numbered.setdefault(int(number[1]), path)
+    except PermissionError:
+        raise ForbiddenMediaError(folder, "may not be read by this user", hint="chmod +rx the folder.") from None
+    if not numbered:
+        raise NoVideoError(folder, "is a folder without numbered pictures (such as 0.jpg, 1.jpg)")
+    numbers = np.array(sorted(numbered), dtype=np.float64)
+    step = float(np.median(np.diff(numbers))) if len(numbers) > 1 else 1.0
+    return PictureFolder(tuple(numbered[int(number)] for number in numbers), (numbers - numbers[0]) / step)
+
+
+def read_pictures(
+    folder: Path, count: int, max_side: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.uint8], tuple[str, ...]]:
+    """Read pictures that are evenly spread over a folder's time.
+
+    Pictures of different sizes are fitted, without being stretched, into the largest height and width among them.
+
+    Args:
+        folder: Holds numbered pictures.
+        count: Pictures wanted; with fewer in the folder, neighbours repeat.
+        max_side: Larger pictures are scaled down to this many pixels.
+
+    Returns:
+        Times in seconds, float64 (count,); pictures, RGB uint8 (count, height, width, 3); notes.
+
+    Raises:
+        NoVideoError: The folder holds no pictures.
+        TruncatedMediaError: None of those wanted can be read.
+    """
+    listing = list_pictures(folder)
+    times = even_times(0.0, listing.end, count)
+    paths, notes = dict(enumerate(listing.paths)), list[str]()
+    while paths:
+        indices = np.array(sorted(paths))
+        chosen = indices[on_screen(listing.onsets[indices], times)]
+        pictures: dict[int, NDArray[np.uint8]] = {}
+        for index in dict.fromkeys(chosen.tolist()):
+            picture = read_picture(paths[index], max_side)
+            if picture is None:
+                notes.append(f"picture {paths.pop(index).name} cannot be read and was left out")
+            else:
+                pictures[index] = picture
+        if all(index in pictures for index in chosen.tolist()):
+            return times, _stack([pictures[index] for index in chosen.tolist()]), tuple(notes)
+    raise _unreadable(folder)
+
+
+def read_last_pictures(
+    folder: Path, count: int, max_side: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.uint8], tuple[str, ...]]:
+    """Read the last pictures of a folder, each once; arguments and errors are those of :func:`read_pictures`.
+
+    Returns:
+        Times in seconds, float64 (pictures,), at most ``count``; pictures, RGB uint8 (pictures, height, width, 3);
+        notes.
+    """
+    listing = list_pictures(folder)
+    times, pictures, notes = list[float](), list[NDArray[np.uint8]](), list[str]()
+    for path, onset in zip(reversed(listing.paths), reversed(listing.onsets), strict=True):
+        if len(pictures) == count:
+            break
+        picture = read_picture(path, max_side)
+        if picture is None:
+            notes.append(f"picture {path.name} cannot be read and was left out")
+        else:
+            times.append(float(onset))
+            pictures.append(picture)
+    if not pictures:
+        raise _unreadable(folder)
+    return np.array(times[::-1]), _stack(pictures[::-1]), tuple(notes)
+
+
+def _stack(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    height = max(picture.shape[0] for picture in pictures)
+    width = max(picture.shape[1] for picture in pictures)
+    return np.stack([letterbox(picture, height, width) for picture in pictures])
+
+
+def _unreadable(folder: Path) -> TruncatedMediaError:
+    return TruncatedMediaError(folder, "none of its pictures can be read", hint="Fetch the folder again.")
+
+
+def read_picture(path: Path, max_side: int | None) -> NDArray[np.uint8] | None:
+    """Read one picture upright, RGB uint8 (height, width, 3); None when it is damaged or no picture.
+
+    Raises:
+        OversizedMediaError: It claims more than ``MAX_PIXELS`` pixels.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise OversizedMediaError(path, f"claims {image.width} x {image.height} pixels")
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    size = fit(upright.width, upright.height, max_side)
+    if size != upright.size:
+        upright = upright.resize(size, Image.Resampling.BOX)
+    return np.asarray(upright, dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""How predictions are scored: intensities by correlation, classes by recall, with bootstrap intervals."""

@@ -1,0 +1,366 @@
+"""The official metric and its companions: Pearson per label in float64, its mean, bootstrap intervals, CCC and MSE.
+
+The challenge scores :func:`scipy.stats.pearsonr` per label over all clips of a split, then the plain mean over labels,
+without any epsilon: one constant column makes the official figure undefined. Here such a column is reported by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eri.metrics.bootstrap import resampled_subjects
+
+Floats = NDArray[np.float64]
+
+DRAWS = 1000
+LEVEL = 0.95
+_ROUNDING = 1e-12  # share of the largest square below which a weighted variance is rounding
+_BLOCK_VALUES = 4_000_000  # float64 values that one block of bootstrap draws may hold (32 MB)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A percentile bootstrap interval of a score, or of the difference of two."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of a table of scores.
+
+    Attributes:
+        name: Of the label, or of what sums them up.
+        value: None where it is undefined.
+        interval: Bootstrap interval of ``value``.
+        remark: What a reader should know of it.
+    """
+
+    name: str
+    value: float | None
+    interval: Interval | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class LabelScore:
+    """How well one label is predicted.
+
+    Attributes:
+        pearson: Correlation in [-1, 1]; None where it is undefined.
+        interval: Bootstrap interval of ``pearson``; None where that is undefined or in most draws.
+        ccc: Lin's concordance correlation in [-1, 1]; None where prediction and label are the same constant.
+        mse: Mean squared error.
+        reason: Why ``pearson`` is None.
+    """
+
+    pearson: float | None
+    interval: Interval | None
+    ccc: float | None
+    mse: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How the intervals were drawn.
+
+    Attributes:
+        draws: Resamples of the clips, with replacement, the same clips for every label.
+        seed: Of the generator.
+        level: Share of draws inside an interval.
+        degenerate: Draws in which a label became constant, or a class lost all clips. The former are left out of the
+            mean's interval.
+    """
+
+    draws: int
+    seed: int
+    level: float
+    degenerate: int
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The scores of one set of predictions.
+
+    Attributes:
+        clips: Clips scored.
+        labels: A score for each label, in the task's order.
+        mean: The official figure, mean Pearson over all labels; None when any label's is undefined.
+        mean_defined: Mean Pearson over the labels where it is defined; None when there is none.
+        interval: Bootstrap interval of ``mean_defined``.
+        constant: Names of the labels whose prediction or truth does not vary, in the task's order.
+        ccc: Mean concordance correlation over the labels where it is defined.
+        mse: Mean squared error over all labels.
+        bootstrap: How the intervals were drawn.
+        metric: Short name of what systems are ranked by.
+        heading: What a table writes over the values of its lines.
+    """
+
+    metric: ClassVar[str] = "Pearson"
+    heading: ClassVar[str] = "Pearson"
+
+    clips: int
+    labels: dict[str, LabelScore]
+    mean: float | None
+    mean_defined: float | None
+    interval: Interval | None
+    constant: tuple[str, ...]
+    ccc: float | None
+    mse: float
+    bootstrap: Bootstrap
+
+    @property
+    def figure(self) -> float | None:
+        """What systems are ranked by: the official mean."""
+        return self.mean
+
+    @property
+    def remark(self) -> str:
+        """What the figure lacks."""
+        return f"constant: {', '.join(self.constant)}" if self.constant else ""
+
+    def figures(self) -> list[Figure]:
+        """Return the lines of a table: each label's Pearson, their mean, and that of the defined ones."""
+        lines = [Figure(name, of.pearson, of.interval, of.reason or "") for name, of in self.labels.items()]
+        lines.append(Figure("mean", self.mean, self.interval, self.remark))
+        if self.mean is None:
+            lines.append(Figure("mean of the defined", self.mean_defined, self.interval))
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values; what is undefined is null, with its reason beside it."""
+        values = asdict(self)
+        values["constant"] = list(self.constant)
+        return values
+
+
+def pearson(predictions: ArrayLike, labels: ArrayLike) -> Floats:
+    """Correlate each column of predictions with the same column of labels.
+
+    Two passes in float64, centred and scaled before the product (the formula of :func:`scipy.stats.pearsonr`, eq. 2 of
+    Qian et al. 2023), so that large offsets do not cancel the signal.
+
+    Args:
+        predictions: (clips, labels), finite.
+        labels: The same shape, finite.
+
+    Returns:
+        One correlation a column, in [-1, 1]; NaN where a column is constant or there are fewer than two clips.
+
+    Raises:
+        ValueError: The shapes differ, or a value is not finite.
+
+    Examples:
+        >>> pearson([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0]], [[1.0, 0.0], [2.0, 1.0], [4.0, 0.0]]).round(4).tolist()
+        [0.982, nan]
+    """
+    x, y = _columns(predictions, labels)
+    return _correlate(x, y)
+
+
+def score(
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    names: Sequence[str],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Metrics:
+    """Score predictions with everything that is reported of them.
+
+    Args:
+        predictions: (clips, labels), finite.
+        labels: The same shape, finite.
+        names: One name a column.
+        draws: Bootstrap resamples; 0 leaves the intervals out.
+        seed: Of the bootstrap.
+        level: Share of draws inside an interval.
+
+    Raises:
+        ValueError: Shapes that do not fit, a value that is not finite, no clip, or a negative number of draws.
+
+    Examples:
+        >>> result = score([[0.1, 0.5], [0.4, 0.5], [0.3, 0.5]], [[0.0, 1.0], [1.0, 0.0], [0.2, 0.3]], ["Fear", "Joy"])
+        >>> result.mean, round(result.mean_defined, 3), result.constant, result.labels["Joy"].reason
+        (None, 0.866, ('Joy',), 'constant prediction')
+    """
+    x, y = _columns(predictions, labels)
+    if x.shape[0] != len(names):
+        raise ValueError(f"{len(names)} names for {x.shape[0]} columns")
+    if x.shape[1] == 0:
+        raise ValueError("no clip to score")
+    if draws < 0:
+        raise ValueError(f"draws is {draws}; it cannot be negative")
+    values, ccc, mse = _correlate(x, y), _concordance(x, y), np.mean((x - y) ** 2, axis=1)
+    defined = np.isfinite(values)
+    resampled = _bootstrap(x[defined], y[defined], draws, seed)
+    intervals = iter([percentile_interval(row, level) for row in resampled])
+    scores = {
+        name: LabelScore(
+            pearson=_optional(values[i]),
+            interval=next(intervals) if defined[i] else None,
+            ccc=_optional(ccc[i]),
+            mse=float(mse[i]),
+            reason=None if defined[i] else _reason(x[i], y[i]),
+        )
+        for i, name in enumerate(names)
+    }
+    return Metrics(
+        clips=x.shape[1],
+        labels=scores,
+        mean=_mean(values) if defined.all() else None,
+        mean_defined=_mean(values),
+        interval=percentile_interval(resampled.mean(axis=0), level) if defined.any() else None,
+        constant=tuple(name for i, name in enumerate(names) if not defined[i]),
+        ccc=_mean(ccc),
+        mse=float(mse.mean()),
+        bootstrap=Bootstrap(draws, seed, level, int(np.isnan(resampled).any(axis=0).sum())),
+    )
+
+
+def resampled_pearson(
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    subjects: Sequence[str] | None = None,
+) -> Floats:
+    """Correlate resamples of the clips, drawn with replacement, the same clips for every label.
+
+    The clips drawn depend on the shape of the arrays, the subjects and the seed alone, so two sets of predictions of
+    the same clips meet the same resamples: their difference is the paired bootstrap (Efron & Tibshirani 1993, chapter
+    16).
+
+    Args:
+        predictions: (clips, labels), finite.
+        labels: The same shape, finite.
+        draws: Resamples.
+        seed: Of the generator.
+        subjects: Whose each clip is: they are drawn, each with all its clips, in place of clips.
+
+    Returns:
+        (labels, draws); NaN where a resample is constant.
+
+    Raises:
+        ValueError: The shapes differ, a value is not finite, or there are fewer than two subjects.
+
+    Examples:
+        >>> resampled_pearson([[0.0], [1.0], [2.0]], [[1.0], [2.0], [4.0]], draws=5).shape
+        (1, 5)
+    """
+    x, y = _columns(predictions, labels)
+    if subjects is None:
+        return _bootstrap(x, y, draws, seed)
+    blocks = [_correlate_weighted(x, y, weights) for weights in resampled_subjects(subjects, draws=draws, seed=seed)]
+    return np.concatenate(blocks, axis=1)
+
+
+def _columns(predictions: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats]:
+    pair = []
+    for what, values in (("predictions", predictions), ("labels", labels)):
+        array = np.asarray(values, dtype=np.float64)
+        if array.ndim != 2:
+            raise ValueError(f"{what} have {array.ndim} dimensions; expected (clips, labels)")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{what}: a value is not finite (row {int(np.argwhere(~np.isfinite(array))[0, 0])})")
+        # One label a row, contiguous: NumPy sums rows pairwise, which keeps the rounding error small.
+        pair.append(np.ascontiguousarray(array.T))
+    if pair[0].shape != pair[1].shape:
+        raise ValueError(f"predictions are {pair[0].T.shape}, labels are {pair[1].T.shape}")
+    return pair[0], pair[1]
+
+
+def _correlate(x: Floats, y: Floats) -> Floats:
+    """Correlate along the last axis; NaN where one side does not vary."""
+    if x.shape[-1] < 2:
+        return np.full(x.shape[:-1], np.nan)
+    constant = _is_constant(x) | _is_constant(y)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        result: Floats = np.clip(np.vecdot(_unit(x), _unit(y)), -1.0, 1.0)
+    result[constant] = np.nan
+    return np.round(result) if x.shape[-1] == 2 else result
+
+
+def _unit(values: Floats) -> Floats:
+    """Centre the last axis and divide it by its norm, scaled first so that no square overflows."""
+    centred = values - values.mean(axis=-1, keepdims=True)
+    largest = np.abs(centred).max(axis=-1, keepdims=True)
+    scaled = centred / largest
+    unit: Floats = centred / (largest * np.sqrt(np.vecdot(scaled, scaled))[..., np.newaxis])
+    return unit
+
+
+def _is_constant(values: Floats) -> NDArray[np.bool_]:
+    return np.asarray(np.equal(values, values[..., :1]).all(axis=-1), dtype=np.bool_)
+
+
+def _concordance(x: Floats, y: Floats) -> Floats:
+    """Lin's concordance correlation (Lin 1989), with moments over n as the field has it."""
+    covariance = np.mean((x - x.mean(axis=1, keepdims=True)) * (y - y.mean(axis=1, keepdims=True)), axis=1)
+    spread = x.var(axis=1) + y.var(axis=1) + (x.mean(axis=1) - y.mean(axis=1)) ** 2
+    result = np.full(len(x), np.nan)
+    np.divide(2 * covariance, spread, out=result, where=spread > 0)
+    return result
+
+
+def _bootstrap(x: Floats, y: Floats, draws: int, seed: int) -> Floats:
+    """Correlate resamples of the clips; (labels, draws), NaN where a resample is constant."""
+    labels, clips = x.shape
+    generator = np.random.default_rng(seed)
+    block = max(1, _BLOCK_VALUES // max(1, 2 * labels * clips))
+    blocks = [np.empty((labels, 0))]
+    for start in range(0, draws, block):
+        chosen = generator.integers(clips, size=(min(block, draws - start), clips))
+        blocks.append(_correlate(x[:, chosen], y[:, chosen]))
+    return np.concatenate(blocks, axis=1)
+
+
+def _correlate_weighted(x: Floats, y: Floats, weights: Floats) -> Floats:
+    """Correlate resamples in which each clip stands so many times, (draws, clips); (labels, draws)."""
+    shares = (weights / weights.sum(axis=1, keepdims=True)).T
+    # Around the mean of all clips, which that of a resample is near: its square cancels few digits.
+    x, y = (values - values.mean(axis=1, keepdims=True) for values in (x, y))
+    mean_x, mean_y = x @ shares, y @ shares
+    covariance = (x * y) @ shares - mean_x * mean_y
+    spreads = [(values**2) @ shares - mean**2 for values, mean in ((x, mean_x), (y, mean_y))]
+    varies = [
+        spread > _ROUNDING * (values**2).max(axis=1)[:, None] for spread, values in zip(spreads, (x, y), strict=True)
+    ]
+    result = np.full(covariance.shape, np.nan)
+    np.divide(covariance, np.sqrt(np.maximum(spreads[0] * spreads[1], 0)), out=result, where=varies[0] & varies[1])
+    return np.clip(result, -1.0, 1.0)
+
+
+def percentile_interval(resampled: Floats, level: float = LEVEL) -> Interval | None:
+    """Take percentiles of the defined draws, (draws,); None when half or more are undefined."""
+    defined = resampled[np.isfinite(resampled)]
+    if 2 * len(defined) <= len(resampled):
+        return None
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))
+
+
+def _mean(values: Floats) -> float | None:
+    """Average what is defined."""
+    defined = values[np.isfinite(values)]
+    return float(defined.mean()) if len(defined) else None
+
+
+def _optional(value: np.float64) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _reason(x: Floats, y: Floats) -> str:
+    if len(x) < 2:
+        return "fewer than two clips"
+    sides = [name for name, values in (("prediction", x), ("label", y)) if _is_constant(values)]
+    return f"constant {' and '.join(sides)}"

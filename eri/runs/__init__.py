@@ -1,0 +1,1 @@
+"""Run folders: found by path or name, and opened to predict."""

@@ -1,0 +1,217 @@
+"""How a subject reacts: which intensities are felt, when they show, and how face and head move with them.
+
+Some emotions show more in the face and others more in the voice, so that the two together tell more than either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.config.tasks import ERI
+from eri.synthetic.face import UNITS
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """How one emotion looks at full intensity.
+
+    Attributes:
+        units: Amplitudes of action units by their number, or of ``yaw`` and ``pitch``.
+        face: How strongly it shows in the face, 0 to 1.
+        voice: How strongly it shows in the voice, 0 to 1.
+        length: Shortest and longest duration of one event in seconds.
+        roll: Tilt of the head in degrees.
+        lift: Upward motion of the head in portrait pixels.
+        lean: Motion towards the camera, as a share of the size.
+        shake: Amplitude (pixels), rate (Hz) and direction (``x`` or ``y``) of a rhythmic motion of the head.
+    """
+
+    units: dict[str, float]
+    face: float
+    voice: float
+    length: tuple[float, float]
+    roll: float = 0.0
+    lift: float = 0.0
+    lean: float = 0.0
+    shake: tuple[float, float, str] = (0.0, 1.0, "y")
+
+
+REACTIONS: dict[str, Reaction] = {
+    "Adoration": Reaction(
+        {"AU12": 0.8, "AU6": 0.7, "AU1": 0.8, "AU43": 0.5},
+        face=1.1, voice=0.08, length=(1.4, 2.2), roll=8.0, lean=0.03,
+    ),
+    "Amusement": Reaction(
+        {"AU12": 1.3, "AU6": 1.0, "AU7": 0.7, "AU25": 1.6, "AU26": 0.5, "pitch": -0.5},
+        face=1.1, voice=0.15, length=(1.3, 2.1), shake=(2.5, 3.5, "y"),
+    ),
+    "Anxiety": Reaction(
+        {"AU1": 0.8, "AU4": 0.9, "AU20": 0.5, "AU17": 0.4},
+        face=0.6, voice=1.0, length=(1.4, 2.2), shake=(1.5, 6.0, "x"),
+    ),
+    "Disgust": Reaction(
+        {"AU9": 1.3, "AU10": 1.3, "AU4": 1.0, "AU7": 0.9, "AU25": 0.5, "yaw": 1.0},
+        face=1.1, voice=0.06, length=(1.3, 2.0), roll=-5.0, lean=-0.04,
+    ),
+    "Empathic-Pain": Reaction(
+        {"AU1": 0.9, "AU4": 0.7, "AU15": 1.0, "AU7": 0.5, "pitch": 0.8},
+        face=0.6, voice=1.0, length=(1.4, 2.2), lift=-4.0, shake=(2.0, 1.2, "x"),
+    ),
+    "Fear": Reaction(
+        {"AU1": 0.9, "AU2": 0.7, "AU4": 0.5, "AU5": 1.0, "AU20": 1.1, "AU25": 1.2},
+        face=0.6, voice=1.0, length=(1.1, 1.8), lift=3.0, lean=-0.06,
+    ),
+    "Surprise": Reaction(
+        {"AU1": 1.0, "AU2": 1.0, "AU5": 1.0, "AU26": 1.0, "AU18": 0.5, "pitch": -0.3},
+        face=1.1, voice=0.12, length=(1.1, 1.8), lift=5.0,
+    ),
+}  # fmt: skip
+"""After the prototypes of Ekman & Friesen (1978) and Cordaro et al. (2018), simplified."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One time an emotion shows.
+
+    Attributes:
+        label: The emotion.
+        start: Seconds from the clip's start.
+        length: Seconds until it has gone.
+        face: Strength of the expression.
+        voice: Strength of the vocalisation.
+    """
+
+    label: str
+    start: float
+    length: float
+    face: float
+    voice: float
+
+    def envelope(self, times: Array) -> Array:
+        """Return onset, apex and offset as values in [0, 1]."""
+        t = (times - self.start) / self.length
+        return _smoothstep(t / 0.25) * _smoothstep((1.0 - t) / 0.35)
+
+
+@dataclass(frozen=True, eq=False)
+class Performance:
+    """Everything that happens in one clip, before it is drawn and voiced.
+
+    Attributes:
+        duration: Seconds.
+        ratings: What the subject says it felt, seven whole numbers from 1 to 100.
+        events: When each emotion shows.
+        blinks: Times of eye blinks.
+        sway: Phases of the small motion that never stops, (6,).
+    """
+
+    duration: float
+    ratings: tuple[int, ...]
+    events: tuple[Event, ...]
+    blinks: tuple[float, ...]
+    sway: Array = field(repr=False)
+
+    @property
+    def labels(self) -> tuple[float, ...]:
+        """The ratings divided by their maximum, as the challenge publishes them."""
+        top = max(self.ratings)
+        return tuple(round(rating / top, 4) for rating in self.ratings)
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """A performance as the face and the head see it, a row a frame.
+
+    Attributes:
+        units: Amplitudes of :data:`eri.synthetic.face.UNITS`, (frames, units).
+        roll: Radians, (frames,).
+        shift: Of the head in portrait pixels, (frames, 2).
+        lean: Relative change of size, (frames,).
+    """
+
+    units: NDArray[np.float32]
+    roll: Array
+    shift: Array
+    lean: Array
+
+
+def perform(random: np.random.Generator, expressiveness: float, duration: float) -> Performance:
+    """Draw what is felt in a clip and when it shows.
+
+    Args:
+        random: The clip's own source of chance.
+        expressiveness: Of the subject, about 1.
+        duration: Seconds.
+    """
+    felt = _intensities(random)
+    events: list[Event] = []
+    for label, intensity in zip(ERI.labels, felt, strict=True):
+        reaction = REACTIONS[label]
+        for _ in range(int(random.integers(1, 3)) if intensity > 0.3 else 1):
+            length = float(random.uniform(*reaction.length)) * (0.6 + 0.4 * intensity)
+            start = float(random.uniform(0.1, max(0.15, duration - length - 0.1)))
+            face, voice = intensity * expressiveness * random.uniform(0.85, 1.15, size=2)
+            events.append(Event(label, start, length, reaction.face * float(face), reaction.voice * float(voice)))
+    ratings = np.clip(np.round(100 * (felt + random.normal(0, 0.1, felt.shape))), 1, 100).astype(int)
+    blinks = np.cumsum(random.uniform(1.2, 4.0, size=3))
+    return Performance(
+        duration,
+        tuple(int(rating) for rating in ratings),
+        tuple(events),
+        tuple(float(time) for time in blinks if time < duration),
+        random.uniform(0, 2 * np.pi, size=6),
+    )
+
+
+def move(performance: Performance, times: Array, reactions: Mapping[str, Reaction] = REACTIONS) -> Motion:
+    """Return the motion of face and head.
+
+    Args:
+        performance: What happens.
+        times: Seconds, (frames,).
+        reactions: How each label of its events looks.
+    """
+    units = np.zeros((len(times), len(UNITS)), dtype=np.float64)
+    roll, lean = np.zeros(len(times)), np.zeros(len(times))
+    shift = np.zeros((len(times), 2))
+    column = {name.split()[0]: index for index, name in enumerate(UNITS)}
+    for event in performance.events:
+        reaction, strength = reactions[event.label], event.face * event.envelope(times)
+        for unit, amplitude in reaction.units.items():
+            units[:, column[unit]] += amplitude * strength
+        roll += np.deg2rad(reaction.roll) * strength
+        lean += reaction.lean * strength
+        shift[:, 1] -= reaction.lift * strength
+        size, rate, direction = reaction.shake
+        shift[:, "xy".index(direction)] += size * strength * np.sin(2 * np.pi * rate * (times - event.start))
+    for blink in performance.blinks:
+        units[:, column["AU43"]] += np.exp(-0.5 * ((times - blink) / 0.07) ** 2)
+    sway = np.sin(2 * np.pi * np.outer(times, [0.23, 0.31, 0.17, 0.29, 0.41, 0.37]) + performance.sway)
+    roll += np.deg2rad(0.8) * sway[:, 0]
+    shift += 0.8 * sway[:, 1:3]
+    units[:, column["yaw"]] += 0.1 * sway[:, 3]
+    units[:, column["pitch"]] += 0.1 * sway[:, 4]
+    lean += 0.005 * sway[:, 5]
+    limits = np.where([name in ("yaw", "pitch") for name in UNITS], 1.0, 1.25)
+    return Motion(np.clip(units, -limits, limits).astype(np.float32), roll, shift, lean)
+
+
+def _intensities(random: np.random.Generator) -> Array:
+    """One emotion is felt clearly, often a second and sometimes a third; the rest hardly."""
+    felt = 0.3 * random.beta(1, 5, size=len(ERI.labels))
+    count = int(random.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
+    chosen = random.choice(len(ERI.labels), size=count, replace=False)
+    felt[chosen] = random.uniform(0.4, 1.0, size=count)
+    felt[chosen[0]] = random.uniform(0.75, 1.0)
+    return felt
+
+
+def _smoothstep(values: Array) -> Array:
+    t = np.clip(values, 0, 1)
+    return t * t * (3 - 2 * t)

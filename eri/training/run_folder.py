@@ -1,0 +1,225 @@
+"""Run folders: ``<runs>/<name>/`` with everything needed to know, repeat, resume and use a run.
+
+========================  ==========================================================================================
+``config.yaml``           the resolved config
+``environment.json``      seed, versions, data fingerprint, task, feature identities, clips left out, label means
+``history.csv``           one row an epoch: losses, Pearson, learning rate, seconds
+``best.safetensors``      weights of the best epoch, with the standardisation
+``boosters/``             in place of weights: a LightGBM text file for each label, named by ``boosters.json``
+``importance.csv``        what the boosters split on, with its share of the gain
+``last.pt``               state to resume from: weights, optimiser, scheduler, generators, history
+``metrics.json``          scores of the splits that were evaluated
+``predictions.parquet``   predictions of those splits
+========================  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from eri.config import ExperimentConfig, parse_config
+from eri.config.tasks import Task
+from eri.utils.errors import ConfigError, RunError
+from eri.utils.files import differences, write_json, write_text
+
+CONFIG, ENVIRONMENT, HISTORY = "config.yaml", "environment.json", "history.csv"
+WEIGHTS, STATE = "best.safetensors", "last.pt"
+METRICS, PREDICTIONS = "metrics.json", "predictions.parquet"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,127}")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run as its folder tells it.
+
+    Attributes:
+        path: The folder.
+        config: Resolved config.
+        environment: Content of ``environment.json``.
+    """
+
+    path: Path
+    config: ExperimentConfig
+    environment: dict[str, Any]
+
+    @property
+    def task(self) -> Task:
+        """What the run predicts."""
+        values = self.environment["data"]["task"]
+        return Task(**{**values, "labels": tuple(values["labels"])})
+
+
+def read_run(path: Path) -> Run:
+    """Read a run folder.
+
+    Raises:
+        RunError: It is no run folder, or a file of it is damaged.
+    """
+    try:
+        config = parse_config(yaml.safe_load((path / CONFIG).read_text(encoding="utf-8")), origin=str(path / CONFIG))
+        environment = json.loads((path / ENVIRONMENT).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{path}: not a run folder, {Path(error.filename).name} is missing", hint="Train a run with `eri train`."
+        ) from error
+    except (OSError, ValueError, yaml.YAMLError, ConfigError) as error:
+        raise RunError(f"{path}: the run folder cannot be read: {error}", hint="Train it again.") from error
+    return Run(path, config, environment)
+
+
+def default_name(config: ExperimentConfig) -> str:
+    """Return the run's name when none is given.
+
+    Examples:
+        >>> from eri.config import load_config
+        >>> default_name(load_config("yap-csm-v4"))
+        'yap-csm-v4-seed101'
+    """
+    control = "-shuffled" if config.training.shuffle_labels else ""
+    return f"{config.name}-seed{config.training.seed}{control}"
+
+
+def run_path(runs: Path, name: str) -> Path:
+    """Return where a run stands.
+
+    Raises:
+        ConfigError: The name cannot be that of a folder.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"run name '{name}' cannot name a folder",
+            hint="Use letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 128.",
+        )
+    return runs / name
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Hold a run folder for the length of a block; the system lets go of it also when the process is killed.
+
+    Raises:
+        RunError: Another process trains this run, or the folder cannot be written.
+    """
+    lock = FileLock(path.parent / f".{path.name}.lock", timeout=0)
+    try:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+    except Timeout:
+        raise RunError(
+            f"{path}: another process is training this run", hint="Wait for it, or choose another --name."
+        ) from None
+    with lock:
+        yield
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise :class:`RunError` in place of any :class:`OSError` of a block that writes a run folder.
+
+    Examples:
+        >>> with writing(Path("runs/a")):
+        ...     raise OSError(28, "No space left on device")
+        Traceback (most recent call last):
+        eri.utils.errors.RunError: runs/a: the run folder cannot be written (No space left on device)...
+    """
+    try:
+        yield
+    except Timeout:
+        raise
+    except OSError as error:
+        raise RunError(
+            f"{path}: the run folder cannot be written ({error.strerror or error})",
+            hint="Free some space or make it writable and go on with --resume, or choose another folder with --runs.",
+        ) from error
+
+
+def refuse_existing(path: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse to touch a run that is there, unless told how, and never touch a folder that is no run.
+
+    Raises:
+        RunError: The folder exists and neither is asked for, or it is not a run folder.
+        ConfigError: Both are asked for.
+    """
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite contradict each other", hint="Give one of them.")
+    if not path.exists():
+        return
+    if not path.is_dir() or (
+        any(path.iterdir()) and not any((path / file).is_file() for file in (CONFIG, ENVIRONMENT))
+    ):
+        raise RunError(f"{path}: is there already and is not a run folder", hint="Choose another --name.")
+    if not (resume or overwrite):
+        raise RunError(
+            f"{path}: the run exists already",
+            hint="Go on with it: --resume. Replace it: --overwrite. Keep it: --name OTHER.",
+        )
+
+
+def begin(path: Path, config: ExperimentConfig, environment: dict[str, Any]) -> None:
+    """Make a run folder anew in place of what was there; whenever the process dies, a run folder or none is there."""
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    made, replaced = (path.parent / f".{path.name}.{word}" for word in ("made", "replaced"))
+    with writing(path):
+        for leftover in (made, replaced):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        made.mkdir(parents=True)
+        write_json(made / ENVIRONMENT, environment)
+        write_text(made / CONFIG, text)
+        if path.exists():
+            path.rename(replaced)
+        made.rename(path)
+        if replaced.exists():
+            shutil.rmtree(replaced)
+
+
+def refuse_changes(run: Run, config: ExperimentConfig, environment: dict[str, Any]) -> None:
+    """Refuse to resume with anything that would make it another run.
+
+    Raises:
+        RunError: Names the settings, or the data or features, that differ.
+    """
+    was, now = run.config.model_dump(mode="json"), config.model_dump(mode="json")
+    changed = sorted(f"{key} was {before}, now {after}" for key, before, after in differences(was, now))
+    if changed:
+        raise RunError(
+            f"{run.path}: cannot be resumed, the config differs: {'; '.join(changed)}",
+            hint="Give the settings it began with, or start another run with --name OTHER.",
+        )
+    before, after = _essentials(run.environment), _essentials(environment)
+    for what in before:
+        if before[what] != after[what]:
+            raise RunError(
+                f"{run.path}: cannot be resumed, its {what} changed since it began",
+                hint="Start it anew with --overwrite, or another run with --name OTHER.",
+            )
+
+
+def _essentials(environment: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "data": environment["data"]["fingerprint"],
+        "features": {name: source["digest"] for name, source in environment["features"].items()},
+        "versions of the features": {
+            name: [source["digest"] for source in drawn] for name, drawn in environment.get("drawn", {}).items()
+        },
+        "clips": environment["clips"],
+        "precision": environment["precision"],
+    }
+
+
+def sweep(path: Path) -> None:
+    """Remove what a killed process left half-written in a run folder that is claimed."""
+    for leftover in path.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)

@@ -1,0 +1,120 @@
+"""Functionals: a clip's rows of features as one vector, whatever their number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eri.config import Functional
+from eri.training.features import FeatureSet, ModalityFeatures
+from eri.utils.errors import DataError
+
+Floats = NDArray[np.float64]
+
+
+def _slope(values: Floats, times: Floats) -> Floats:
+    centred = times - times.mean()
+    spread = float(centred @ centred)
+    slope: Floats = centred @ (values - values.mean(axis=0)) / spread if spread > 0 else np.zeros(values.shape[1])
+    return slope
+
+
+def _percentile(percent: int) -> Callable[[Floats, Floats], Floats]:
+    return lambda values, _: np.asarray(np.percentile(values, percent, axis=0))
+
+
+_RULES: MappingProxyType[Functional, Callable[[Floats, Floats], Floats]] = MappingProxyType(
+    {
+        "mean": lambda values, _: values.mean(axis=0),
+        "std": lambda values, _: values.std(axis=0),
+        "p10": _percentile(10),
+        "p50": _percentile(50),
+        "p90": _percentile(90),
+        "slope": _slope,
+        "range": lambda values, _: np.ptp(values, axis=0),
+    }
+)
+
+
+def summarize(values: NDArray[np.floating[Any]], times: Floats, functionals: Sequence[Functional]) -> Floats:
+    """Describe the valid rows of one clip.
+
+    Args:
+        values: (rows, dimension), at least one row, finite.
+        times: Seconds of the rows, (rows,).
+        functionals: ``std`` is the population's; ``p10``, ``p50``, ``p90`` are percentiles, interpolated linearly;
+            ``slope`` is that of the least-squares line over time, a second, and 0 where all rows share one time;
+            ``range`` is the largest value minus the smallest.
+
+    Returns:
+        (len(functionals) · dimension,), one functional of all features after the other.
+
+    Examples:
+        >>> summarize(np.array([[1.0], [3.0]]), np.array([0.0, 0.5]), ["mean", "slope", "range"]).tolist()
+        [2.0, 4.0, 2.0]
+    """
+    rows = np.asarray(values, dtype=np.float64)
+    return np.concatenate([_RULES[name](rows, times) for name in functionals])
+
+
+def clip_functionals(
+    features: FeatureSet, ids: Sequence[str], functionals: Sequence[Functional]
+) -> NDArray[np.float32]:
+    """Describe clips, modality after modality; masked rows are left out.
+
+    Args:
+        features: To read from, a clip at a time.
+        ids: The clips.
+        functionals: See :func:`summarize`.
+
+    Returns:
+        float32 (clips, len(functionals) · sum of the dimensions); NaN where a clip has no valid row of a modality.
+
+    Raises:
+        DataError: A valid row holds a value that is not a finite number.
+    """
+    parts = [_modality(name, modality, ids, functionals) for name, modality in features.modalities.items()]
+    return np.concatenate(parts, axis=1)
+
+
+def _modality(
+    name: str, features: ModalityFeatures, ids: Sequence[str], functionals: Sequence[Functional]
+) -> NDArray[np.float32]:
+    result = np.full((len(ids), len(functionals) * features.dimension), np.nan, dtype=np.float32)
+    for index, clip_id in enumerate(ids):
+        values, counts = features.gather([clip_id])
+        if counts[0]:
+            if not np.isfinite(values).all():
+                raise DataError(
+                    f"clip '{clip_id}': its {name} features hold a value that is not a finite number",
+                    hint="Extract or import the clip's features again.",
+                )
+            result[index] = summarize(values, features.times_of([clip_id]).astype(np.float64), functionals)
+    return result
+
+
+def functional_names(
+    recorded: Mapping[str, Mapping[str, Any]], dimensions: Mapping[str, int], functionals: Sequence[Functional]
+) -> list[str]:
+    """Name each value of :func:`clip_functionals`, such as ``audio.mfcc_03.p90`` or ``visual.0117.slope``.
+
+    Args:
+        recorded: What a run records of its features, by modality; an identity may name the ``columns``.
+        dimensions: Length of one embedding by modality.
+        functionals: See :func:`summarize`.
+
+    Examples:
+        >>> functional_names({"audio": {"identity": {"columns": ["loudness"]}}}, {"audio": 1}, ["mean", "std"])
+        ['audio.loudness.mean', 'audio.loudness.std']
+    """
+    names = []
+    for modality, dimension in dimensions.items():
+        columns = recorded.get(modality, {}).get("identity", {}).get("columns")
+        if not isinstance(columns, list) or len(columns) != dimension:
+            columns = [f"{index:0{len(str(dimension - 1))}d}" for index in range(dimension)]
+        names += [f"{modality}.{column}.{functional}" for functional in functionals for column in columns]
+    return names

@@ -1,0 +1,1 @@
+"""What every room may use: errors, files, and the restricted reading of pickled arrays."""

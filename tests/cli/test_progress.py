@@ -1,0 +1,67 @@
+"""Progress on a terminal and in a log."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from eri.cli.progress import ProbeEvent, ProgressDisplay
+from eri.extraction.run import ExtractionEvent, Failure, StageShares
+from eri.training.events import TrainingEvent
+
+
+@pytest.fixture
+def show():
+    """Return a function that shows events and gives back what stood on the screen."""
+
+    def run(*events: object, terminal: bool = False) -> str:
+        stream = io.StringIO()
+        with ProgressDisplay(Console(file=stream, force_terminal=terminal, width=160)) as display:
+            for event in events:
+                display.on_event(event)
+        return stream.getvalue()
+
+    return run
+
+
+def test_a_failed_clip_is_named_at_once(show):
+    failure = Failure("00007", "resnet50", "train/mp4/00007.mp4", "truncated", "the file ends early")
+    text = show(ExtractionEvent("resnet50", "extract", 1, 9, failed=1, seconds=1.0, failure=failure))
+    assert "clip 00007 failed (truncated): the file ends early" in text
+
+
+def test_the_end_of_training_says_what_was_reached_and_why_it_ended(show):
+    text = show(
+        TrainingEvent("end", "yap-csm-v4-seed101", 7, 30, 5, 5, 0.12, 0.381, 0.401, best_epoch=5, stopped_early=True)
+    )
+    assert "best 0.401 at epoch 5 (no better epoch came)" in text
+
+
+def test_a_log_gets_plain_lines_without_control_characters(show):
+    text = show(ExtractionEvent("vgg16", "end", 3, 3, computed=3, seconds=2.0))
+    assert text == "vgg16: 3/3 clips, 3 new, 1.5 clips/s\n"
+
+
+def test_the_stage_that_bounds_an_extraction_is_named_until_it_ends(show):
+    shares = StageShares(decode=0.5, faces=0.4, model=0.2, write=0.0)
+    busy = ExtractionEvent("vgg16", "extract", 1, 9, computed=1, seconds=2.0, shares=shares)
+    assert show(busy) == "vgg16: 1/9 clips, 1 new, 0.5 clips/s, decoding bounds it\n"
+    later = ExtractionEvent("vgg16", "extract", 2, 9, computed=2, seconds=2.0)
+    assert show(busy, later, terminal=True).count("decoding bounds it") >= 1
+    assert "bounds" not in show(ExtractionEvent("vgg16", "end", 9, 9, computed=9, seconds=2.0, shares=shares))
+
+
+def test_a_look_at_a_data_set_is_counted(show):
+    assert show(ProbeEvent(7, 7)) == "look: 7/7 clips\n"
+
+
+def test_a_terminal_gets_a_bar_with_the_current_pearson(show):
+    text = show(TrainingEvent("epoch", "run", 3, 30, 5, 5, 0.2, 0.123, 0.2, best_epoch=2), terminal=True)
+    assert "Pearson 0.123" in text
+    assert "\x1b[" in text
+
+
+def test_markup_in_a_name_is_text(show):
+    assert "[red]x[/red]" in show("[red]x[/red]")

@@ -1,0 +1,60 @@
+"""The journal is an index that mends itself."""
+
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from eri.features.index import Entry, FileStamp, Journal
+from eri.features.sources import SourceIdentity, SourceStamp
+
+
+def entry(clip_id: str, size: int = 1) -> Entry:
+    source = SourceIdentity(SourceStamp(f"{clip_id}.mp4", 5, 6), "00" * 32)
+    return Entry(clip_id, FileStamp(size, 2, 3), "ff" * 32, source, (4, 1, 0, 0, 0), 8)
+
+
+def append_many(path: Path, prefix: str) -> None:
+    for number in range(200):
+        Journal(path).append(entry(f"{prefix}{number}"))
+
+
+def test_the_last_word_on_a_clip_counts(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append(entry("a", 1))
+    journal.append(entry("b", 1))
+    journal.append(entry("a", 2))
+    journal.discard("b")
+    assert journal.load() == {"a": entry("a", 2)}
+    assert journal.load()["a"].rows == 5
+
+
+def test_a_torn_line_costs_itself_only(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    Journal(path).append(entry("a"))
+    Journal(path).append(entry("b"))
+    path.write_bytes(path.read_bytes()[:-7])
+    Journal(path).append(entry("c"))
+    assert set(Journal(path).load()) == {"a", "c"}
+
+
+@pytest.mark.parametrize(
+    "line", [b"\xff\xfe", b"[]", b"3", b'{"clip": ["a"], "file": [1, 2, 3]}', b'{"clip": "a", "file": 1}', b"{}"]
+)
+def test_foreign_lines_are_ignored(tmp_path, line):
+    path = tmp_path / "journal.jsonl"
+    Journal(path).append(entry("a"))
+    with path.open("ab") as stream:
+        stream.write(b"\n" + line)
+    assert Journal(path).load() == {"a": entry("a")}
+
+
+def test_processes_may_append_at_once(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    context = get_context("spawn")
+    processes = [context.Process(target=append_many, args=(path, prefix)) for prefix in "xy"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert len(Journal(path).load()) == 400
