@@ -53,8 +53,9 @@ def format_of(table: ClipTable, bracketed: bool | None = None) -> SubmissionForm
     """Return the format that the table's task asks for.
 
     A task (:mod:`eri.config.tasks`) says what its id column is called, how many digits an id has and whether it
-    stands in brackets: ``File_ID`` and ``[00042]`` for ERI, ``Filename`` and ``00042`` for EMI, ``filename`` for MuSe-Mimic,
-    ``subj_id`` for MuSe-Perception. Every other task has the id column and the ids of its own table, without brackets.
+    stands in brackets: ``File_ID`` and ``[00042]`` for ERI, ``Filename`` and ``00042`` for EMI, ``filename`` for
+    MuSe-Mimic, ``subj_id`` for MuSe-Perception. Every other task has the id column and the ids of its own table,
+    without brackets.
 
     Args:
         table: The data set.

@@ -45,11 +45,10 @@ def train(
 ) -> Path:
     """Train a system and return its run folder.
 
-    The epoch is chosen on the whole val split: by the mean Pearson of intensities (see
-    :func:`eri.metrics.scoring.validate_intensities`), or by the WAR of classes (see
-    :class:`eri.metrics.scoring.ClassificationScorer`). Train clips without features are left out, val clips without
-    features are scored with the mean of the train labels, and both are named in ``environment.json`` and in the log. On a CPU
-    the same seed and number of threads give the same weights, also when the run was interrupted and resumed.
+    The epoch is chosen on the whole val split: by the mean Pearson of intensities, or by the WAR of classes (see
+    :mod:`eri.metrics.scoring`). Train clips without features are left out, val clips without features are scored with
+    the mean of the train labels, and both are named in ``environment.json`` and in the log. On a CPU the same seed and
+    number of threads give the same weights, also when the run was interrupted and resumed.
 
     Processes that ``torchrun`` started train one model together: each takes a part of every batch, and the first one
     writes the run folder. Those that are in a group already stay in it.

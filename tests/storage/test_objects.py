@@ -155,5 +155,5 @@ def test_other_stores_of_fsspec_work_too(tmp_path: Path) -> None:
 
 
 def test_nothing_of_fsspec_is_imported_for_folders() -> None:
-    code = "import sys, eri.cli.app, eri.data, eri.features.store; sys.exit(bool({'fsspec', 'botocore'} & set(sys.modules)))"
+    code = "import sys, eri.cli.app, eri.features.store; sys.exit(bool({'fsspec', 'botocore'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
