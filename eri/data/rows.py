@@ -9,8 +9,9 @@ from eri.config.tasks import Task
 from eri.data.clips import Split, check_id
 from eri.data.problems import SHOWN, Kind, Problems
 from eri.data.tables import Table
-from eri.data.text import closest, format_number, is_missing, parse_number
+from eri.data.text import format_number, is_missing, parse_number
 from eri.utils.errors import DataError, UnknownClassError
+from eri.utils.spelling import did_you_mean
 
 _BAD_ID = Kind("ids that cannot be used", "Correct the ids; media and feature files are named after them.")
 _DOUBLED = Kind("ids that stand twice", "Keep one row for each clip.")
@@ -92,12 +93,11 @@ def read_splits(
         if split is not None:
             splits[clip_id] = split
             continue
-        similar = closest(cell, tuple(known))
-        guess = "" if similar is None else f" (did you mean '{similar}'?)"
         problems.add(
             _SPLIT,
             table.lines[index],
-            f"clip {clip_id}: {table.columns[position]} is '{cell}'{guess}; known: {', '.join(known)}",
+            f"clip {clip_id}: {table.columns[position]} is '{cell}'{did_you_mean(cell, known)}; "
+            f"known: {', '.join(known)}",
         )
     return splits
 
@@ -166,9 +166,7 @@ def read_classes(
         if label is not None:
             labels[clip_id] = task.one_hot(label)
         elif not is_missing(cell):
-            similar = closest(cell, tuple(known))
-            guess = "" if similar is None else f" (did you mean '{similar}'?)"
-            named = f"{table.columns[position]} is '{cell}'{guess}; known: {', '.join(known)}"
+            named = f"{table.columns[position]} is '{cell}'{did_you_mean(cell, known)}; known: {', '.join(known)}"
             problems.add(_CLASS, line, f"clip {clip_id}: {named}")
         elif splits[clip_id] == "test":
             labels[clip_id] = None

@@ -12,8 +12,9 @@ from typing import Any
 
 from eri.config.tasks import Task
 from eri.data.problems import Kind, Problems
-from eri.data.text import SEPARATOR_NAMES, closest, decode, guess_separator, squeeze
+from eri.data.text import SEPARATOR_NAMES, decode, guess_separator
 from eri.utils.errors import DataError
+from eri.utils.spelling import did_you_mean, squeeze
 
 PARQUET_SUFFIXES = frozenset({".parquet", ".pq"})
 
@@ -61,9 +62,7 @@ class Table:
         return [self.columns.index(name) for name in names]
 
     def _miss(self, name: str) -> str:
-        others = [column for column in self.columns if column]
-        similar = closest(name, others)
-        return f"'{name}'" if similar is None else f"'{name}' (did you mean '{similar}'?)"
+        return f"'{name}'" + did_you_mean(name, filter(None, self.columns))
 
     def problems(self) -> Problems:
         """Return a new collector for this file's problems."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import codecs
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
 Encoding = Literal["utf-8", "utf-8-bom", "utf-16", "unknown", "binary"]
@@ -103,22 +101,3 @@ def format_number(value: float) -> str:
         ('1', '0.5')
     """
     return str(int(value)) if math.isfinite(value) and value == int(value) else repr(value)
-
-
-def closest(name: str, known: Sequence[str]) -> str | None:
-    """Return the known name most like the given one, ignoring case, spaces, hyphens and underscores first.
-
-    Examples:
-        >>> closest("Empathic Pain", ["Fear", "Empathic-Pain"])
-        'Empathic-Pain'
-        >>> closest("Age", ["Fear"]) is None
-        True
-    """
-    plain = {squeeze(candidate): candidate for candidate in reversed(known)}
-    found = get_close_matches(squeeze(name), list(plain), n=1, cutoff=0.75)
-    return plain[found[0]] if found else None
-
-
-def squeeze(name: str) -> str:
-    """Return a name without what near-misses differ in: case, spaces, hyphens, underscores."""
-    return re.sub(r"[\s_\-]+", "", name).casefold()

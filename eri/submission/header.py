@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eri.data.rows import normalise_id
-from eri.data.text import closest, parse_number
+from eri.data.text import parse_number
 from eri.submission.findings import Code, Findings
 from eri.submission.formats import SubmissionFormat
 from eri.utils.errors import DataError
+from eri.utils.spelling import closest
 
 _INDEX_NAMES = frozenset({"", "index", "unnamed: 0"})
 
@@ -75,7 +76,7 @@ def _match_near_misses(
     for place, wanted in enumerate(rules.columns):
         if wanted in positions:
             continue
-        alike = closest(wanted, list(free.values()))
+        alike = closest(wanted, free.values())
         position = next((position for position, name in free.items() if name == alike), None)
         if position is None and len(names) == len(rules.columns) and place in free:
             position = place

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from eri.data.clips import ClipTable, Split
 from eri.data.rows import count_clips, first_ids
-from eri.data.text import closest, format_number
+from eri.data.text import format_number
 from eri.submission.findings import Code, Finding
 from eri.submission.formats import DEFAULT_NAME, SubmissionFormat, clips_to_submit, format_of
 from eri.submission.validate import validate_submission
 from eri.utils.errors import SubmissionError
 from eri.utils.files import atomic_path, sha256_file, write_json
+from eri.utils.spelling import closest
 from eri.utils.version import __version__
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from eri.config.tasks import Task
 from eri.data.adapters.listing import PICTURE_SUFFIXES, list_files, list_folders
 from eri.data.clips import Clip, ClipTable
 from eri.data.problems import Kind, Problems
-from eri.data.text import closest
 from eri.utils.errors import ConflictingLabelsError, DataError, MissingSubjectError, UnknownClassError
+from eri.utils.spelling import did_you_mean
 
 UNKNOWN_CLASS = Kind(
     "unknown classes",
@@ -59,8 +59,7 @@ def find_class(name: str, task: Task) -> str | None:
 
 def note_unknown_class(problems: Problems, place: str, name: str, task: Task) -> None:
     """Note a name that is no class, with the most similar one."""
-    similar = closest(name, task.labels)
-    guess = "" if similar is None else f" (did you mean '{similar}'?)"
+    guess = did_you_mean(name, task.labels)
     problems.add(UNKNOWN_CLASS, place, f"'{name}' is no class{guess}; known: {', '.join(task.labels)}")
 
 

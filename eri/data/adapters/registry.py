@@ -10,9 +10,9 @@ from types import MappingProxyType, ModuleType
 
 from eri.data.adapters import afew, bu_3dfe, ck_plus, daisee, dfew, emi, hume_reaction, manifest, mmi, muse, oulu_casia
 from eri.data.clips import ClipTable
-from eri.data.text import closest
 from eri.storage import name_urls, parse_url
 from eri.utils.errors import DataError
+from eri.utils.spelling import closest, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,7 @@ def _at_hand(source: Path) -> Path:
 
 def _load(source: Path, adapter: str | None) -> ClipTable:
     if adapter is not None and adapter not in ADAPTERS:
-        similar = closest(adapter, tuple(ADAPTERS))
-        guess = "" if similar is None else f"; did you mean '{similar}'?"
+        guess = did_you_mean(adapter, ADAPTERS)
         raise DataError(f"no adapter is named '{adapter}'{guess}", hint=f"Known: {', '.join(ADAPTERS)}.")
     if not source.exists():
         raise DataError(f"{source}: no such file or folder", hint=_near(source))
