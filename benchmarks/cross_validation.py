@@ -22,7 +22,7 @@ from eri.data.clips import Clip, ClipTable
 from eri.evaluation.cross_validation import cv
 from eri.evaluation.folds import FoldPlan
 from eri.features.records import FeatureSequence
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.sources import Source
 from eri.features.store import FeatureStore, remember_config
 from eri.models import Regressor, Sequences
 
@@ -49,7 +49,7 @@ def fill(root: Path, clips: int, config: ExperimentConfig) -> ClipTable:
         made.append(Clip(f"{number:05d}", "train", labels=tuple(generator.random(len(ERI.labels)).tolist())))
         rows = generator.normal(size=(ROWS, DIMENSION)).astype(np.float32)
         features = FeatureSequence(rows, np.arange(float(ROWS)), np.zeros(ROWS, dtype=np.uint8))
-        folder.write(made[-1].id, features, SourceIdentity(SourceStamp(f"{number}.mp4", 1, 1), "00"))
+        folder.write(made[-1].id, features, Source(f"{number}.mp4", size=1, mtime_ns=1, sha256="00"))
     return ClipTable("bench", root, ERI, tuple(made))
 
 

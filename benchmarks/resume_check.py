@@ -30,7 +30,7 @@ def run(quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         (root / "media").mkdir()
-        sources = [Source(root / "media" / f"{number:05d}.mp4", f"{number:05d}.mp4") for number in range(clips)]
+        sources = [Source(f"{number:05d}.mp4", root / "media" / f"{number:05d}.mp4") for number in range(clips)]
         for source in sources:
             source.path.write_bytes(b"stub")
         folder = fill(root / "features", sources)

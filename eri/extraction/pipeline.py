@@ -24,7 +24,7 @@ from eri.extraction.worker import unpark
 from eri.features.folder import FeatureFolder
 from eri.features.index import Entry
 from eri.features.records import CropSequence, Extractor, FeatureSequence, Prepared, assemble, join_codes
-from eri.features.sources import SourceIdentity
+from eri.features.sources import Source
 from eri.media.on_device import FALLBACK
 from eri.media.state import State
 from eri.utils.errors import DataError, EriError, MediaError, WorkerError
@@ -232,7 +232,7 @@ class Pipeline:
         return [by_id.get(clip.clip_id, empty) for clip in prepared]
 
     def _write(
-        self, clip_id: str, features: FeatureSequence | CropSequence, source: SourceIdentity, notes: tuple[str, ...]
+        self, clip_id: str, features: FeatureSequence | CropSequence, source: Source, notes: tuple[str, ...]
     ) -> Entry:
         with self.clock.timing("write"):
             return self._folder.write(clip_id, features, source, notes=notes)

@@ -87,7 +87,7 @@ class ExtractorWork:
             self.shares,
             clips=len(self._made),
             startup=self._startup(self.shares.seconds),
-            media_bytes=sum(entry.source.stamp.size for entry in self._made),
+            media_bytes=sum(entry.source.size for entry in self._made),
             feature_bytes=sum(entry.file.size for entry in self._made),
         )
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from eri.data.clips import Clip
 from eri.features.records import Prepared, Preparer
-from eri.features.sources import Source, SourceIdentity, SourceStamp, identify_source, stamp_source
+from eri.features.sources import Source, identify_source, stamp_source
 from eri.storage.media import fetched
 from eri.utils.errors import ChangedMediaError, StoreError
 
@@ -49,7 +49,7 @@ def at_hand(clip: Clip, source: Source | None, folder: Path | None = None) -> It
         )
 
 
-NO_SOURCE = SourceIdentity(SourceStamp("", 0, 0), "")
+NO_SOURCE = Source("")
 """The source of a clip for which the data set names no file."""
 
 _LARGE = 32 << 10
@@ -79,7 +79,7 @@ class Decoded:
     """
 
     prepared: Prepared
-    source: SourceIdentity
+    source: Source
     parked: Path | None = None
     seconds: float = 0.0
     busy: float = 0.0
@@ -166,7 +166,7 @@ def prepare_clip(preparer: Preparer, clip: Clip, source: Source | None, folder: 
     with at_hand(clip, source, folder) as (clip, source):
         identity = NO_SOURCE if source is None else identify_source(source)
         prepared = preparer.prepare(clip)
-        if source is not None and stamp_source(source) != identity.stamp:
+        if source is not None and not stamp_source(source).looks_like(identity):
             raise ChangedMediaError(source.path, "was changed while it was being read")
     if prepared.clip_id != clip.id:
         raise ValueError(f"clip {clip.id} was prepared as '{prepared.clip_id}'")

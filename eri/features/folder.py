@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from eri.features import locks as claims
-from eri.features.format import FeatureRecord, read_record, write_record
+from eri.features.format import read_record, write_record
 from eri.features.index import Entry, FileStamp, Journal
 from eri.features.problems import explained
 from eri.features.records import CropSequence, FeatureSequence
-from eri.features.sources import Source, SourceIdentity, identify_source, stamp_source
+from eri.features.sources import Source, identify_source, stamp_source
 from eri.media.state import State
 from eri.utils.errors import MediaError, MissingMediaError, StoreError
 
@@ -70,7 +70,7 @@ class FeatureFolder:
         self,
         clip_id: str,
         features: FeatureSequence | CropSequence,
-        source: SourceIdentity,
+        source: Source,
         *,
         notes: tuple[str, ...] = (),
     ) -> Entry:
@@ -87,8 +87,8 @@ class FeatureFolder:
         """
         path = self.feature_path(clip_id)
         with explained(path):
-            checksum = write_record(path, FeatureRecord(clip_id, self.digest, source, features, notes))
-            entry = _entry(clip_id, FileStamp.of(path.stat()), checksum, source, features)
+            record = replace(features, clip_id=clip_id, identity=self.digest, source=source, notes=notes)
+            entry = _entry(replace(record, checksum=write_record(path, record)), FileStamp.of(path.stat()))
             self._journal.append(entry)
         return entry
 
@@ -98,7 +98,7 @@ class FeatureFolder:
         Raises:
             StoreError: There are none, the file does not prove itself, or it holds face crops.
         """
-        features = self.read_record(clip_id).features
+        features = self.read_record(clip_id)
         if isinstance(features, CropSequence):
             raise StoreError(
                 f"{self.path}: holds face crops, not embeddings",
@@ -112,12 +112,12 @@ class FeatureFolder:
         Raises:
             StoreError: There are none, the file does not prove itself, or it holds embeddings.
         """
-        features = self.read_record(clip_id).features
+        features = self.read_record(clip_id)
         if isinstance(features, FeatureSequence):
             raise StoreError(f"{self.path}: holds embeddings, not face crops")
         return features
 
-    def read_record(self, clip_id: str) -> FeatureRecord:
+    def read_record(self, clip_id: str) -> FeatureSequence | CropSequence:
         """Return the features of a clip with all that their file says of them, verified.
 
         A file that does not prove itself is struck from the journal, so that the next extraction makes it anew.
@@ -292,7 +292,7 @@ class FeatureFolder:
             entry = known
             if entry is None or entry.file != stamp:
                 record = self.read_record(clip_id)
-                entry = _entry(clip_id, stamp, record.checksum or "", record.source, record.features)
+                entry = _entry(record, stamp)
         except (OSError, StoreError):
             return None
         matched = match_source(source, entry)
@@ -319,19 +319,17 @@ def _is_forgotten(path: Path) -> bool:
         return False
 
 
-def _entry(
-    clip_id: str, stamp: FileStamp, checksum: str, source: SourceIdentity, features: FeatureSequence | CropSequence
-) -> Entry:
-    counts = np.bincount(features.states, minlength=len(State))
-    dimension = 0 if isinstance(features, CropSequence) else features.embeddings.shape[1]
-    return Entry(clip_id, stamp, checksum, source, tuple(counts.tolist()), dimension)
+def _entry(record: FeatureSequence | CropSequence, stamp: FileStamp) -> Entry:
+    counts = np.bincount(record.states, minlength=len(State))
+    dimension = 0 if isinstance(record, CropSequence) else record.embeddings.shape[1]
+    return Entry(record.clip_id, stamp, record.checksum, record.source, tuple(counts.tolist()), dimension)
 
 
 def _looks_the_same(source: Source | None, entry: Entry) -> bool:
     if source is None:
         return True
     try:
-        return stamp_source(source) == entry.source.stamp
+        return stamp_source(source).looks_like(entry.source)
     except MissingMediaError:
         return True
     except MediaError:
@@ -346,4 +344,4 @@ def match_source(source: Source | None, entry: Entry) -> Entry | None:
         now = identify_source(source)
     except MediaError:
         return None
-    return replace(entry, source=now) if now.digest == entry.source.digest else None
+    return replace(entry, source=now) if now.sha256 == entry.source.sha256 else None

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from eri.features.records import CropSequence, FeatureSequence
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.sources import Source
 from eri.media.state import State
 from eri.utils.errors import StoreError
 from eri.utils.files import atomic_path, canonical_json
@@ -29,6 +28,8 @@ from eri.utils.version import __version__
 
 FORMAT = "eri-features-1"
 CROPS_FORMAT = "eri-crops-1"
+
+_SOURCE = ("name", "size", "mtime_ns", "sha256")
 
 _Types = Mapping[str, tuple[type[np.generic], int]]
 _GRID: _Types = {"times": (np.float64, 1), "states": (np.uint8, 1)}
@@ -38,43 +39,24 @@ _TYPES: Mapping[str, _Types] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class FeatureRecord:
-    """The content of one feature file.
-
-    Attributes:
-        clip_id: The clip's id.
-        identity: Digest of the extractor's identity, 64 hex digits.
-        source: What the features were made from.
-        features: The arrays.
-        notes: Things worth telling about the clip.
-        version: Version of eri that wrote the file; None before it is written.
-        checksum: As the file states it; None before it is written.
-    """
-
-    clip_id: str
-    identity: str
-    source: SourceIdentity
-    features: FeatureSequence | CropSequence
-    notes: tuple[str, ...] = ()
-    version: str | None = None
-    checksum: str | None = None
-
-
-def write_record(path: Path, record: FeatureRecord) -> str:
+def write_record(path: Path, record: FeatureSequence | CropSequence) -> str:
     """Write a feature file in one atomic step and return its checksum.
+
+    Args:
+        path: The file.
+        record: Its arrays, with the clip, the identity, the source and the notes that it states.
 
     Raises:
         ValueError: The arrays are not as :class:`FeatureSequence` demands.
         OSError: The file cannot be written.
     """
-    form = CROPS_FORMAT if isinstance(record.features, CropSequence) else FORMAT
-    arrays = _checked_arrays(record.features, _TYPES[form], record.clip_id)
+    form = CROPS_FORMAT if isinstance(record, CropSequence) else FORMAT
+    arrays = _checked_arrays(record, _TYPES[form])
     metadata = {
         "format": form,
         "clip": record.clip_id,
         "identity": record.identity,
-        "source": _source_text(record.source),
+        "source": canonical_json({name: getattr(record.source, name) for name in _SOURCE}),
         "notes": canonical_json(list(record.notes)),
         "version": __version__,
     }
@@ -86,7 +68,7 @@ def write_record(path: Path, record: FeatureRecord) -> str:
     return metadata["checksum"]
 
 
-def read_record(path: Path) -> FeatureRecord:
+def read_record(path: Path) -> FeatureSequence | CropSequence:
     """Read a feature file and verify its checksum.
 
     Raises:
@@ -100,26 +82,25 @@ def read_record(path: Path) -> FeatureRecord:
         raise StoreError(f"{path}: no such feature file") from error
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"{path}: not a whole feature file: {error}") from error
-    stated = metadata.pop("checksum", None)
+    stated = metadata.pop("checksum", "")
     form = metadata.get("format", "")
     if set(arrays) != set(_TYPES.get(form, ())):
         raise StoreError(f"{path}: not a feature file of format '{FORMAT}' or '{CROPS_FORMAT}'")
     if stated != _checksum(metadata, arrays):
         raise StoreError(f"{path}: its content does not match its checksum")
-    return FeatureRecord(
+    kind: type[FeatureSequence | CropSequence] = CropSequence if form == CROPS_FORMAT else FeatureSequence
+    return kind(
+        **arrays,
         clip_id=metadata["clip"],
         identity=metadata["identity"],
-        source=_parse_source(metadata["source"]),
-        features=CropSequence(**arrays) if form == CROPS_FORMAT else FeatureSequence(**arrays),
+        source=Source(**json.loads(metadata["source"])),
         notes=tuple(json.loads(metadata["notes"])),
         version=metadata["version"],
         checksum=stated,
     )
 
 
-def _checked_arrays(
-    features: FeatureSequence | CropSequence, types: _Types, clip_id: str
-) -> dict[str, NDArray[np.generic]]:
+def _checked_arrays(features: FeatureSequence | CropSequence, types: _Types) -> dict[str, NDArray[np.generic]]:
     arrays: dict[str, NDArray[np.generic]] = {name: getattr(features, name) for name in types}
     lengths = dict.fromkeys(("embeddings", "times", "states"), len(features.times))
     if isinstance(features, CropSequence):
@@ -127,11 +108,11 @@ def _checked_arrays(
     for name, (dtype, dimensions) in types.items():
         array = arrays[name]
         if array.dtype != dtype or array.ndim != dimensions or len(array) != lengths[name]:
-            raise ValueError(f"clip {clip_id}: {name} are {array.dtype} of shape {array.shape}")
+            raise ValueError(f"clip {features.clip_id}: {name} are {array.dtype} of shape {array.shape}")
     if any(array.dtype.kind == "f" and not np.isfinite(array).all() for array in arrays.values()):
-        raise ValueError(f"clip {clip_id}: features or times are not finite")
+        raise ValueError(f"clip {features.clip_id}: features or times are not finite")
     if (np.diff(features.times) < 0).any():
-        raise ValueError(f"clip {clip_id}: times do not ascend")
+        raise ValueError(f"clip {features.clip_id}: times do not ascend")
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
@@ -142,13 +123,3 @@ def _checksum(metadata: dict[str, str], arrays: dict[str, NDArray[np.generic]]) 
         state.update(canonical_json([name, array.dtype.str, list(array.shape)]).encode())
         state.update(array.data.cast("B") if array.size else b"")
     return state.hexdigest()
-
-
-def _source_text(source: SourceIdentity) -> str:
-    stamp = source.stamp
-    return canonical_json({"name": stamp.name, "size": stamp.size, "mtime_ns": stamp.mtime_ns, "sha256": source.digest})
-
-
-def _parse_source(text: str) -> SourceIdentity:
-    values = json.loads(text)
-    return SourceIdentity(SourceStamp(values["name"], values["size"], values["mtime_ns"]), values["sha256"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.sources import Source
 from eri.utils.files import canonical_json
 
 
@@ -53,7 +53,7 @@ class Entry:
     clip_id: str
     file: FileStamp
     checksum: str
-    source: SourceIdentity
+    source: Source
     state_counts: tuple[int, ...]
     dimension: int
 
@@ -68,7 +68,7 @@ class Journal:
 
     Examples:
         >>> journal = Journal(getfixture("tmp_path") / "journal.jsonl")
-        >>> source = SourceIdentity(SourceStamp("a.mp4", 10, 1), "00")
+        >>> source = Source("a.mp4", size=10, mtime_ns=1, sha256="00")
         >>> journal.append(Entry("a", FileStamp(5, 2, 3), "ff", source, (1, 0, 0, 0, 0), 8))
         >>> journal.load()["a"].file.size
         5
@@ -125,12 +125,12 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
 
 def encode_entry(entry: Entry) -> dict[str, Any]:
     """Return an entry as JSON values."""
-    stamp = entry.source.stamp
+    source = entry.source
     return {
         "clip": entry.clip_id,
         "file": [entry.file.size, entry.file.mtime_ns, entry.file.ctime_ns],
         "checksum": entry.checksum,
-        "source": [stamp.name, stamp.size, stamp.mtime_ns, entry.source.digest],
+        "source": [source.name, source.size, source.mtime_ns, source.sha256],
         "states": list(entry.state_counts),
         "dimension": entry.dimension,
     }
@@ -142,12 +142,12 @@ def decode_entry(record: dict[str, Any]) -> Entry:
     Raises:
         ValueError, KeyError or TypeError: They are not one.
     """
-    name, size, mtime_ns, source_digest = record["source"]
+    name, size, mtime_ns, sha256 = record["source"]
     return Entry(
         record["clip"],
         FileStamp(*record["file"]),
         record["checksum"],
-        SourceIdentity(SourceStamp(name, size, mtime_ns), source_digest),
+        Source(name, size=size, mtime_ns=mtime_ns, sha256=sha256),
         tuple(record["states"]),
         record["dimension"],
     )

@@ -18,11 +18,10 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from eri.features.folder import SUFFIX, FeatureFolder, Inventory, match_source
-from eri.features.format import FeatureRecord
 from eri.features.index import Entry
 from eri.features.problems import explained
 from eri.features.records import CropSequence, FeatureSequence
-from eri.features.sources import Source, SourceIdentity
+from eri.features.sources import Source
 from eri.features.versions import Record
 from eri.storage import ObjectUrl
 from eri.storage.location import mirror_path
@@ -69,7 +68,7 @@ class MirroredFolder(FeatureFolder):
         self,
         clip_id: str,
         features: FeatureSequence | CropSequence,
-        source: SourceIdentity,
+        source: Source,
         *,
         notes: tuple[str, ...] = (),
     ) -> Entry:
@@ -93,7 +92,7 @@ class MirroredFolder(FeatureFolder):
     def __reduce__(self) -> tuple[object, ...]:
         return _open_here, (self.digest, self._url, self._waiting)
 
-    def read_record(self, clip_id: str) -> FeatureRecord:
+    def read_record(self, clip_id: str) -> FeatureSequence | CropSequence:
         """Return the features of a clip, fetched where they are not here; see the base class."""
         if clip_id in self._listing and not self.feature_path(clip_id).exists():
             self._download([clip_id])

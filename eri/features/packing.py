@@ -209,11 +209,10 @@ def _write_arrays(folder: FeatureFolder, entries: Sequence[Entry], target: Path)
         times = stack.enter_context(_array_file(target / "times.npy", (rows,), np.float64))
         states = stack.enter_context(_array_file(target / "states.npy", (rows,), np.uint8))
         for entry in entries:
-            record = folder.read_record(entry.clip_id)
-            features = record.features
+            features = folder.read_record(entry.clip_id)
             if isinstance(features, CropSequence):
                 raise StoreError(f"{folder.path}: holds face crops, which are not packed")
-            if record.checksum != entry.checksum or features.embeddings.shape[1] != dimension:
+            if features.checksum != entry.checksum or features.embeddings.shape[1] != dimension:
                 raise StoreError(
                     f"{folder.feature_path(entry.clip_id)}: was replaced while it was being packed",
                     hint="Try again when the extraction has ended.",

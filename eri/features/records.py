@@ -6,13 +6,14 @@ Nothing here imports torch, so that worker processes that only decode start quic
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eri.data.clips import Clip
+from eri.features.sources import Source
 from eri.media.state import State
 
 __all__ = ["CropSequence", "Extractor", "FeatureSequence", "Prepared", "Preparer", "State", "assemble", "join_codes"]
@@ -43,9 +44,30 @@ class Prepared:
     face_seconds: float = 0.0
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Origin:
+    """What a feature file says beside its arrays; empty until the features are written.
+
+    Attributes:
+        clip_id: The clip's id.
+        identity: Digest of the extractor's identity, 64 hex digits.
+        source: What the features were made from.
+        notes: Warnings about the clip.
+        version: Version of eri that wrote the file.
+        checksum: As the file states it, verified.
+    """
+
+    clip_id: str = ""
+    identity: str = ""
+    source: Source = field(default_factory=Source)
+    notes: tuple[str, ...] = ()
+    version: str = ""
+    checksum: str = ""
+
+
 @dataclass(frozen=True, eq=False)
-class FeatureSequence:
-    """The features of one clip on an unbroken time grid.
+class FeatureSequence(_Origin):
+    """The features of one clip on an unbroken time grid, and what their file says of them.
 
     Attributes:
         embeddings: float32 (rows, dimension); rows that are not valid are zero.
@@ -64,7 +86,7 @@ class FeatureSequence:
 
 
 @dataclass(frozen=True, eq=False)
-class CropSequence:
+class CropSequence(_Origin):
     """The face crops of one clip on an unbroken time grid, as JPEG files one after the other.
 
     Attributes:

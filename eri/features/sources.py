@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,45 +19,30 @@ from eri.utils.files import sha256_file
 
 @dataclass(frozen=True)
 class Source:
-    """The file, or the folder of pictures, that features of one clip are made from.
+    """The file, or the folder of frames, that the features of a clip are made from.
+
+    Two are equal when the data set calls them the same and they look and read the same, wherever they are.
 
     Attributes:
-        path: Where it is on this machine, or what has its size and time where it is not.
         name: How the data set calls it: its path under the data set's root, with forward slashes.
+        path: Where it is on this machine, or what has its size and time where it is not; empty of one read back from
+            a feature file.
         url: Where its content is, if in an object store.
-    """
-
-    path: Path
-    name: str
-    url: ObjectUrl | None = None
-
-
-@dataclass(frozen=True)
-class SourceStamp:
-    """What a source looks like from outside, without opening it.
-
-    Attributes:
-        name: See :class:`Source`.
-        size: Bytes; of a folder, those of all its files.
+        size: Bytes; of a folder, those of all its files. 0 until looked at, see :func:`stamp_source`.
         mtime_ns: Time of the last change in nanoseconds; of a folder, the latest of its own and its files'.
+        sha256: Of its content, 64 hex digits; empty until read, see :func:`identify_source`.
     """
 
-    name: str
-    size: int
-    mtime_ns: int
+    name: str = ""
+    path: Path = field(default=Path(), compare=False)
+    url: ObjectUrl | None = field(default=None, compare=False)
+    size: int = 0
+    mtime_ns: int = 0
+    sha256: str = ""
 
-
-@dataclass(frozen=True)
-class SourceIdentity:
-    """A source as it was when features were made from it.
-
-    Attributes:
-        stamp: How it looked from outside.
-        digest: SHA-256 of its content, 64 hex digits.
-    """
-
-    stamp: SourceStamp
-    digest: str
+    def looks_like(self, other: Source) -> bool:
+        """Tell whether both have one name, size and time, so that the content need not be compared."""
+        return (self.name, self.size, self.mtime_ns) == (other.name, other.size, other.mtime_ns)
 
 
 def clip_source(clip: Clip, modality: Literal["visual", "audio"], root: Path) -> Source | None:
@@ -69,14 +55,14 @@ def clip_source(clip: Clip, modality: Literal["visual", "audio"], root: Path) ->
 
     Examples:
         >>> clip_source(Clip("a", "train", video=Path("data/train/a.mp4")), "audio", Path("data"))
-        Source(path=PosixPath('data/train/a.mp4'), name='train/a.mp4', url=None)
+        Source(name='train/a.mp4', path=PosixPath('data/train/a.mp4'), url=None, size=0, mtime_ns=0, sha256='')
     """
     path = clip.video if modality == "visual" else clip.audio_source
     if path is None:
         return None
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
     # A name that is not UTF-8 could not be written down.
-    return Source(path, name.encode("utf-8", "replace").decode(), mirrored_url(path, "data"))
+    return Source(name.encode("utf-8", "replace").decode(), path, mirrored_url(path, "data"))
 
 
 def clip_sources(
@@ -92,41 +78,40 @@ def clip_sources(
     return {clip.id: clip_source(clip, modality, table.root) for clip in (table if clips is None else clips)}
 
 
-def stamp_source(source: Source) -> SourceStamp:
-    """Look at a source from outside.
+def stamp_source(source: Source) -> Source:
+    """Return a source with its size and time, without opening it.
 
     Raises:
         MissingMediaError: It is not there.
         MediaError: It may not be looked at.
     """
+    path = source.path
     try:
-        status = source.path.stat()
-        if not source.path.is_dir():
-            return SourceStamp(source.name, status.st_size, status.st_mtime_ns)
-        with os.scandir(source.path) as entries:
+        status = path.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            return replace(source, size=status.st_size, mtime_ns=status.st_mtime_ns)
+        with os.scandir(path) as entries:
             files = [entry.stat() for entry in entries if entry.is_file() and not entry.name.startswith(".")]
     except OSError as error:
-        raise _media_error(source.path, error) from error
+        raise _media_error(path, error) from error
     latest = max([status.st_mtime_ns, *(file.st_mtime_ns for file in files)])
-    return SourceStamp(source.name, sum(file.st_size for file in files), latest)
+    return replace(source, size=sum(file.st_size for file in files), mtime_ns=latest)
 
 
-def identify_source(source: Source) -> SourceIdentity:
-    """Read a source through once and return its identity; one in an object store is fetched for it.
+def identify_source(source: Source) -> Source:
+    """Return a source with its size, its time and the hash of its content, read once; see :func:`stamp_source`.
 
     Raises:
         MissingMediaError: It is not there.
         MediaError: It may not be read.
-        RemoteError: The object store cannot be reached.
+        RemoteError: The object store that it is fetched from cannot be reached.
     """
     if source.url is not None:
-        with fetched(source.url) as path:
-            return identify_source(replace(source, path=path, url=None))
-    stamp = stamp_source(source)
+        with fetched(source.url) as copy:
+            return replace(identify_source(replace(source, path=copy, url=None)), path=source.path, url=source.url)
+    stamped = stamp_source(source)
     try:
-        if source.path.is_dir():
-            return SourceIdentity(stamp, _folder_digest(source.path))
-        return SourceIdentity(stamp, sha256_file(source.path))
+        return replace(stamped, sha256=(_folder_digest if source.path.is_dir() else sha256_file)(source.path))
     except OSError as error:
         raise _media_error(source.path, error) from error
 

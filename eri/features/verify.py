@@ -15,12 +15,13 @@ from typing import Literal
 
 from eri.data.clips import ClipTable
 from eri.features.folder import SUFFIX
-from eri.features.format import FeatureRecord, read_record
+from eri.features.format import read_record
 from eri.features.index import Journal
 from eri.features.listing import StoredFolder, stored_folders
 from eri.features.locks import find_dead, is_held
 from eri.features.problems import explained
-from eri.features.sources import Source, SourceIdentity, clip_sources, identify_source, stamp_source
+from eri.features.records import CropSequence, FeatureSequence
+from eri.features.sources import Source, clip_sources, identify_source, stamp_source
 from eri.utils.errors import MediaError, MissingMediaError, StoreError
 
 Kind = Literal["damaged", "foreign", "identity", "stale", "orphaned", "leftover", "claim", "unknown", "older"]
@@ -93,7 +94,7 @@ class GivenClips:
             tables = [table for table in tables if table.name == folder.data_set]
         return bool(tables) and not any(clip_id in table for table in tables)
 
-    def changed(self, clip_id: str, made_from: SourceIdentity, folder: StoredFolder) -> bool:
+    def changed(self, clip_id: str, made_from: Source, folder: StoredFolder) -> bool:
         """Tell whether the clip's media file is there, and not the one that features were made from."""
         if folder.imported or folder.modality is None:
             return False
@@ -101,11 +102,11 @@ class GivenClips:
         return bool(sources) and not any(_is_source(source, made_from) for source in sources)
 
 
-def _is_source(source: Source | None, made_from: SourceIdentity) -> bool:
+def _is_source(source: Source | None, made_from: Source) -> bool:
     if source is None:
         return True
     try:
-        return stamp_source(source) == made_from.stamp or identify_source(source).digest == made_from.digest
+        return stamp_source(source).looks_like(made_from) or identify_source(source).sha256 == made_from.sha256
     except MissingMediaError:  # features outlive their media
         return True
     except MediaError:
@@ -137,7 +138,7 @@ def check_file(folder: StoredFolder, path: Path, given: GivenClips) -> FeatureFi
 
 
 def _judge(
-    folder: StoredFolder, clip_id: str, record: FeatureRecord, given: GivenClips
+    folder: StoredFolder, clip_id: str, record: FeatureSequence | CropSequence, given: GivenClips
 ) -> tuple[Kind, str] | tuple[None, str]:
     if record.clip_id != clip_id:
         return "foreign", f"holds clip '{record.clip_id}'"
@@ -146,7 +147,7 @@ def _judge(
     if given.lacks(clip_id, folder):
         return "orphaned", f"clip '{clip_id}' is in none of the data sets given"
     if given.changed(clip_id, record.source, folder):
-        return "stale", f"was made from another '{record.source.stamp.name}' than the one there now"
+        return "stale", f"was made from another '{record.source.name}' than the one there now"
     return None, ""
 
 

@@ -26,7 +26,7 @@ from eri.extraction.run import ExtractionEvent, Failure, extract
 from eri.features.folder import FeatureFolder
 from eri.features.places import open_folder
 from eri.features.records import FeatureSequence
-from eri.features.sources import SourceIdentity, clip_source, stamp_source
+from eri.features.sources import clip_source, stamp_source
 from eri.features.store import FeatureStore
 from eri.media.state import State
 from eri.prediction.gaps import Gap, Verdict, describe_states, judge_all
@@ -194,7 +194,7 @@ class LoadedRun:
             folder.open_for_writing()
             origin = clip_source(table[ids[0]], extractor.modality, table.root)
             assert origin is not None, "every clip has a video"
-            folder.write(ids[0], row, SourceIdentity(stamp_source(origin), ""))
+            folder.write(ids[0], row, stamp_source(origin))
             written.append(folder)
         try:
             yield

@@ -14,7 +14,7 @@ import numpy as np
 from eri.data.clips import Clip, ClipTable
 from eri.features.folder import FeatureFolder
 from eri.features.sources import Source as Origin
-from eri.features.sources import SourceIdentity, stamp_source
+from eri.features.sources import stamp_source
 from eri.features.store import FeatureStore
 from eri.media.audio import Sound, read_sound
 from eri.media.opening import is_folder
@@ -260,8 +260,7 @@ def _predict_block(
     places: range,
 ) -> tuple[Floats, list[str]]:
     """Write the features of some windows and predict them; NaN and a reason where one has nothing."""
-    origin = Origin(footage.path, footage.path.name)
-    identity = SourceIdentity(stamp_source(origin), "")
+    identity = stamp_source(Origin(footage.path.name, footage.path))
     ids = [f"window-{place:08d}" for place in places]
     spans = [(place * grid.hop, place * grid.hop + grid.window) for place in places]
     gaps: list[dict[str, Gap]] = [dict(footage.gaps) for _ in ids]

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from eri.cli import app as cli
 from eri.features.records import FeatureSequence
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.sources import Source
 from eri.features.store import FeatureStore, remember_config
 from eri.utils.errors import ConfigError, EriError, SubmissionError
 from tests.factories.features import Recipe, make_config
@@ -45,7 +45,7 @@ def write_data(folder: Path) -> None:
     for clip_id, one in zip(table["id"], chosen, strict=True):
         rows = np.eye(3)[[one] * 3] + 0.4 * generator.normal(size=(3, 3))
         features = FeatureSequence(rows.astype(np.float32), np.arange(3.0), np.zeros(3, np.uint8))
-        store.write(clip_id, features, SourceIdentity(SourceStamp(f"{clip_id}.mp4", 1, 1), "00"))
+        store.write(clip_id, features, Source(f"{clip_id}.mp4", size=1, mtime_ns=1, sha256="00"))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from eri.cli import selection as cli_selection
 from eri.config import load_config
 from eri.data import load_clips
 from eri.features.records import FeatureSequence
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.sources import Source
 from eri.features.store import FeatureStore, remember_config
 from eri.utils.errors import EriError
 from tests.factories.features import TASK, Recipe, make_config
@@ -42,7 +42,7 @@ def write_data(folder: Path) -> None:
     for clip_id, row in zip(table["id"], labels, strict=True):
         rows = np.repeat(row[None], 3, axis=0) + 0.1 * generator.normal(size=(3, 3))
         features = FeatureSequence(rows.astype(np.float32), np.arange(3.0), np.zeros(3, np.uint8))
-        store.write(clip_id, features, SourceIdentity(SourceStamp(f"{clip_id}.mp4", 1, 1), "00"))
+        store.write(clip_id, features, Source(f"{clip_id}.mp4", size=1, mtime_ns=1, sha256="00"))
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_every_clip_gets_features_on_its_whole_time_grid(run, tmp_path):
     assert not features.embeddings[~features.mask].any()
     assert features.embeddings[features.mask].all()
     assert folder.read_record("b").notes == ("a partly clip",)
-    assert folder.read_record("b").source.stamp.name == "b.mp4"
+    assert folder.read_record("b").source.name == "b.mp4"
 
 
 def test_the_report_counts_what_users_ask_about(run):

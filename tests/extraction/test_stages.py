@@ -22,7 +22,7 @@ from eri.extraction.stages import StageClock
 from eri.features.folder import FeatureFolder
 from eri.features.index import Entry, FileStamp
 from eri.features.records import Prepared
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.sources import Source
 from eri.features.store import find_folder
 from eri.utils.errors import StoreError
 from tests.factories.extractors import fake_config, fake_extractors, fake_table
@@ -31,10 +31,7 @@ from tests.factories.processes import wait_until
 CLIPS = {f"{number:03d}": f"ok {number}" for number in range(40)}
 
 
-_ENTRIES = [
-    Entry(str(number), FileStamp(0, 0, 0), "", SourceIdentity(SourceStamp("", 0, 0), ""), (1,), 1)
-    for number in range(60)
-]
+_ENTRIES = [Entry(str(number), FileStamp(0, 0, 0), "", Source(""), (1,), 1) for number in range(60)]
 
 
 def test_results_come_in_order_and_on_the_thread_that_submits():

@@ -14,7 +14,7 @@ from eri.extraction.scratch import ScratchFolder
 from eri.extraction.worker import Decoded, park, unpark
 from eri.features.folder import FeatureFolder
 from eri.features.records import Prepared
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.sources import Source
 from eri.features.store import find_folder
 from eri.utils.errors import StoreError, WeightsError, WorkerError
 from tests.factories.disks import small_disk
@@ -152,7 +152,7 @@ def test_a_worker_that_dies_with_the_pools_locks_costs_its_own_clip(tmp_path, mo
 
 
 def test_large_inputs_travel_through_a_file(tmp_path):
-    source = SourceIdentity(SourceStamp("a", 1, 2), "")
+    source = Source("a", size=1, mtime_ns=2, sha256="")
     array = np.arange(20_000, dtype=np.float32)
     times, states = np.zeros(1), np.zeros(1, np.uint8)
     with ScratchFolder() as scratch:
@@ -169,7 +169,7 @@ def test_large_inputs_travel_through_a_file(tmp_path):
 
 
 def test_a_full_temporary_folder_says_which(tmp_path):
-    source = SourceIdentity(SourceStamp("a", 1, 2), "")
+    source = Source("a", size=1, mtime_ns=2, sha256="")
     prepared = Prepared("a", np.zeros(200_000, np.float32), np.zeros(1), np.zeros(1, np.uint8))
     with small_disk(tmp_path, 64), pytest.raises(StoreError, match="TMPDIR"):
         park(Decoded(prepared, source), tmp_path / "a.npy")

@@ -14,7 +14,7 @@ from eri.data.clips import Clip, ClipTable, Split
 from eri.features.folder import FeatureFolder
 from eri.features.jpeg import encode_picture
 from eri.features.records import CropSequence
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.sources import Source
 from eri.features.store import FeatureStore, remember_config
 from eri.media.state import State
 from tests.factories.expressions import expression
@@ -22,7 +22,7 @@ from tests.factories.features import TASK, DataSet
 from tests.factories.videos import small_config
 
 EXPRESSIONS = Task.of_classes("moves", ("up", "down", "left"))
-NOBODY = SourceIdentity(SourceStamp("clip.mp4", 1, 1), "00")
+NOBODY = Source("clip.mp4", size=1, mtime_ns=1, sha256="00")
 
 
 def crop_sequence(pictures: NDArray[np.uint8], states: list[State] | None = None) -> CropSequence:

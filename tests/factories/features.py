@@ -13,7 +13,7 @@ from eri.config import ExperimentConfig, parse_config
 from eri.config.tasks import Task
 from eri.data.clips import Clip, ClipTable, Split
 from eri.features.records import FeatureSequence
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.sources import Source
 from eri.features.store import FeatureStore, remember_config
 from eri.media.state import State
 
@@ -99,7 +99,7 @@ def make_data_set(root: Path, recipe: Recipe = Recipe()) -> DataSet:
             if clip.id in recipe.masked.get(modality, ()):
                 rows.states[:] = State.NO_FACE if modality == "visual" else State.NO_AUDIO
             if clip.id not in recipe.absent.get(modality, ()):
-                folder.write(clip.id, rows, SourceIdentity(SourceStamp(f"{clip.id}.mp4", 1, 1), "00"))
+                folder.write(clip.id, rows, Source(f"{clip.id}.mp4", size=1, mtime_ns=1, sha256="00"))
     return DataSet(table, root / "features", config)
 
 

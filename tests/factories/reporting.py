@@ -12,7 +12,7 @@ import yaml
 from eri.api import commands
 from eri.config import Runtime
 from eri.features.records import FeatureSequence
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.sources import Source
 from eri.features.store import FeatureStore, remember_config
 from eri.media.state import State
 from tests.factories.features import Recipe, make_config
@@ -98,7 +98,7 @@ def write_place(folder: Path, *, classes: bool = False, clips: int = 60, played:
         states = np.where(generator.random(4) < 0.2, State.NO_FACE, State.VALID).astype(np.uint8)
         states[0] = State.VALID
         features = FeatureSequence(rows.astype(np.float32), np.arange(4.0), states)
-        store.write(clip_id, features, SourceIdentity(SourceStamp(f"{clip_id}.mp4", 1, 1), "00"))
+        store.write(clip_id, features, Source(f"{clip_id}.mp4", size=1, mtime_ns=1, sha256="00"))
     for number in range(played):
         write_clip(folder / f"{ids[number]}.mp4", 0.6, fps=10, size=(96, 64), audio=number == 0)
     return Place(folder)

@@ -35,7 +35,7 @@ def source_file(path: Path, text: str = "media") -> Source:
     """Write a source file and return it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    return Source(path, path.name)
+    return Source(path.name, path)
 
 
 def filled_folder(root: Path, media: Path, clip_ids: list[str]) -> tuple[FeatureFolder, dict[str, Source | None]]:

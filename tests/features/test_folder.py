@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from eri.features.folder import FeatureFolder
-from eri.features.format import FeatureRecord, read_record
-from eri.features.sources import Source, SourceIdentity, SourceStamp, identify_source
+from eri.features.format import read_record
+from eri.features.records import CropSequence, FeatureSequence
+from eri.features.sources import Source, identify_source
 from eri.utils.errors import StoreError
 from tests.factories.disks import small_disk
 from tests.factories.store import alter, decay, feature_folder, feature_sequence, filled_folder, source_file
@@ -25,11 +26,11 @@ def record_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Return a list that every feature file and every source is put on when it is opened from now on."""
     opened: list[Path] = []
 
-    def recording_read(path: Path) -> FeatureRecord:
+    def recording_read(path: Path) -> FeatureSequence | CropSequence:
         opened.append(path)
         return read_record(path)
 
-    def recording_identify(source: Source) -> SourceIdentity:
+    def recording_identify(source: Source) -> Source:
         opened.append(source.path)
         return identify_source(source)
 
@@ -122,10 +123,10 @@ def test_a_record_tells_where_it_came_from(filled):
     folder, sources = filled
     record = folder.read_record("a")
     assert record.source == identify_source(sources["a"])
-    assert record.source.stamp.name == "a.mp4"
+    assert record.source.name == "a.mp4"
     assert record.notes == ("a note",)
     assert record.identity == folder.digest
-    np.testing.assert_array_equal(record.features.embeddings, feature_sequence(seed=0).embeddings)
+    np.testing.assert_array_equal(record.embeddings, feature_sequence(seed=0).embeddings)
 
 
 def test_missing_features_say_what_to_do(filled):
@@ -164,8 +165,9 @@ import os, sys, resource
 from pathlib import Path
 from eri.utils.errors import StoreError
 from tests.factories.store import alter, decay, feature_folder, feature_sequence
-from eri.features.format import FeatureRecord, read_record
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.format import read_record
+from eri.features.records import CropSequence, FeatureSequence
+from eri.features.sources import Source
 if sys.argv[2] == "limit":
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 if sys.argv[2] == "nobody":
@@ -175,7 +177,7 @@ try:
     folder.open_for_writing()
     for name in "abcdefgh":
         features = feature_sequence(300, 64)
-        folder.write(name, features, SourceIdentity(SourceStamp("a", 1, 2), "00"))
+        folder.write(name, features, Source("a", size=1, mtime_ns=2, sha256="00"))
 except StoreError as error:
     print(error)
 """
@@ -237,7 +239,7 @@ def test_a_folder_that_may_only_be_read_still_serves(tmp_path_factory):
 
 def test_a_clip_without_a_source_is_complete_until_it_gets_one(tmp_path):
     folder = feature_folder(tmp_path / "features")
-    folder.write("a", feature_sequence(), SourceIdentity(SourceStamp("", 0, 0), ""))
+    folder.write("a", feature_sequence(), Source(""))
     assert folder.take_inventory({"a": None}).incomplete == ()
     source = source_file(tmp_path / "a.mp4")
     assert folder.take_inventory({"a": source}).incomplete == ("a",)
@@ -246,7 +248,7 @@ def test_a_clip_without_a_source_is_complete_until_it_gets_one(tmp_path):
 def test_checking_reports_progress(filled):
     folder, sources = filled
     (folder.path / "journal.jsonl").unlink()
-    sources["x"] = Source(Path("x"), "x")
+    sources["x"] = Source("x", Path("x"))
     counts: list[int] = []
     folder.take_inventory(sources, on_checked=counts.append)
     assert counts == [1, 2, 3, 4]

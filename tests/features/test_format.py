@@ -1,5 +1,6 @@
 """One feature file proves itself."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from eri.features.format import FeatureRecord, read_record, write_record
+from eri.features.format import read_record, write_record
 from eri.features.records import FeatureSequence
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.sources import Source
 from eri.utils.errors import StoreError
 from tests.factories.store import feature_sequence
 
-SOURCE = SourceIdentity(SourceStamp("train/a.mp4", 123, 456), "ab" * 32)
+SOURCE = Source("train/a.mp4", size=123, mtime_ns=456, sha256="ab" * 32)
+
+
+def described(sequence: FeatureSequence, *notes: str) -> FeatureSequence:
+    return replace(sequence, clip_id="a", identity="ff" * 32, source=SOURCE, notes=notes)
+
 
 finite = st.floats(-1e6, 1e6, width=32)
 
@@ -34,12 +40,12 @@ def sequences(draw: st.DrawFn) -> FeatureSequence:
 @given(sequences(), st.lists(st.text(max_size=20), max_size=3))
 def test_a_sequence_survives_its_file(tmp_path_factory, sequence, notes):
     path = tmp_path_factory.mktemp("format") / "a.safetensors"
-    checksum = write_record(path, FeatureRecord("a", "ff" * 32, SOURCE, sequence, tuple(notes)))
+    checksum = write_record(path, described(sequence, *notes))
     record = read_record(path)
     assert record.checksum == checksum
     assert (record.clip_id, record.identity, record.source, record.notes) == ("a", "ff" * 32, SOURCE, tuple(notes))
     for name in ("embeddings", "times", "states"):
-        before, after = getattr(sequence, name), getattr(record.features, name)
+        before, after = getattr(sequence, name), getattr(record, name)
         assert before.dtype == after.dtype
         np.testing.assert_array_equal(before, after)
 
@@ -47,7 +53,7 @@ def test_a_sequence_survives_its_file(tmp_path_factory, sequence, notes):
 @pytest.fixture(scope="module")
 def whole_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("whole") / "a.safetensors"
-    write_record(path, FeatureRecord("a", "ff" * 32, SOURCE, feature_sequence(), ("a note",)))
+    write_record(path, described(feature_sequence(), "a note"))
     return path.read_bytes()
 
 
@@ -66,10 +72,10 @@ def test_a_changed_byte_is_noticed_or_changes_nothing(tmp_path_factory, whole_fi
     assert position < whole_file.index(b"}}") + 20
     expected = feature_sequence()
     assert (record.clip_id, record.identity, record.source, record.notes) == ("a", "ff" * 32, SOURCE, ("a note",))
-    assert isinstance(record.features, FeatureSequence)
-    np.testing.assert_array_equal(record.features.embeddings, expected.embeddings)
-    np.testing.assert_array_equal(record.features.times, expected.times)
-    np.testing.assert_array_equal(record.features.states, expected.states)
+    assert isinstance(record, FeatureSequence)
+    np.testing.assert_array_equal(record.embeddings, expected.embeddings)
+    np.testing.assert_array_equal(record.times, expected.times)
+    np.testing.assert_array_equal(record.states, expected.states)
 
 
 @settings(max_examples=60, deadline=None)
@@ -101,7 +107,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 def test_arrays_that_are_no_feature_sequence_are_a_bug_with_the_clips_name(tmp_path, broken):
     path = tmp_path / "a.safetensors"
     with pytest.raises(ValueError, match="clip a"):
-        write_record(path, FeatureRecord("a", "ff" * 32, SOURCE, broken))
+        write_record(path, described(broken))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -109,5 +115,5 @@ def test_other_programs_can_read_the_file(tmp_path: Path):
     from safetensors.numpy import load_file
 
     path = tmp_path / "a.safetensors"
-    write_record(path, FeatureRecord("a", "ff" * 32, SOURCE, feature_sequence()))
+    write_record(path, described(feature_sequence()))
     np.testing.assert_array_equal(load_file(path)["embeddings"], feature_sequence().embeddings)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from eri.features.index import Entry, FileStamp, Journal
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.sources import Source
 
 
 def entry(clip_id: str, size: int = 1) -> Entry:
-    source = SourceIdentity(SourceStamp(f"{clip_id}.mp4", 5, 6), "00" * 32)
+    source = Source(f"{clip_id}.mp4", size=5, mtime_ns=6, sha256="00" * 32)
     return Entry(clip_id, FileStamp(size, 2, 3), "ff" * 32, source, (4, 1, 0, 0, 0), 8)
 
 

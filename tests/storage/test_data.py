@@ -122,9 +122,9 @@ def test_source_looks_and_is_the_same_everywhere(
         monkeypatch.setenv("ERI_CACHE", str(tmp_path / machine))
         sources = sources_of(mirror_data(url))
         seen.append([identify_source(source) for source in sources])
-        assert [identity.stamp for identity in seen[-1]] == [stamp_source(source) for source in sources]
+        assert all(map(Source.looks_like, seen[-1], map(stamp_source, sources)))
     assert seen[0] == seen[1]
-    assert [one.digest for one in seen[0]] == [identify_source(source).digest for source in sources_of(media)]
+    assert [one.sha256 for one in seen[0]] == [identify_source(source).sha256 for source in sources_of(media)]
 
 
 def test_extraction_equals_that_of_the_same_files_here(bucket: Bucket, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eri.features.exchange.raw import RawFeatures, TimeUnit
-from eri.features.sources import Source, SourceIdentity, identify_source
+from eri.features.sources import Source, identify_source
 from eri.utils.errors import DataError
 from eri.utils.unpickling import read_pickle
 
@@ -33,7 +33,7 @@ class ArrayFolder:
     path: Path
     files: Mapping[str, Path]
 
-    def identities(self) -> dict[str, SourceIdentity]:
+    def identities(self) -> dict[str, Source]:
         """Return the identity of each clip's file."""
         return {clip_id: self._identity(clip_id) for clip_id in self.files}
 
@@ -47,9 +47,9 @@ class ArrayFolder:
             path = self.files[clip_id]
             yield RawFeatures(clip_id, str(path), self._identity(clip_id), as_matrix(read_pickle(path), str(path)))
 
-    def _identity(self, clip_id: str) -> SourceIdentity:
+    def _identity(self, clip_id: str) -> Source:
         path = self.files[clip_id]
-        return identify_source(Source(path, f"{path.parent.name}/{path.name}"))
+        return identify_source(Source(f"{path.parent.name}/{path.name}", path))
 
 
 def as_matrix(value: Any, origin: str) -> NDArray[np.floating]:

@@ -19,7 +19,7 @@ from eri.data.rows import normalise_id
 from eri.data.tables import read_bytes
 from eri.data.text import SEPARATOR_NAMES, decode, guess_separator, is_missing, parse_number
 from eri.features.exchange.raw import RawFeatures, TimeUnit
-from eri.features.sources import Source, SourceIdentity, identify_source
+from eri.features.sources import Source, identify_source
 from eri.utils.errors import DataError
 
 META_COLUMNS = 2
@@ -42,7 +42,7 @@ class CsvFolder:
     files: Mapping[str, Path]
     id_digits: int | None
 
-    def identities(self) -> dict[str, SourceIdentity]:
+    def identities(self) -> dict[str, Source]:
         """Return the identity of each clip's file."""
         return {clip_id: self._identity(clip_id) for clip_id in self.files}
 
@@ -65,9 +65,9 @@ class CsvFolder:
                 "line",
             )
 
-    def _identity(self, clip_id: str) -> SourceIdentity:
+    def _identity(self, clip_id: str) -> Source:
         path = self.files[clip_id]
-        return identify_source(Source(path, f"{path.parent.name}/{path.name}"))
+        return identify_source(Source(f"{path.parent.name}/{path.name}", path))
 
     def _parse(self, clip_id: str, time_unit: TimeUnit) -> tuple[_Parsed, NDArray[np.float64]]:
         path = self.files[clip_id]

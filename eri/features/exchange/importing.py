@@ -153,7 +153,7 @@ def _existing(features: Path, reading: Reading) -> FeatureFolder | None:
         folder = open_folder(path.parent, digest(identity))
         entries = folder.entries(reading.contents)
         if path.parent.name.endswith(folder.digest[:12]) and all(
-            entry.source.digest == reading.contents[clip_id].digest for clip_id, entry in entries.items()
+            entry.source.sha256 == reading.contents[clip_id].sha256 for clip_id, entry in entries.items()
         ):
             fitting.append((path.stat().st_mtime_ns, folder))
     return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
@@ -178,7 +178,7 @@ def _add(
         folder = FeatureStore(features).folder(name, identity)
         for clip_id in clip_ids:
             record = staged.read_record(clip_id)
-            folder.write(clip_id, record.features, record.source, notes=record.notes)
+            folder.write(clip_id, record, record.source, notes=record.notes)
     return folder, rows, masked
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from eri.data.rows import normalise_id
 from eri.data.tables import PARQUET_SUFFIXES
 from eri.features.exchange.raw import RawFeatures, TimeUnit
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.sources import Source
 from eri.utils.errors import DataError
 from eri.utils.files import canonical_json
 
@@ -57,7 +57,7 @@ class ParquetTable:
     id_digits: int | None
     time_name: str | None = None
 
-    def identities(self) -> dict[str, SourceIdentity]:
+    def identities(self) -> dict[str, Source]:
         """Return the identity of each clip: a hash of its rows, so that tables may grow without changing it."""
         return {raw.clip_id: raw.source for raw in self._clips(None, "s")}
 
@@ -130,11 +130,11 @@ class ParquetTable:
         state = hashlib.sha256(canonical_json([self._layout.features, values.dtype.str, values.shape]).encode())
         state.update(values.tobytes())
         state.update(b"" if times is None else times.tobytes())
-        stamp = SourceStamp(self.path.name, values.nbytes, self.path.stat().st_mtime_ns)
+        mtime_ns = self.path.stat().st_mtime_ns
         return RawFeatures(
             clip_id,
             str(self.path),
-            SourceIdentity(stamp, state.hexdigest()),
+            Source(self.path.name, size=values.nbytes, mtime_ns=mtime_ns, sha256=state.hexdigest()),
             values,
             times if times is None or time_unit == "s" else times / 1000,
             self._layout.features,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eri.features.records import FeatureSequence
-from eri.features.sources import SourceIdentity
+from eri.features.sources import Source
 from eri.media.state import State
 from eri.utils.errors import DataError
 
@@ -42,7 +42,7 @@ class RawFeatures:
 
     clip_id: str
     origin: str
-    source: SourceIdentity
+    source: Source
     values: NDArray[np.floating]
     times: NDArray[np.float64] | None = None
     columns: tuple[str, ...] | None = None
@@ -66,7 +66,7 @@ class FeatureSource(Protocol):
         """Where it is."""
         ...
 
-    def identities(self) -> dict[str, SourceIdentity]:
+    def identities(self) -> dict[str, Source]:
         """Return what identifies the features of each clip, by id.
 
         Raises:

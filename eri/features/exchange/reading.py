@@ -14,7 +14,7 @@ from eri.data.clips import ClipTable
 from eri.features.exchange.discovery import unknown_ids
 from eri.features.exchange.raw import FeatureSource, Missing, Modality, RawFeatures, TimeUnit, to_sequence
 from eri.features.records import FeatureSequence
-from eri.features.sources import SourceIdentity
+from eri.features.sources import Source
 from eri.utils.errors import DataError
 from eri.utils.files import digest
 
@@ -63,7 +63,7 @@ class Reading:
     """
 
     source: FeatureSource
-    contents: Mapping[str, SourceIdentity]
+    contents: Mapping[str, Source]
     choices: Choices
     data_set: str
     time_unit: TimeUnit
@@ -88,7 +88,7 @@ class Reading:
             "missing": self.choices.missing,
             "dimension": self.dimension,
             "columns": None if self.columns is None else list(self.columns),
-            "source": source or digest([[name, self.contents[name].digest] for name in sorted(self.contents)]),
+            "source": source or digest([[name, self.contents[name].sha256] for name in sorted(self.contents)]),
         }
 
     def sequences(self, clip_ids: Collection[str]) -> Iterator[tuple[RawFeatures, FeatureSequence]]:
@@ -102,7 +102,7 @@ class Reading:
         for raw in self.source.read(clip_ids, self.time_unit) if clip_ids else ():
             self._check_columns(raw)
             self._check_unit(raw)
-            if raw.source.digest != self.contents[raw.clip_id].digest:
+            if raw.source.sha256 != self.contents[raw.clip_id].sha256:
                 break
             left.discard(raw.clip_id)
             yield raw, to_sequence(raw, self.choices.modality, hop=self.choices.hop, missing=self.choices.missing)

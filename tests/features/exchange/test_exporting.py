@@ -15,7 +15,7 @@ from eri.features.exchange.importing import import_features
 from eri.features.folder import FeatureFolder
 from eri.features.listing import list_features
 from eri.features.records import FeatureSequence
-from eri.features.sources import SourceIdentity, SourceStamp
+from eri.features.sources import Source
 from eri.features.store import FeatureStore, find_folder, identity_of
 from eri.media.state import State
 from eri.utils.errors import DataError, StoreError
@@ -29,7 +29,7 @@ FORMATS = pytest.mark.parametrize(("kind", "unit"), [("csv", "ms"), ("csv", "s")
 def put(features: Path, sequences: dict[str, FeatureSequence], **identity: object) -> FeatureFolder:
     folder = FeatureStore(features).folder("resnet18", {"extractor": "resnet18", **identity})
     for clip_id, sequence in sequences.items():
-        folder.write(clip_id, sequence, SourceIdentity(SourceStamp(f"{clip_id}.mp4", 1, 1), "00"))
+        folder.write(clip_id, sequence, Source(f"{clip_id}.mp4", size=1, mtime_ns=1, sha256="00"))
     return folder
 
 

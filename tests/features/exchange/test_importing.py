@@ -82,7 +82,7 @@ def test_the_identity_says_where_they_are_from_and_what_the_columns_are(tmp_path
         "columns": list(NAMES),
     }
     record = stored(tmp_path / "features").read_record("00003")
-    assert record.source.stamp.name == "FAUs/00003.csv"
+    assert record.source.name == "FAUs/00003.csv"
     assert report.rows == sum(len(value) for value in make_values(IDS).values())
 
 
