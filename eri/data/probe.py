@@ -1,22 +1,18 @@
-"""A look at every clip of a data set before any work is spent on it: ``eri probe``."""
+"""Probing every clip of a data set before any work is spent on it: ``eri probe``."""
 
 from __future__ import annotations
 
-import multiprocessing
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from pebble import ProcessExpired, ProcessPool
 
 from eri.data.clips import Clip, ClipTable
 from eri.media.container import MediaInfo, probe_media
 from eri.storage.media import at_hand
 from eri.utils.errors import MediaError, WorkerError
+from eri.utils.workers import WorkerPool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +44,6 @@ _TYPES = {
     **dict.fromkeys(("frames", "width", "height", "rotation", "sample_rate"), "Int64"),
     **dict.fromkeys(("frame_rate_changes", "mirrored", "video", "audio"), "bool"),
 }
-_SECONDS_BETWEEN_CHECKS = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +54,11 @@ class ProbeSummary:
         clips: Clips in the table.
         hours: Of all clips together.
         problems: How many clips have each problem; without those that have none.
-        without_video: Clips whose pictures cannot be read or that have none.
-        without_audio: Clips whose sound cannot be read or that have none.
-        rotated: Clips that are turned or mirrored for display.
+        without_video: Clips whose video cannot be read or that have none.
+        without_audio: Clips whose audio cannot be read or that have none.
+        rotated: Clips that are rotated or mirrored for display.
         frame_rate_changes: Clips whose frame rate changes.
-        seconds: How long the look took.
+        seconds: How long probing took.
     """
 
     clips: int
@@ -77,16 +72,16 @@ class ProbeSummary:
 
     @property
     def seconds_per_thousand(self) -> float:
-        """Seconds that a look at a thousand clips takes."""
+        """Seconds that probing a thousand clips takes."""
         return 1000 * self.seconds / self.clips if self.clips else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class ProbeReport:
-    """What was seen.
+    """What probing found.
 
     Attributes:
-        table: One row a clip, indexed by clip id, with the columns :data:`COLUMNS`. Durations are in seconds, ``fps``
+        table: One row per clip, indexed by clip id, with the columns :data:`COLUMNS`. Durations are in seconds, ``fps``
             is the mean, sizes are as displayed. ``problem`` is empty for a clip that can be read; else it names the
             file and the reason, such as ``video: truncated``, and ``message`` says more.
         summary: The same in a few numbers.
@@ -103,25 +98,26 @@ def probe(
     timeout: float = 60.0,
     on_clip: Callable[[int, int], None] | None = None,
 ) -> ProbeReport:
-    """Look at every clip: its files are demuxed, one picture is decoded.
+    """Probe every clip: its files are demuxed, one frame is decoded.
 
     No file stops the others: one that is missing, damaged or not media, that takes too long or even brings its worker
     down gets its reason in the table.
 
     Args:
         table: The clips.
-        workers: Processes that look; 0 looks in this process, where ``timeout`` does not hold.
+        workers: Processes that probe; 0 probes in this process, where ``timeout`` does not hold.
         timeout: Seconds that one clip may take.
         on_clip: Called after each clip with the number of clips done and of all.
 
     Raises:
-        WorkerError: The worker processes cannot be started.
+        WorkerStartError: The worker processes cannot be started.
     """
     import pandas as pd
 
     started = time.perf_counter()
     rows = []
-    for row in _in_processes(table.clips, workers, timeout) if workers and len(table) else map(look_at, table.clips):
+    in_processes = workers > 0 and len(table) > 0
+    for row in _in_processes(table.clips, workers, timeout) if in_processes else map(probe_clip, table.clips):
         rows.append(row)
         if on_clip is not None:
             on_clip(len(rows), len(table))
@@ -130,13 +126,13 @@ def probe(
     return ProbeReport(frame, _summary(frame, time.perf_counter() - started))
 
 
-def look_at(clip: Clip) -> Row:
+def probe_clip(clip: Clip) -> Row:
     """Return one clip's row of the table."""
     row = _empty_row(clip)
     notes: list[str] = []
-    if clip.video is not None and (info := _look(row, "video", clip.video, notes)) is not None:
+    if clip.video is not None and (info := _probe_file(row, "video", clip.video, notes)) is not None:
         row |= _video_columns(info) | (_audio_columns(info) if clip.audio is None else {})
-    if clip.audio is not None and (info := _look(row, "audio", clip.audio, notes)) is not None:
+    if clip.audio is not None and (info := _probe_file(row, "audio", clip.audio, notes)) is not None:
         row |= _audio_columns(info)
         if row["duration"] is None:
             row["duration"] = info.duration
@@ -150,7 +146,7 @@ def _empty_row(clip: Clip) -> Row:
     return row | {"frame_rate_changes": False, "rotation": 0, "mirrored": False}
 
 
-def _look(row: Row, role: str, path: Path, notes: list[str]) -> MediaInfo | None:
+def _probe_file(row: Row, role: str, path: Path, notes: list[str]) -> MediaInfo | None:
     try:
         with at_hand(path) as file:
             info = probe_media(file)
@@ -186,56 +182,29 @@ def _audio_columns(info: MediaInfo) -> Row:
     return {"audio": info.has_audio, "sample_rate": info.sample_rate, "audio_duration": info.audio_duration}
 
 
-def _in_processes(clips: tuple[Clip, ...], workers: int, timeout: float) -> Iterator[Row]:
-    # Processes, not threads: a decoder that crashes or hangs on a broken file then costs that clip only. Spawned, not
-    # forked: the caller may run threads.
-    pool = ProcessPool(max_workers=min(workers, len(clips)), context=multiprocessing.get_context("spawn"))
-    try:
-        futures = [pool.schedule(look_at, args=(clip,), timeout=timeout) for clip in clips]
+def _in_processes(clips: Sequence[Clip], workers: int, timeout: float) -> Iterator[Row]:
+    pool = WorkerPool(probe_clip, min(workers, len(clips)), timeout=timeout, task="probing it", threads=1)
+    with pool:
+        futures = [pool.submit(clip, clip.id) for clip in clips]
         for clip, future in zip(clips, futures, strict=True):
             try:
-                yield _await(future, pool)
-            except TimeoutError:
-                yield _failed(clip, "timeout", f"looking at it took longer than {timeout:g} s")
-            except ProcessExpired as error:
-                yield _failed(clip, "crashed", f"its worker process ended with exit code {error.exitcode}")
-    finally:
-        pool.stop()  # type: ignore[no-untyped-call]
-        pool.join()
-
-
-def _await(future: Future[Row], pool: ProcessPool) -> Row:
-    """Wait for one row, but not for a pool that has died."""
-    while not future.done() and pool.active:
-        wait([future], timeout=_SECONDS_BETWEEN_CHECKS)
-    try:
-        if future.done():
-            return future.result()
-    except BrokenProcessPool:
-        pass
-    raise WorkerError(
-        "the worker processes cannot be started",
-        reason="crashed",
-        hint="In a script of your own, call probe() under `if __name__ == '__main__':`, or set workers=0.",
-    )
-
-
-def _failed(clip: Clip, reason: str, message: str) -> Row:
-    row = _empty_row(clip)
-    _add_problem(row, reason, f"{clip.id}: {message}")
-    return row
+                yield future.result()
+            except WorkerError as error:
+                row = _empty_row(clip)
+                _add_problem(row, error.reason, error.message)
+                yield row
 
 
 def _summary(table: pd.DataFrame, seconds: float) -> ProbeSummary:
     problems = table["problem"][table["problem"] != ""]
-    turned = table["rotation"].ne(0) | table["mirrored"]
+    rotated = table["rotation"].ne(0) | table["mirrored"]
     return ProbeSummary(
         clips=len(table),
         hours=float(table["duration"].sum()) / 3600,
         problems={str(reason): int(count) for reason, count in problems.value_counts().items()},
         without_video=int((~table["video"]).sum()),
         without_audio=int((~table["audio"]).sum()),
-        rotated=int(turned.sum()),
+        rotated=int(rotated.sum()),
         frame_rate_changes=int(table["frame_rate_changes"].sum()),
         seconds=seconds,
     )

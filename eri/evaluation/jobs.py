@@ -5,7 +5,6 @@ Processes of one machine share the packed, memory-mapped features.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -22,9 +21,9 @@ from eri.data.clips import ClipTable, Split
 from eri.evaluation.evaluate import predict
 from eri.evaluation.folds import Fold
 from eri.extraction.run import EngineName
-from eri.extraction.worker import end_with_parent
 from eri.training import train
 from eri.utils.errors import RunError
+from eri.utils.workers import end_with_parent, process_context
 
 Result = TypeVar("Result")
 
@@ -185,7 +184,7 @@ def processes(workers: int, folder: Path) -> Iterator[ProcessPoolExecutor]:
     """
     threads = max(1, torch.get_num_threads() // workers)
     # A fork of this process would share torch's locks and CUDA state; one server imports torch for all of them.
-    context = multiprocessing.get_context("forkserver")
+    context = process_context("forkserver")
     context.set_forkserver_preload([__name__, "lightning_fabric"])
     with ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=(threads,)) as pool:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -16,10 +15,10 @@ from typing import Any, Self
 from pebble import ProcessExpired, ProcessPool
 
 from eri.config import Runtime
-from eri.extraction.worker import end_with_parent
 from eri.prediction.loading import LoadedRun, load
 from eri.prediction.timeline import Timeline, TimelineEvent
 from eri.utils.errors import WorkerError
+from eri.utils.workers import end_with_parent, process_context
 
 _HEARTBEAT = 0.2
 """Seconds between two looks at how far the worker is."""
@@ -44,7 +43,7 @@ class TimelineWorker:
     def __init__(self, run: Path, runtime: Runtime, *, window: float, hop: float) -> None:
         self._run, self._runtime = run, runtime
         self._window, self._hop = window, hop
-        self._context = multiprocessing.get_context("spawn")  # a fork of a process that runs torch's threads deadlocks
+        self._context = process_context()
         self._pool: ProcessPool | None = None
         self._progress: Any = None
 

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ import cv2
 
 from eri.utils.errors import DataError, WorkerError
 from eri.utils.files import write_json
+from eri.utils.workers import process_context
 
 _Job = TypeVar("_Job")
 
@@ -105,8 +105,7 @@ def _make_all(make: Callable[[_Job], None], jobs: Sequence[_Job], workers: int) 
             make(job)
             yield
         return
-    # spawn: a forked child would inherit the locks of whatever threads the caller runs
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(workers, process_context(), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         futures = [pool.submit(make, job) for job in jobs]
         try:
             for future in as_completed(futures):

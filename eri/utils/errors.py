@@ -172,6 +172,10 @@ class WorkerError(EriError):
         self.reason = reason
 
 
+class WorkerStartError(EriError):
+    """Worker processes cannot be started, whatever they would work on."""
+
+
 class DeviceMemoryError(EriError):
     """The GPU's memory does not hold the model and the least it could work on."""
 

@@ -1,0 +1,390 @@
+"""Worker processes that may crash, hang or run out of memory: that costs the item they work on, and nothing else.
+
+No process ever imports the user's program: a script needs no ``if __name__ == "__main__":``, and may as well come from
+standard input or a notebook.
+
+Why not a pool of a library: those that end one item share a pipe with locks among their processes (a process killed at
+the wrong moment takes a lock with it, and the pool stalls), keep time by a clock that can be set, or, as
+:class:`concurrent.futures.ProcessPoolExecutor`, lose every item when one process dies. Here each process has a pipe of
+its own and a thread that waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from multiprocessing import context, parent_process
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Generic, Literal, Self, TypeVar
+
+import cloudpickle
+
+from eri.utils.errors import EriError, WorkerError, WorkerStartError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_ATTEMPTS = 3
+"""Processes that may end one after the other before any of them is ready."""
+
+_ORPHAN = 30.0
+"""Seconds beyond the timeout after which a process ends by itself, should no one have ended it."""
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+
+_LOWEST_PRIORITY = 19
+
+_HIDING = threading.Lock()
+
+_PIPE: ContextVar[Connection[Any, Any]] = ContextVar("pipe")
+"""The way from a worker process to the one that started it."""
+
+
+@contextmanager
+def _hidden_program() -> Iterator[None]:
+    """Keep multiprocessing from telling a new process which program to import."""
+    main = sys.modules["__main__"]
+    with _HIDING:
+        names = vars(main)
+        found: dict[str, Any] = {name: names[name] for name in ("__file__", "__spec__") if name in names}
+        names.pop("__file__", None)
+        names["__spec__"] = None
+        try:
+            yield
+        finally:
+            names.update(found)
+
+
+class _SpawnProcess(context.SpawnProcess):
+    @staticmethod
+    def _Popen(process: Any) -> Any:  # noqa: N802
+        with _hidden_program():
+            return context.SpawnProcess._Popen(process)
+
+
+class _ForkServerProcess(context.ForkServerProcess):
+    @staticmethod
+    def _Popen(process: Any) -> Any:  # noqa: N802
+        with _hidden_program():
+            return context.ForkServerProcess._Popen(process)
+
+
+class _SpawnContext(context.SpawnContext):
+    Process = _SpawnProcess
+
+
+class _ForkServerContext(context.ForkServerContext):
+    Process = _ForkServerProcess
+
+
+def process_context(
+    method: Literal["spawn", "forkserver"] = "spawn",
+) -> context.SpawnContext | context.ForkServerContext:
+    """Return a context of :mod:`multiprocessing` whose processes never import the user's program.
+
+    Every place that starts Python processes uses it. Never ``fork``: a copy of a process that runs the threads of torch
+    or CUDA deadlocks.
+
+    Args:
+        method: ``spawn`` starts each process afresh; ``forkserver`` copies a server that has imported what is slow.
+    """
+    return _SpawnContext() if method == "spawn" else _ForkServerContext()
+
+
+def end_with_parent() -> None:
+    """Have this process end as soon as the one that started it has ended."""
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    # A parent that was killed cannot stop its workers, and one that hangs in a decoder would hang on for ever.
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def report_progress(value: Any) -> None:
+    """Send a value to the ``on_progress`` of the item that this worker process works on; elsewhere, do nothing."""
+    if (pipe := _PIPE.get(None)) is not None:
+        _answer(pipe, "progress", value)
+
+
+class WorkerPool(Generic[Item, Result]):
+    """Runs a function on items in worker processes; use it as a context.
+
+    An item whose process crashes, exceeds the timeout or runs out of memory fails alone, with a
+    :class:`~eri.utils.errors.WorkerError`; another process takes over. Timeouts do not depend on the time of day. When
+    this process ends, however it does, so do its workers.
+
+    Args:
+        function: What is done with an item. It is sent to each process once, so it may keep what it has loaded; one
+            that is defined in a script or a notebook is sent with its code.
+        workers: Processes, which start when they are needed. 0 runs the function in a thread of this process instead,
+            without a timeout.
+        timeout: Seconds that an item may take; None is no limit.
+        task: What is done with an item, for messages, such as ``preparing it``.
+        hint: What to do about a timeout.
+        setup: Called once in each process before its first item, such as to load a model; the timeout does not hold.
+        threads: Threads that each library may use in a process; None leaves that to them.
+        giving_way: Whether the processes only get the processor time that others leave.
+
+    Examples:
+        >>> with WorkerPool(len, workers=0) as pool:
+        ...     pool.submit("four", "a word").result()
+        4
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Item], Result],
+        workers: int,
+        *,
+        timeout: float | None = None,
+        task: str = "working on it",
+        hint: str | None = None,
+        setup: Callable[[], None] | None = None,
+        threads: int | None = None,
+        giving_way: bool = False,
+    ) -> None:
+        self._function = function
+        self._setup = setup
+        self._timeout = None if timeout is None else min(timeout, 1e6)
+        self._task, self._hint = task, hint
+        self._arguments = cloudpickle.dumps((function, setup)) if workers else b"", self._timeout, threads, giving_way
+        self._in_processes = workers > 0
+        self._threads = ThreadPoolExecutor(max(1, workers), thread_name_prefix="worker")
+        self._idle: list[_Worker] = []
+        self._started: set[_Worker] = set()
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def submit(self, item: Item, name: str, on_progress: Callable[[Any], None] | None = None) -> Future[Result]:
+        """Have the function called on an item; items are begun in the order in which they are submitted.
+
+        The future raises what the function raises, or:
+            WorkerError: The item's process crashed, took longer than the timeout, or ran out of memory.
+            WorkerStartError: The processes cannot be started, which concerns every item.
+
+        Args:
+            item: What the function gets.
+            name: What messages call it, such as ``clip 00042``.
+            on_progress: Called, in a thread of the pool, with what the function gives to :func:`report_progress`.
+        """
+        return self._threads.submit(self._run, item, name, on_progress)
+
+    def close(self) -> None:
+        """End all processes; what they work on is not finished, what waits is not begun."""
+        with self._lock:
+            self._closed = True
+            workers = list(self._started)
+        for worker in workers:
+            worker.end()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, item: Item, name: str, on_progress: Callable[[Any], None] | None) -> Result:
+        try:
+            return self._run_in_process(item, name, on_progress) if self._in_processes else self._function(item)
+        except MemoryError as error:
+            raise WorkerError(
+                f"{name}: {self._task} ran out of memory", reason="crashed", hint="Use fewer workers."
+            ) from error
+
+    def _run_in_process(self, item: Item, name: str, on_progress: Callable[[Any], None] | None) -> Result:
+        worker = self._worker()
+        while not worker.send(item):  # it died while it had nothing to do
+            self._discard(worker)
+            worker = self._worker()
+        try:
+            kind, value = worker.receive(self._timeout, on_progress)
+        except TimeoutError:
+            self._discard(worker)
+            raise WorkerError(
+                f"{name}: {self._task} took longer than {self._timeout:g} s", reason="timeout", hint=self._hint
+            ) from None
+        except EOFError:
+            raise WorkerError(
+                f"{name}: its worker process ended ({_how(self._discard(worker))})", reason="crashed"
+            ) from None
+        self._idle.append(worker)
+        if kind == "error":
+            raise value
+        result: Result = value
+        return result
+
+    def _worker(self) -> _Worker:
+        """Return a process that is ready for an item."""
+        with suppress(IndexError):
+            return self._idle.pop()
+        for _ in range(_ATTEMPTS):
+            worker = _Worker(*self._arguments)
+            with self._lock:
+                self._started.add(worker)
+                if self._closed:
+                    worker.end()
+            try:
+                kind, error = worker.receive(None, None)
+            except EOFError:
+                code = self._discard(worker)
+                if self._closed:
+                    break
+                continue
+            if kind == "ready":
+                return worker
+            self._discard(worker)
+            if isinstance(error, EriError):
+                raise error
+            raise WorkerStartError(
+                f"the worker processes cannot be started: {error!r}", hint="With 0 workers the error shows itself."
+            ) from error
+        if self._closed:
+            raise WorkerError("the worker processes were ended", reason="crashed")
+        raise WorkerStartError(
+            f"{_ATTEMPTS} worker processes ended before they could begin ({_how(code)})",
+            hint="Is memory short? With 0 workers the work is done in this process.",
+        )
+
+    def _discard(self, worker: _Worker) -> int:
+        with self._lock:
+            self._started.discard(worker)
+        return worker.end()
+
+
+class _Worker:
+    """One process and the pipe to it."""
+
+    def __init__(self, payload: bytes, timeout: float | None, threads: int | None, giving_way: bool) -> None:
+        processes = process_context()
+        self._pipe, theirs = processes.Pipe()
+        self._process = processes.Process(
+            target=_serve, args=(theirs, payload, timeout, threads, giving_way), daemon=True, name="eri worker"
+        )
+        self._process.start()
+        theirs.close()  # else its end would not be the end of the pipe
+
+    def send(self, item: Any) -> bool:
+        """Send an item; False where the process is dead."""
+        try:
+            self._pipe.send(item)
+        except OSError:
+            return False
+        return True
+
+    def receive(self, timeout: float | None, on_progress: Callable[[Any], None] | None) -> tuple[str, Any]:
+        """Wait for an answer.
+
+        Raises:
+            TimeoutError: It took too long.
+            EOFError: The process ended.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                if not self._pipe.poll(None if until is None else max(0.0, until - time.monotonic())):
+                    raise TimeoutError
+                message = self._pipe.recv_bytes()
+            except TimeoutError:
+                raise
+            except OSError as error:
+                raise EOFError from error
+            kind, value = cloudpickle.loads(message)
+            if kind != "progress":
+                return kind, value
+            if on_progress is not None:
+                on_progress(value)
+
+    def end(self) -> int:
+        """End the process and return its exit code."""
+        self._process.kill()
+        self._process.join()
+        return self._process.exitcode or 0
+
+
+def _serve(
+    pipe: Connection[Any, Any], payload: bytes, timeout: float | None, threads: int | None, giving_way: bool
+) -> None:
+    """Be a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which then ends this process
+    if giving_way:
+        os.nice(_LOWEST_PRIORITY)
+    if threads is not None:
+        for name in _THREADS:
+            os.environ[name] = str(threads)
+    end_with_parent()
+    _PIPE.set(pipe)
+    try:
+        function, setup = cloudpickle.loads(payload)
+        for module, limit in (("cv2", "setNumThreads"), ("torch", "set_num_threads")):
+            if threads is not None and module in sys.modules:
+                getattr(sys.modules[module], limit)(threads)
+        if setup is not None:
+            setup()
+    except Exception as error:  # noqa: BLE001  whatever it is, it is the parent's to tell
+        _answer(pipe, "error", error)
+        return
+    _answer(pipe, "ready", None)
+    while True:
+        try:
+            item = pipe.recv()
+        except EOFError:
+            return
+        with _alarm(timeout):
+            try:
+                kind, value = "result", function(item)
+            except Exception as error:  # noqa: BLE001
+                kind, value = "error", error
+        _answer(pipe, kind, value)
+
+
+def _answer(pipe: Connection[Any, Any], kind: str, value: Any) -> None:
+    """Send something home; an error or a result that cannot travel becomes an error that says so."""
+    if isinstance(value, Exception) and not isinstance(value, EriError):
+        value.add_note("".join(traceback.format_exception(value)))
+    try:
+        message = cloudpickle.dumps((kind, value))
+        if kind == "error":
+            cloudpickle.loads(message)
+    except Exception as error:  # noqa: BLE001
+        what = repr(value) if kind == "error" else f"a result that cannot be sent home: {error!r}"
+        message = cloudpickle.dumps(("error", RuntimeError(what)))
+    pipe.send_bytes(message)
+
+
+@contextmanager
+def _alarm(timeout: float | None) -> Iterator[None]:
+    """End this process should its parent be killed while a decoder keeps the interpreter to itself."""
+    if timeout is None or not hasattr(signal, "setitimer"):
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, timeout + _ORPHAN)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _how(code: int) -> str:
+    """Return how a process ended.
+
+    Examples:
+        >>> _how(-11), _how(3)
+        ('signal SIGSEGV', 'exit code 3')
+    """
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
