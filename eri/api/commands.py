@@ -1,4 +1,8 @@
-"""The Python function behind each command: the same name, the same arguments.
+"""From clips to a submission: the functions behind `eri probe`, `extract`, `train`, `evaluate`, `submit`, `validate`.
+
+Rules of every function of this room: it is the command of the same name, with the same arguments and defaults. The
+help of an option is the line on the argument below ``Args``. ``progress=True`` shows progress, False does not, and None
+shows it on a terminal and in a notebook, unless ``on_event`` is given, which is called with every progress event.
 
 Examples:
     Everything that `eri extract`, `eri train`, `eri evaluate` and `eri submit` do::
@@ -13,31 +17,34 @@ Examples:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from eri.config import ExperimentConfig, ExtractorConfig, Modality, Runtime, VideoConfig, load_config
-from eri.data import load_clips
-from eri.data.clips import SPLITS, Split
-from eri.runs.finding import RUN, PathLike, find_inputs, find_run, note_inputs
-from eri.utils.errors import ConfigError
+from eri.api.choices import Decoder, Engine, Modality, OnEvent, PathLike, Split, documented
+from eri.api.progress import counter, reporting
+from eri.utils.errors import ConfigError, MediaError
+from eri.utils.tables import ShownList
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from eri.config import ExperimentConfig, ExtractorConfig
     from eri.data.probe import ProbeReport
     from eri.evaluation.evaluate import Evaluation
-    from eri.extraction.run import EngineName, ExtractionEvent, ExtractionReport, Shard
+    from eri.extraction.run import ExtractionReport
     from eri.submission import Finding
     from eri.training import TrainingEvent
 
-DEFAULT_CONFIGS: dict[Modality, str] = {
-    "visual": "yap-csm-v4",
-    "audio": "abaw-audio-baseline",
-    "multimodal": "yap-csm-multimodal",
-}
+DEFAULT_CONFIGS: MappingProxyType[Modality, str] = MappingProxyType(
+    {"visual": "yap-csm-v4", "audio": "abaw-audio-baseline", "multimodal": "yap-csm-multimodal"}
+)
 """The config that `--modality` stands for when none is named."""
 
-_SUBMITTABLE = (*RUN, "cv.yaml", "ensemble.json")
+SUBMITTABLE = ("config.yaml", "cv.yaml", "ensemble.json")
+"""One of these files marks the folder of a run, a cross-validation or an ensemble."""
 
 
 def choose_config(
@@ -57,6 +64,8 @@ def choose_config(
         >>> choose_config(modality="audio").name
         'abaw-audio-baseline'
     """
+    from eri.config import load_config
+
     if config is None and modality is None:
         raise ConfigError(
             "no system was chosen",
@@ -71,13 +80,38 @@ def choose_config(
     return chosen
 
 
-def probe(data: PathLike, *, adapter: str | None = None, workers: int = 2) -> ProbeReport:
-    """Look at every clip of a data set without decoding it whole; see :func:`eri.data.probe.probe`."""
+@documented
+def probe(
+    data: PathLike = "data",
+    *,
+    adapter: str | None = None,
+    output: PathLike | None = None,
+    workers: int = 2,
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
+) -> ProbeReport:
+    """Show duration, frame rate, size, rotation, audio and faults of every clip, without decoding it whole.
+
+    Args:
+        data: Challenge folder or manifest YAML.
+        output: CSV file to write the table to.
+        workers: Processes that read clips; 0 reads in this process, without a timeout.
+
+    Raises:
+        DataError: The data cannot be read.
+    """
+    from eri.data import load_clips
     from eri.data.probe import probe as probe_table
+    from eri.utils.files import write_text
 
-    return probe_table(load_clips(Path(data), adapter), workers=workers)
+    with reporting(f"probing {data}", progress, on_event) as report:
+        found = probe_table(load_clips(Path(data), adapter), workers=workers, on_clip=counter(report, "probing"))
+    if output is not None:
+        write_text(Path(output), found.table.to_csv())
+    return found
 
 
+@documented
 def extract(
     data: PathLike = "data",
     *,
@@ -89,84 +123,182 @@ def extract(
     runs: PathLike = "runs",
     weights: PathLike | None = None,
     windows: int = 1,
-    splits: Sequence[Split] = SPLITS,
-    shard: Shard | str | None = None,
-    engine: EngineName = "local",
+    split: Split | Sequence[Split] | None = None,
+    shard: str | None = None,
+    engine: Engine = "local",
     address: str | None = None,
-    runtime: Runtime = Runtime(),
-    on_event: Callable[[ExtractionEvent], None] | None = None,
+    device: str = "auto",
+    batch_size: int = 32,
+    workers: int | None = None,
+    timeout: float = 300.0,
+    compile: bool = False,  # noqa: A002  the option's name
+    decoder: Decoder = "pyav",
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
 ) -> ExtractionReport:
-    """Compute and cache the features of a system, clip by clip; what is complete is not opened again.
+    """Compute and cache the features of a system, clip by clip; cached features are not computed again.
 
     Args:
-        data: Challenge folder or manifest YAML.
-        config: Shipped name or YAML path of the system; see :func:`choose_config`.
-        modality: Chooses the default system, or the part of a system when ``config`` has both.
-        overrides: Dotted ``key=value`` strings.
-        adapter: Reader of ``data``; None finds out.
-        features: Folder of the cache.
-        runs: Folder that runs stand in.
-        weights: A run of a video model, by path or name: cache what its model makes of the clips, in place of the
-            features that a system reads. ``config`` may name the system then, and must be the run's.
-        windows: Rows of a clip that the run's model makes.
-        splits: Which splits to extract.
-        shard: Which part of the clips to extract, such as ``3/8``; None is all.
-        engine: ``local``, or ``ray`` for actors on a Ray cluster.
-        address: Of that cluster: ``HOST:PORT`` or ``auto``; None starts Ray on this machine.
-        runtime: Device, batch size, workers, timeout.
-        on_event: Called with each progress event.
+        modality: Take the default system of this modality, or of a config with both only this part.
+        weights: A run of a video model, by path or name: cache what its model computes, in place of the features that
+            a system reads.
+        windows: With ``weights``: rows that its model computes per clip.
+        split: Extract only this split; may be repeated. All splits if omitted.
+        shard: Extract only part I of N disjoint parts, such as ``3/8``; see docs/scaling.md.
+        workers: Processes that decode; does not change the numbers. If omitted, one per core and at most 8; on Ray one
+            per actor.
+        timeout: Seconds that one clip may take.
+        compile: Compile the image model with torch.compile after ten minutes of its work.
+        decoder: Decoder of sampled frames; ``torchcodec`` decodes on the device, on a GPU by NVDEC. See docs/speed.md.
 
     Raises:
         EriError: The data, the config, the weights or the cache folder cannot be used. A clip that fails does not
             raise: it is in the report and in ``failures.csv``.
     """
+    from eri.api.tensorboard import Curves
+    from eri.config import Runtime
+    from eri.data import load_clips
     from eri.extraction.run import Shard
     from eri.extraction.run import extract as extract_table
     from eri.features.places import local_features
 
-    part = Shard.parse(shard) if isinstance(shard, str) else shard
-    if weights is not None:
-        chosen: list[ExtractorConfig] = [_trained(find_run(weights, Path(runs)), config, windows)]
-    else:
-        system = _part(config, modality, overrides)
-        chosen = [*system.extractors.values(), *system.drawn]
-        if config is not None and modality in ("visual", "audio") and system.modality == "multimodal":
-            chosen = [extractor for extractor in chosen if extractor.modality == modality]
-    table = load_clips(Path(data), adapter)
-    return extract_table(
-        table,
-        chosen,
-        local_features(features),
-        runtime,
-        splits=tuple(splits),
-        shard=part,
-        engine=engine,
-        address=address,
-        on_event=on_event,
-    )
+    part = None if shard is None else Shard.parse(str(shard))
+    chosen = _extractors(config, modality, overrides, weights, windows, runs)
+    if workers is None:  # on Ray they are an actor's own, and there are as many actors as the cluster has room for
+        workers = 1 if engine == "ray" else usual_workers()
+    cache = local_features(features)
+    with reporting("extracting", progress, on_event) as report, Curves(report, features=cache) as curves:
+        return extract_table(
+            load_clips(Path(data), adapter),
+            chosen,
+            cache,
+            Runtime(device, batch_size, workers, timeout, compile, decoder),
+            splits=chosen_splits(split, ("train", "val", "test")),
+            shard=part,
+            engine=engine,
+            address=address,
+            on_event=curves.on_event,
+        )
 
 
-def _trained(run: Path, config: PathLike | None, windows: int) -> VideoConfig:
-    """Return the extractor that a run of a video model is."""
+def usual_workers() -> int:
+    """Return how many processes an extraction takes by default: one per core, at most 8."""
+    return min(os.cpu_count() or 1, 8)
+
+
+def chosen_splits(split: Split | Sequence[Split] | None, default: Sequence[Split]) -> tuple[Split, ...]:
+    """Return the splits that an argument names, or the default where it names none.
+
+    Raises:
+        ConfigError: One is no split.
+    """
+    named = (split,) if isinstance(split, str) else tuple(split or default)
+    for name in named:
+        check_split(name)
+    return named
+
+
+def check_split(name: str | None) -> None:
+    """Refuse a name that is no split.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if name not in (None, "train", "val", "test"):
+        raise ConfigError(f"'{name}' is no split", hint="The splits are train, val and test.")
+
+
+def _extractors(
+    config: PathLike | None,
+    modality: Modality | None,
+    overrides: Sequence[str],
+    weights: PathLike | None,
+    windows: int,
+    runs: PathLike,
+) -> list[ExtractorConfig]:
+    from eri.config import VideoConfig, load_config
+    from eri.runs.finding import find_run
     from eri.training import read_run
 
-    system = read_run(run).config
-    if config is not None and (asked := load_config(config)).name != system.name:
-        raise ConfigError(
-            f"{run}: is a run of '{system.name}', not of '{asked.name}'", hint="Leave -c out, or name its own system."
-        )
-    return VideoConfig(weights=run, windows=windows)
-
-
-def _part(config: PathLike | None, modality: Modality | None, overrides: Sequence[str]) -> ExperimentConfig:
+    if weights is not None:
+        run = find_run(weights, Path(runs))
+        name = read_run(run).config.name
+        if config is not None and (asked := load_config(config)).name != name:
+            raise ConfigError(
+                f"{run}: is a run of '{name}', not of '{asked.name}'", hint="Leave -c out, or name its own system."
+            )
+        return [VideoConfig(weights=run, windows=windows)]
     if config is None:
-        return choose_config(None, modality or "multimodal", overrides)
-    system = load_config(config, overrides)
-    if modality is not None and modality not in (*system.extractors, system.modality):
-        raise ConfigError(f"config '{system.name}' has no {modality} features", hint="Leave --modality out.")
-    return system
+        system = choose_config(None, modality or "multimodal", overrides)
+    else:
+        system = load_config(config, overrides)
+        if modality is not None and modality not in (*system.extractors, system.modality):
+            raise ConfigError(f"config '{system.name}' has no {modality} features", hint="Leave --modality out.")
+    chosen: list[ExtractorConfig] = [*system.extractors.values(), *system.drawn]
+    if config is not None and modality in ("visual", "audio") and system.modality == "multimodal":
+        chosen = [extractor for extractor in chosen if extractor.modality == modality]
+    return chosen
 
 
+@documented
+def extract_file(
+    path: PathLike | Sequence[PathLike],
+    extractor: str | ExtractorConfig = "resnet50",
+    *,
+    overrides: Sequence[str] = (),
+    device: str = "auto",
+    batch_size: int = 32,
+    workers: int = 1,
+    timeout: float = 300.0,
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
+) -> pd.DataFrame:
+    """Compute the features of media files as a table; nothing is cached.
+
+    Args:
+        path: A video or audio file, a folder of numbered images, or a list of such.
+        extractor: Name of an extractor, such as ``resnet50``, ``deepspectrum`` or ``egemaps``, or its config.
+        overrides: Settings of a named extractor, such as ``hop=0.5``.
+        workers: Processes that decode; 0 decodes in this process, without a timeout.
+        timeout: Seconds that one file may take.
+
+    Returns:
+        One float32 row per time and one column per dimension; the index has the levels ``file``, ``start`` and ``end``
+        in seconds (``end`` is the start of the next row). Rows without a face or without audio are NaN. With a list,
+        files that fail have no rows; ``frame.attrs["failures"]`` has the reason of each.
+
+    Raises:
+        ConfigError: No extractor has that name.
+        MediaError: The file cannot be read; of a list: none of them can.
+
+    Examples:
+        Two features per second of a voice::
+
+            eri.extract_file("voice.wav", "mfcc", overrides=["hop=0.5"])
+    """
+    import tempfile
+
+    from eri.api.files import clips_of, features_frame, parse_extractor
+    from eri.config import Runtime
+    from eri.extraction.run import extract as extract_table
+
+    single = isinstance(path, str | Path)
+    config = parse_extractor(extractor, overrides)
+    table, files = clips_of([path] if isinstance(path, str | Path) else list(path))
+    runtime = Runtime(device, batch_size, workers, timeout)
+    with tempfile.TemporaryDirectory(prefix="eri-extract-", ignore_cleanup_errors=True) as folder:
+        with reporting("extracting", progress, on_event) as report:
+            done = extract_table(table, [config], Path(folder), runtime, on_event=report)
+        failures = {str(files[one.clip_id]): one.message for one in done.failures}
+        if failures and (single or len(failures) == len(files)):
+            first, message = next(iter(failures.items()))
+            raise MediaError(Path(first), message.removeprefix(f"{first}: "))
+        frame = features_frame(done.extractors[0].folder, files)
+    frame.attrs["failures"] = failures
+    return frame
+
+
+@documented
 def train(
     data: PathLike = "data",
     *,
@@ -179,54 +311,51 @@ def train(
     name: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    runtime: Runtime = Runtime(),
-    on_event: Callable[[TrainingEvent], None] | None = None,
+    device: str = "auto",
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
 ) -> Path:
-    """Train a system on cached features and return its run folder.
+    """Train a system on cached features or face crops, and return its run folder.
 
     Args:
-        data: Challenge folder or manifest YAML.
-        config: Shipped name or YAML path of the system; see :func:`choose_config`.
-        modality: Chooses the default system of a modality.
-        overrides: Dotted ``key=value`` strings.
-        adapter: Reader of ``data``; None finds out.
-        features: Folder of the cache.
-        runs: Folder that run folders stand in.
-        name: Of the run folder; None is ``<config>-seed<seed>``.
-        resume: Go on with an interrupted run of this name.
-        overwrite: Replace a run of this name.
-        runtime: Device.
-        on_event: Called with each progress event.
+        name: Name of the run folder; CONFIG-seedSEED if omitted.
+        resume: Continue an interrupted run of this name.
+        overwrite: Replace a run of the same name.
 
     Raises:
         EriError: Features are missing, the run exists already, or the data cannot be used.
     """
+    from eri.api.tensorboard import Curves
+    from eri.config import Runtime
+    from eri.data import load_clips
     from eri.features.places import local_features
+    from eri.runs.finding import note_inputs
     from eri.training import train as train_table
 
     system = choose_config(config, modality, overrides)
     table = load_clips(Path(data), adapter)
+    with reporting(f"training {system.name}", progress, on_event) as report, Curves(report, runs=Path(runs)) as curves:
 
-    def note(event: TrainingEvent) -> None:
-        # At the start, so that a run that was killed can be resumed and evaluated by its name alone.
-        if event.kind == "start":
-            note_inputs(Path(runs) / event.run, data, adapter, features)
-        if on_event is not None:
-            on_event(event)
+        def listen(event: TrainingEvent) -> None:
+            # At the start, so that a run that was killed can be resumed and evaluated by its name alone.
+            if event.kind == "start":
+                note_inputs(Path(runs) / event.run, data, adapter, features)
+            curves.on_event(event)
 
-    return train_table(
-        system,
-        table,
-        local_features(features),
-        Path(runs),
-        runtime,
-        name=name,
-        resume=resume,
-        overwrite=overwrite,
-        on_event=note,
-    )
+        return train_table(
+            system,
+            table,
+            local_features(features),
+            Path(runs),
+            Runtime(device=device),
+            name=name,
+            resume=resume,
+            overwrite=overwrite,
+            on_event=listen,
+        )
 
 
+@documented
 def evaluate(
     run: PathLike | None = None,
     *,
@@ -236,30 +365,33 @@ def evaluate(
     features: PathLike | None = None,
     runs: PathLike = "runs",
     bootstrap: int = 1000,
-    runtime: Runtime = Runtime(),
+    device: str = "auto",
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
 ) -> Evaluation:
-    """Score a run on a split and write ``metrics.json`` and ``predictions.parquet`` into its folder.
+    """Score a run on a split, with 95 % intervals, and keep the predictions in its folder.
 
     Args:
-        run: Run folder, or name of one in ``runs``; None is the newest.
-        split: The split to score; an unlabelled one is predicted only.
-        data: None is the data the run was trained on.
-        adapter: Reader of ``data``.
-        features: None is the cache the run was trained on.
-        runs: Folder that run folders stand in.
-        bootstrap: Draws behind the 95 % interval.
-        runtime: Device and batch size.
+        run: Run folder or name of a run; the newest run if omitted.
+        split: Split to score; an unlabelled one is predicted only.
+        data: Data to use instead of what the run was trained on.
+        features: Folder of cached features to use instead of the run's.
 
     Raises:
         EriError: No such run, or it does not fit the data.
     """
+    from eri.config import Runtime
     from eri.evaluation.evaluate import evaluate as evaluate_run
+    from eri.runs.finding import find_inputs, find_run
 
+    check_split(split)
     folder = find_run(run, Path(runs))
-    table, cache = find_inputs(folder, data, adapter, features)
-    return evaluate_run(folder, table, cache, split=split, bootstrap=bootstrap, runtime=runtime)
+    with reporting(f"scoring {folder.name} on {split}", progress, on_event):
+        table, cache = find_inputs(folder, data, adapter, features)
+        return evaluate_run(folder, table, cache, split=split, bootstrap=bootstrap, runtime=Runtime(device=device))
 
 
+@documented
 def submit(
     run: PathLike | None = None,
     *,
@@ -270,60 +402,80 @@ def submit(
     runs: PathLike = "runs",
     submissions: PathLike = "submissions",
     filename: str | None = None,
-    bracketed: bool | None = None,
+    brackets: bool | None = None,
     overwrite: bool = False,
-    runtime: Runtime = Runtime(),
+    device: str = "auto",
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
 ) -> tuple[Path, list[Finding]]:
-    """Predict the test split, write the organisers' file with its manifest, and judge it.
+    """Predict the test split, write the organisers' file with a manifest, and validate it.
 
     Args:
-        run: Folder of a run, a cross-validation or an ensemble, or name of one in ``runs``; None is the newest run.
-        split: The split that the organisers score.
-        data: None is the data the run was trained on.
-        adapter: Reader of ``data``.
-        features: None is the cache the run was trained on.
-        runs: Folder that run folders stand in.
-        submissions: Folder that ``<run>/`` is made in.
-        filename: None is the challenge's own, ``predictions.csv``.
-        bracketed: Write ids as ``[00000]``; None is the challenge's own way.
-        overwrite: Replace a file that is there already.
-        runtime: Device and batch size.
+        run: Folder or name of a run, a cross-validation or an ensemble; the newest run if omitted.
+        split: Split that the organisers score.
+        data: Data to use instead of what the run was trained on.
+        features: Folder of cached features to use instead of the run's.
+        submissions: Folder of submissions.
+        filename: Name of the file; the challenge's own if omitted.
+        brackets: Write ids as [00000] or as 00000; as the challenge has them if omitted.
+        overwrite: Replace an earlier file.
 
     Returns:
         The file, and what the validator found in it.
 
     Raises:
-        EriError: No such run, it does not fit the data, or the file is there already.
+        EriError: No such run, it does not fit the data, or the file exists already.
     """
+    from eri.config import Runtime
     from eri.evaluation.ensembling import predict
+    from eri.runs.finding import find_inputs, find_run
     from eri.submission import format_of, validate_submission, write_submission
 
-    folder = find_run(run, Path(runs), marks=_SUBMITTABLE)
-    table, cache = find_inputs(folder, data, adapter, features)
-    format_of(table, bracketed)  # refuses data without one before anything is predicted
-    predictions = predict(folder, table, cache, split=split, runtime=runtime)
-    path = write_submission(
-        predictions,
-        table,
-        Path(submissions) / folder.name,
-        split=split,
-        run=folder,
-        filename=filename,
-        bracketed=bracketed,
-        overwrite=overwrite,
-    )
-    return path, validate_submission(path, table, split=split, bracketed=bracketed)
+    check_split(split)
+    folder = find_run(run, Path(runs), marks=SUBMITTABLE)
+    with reporting(f"predicting {split} with {folder.name}", progress, on_event):
+        table, cache = find_inputs(folder, data, adapter, features)
+        format_of(table, brackets)  # refuses data without one before anything is predicted
+        predictions = predict(folder, table, cache, split=split, runtime=Runtime(device=device))
+        path = write_submission(
+            predictions,
+            table,
+            Path(submissions) / folder.name,
+            split=split,
+            run=folder,
+            filename=filename,
+            bracketed=brackets,
+            overwrite=overwrite,
+        )
+        return path, _shown(validate_submission(path, table, split=split, bracketed=brackets))
 
 
+@documented
 def validate(
     file: PathLike,
     *,
     data: PathLike = "data",
     adapter: str | None = None,
     split: Split = "test",
-    bracketed: bool | None = None,
+    brackets: bool | None = None,
 ) -> list[Finding]:
-    """Judge any submission file against the data set it is for; an empty list is a perfect file."""
+    """Check any submission file: every finding with its line; one that would be refused gives exit code 1.
+
+    Args:
+        file: Submission file to check.
+        split: Split that the file is for.
+        brackets: Expect ids as [00000] or as 00000; as the challenge has them if omitted.
+
+    Returns:
+        The findings; an empty list is a perfect file.
+    """
+    from eri.data import load_clips
     from eri.submission import validate_submission
 
-    return validate_submission(Path(file), load_clips(Path(data), adapter), split=split, bracketed=bracketed)
+    check_split(split)
+    table = load_clips(Path(data), adapter)
+    return _shown(validate_submission(Path(file), table, split=split, bracketed=brackets))
+
+
+def _shown(findings: Sequence[Finding]) -> list[Finding]:
+    return ShownList("findings", ("severity", "line", "code", "message"), findings)

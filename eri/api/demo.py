@@ -1,4 +1,4 @@
-"""The main job on the demo set, through the same functions as the commands: clips, features, runs, a submission."""
+"""The demo: generated clips, three systems, a shuffled-label baseline, and a submission that is accepted."""
 
 from __future__ import annotations
 
@@ -7,47 +7,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from eri.api import commands
-from eri.config import Modality, Runtime, load_config
-from eri.synthetic.generate import ODDITIES, generate_demo_set
+from eri.api.choices import FaceSet, Modality, OnEvent, PathLike, documented
+from eri.api.progress import counter, reporting
 from eri.utils.errors import ConfigError
+from eri.utils.tables import Shown, Summary
 
 if TYPE_CHECKING:
     from eri.evaluation.evaluate import Evaluation
     from eri.extraction.run import ExtractionReport
     from eri.submission import Finding
 
-SYSTEMS: dict[Modality, str] = {
-    "visual": "demo-visual",
-    "audio": "demo-audio",
-    "multimodal": "demo-multimodal",
-}
+SYSTEMS: MappingProxyType[Modality, str] = MappingProxyType(
+    {"visual": "demo-visual", "audio": "demo-audio", "multimodal": "demo-multimodal"}
+)
 """The config of each system; the last one is submitted."""
-
-CLIPS = 360
-"""Clips of the whole set: enough that the figures hold whatever the seed, few enough for minutes on two cores."""
 
 _VAL_SHARE, _TEST_SHARE = 0.27, 0.055
 _FEWEST = 12
 
 
-@dataclass(frozen=True)
-class GenerationEvent:
-    """Progress of making the clips.
-
-    Attributes:
-        done: Clips that are there.
-        total: Clips wanted.
-    """
-
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, eq=False)
-class DemoReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class DemoReport(Shown):
     """What came of a demo.
 
     Attributes:
@@ -75,46 +59,78 @@ class DemoReport:
         """Whether the organisers would take the submission."""
         return not any(finding.severity == "error" for finding in self.findings)
 
+    @property
+    def exit_code(self) -> int:
+        """0 when the submission would be accepted, else 1."""
+        return 0 if self.accepted else 1
 
-def run_demo(
-    folder: str | Path,
+    def summary(self) -> Summary:
+        """Return the score of each system."""
+        named = {**self.scores, "multimodal, shuffled labels (baseline)": self.control}
+        rows = [(name, one.metrics.figure if one.metrics else None) for name, one in named.items()]
+        verdict = f"{self.submission}: {'accepted' if self.accepted else 'refused'}"
+        return Summary("Demo", ("system", "mean Pearson on val"), rows, notes=(verdict,))
+
+
+@documented
+def demo(
+    folder: PathLike = "demo",
     *,
-    clips: int = CLIPS,
+    clips: int = 360,
     seed: int = 0,
     pretrained: bool = False,
-    runtime: Runtime = Runtime(workers=2),
-    on_event: Callable[[Any], None] | None = None,
-) -> DemoReport:
-    """Generate clips, extract, train, evaluate, submit and validate, all inside one folder.
+    workers: int = 2,
+    device: str = "auto",
+    only: FaceSet | None = None,
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
+) -> DemoReport | Path:
+    """Generate clips and run the whole way on them: extract, train, evaluate, submit, validate.
 
-    Clips and features that are there already are kept; runs and the submission are made anew.
+    Clips and features that exist already are kept; runs and the submission are made again.
 
     Args:
-        folder: Gets ``data``, ``features``, ``runs`` and ``submissions``.
-        clips: Size of the whole set, at least 12; about a quarter is val and a twentieth test.
-        seed: Of the clips.
+        folder: Folder for clips, features, runs and submission.
+        clips: Number of generated clips, at least 12; about a quarter is val and a twentieth test.
+        seed: Seed of the generated clips.
         pretrained: Use the real weights of the backbones; random ones prove the pipeline, not the science.
-        runtime: Device and workers.
-        on_event: Called with the headline of each stage (text), :class:`GenerationEvent`, and the events of
-            extraction and training.
+        workers: Processes that generate and decode; does not change the numbers.
+        only: Only generate clips of moving faces for video models, and return their manifest; see docs/expressions.md.
+        on_event: Called with each progress event, and with the headline of each stage as text.
 
     Raises:
         ConfigError: Too few clips.
         DataError: ``folder/data`` holds something else than a demo set.
-        WeightsError: Pretrained weights are asked for and cannot be had.
+        WeightsError: Pretrained weights are asked for and cannot be found or downloaded.
     """
     if clips < _FEWEST:
         raise ConfigError(f"a demo of {clips} clips is too small", hint=f"Ask for at least {_FEWEST}.")
-    job = _Job(Path(folder), pretrained, runtime, on_event or (lambda event: None))
-    data = job.generate(clips, seed)
-    with _one_thread():
-        extraction = job.extract()
-        runs = {modality: job.train(modality) for modality in SYSTEMS}
-        control_run = job.train_control()
-        scores = {str(modality): job.evaluate(run) for modality, run in runs.items()}
-        control = job.evaluate(control_run)
-        submission, findings = job.submit(runs["multimodal"])
-    return DemoReport(data, extraction, scores, control, submission, findings, job.seconds, pretrained)
+    with reporting("generating clips" if only else "running the demo", progress, on_event) as report:
+        if only is not None:
+            return _generate_faces(Path(folder), only, seed, workers, report)
+        job = _Job(Path(folder), pretrained, workers, device, report)
+        data = job.generate(clips, seed)
+        with _one_thread():
+            extraction = job.extract()
+            runs = {modality: job.train(modality) for modality in SYSTEMS}
+            baseline_run = job.train_baseline()
+            scores = {str(modality): job.evaluate(run) for modality, run in runs.items()}
+            baseline = job.evaluate(baseline_run)
+            submission, findings = job.submit(runs["multimodal"])
+    return DemoReport(data, extraction, scores, baseline, submission, findings, job.seconds, pretrained)
+
+
+def _generate_faces(folder: Path, only: FaceSet, seed: int, workers: int, report: OnEvent) -> Path:
+    from eri.synthetic.expressions import generate_expression_set
+
+    return generate_expression_set(
+        folder / only,
+        content="expressions" if only == "expressions" else "directions",
+        seed=seed,
+        shuffled=only == "shuffled",
+        workers=workers,
+        progress=counter(report, "generating"),
+    )
 
 
 @contextmanager
@@ -122,7 +138,7 @@ def _one_thread() -> Iterator[None]:
     """Keep torch on one thread.
 
     Nets this small gain nothing from more, wait long for each other beside the workers on a machine of two cores, and
-    would give other figures on another number of cores.
+    would give other scores on another number of cores.
     """
     import torch
 
@@ -138,8 +154,9 @@ def _one_thread() -> Iterator[None]:
 class _Job:
     folder: Path
     pretrained: bool
-    runtime: Runtime
-    tell: Callable[[Any], None]
+    workers: int
+    device: str
+    report: Callable[[Any], None]
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -147,24 +164,24 @@ class _Job:
         return self.folder / "data"
 
     def overrides(self, modality: Modality) -> list[str]:
+        from eri.config import load_config
+
         sections = load_config(SYSTEMS[modality]).extractors
         return [f"{section}.weights=pretrained" for section in sections] if self.pretrained else []
 
     @contextmanager
     def stage(self, name: str, headline: str | None = None) -> Iterator[None]:
         if headline is not None:
-            self.tell(headline)
+            self.report(headline)
         started = time.monotonic()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
 
     def generate(self, clips: int, seed: int) -> Path:
-        weights = (
-            "their pretrained weights"
-            if self.pretrained
-            else "random weights: this proves the pipeline, not the science"
-        )
-        self.tell(f"The backbones have {weights}.")
+        from eri.synthetic.generate import ODDITIES, generate_demo_set
+
+        random = "random weights: this proves the pipeline, not the science"
+        self.report(f"The backbones have {'their pretrained weights' if self.pretrained else random}.")
         if self.pretrained:
             self.fetch_weights()
         val, test = max(2, round(clips * _VAL_SHARE)), max(len(ODDITIES), round(clips * _TEST_SHARE))
@@ -175,27 +192,30 @@ class _Job:
                 val=val,
                 test=test,
                 seed=seed,
-                workers=min(self.runtime.workers, clips),
-                progress=lambda done, total: self.tell(GenerationEvent(done, total)),
+                workers=min(self.workers, clips),
+                progress=counter(self.report, "generating"),
             )
 
     def fetch_weights(self) -> None:
         """Find or download the weights before anything else is done: without them all other work is in vain."""
+        from eri.config import Runtime, load_config
         from eri.extraction.extractors.registry import create_extractor
 
         with self.stage("fetch weights", "Looking for the weights"):
             for config in load_config(SYSTEMS["multimodal"], self.overrides("multimodal")).extractors.values():
-                create_extractor(config, self.runtime)
+                create_extractor(config, Runtime(self.device, workers=self.workers))
 
     def extract(self) -> ExtractionReport:
-        with self.stage("extract", "Extracting face and sound features"):
+        with self.stage("extract", "Extracting face and audio features"):
             return commands.extract(
                 self.data,
                 config=SYSTEMS["multimodal"],
                 overrides=self.overrides("multimodal"),
                 features=self.folder / "features",
-                runtime=self.runtime,
-                on_event=self.tell,
+                workers=self.workers,
+                device=self.device,
+                progress=False,
+                on_event=self.report,
             )
 
     def train(self, modality: Modality, *overrides: str, stage: str = "train", headline: str = "Training") -> Path:
@@ -207,18 +227,20 @@ class _Job:
                 features=self.folder / "features",
                 runs=self.folder / "runs",
                 overwrite=True,
-                runtime=self.runtime,
-                on_event=self.tell,
+                device=self.device,
+                progress=False,
+                on_event=self.report,
             )
 
-    def train_control(self) -> Path:
-        headline = "Training on shuffled labels (control)"
-        return self.train("multimodal", "training.shuffle_labels=true", stage="control", headline=headline)
+    def train_baseline(self) -> Path:
+        headline = "Training on shuffled labels (baseline)"
+        return self.train("multimodal", "training.shuffle_labels=true", stage="baseline", headline=headline)
 
     def evaluate(self, run: Path) -> Evaluation:
         with self.stage("evaluate"):
-            return commands.evaluate(run, runtime=self.runtime)
+            return commands.evaluate(run, device=self.device, progress=False)
 
     def submit(self, run: Path) -> tuple[Path, list[Finding]]:
-        with self.stage("submit", "Predicting the test split, writing and judging the submission"):
-            return commands.submit(run, submissions=self.folder / "submissions", overwrite=True, runtime=self.runtime)
+        folder = self.folder / "submissions"
+        with self.stage("submit", "Predicting the test split, writing and validating the submission"):
+            return commands.submit(run, submissions=folder, overwrite=True, device=self.device, progress=False)

@@ -1,4 +1,4 @@
-"""`eri doctor`: what is installed, what is ready, and what to do about each gap."""
+"""What can be used: the functions behind `eri doctor`, `configs` and `schema`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from eri.api.choices import PathLike
+from eri.utils.tables import ShownList
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Status = Literal["ready", "optional", "missing"]
 
@@ -31,7 +37,7 @@ class Check:
 
     Attributes:
         section: What the line belongs to: ``machine``, ``packages``, ``extractors``, ``weights`` or ``folders``.
-        name: The thing looked at.
+        name: What is checked.
         status: ``ready``, ``optional`` (a gap that need not be closed) or ``missing``.
         found: Version, path or number found.
         advice: What to do about a gap; empty when there is none.
@@ -44,15 +50,43 @@ class Check:
     advice: str = ""
 
 
-def doctor(features: Path = Path("features")) -> list[Check]:
-    """Look at machine, packages, extractors, weights and folders.
+def doctor(features: PathLike = "features") -> list[Check]:
+    """List what is installed and ready, and what to do about each gap.
 
     Nothing is downloaded and no model is loaded.
 
     Args:
-        features: The feature folder whose disk is looked at.
+        features: Folder of cached features whose disk is checked.
     """
-    return [*_machine(), *_packages(), *_extractors(), *_weights(), *_folders(features)]
+    checks = [*_machine(), *_packages(), *_extractors(), *_weights(), *_folders(Path(features))]
+    return ShownList("checks", ("section", "name", "status", "found", "advice"), checks)
+
+
+def configs() -> pd.DataFrame:
+    """List the systems that can be trained by name, with the published scores.
+
+    Returns:
+        One row per config, indexed by its name: ``modality``, ``description``, and of what a paper reports ``metric``,
+        ``validation``, ``test`` and ``source``.
+    """
+    import pandas as pd
+
+    from eri.config import config_names, load_config
+
+    rows = []
+    for config in map(load_config, config_names()):
+        paper = config.published
+        scores = [paper.metric, paper.validation, paper.test, paper.source] if paper else [None] * 4
+        rows.append([config.name, config.modality, config.description, *scores])
+    columns = ["config", "modality", "description", "metric", "validation", "test", "source"]
+    return pd.DataFrame(rows, columns=columns).set_index("config")
+
+
+def schema() -> dict[str, Any]:
+    """Print the JSON schema of a config, for editors."""
+    from eri.config import config_schema
+
+    return config_schema()
 
 
 def _machine() -> Iterator[Check]:
@@ -75,9 +109,9 @@ def _machine() -> Iterator[Check]:
         advice = (
             f"torch is built for CUDA {built} but sees no device; is there a GPU, and a driver that new?"
             if built
-            else "This torch is built without CUDA; everything runs on the processor."
+            else "This torch is built without CUDA; everything runs on the CPU."
         )
-        yield Check("machine", "cuda", "optional", "none: the processor is used", advice)
+        yield Check("machine", "cuda", "optional", "none: the CPU is used", advice)
 
 
 def _packages() -> Iterator[Check]:
@@ -127,9 +161,9 @@ def _extractors() -> Iterator[Check]:
     import timm
 
     count = len(timm.list_models())
-    yield Check("extractors", "pictures: resnet50, vgg16, any timm name", "ready", f"{count} architectures")
-    yield Check("extractors", "sound: deepspectrum", "ready", "mel pictures through a timm backbone")
-    yield Check("extractors", "sound: wav2vec2", "ready", "wav2vec 2.0, HuBERT, WavLM from transformers")
+    yield Check("extractors", "images: resnet50, vgg16, any timm name", "ready", f"{count} architectures")
+    yield Check("extractors", "audio: deepspectrum", "ready", "mel spectrograms through a timm backbone")
+    yield Check("extractors", "audio: wav2vec2", "ready", "wav2vec 2.0, HuBERT, WavLM from transformers")
 
 
 def _weights() -> Iterator[Check]:

@@ -1,384 +1,103 @@
-"""The command line: one thin function a command; the work is done by the function of the same name in the package.
+"""The command line: one line per command, which names its function and what shows the result.
 
-Only typer is imported here at the top, so that `eri --help` answers at once.
+The functions import what they need when they are called, so that `eri --help` answers at once.
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from eri.cli import draw as cli_draw
-from eri.cli import export as cli_export
-from eri.cli import features as cli_features
-from eri.cli import plan as cli_plan
-from eri.cli import predict as cli_predict
-from eri.cli import profile as cli_profile
-from eri.cli import report as cli_report
-from eri.cli import search as cli_search
-from eri.cli import selection as cli_selection
-from eri.cli.options import (
-    AdapterOption,
-    AddressOption,
-    DataOption,
-    DecoderOption,
-    DeviceOption,
-    EngineOption,
-    FeaturesOption,
-    JsonOption,
-    QuietOption,
-    RunsOption,
-    SplitName,
-    usual_workers,
-)
+from eri.api import cache, commands, costs, demo, diagnosis, experiments, outputs
+from eri.cli import results, scores
+from eri.cli.building import Command
 
-app = typer.Typer(
-    name="eri",
-    help="From a folder of clips to a reaction-intensity challenge submission that the organisers accept.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for more in (
-    cli_plan,
-    cli_predict,
-    cli_selection,
-    cli_search,
-    cli_features,
-    cli_profile,
-    cli_draw,
-    cli_report,
-    cli_export,
-):
-    app.add_typer(more.app)
-
-ModalityName = Literal["visual", "audio", "multimodal"]
-
-DataArgument = Annotated[Path, typer.Argument(help="Challenge folder, or manifest YAML.", show_default=True)]
-RunDataOption = Annotated[
-    Path | None, typer.Option("--data", "-d", help="Data to use instead of what the run was trained on.")
-]
-RunFeaturesOption = Annotated[Path | None, typer.Option("--features", help="Cache to use instead of the run's.")]
-ConfigOption = Annotated[str | None, typer.Option("--config", "-c", help="A name from `eri configs`, or a YAML file.")]
-ModalityOption = Annotated[ModalityName | None, typer.Option("--modality", "-m", help="Default system of a modality.")]
-OverridesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Dotted settings, such as training.epochs=10.")
-]
-RunArgument = Annotated[Path | None, typer.Argument(help="Run folder or name; the newest when left out.")]
-BatchOption = Annotated[int, typer.Option(min=1, help="Model inputs a forward pass; does not change the numbers.")]
-WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that decode; does not change the numbers.")]
-CoresOption = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        help="Processes that decode; does not change the numbers.",
-        show_default="cores, 8 at most; 1 an actor on Ray",
+COMMANDS = {
+    "demo": Command(demo.demo, results.show_demo),
+    "doctor": Command(diagnosis.doctor, results.show_checks),
+    "configs": Command(diagnosis.configs, results.show_configs),
+    "schema": Command(diagnosis.schema, results.show_schema),
+    "probe": Command(
+        commands.probe, results.show_probe, display={"all": "Show every clip, not only those with issues."}
     ),
-]
-TimeoutOption = Annotated[float, typer.Option(min=1.0, help="Seconds one clip may take.")]
+    "extract": Command(commands.extract, results.show_extraction, lambda report: {"extraction": report}),
+    "train": Command(commands.train, results.show_run, lambda run: {"run": run}),
+    "evaluate": Command(commands.evaluate, scores.show_evaluation),
+    "submit": Command(commands.submit, results.show_submission),
+    "validate": Command(commands.validate, results.show_findings),
+    "predict": Command(outputs.predict, results.show_predictions, lambda report: report.to_json()),
+    "cv": Command(experiments.cv, scores.show_cross_validation),
+    "ensemble": Command(experiments.ensemble, scores.show_ensemble),
+    "compare": Command(experiments.compare, scores.show_comparison),
+    "search": Command(experiments.search, scores.show_search),
+    "report": Command(outputs.report, results.show_written),
+    "export": Command(outputs.export, results.show_export),
+    "plan": Command(costs.plan, results.show_plan, lambda plan: {"plan": plan, "hours": plan.hours, "cost": plan.cost}),
+    "profile": Command(costs.profile, results.show_profile),
+}
+
+GROUPS = {
+    "features": {
+        "ls": Command(cache.features_ls, results.show_listing),
+        "verify": Command(cache.features_verify, results.show_verification, lambda report: {"verification": report}),
+        "gc": Command(
+            cache.features_gc, results.show_clearing, lambda report: {"clearing": report, "size": report.size}
+        ),
+        "import": Command(cache.features_import, results.show_import),
+        "export": Command(cache.features_export, results.show_feature_export),
+    },
+    "draw": {
+        "activation": Command(outputs.draw_activation, results.show_written),
+        "embeddings": Command(outputs.draw_embeddings, results.show_written),
+        "localization": Command(outputs.draw_localization, results.show_localization),
+    },
+}
+"""The groups, each a command of commands: `eri features import` is the function `eri.features_import`."""
+
+_HELP = {
+    "features": "List, verify, import and export cached features.",
+    "draw": "Draw what a trained video model responds to.",
+}
+
+_SETTINGS: dict[str, Any] = {
+    "no_args_is_help": True,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from eri import __version__
+        from eri.utils.version import __version__
 
         print(__version__)
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_print_version)
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    pass
+    """From a folder of clips to a reaction-intensity challenge submission that the organisers accept."""
 
 
-@app.command()
-def demo(
-    folder: Annotated[Path, typer.Argument(help="Where clips, features, runs and submission go.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the generated clips.")] = 0,
-    pretrained: Annotated[bool, typer.Option(help="Use the real backbone weights, not random ones.")] = False,
-    workers: WorkersOption = 2,
-    device: DeviceOption = "auto",
-    only: Annotated[
-        Literal["expressions", "directions", "shuffled"] | None,
-        typer.Option(help="Only generate clips of moving faces, for video models; docs/expressions.md."),
-    ] = None,
-) -> None:
-    """Generate clips and run the whole way on them: extract, train, evaluate, submit, validate."""
-    from eri.api.demo import GenerationEvent, run_demo
-    from eri.cli import screen
-    from eri.cli.progress import ProgressDisplay
-    from eri.config import Runtime
-    from eri.synthetic.expressions import generate_expression_set
-
-    with ProgressDisplay(screen.console) as display:
-        if only is not None:
-            manifest = generate_expression_set(
-                folder / only,
-                content="expressions" if only == "expressions" else "directions",
-                seed=seed,
-                shuffled=only == "shuffled",
-                workers=workers,
-                progress=lambda done, total: display.on_event(GenerationEvent(done, total)),
-            )
-            screen.console.print(f"written: {manifest}", soft_wrap=True, highlight=False, markup=False)
-            return
-        report = run_demo(
-            folder,
-            seed=seed,
-            pretrained=pretrained,
-            runtime=Runtime(device=device, workers=workers),
-            on_event=display.on_event,
-        )
-    screen.show_demo(report)
-    raise typer.Exit(0 if report.accepted else 1)
+def _build() -> typer.Typer:
+    built = typer.Typer(name="eri", **_SETTINGS)
+    built.callback()(_root)
+    for name, command in COMMANDS.items():
+        command.add_to(built, name)
+    for group, members in GROUPS.items():
+        part = typer.Typer(help=_HELP[group], **_SETTINGS)
+        for name, command in members.items():
+            command.add_to(part, name)
+        built.add_typer(part, name=group)
+    return built
 
 
-@app.command()
-def doctor(features: FeaturesOption = Path("features")) -> None:
-    """Say what is installed and ready, and what to do about each gap."""
-    from eri.api.diagnosis import doctor as diagnose
-    from eri.cli import screen
-
-    checks = diagnose(features)
-    screen.show_checks(checks)
-    raise typer.Exit(1 if any(check.status == "missing" for check in checks) else 0)
-
-
-@app.command()
-def configs() -> None:
-    """List the systems that can be trained by name, with the published figures."""
-    from eri.cli import screen
-
-    screen.show_configs()
-
-
-@app.command()
-def schema() -> None:
-    """Print the JSON schema of a config, for editors."""
-    import json
-
-    from eri.config import config_schema
-
-    print(json.dumps(config_schema(), indent=2))
-
-
-@app.command()
-def probe(
-    data: DataArgument = Path("data"),
-    adapter: AdapterOption = None,
-    workers: WorkersOption = 2,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the table as CSV.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Show every clip, not only the odd ones.")] = False,
-) -> None:
-    """Show duration, frame rate, size, rotation, sound and faults of every clip."""
-    from eri.api import commands
-    from eri.cli import screen
-
-    report = commands.probe(data, adapter=adapter, workers=workers)
-    screen.show_probe(report, every=every, output=output)
-
-
-@app.command()
-def extract(
-    overrides: OverridesArgument = None,
-    config: ConfigOption = None,
-    modality: ModalityOption = None,
-    data: DataOption = Path("data"),
-    adapter: AdapterOption = None,
-    features: FeaturesOption = Path("features"),
-    runs: RunsOption = Path("runs"),
-    weights: Annotated[
-        str | None, typer.Option(help="A run of a video model: cache what its model makes of the clips.")
-    ] = None,
-    windows: Annotated[int, typer.Option(min=1, help="With --weights: rows of a clip.")] = 1,
-    split: Annotated[SplitName | None, typer.Option(help="Only this split.")] = None,
-    shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Only part I of N disjoint parts; docs/scaling.md.")
-    ] = None,
-    engine: EngineOption = "local",
-    address: AddressOption = None,
-    device: DeviceOption = "auto",
-    batch_size: BatchOption = 32,
-    workers: CoresOption = None,
-    timeout: TimeoutOption = 300.0,
-    compiled: Annotated[
-        bool, typer.Option("--compile", help="Compile the image model after ten minutes of its work (torch.compile).")
-    ] = False,
-    decoder: DecoderOption = "pyav",
-    quiet: QuietOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Compute and cache features; what is complete is not computed again."""
-    from eri.api import commands
-    from eri.cli import screen
-    from eri.cli.progress import json_result, open_display
-    from eri.cli.tensorboard import Curves
-    from eri.config import Runtime
-    from eri.data.clips import SPLITS
-
-    if workers is None:  # on Ray it is an actor's own, and there are as many actors as the cluster has room for
-        workers = 1 if engine == "ray" else usual_workers()
-    with open_display(quiet=quiet, json=json) as display, Curves(display.on_event, features=features) as curves:
-        report = commands.extract(
-            data,
-            config=config,
-            modality=modality,
-            overrides=overrides or (),
-            adapter=adapter,
-            features=features,
-            runs=runs,
-            weights=weights,
-            windows=windows,
-            splits=(split,) if split else SPLITS,
-            shard=shard,
-            engine=engine,
-            address=address,
-            runtime=Runtime(device, batch_size, workers, timeout, compiled, decoder),
-            on_event=curves.on_event,
-        )
-    if json:
-        typer.echo(json_result({"extraction": report, "exit_code": report.exit_code}), nl=False)
-    elif not quiet:
-        screen.show_extraction(report)
-    raise typer.Exit(report.exit_code)
-
-
-@app.command()
-def train(
-    overrides: OverridesArgument = None,
-    modality: ModalityOption = None,
-    config: ConfigOption = None,
-    data: DataOption = Path("data"),
-    adapter: AdapterOption = None,
-    features: FeaturesOption = Path("features"),
-    runs: RunsOption = Path("runs"),
-    name: Annotated[str | None, typer.Option(help="Of the run folder; <config>-seed<seed> when left out.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
-    device: DeviceOption = "auto",
-    quiet: QuietOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Train a system on cached features or face crops."""
-    from eri.api import commands
-    from eri.cli import screen
-    from eri.cli.progress import json_result, open_display
-    from eri.cli.tensorboard import Curves
-    from eri.config import Runtime
-    from eri.training.processes import current_place
-
-    with open_display(quiet=quiet, json=json) as display, Curves(display.on_event, runs=runs) as curves:
-        run = commands.train(
-            data,
-            config=config,
-            modality=modality,
-            overrides=overrides or (),
-            adapter=adapter,
-            features=features,
-            runs=runs,
-            name=name,
-            resume=resume,
-            overwrite=overwrite,
-            runtime=Runtime(device=device),
-            on_event=curves.on_event,
-        )
-    if json and current_place().writes:
-        typer.echo(json_result({"run": run, "exit_code": 0}), nl=False)
-    elif current_place().writes and not quiet:
-        screen.show_run(run)
-
-
-@app.command()
-def evaluate(
-    run: RunArgument = None,
-    split: Annotated[SplitName, typer.Option(help="Split to score.")] = "val",
-    data: RunDataOption = None,
-    adapter: AdapterOption = None,
-    features: RunFeaturesOption = None,
-    runs: RunsOption = Path("runs"),
-    bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the 95 % interval.")] = 1000,
-    device: DeviceOption = "auto",
-) -> None:
-    """Score a run: mean Pearson and each emotion's, with 95 % intervals."""
-    from eri.api import commands
-    from eri.cli import screen
-    from eri.config import Runtime
-
-    result = commands.evaluate(
-        run,
-        split=split,
-        data=data,
-        adapter=adapter,
-        features=features,
-        runs=runs,
-        bootstrap=bootstrap,
-        runtime=Runtime(device=device),
-    )
-    screen.show_evaluation(result)
-
-
-@app.command()
-def submit(
-    run: RunArgument = None,
-    split: Annotated[SplitName, typer.Option(help="Split that the organisers score.")] = "test",
-    data: RunDataOption = None,
-    adapter: AdapterOption = None,
-    features: RunFeaturesOption = None,
-    runs: RunsOption = Path("runs"),
-    submissions: Annotated[Path, typer.Option(help="Folder of submissions.")] = Path("submissions"),
-    filename: Annotated[str | None, typer.Option(help="Of the file; the challenge's own when left out.")] = None,
-    bracketed: Annotated[
-        bool | None, typer.Option("--brackets/--no-brackets", help="Ids as [00000]; the challenge's own way.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier file.")] = False,
-    device: DeviceOption = "auto",
-) -> None:
-    """Write the organisers' prediction file with a manifest, and validate it."""
-    from eri.api import commands
-    from eri.cli import screen
-    from eri.config import Runtime
-
-    path, findings = commands.submit(
-        run,
-        split=split,
-        data=data,
-        adapter=adapter,
-        features=features,
-        runs=runs,
-        submissions=submissions,
-        filename=filename,
-        bracketed=bracketed,
-        overwrite=overwrite,
-        runtime=Runtime(device=device),
-    )
-    screen.show_submission(path, findings)
-    raise typer.Exit(1 if screen.has_errors(findings) else 0)
-
-
-@app.command()
-def validate(
-    file: Annotated[Path, typer.Argument(help="Submission file to judge.")],
-    data: DataOption = Path("data"),
-    adapter: AdapterOption = None,
-    split: Annotated[SplitName, typer.Option(help="Split that the file is for.")] = "test",
-    bracketed: Annotated[
-        bool | None, typer.Option("--brackets/--no-brackets", help="Ids as [00000]; the challenge's own way.")
-    ] = None,
-) -> None:
-    """Judge any submission file: every finding with its line; exit code 1 when it would be refused."""
-    from eri.api import commands
-    from eri.cli import screen
-
-    findings = commands.validate(file, data=data, adapter=adapter, split=split, bracketed=bracketed)
-    screen.show_findings(file, findings)
-    raise typer.Exit(1 if screen.has_errors(findings) else 0)
+app = _build()
 
 
 def main(arguments: list[str] | None = None) -> Any:
@@ -391,7 +110,7 @@ def main(arguments: list[str] | None = None) -> Any:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted: what was finished is kept; run the same command again to go on", file=sys.stderr)
+        print("interrupted: what was finished is kept; run the same command again to continue", file=sys.stderr)
         sys.exit(130)
 
 

@@ -59,12 +59,14 @@ class Plan:
         machines: How many do it, each with its shard.
         extractors: One plan an extractor.
         price: Of a machine for an hour; None where none is given.
+        origin: Where the rates are from, in words.
     """
 
     clips: int
     machines: int
     extractors: tuple[ExtractorPlan, ...]
     price: float | None = None
+    origin: str = ""
 
     @property
     def hours(self) -> float:

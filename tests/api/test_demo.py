@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from eri.api.demo import run_demo
-from eri.config import Runtime
+from eri.api.demo import DemoReport
+from eri.api.demo import demo as run_demo
 from eri.data import load_clips
 from eri.utils.errors import WeightsError
 
@@ -16,7 +16,7 @@ CLIPS = 18
 def demo(tmp_path_factory):
     lines: list[object] = []
     folder = tmp_path_factory.mktemp("demo")
-    return run_demo(folder, clips=CLIPS, runtime=Runtime(workers=2), on_event=lines.append), lines
+    return run_demo(folder, clips=CLIPS, workers=2, on_event=lines.append), lines
 
 
 def test_it_ends_with_a_file_that_the_organisers_accept(demo):
@@ -51,7 +51,8 @@ def test_the_odd_test_clips_are_told_and_none_fails(demo):
 
 def test_a_second_demo_extracts_nothing_and_reaches_the_same(demo):
     report, _ = demo
-    again = run_demo(report.data.parent, clips=CLIPS, runtime=Runtime(workers=2))
+    again = run_demo(report.data.parent, clips=CLIPS, workers=2)
+    assert isinstance(again, DemoReport)
     assert [part.computed for part in again.extraction.extractors] == [0, 0]
     for modality, result in report.scores.items():
         assert result.metrics is not None
@@ -68,4 +69,4 @@ def test_pretrained_asks_for_the_real_weights(demo, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     with pytest.raises(WeightsError, match="resnet18"):
-        run_demo(report.data.parent, clips=CLIPS, pretrained=True, runtime=Runtime(workers=2))
+        run_demo(report.data.parent, clips=CLIPS, pretrained=True, workers=2)

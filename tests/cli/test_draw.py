@@ -53,8 +53,8 @@ class Place:
     def train(self, system: str, name: str, *more: str) -> None:
         """Extract and train a small version of a shipped system."""
         overrides = [*small_overrides(load_config(system)), *more]
-        options = {"config": system, "overrides": overrides, "features": self.folder / "features", "runtime": CPU}
-        assert commands.extract(self.folder / "data", **options).exit_code == 0  # type: ignore[arg-type]
+        options = {"config": system, "overrides": overrides, "features": self.folder / "features", "device": "cpu"}
+        assert commands.extract(self.folder / "data", workers=0, **options).exit_code == 0  # type: ignore[arg-type]
         commands.train(self.folder / "data", runs=self.folder / "runs", name=name, **options)  # type: ignore[arg-type]
 
 
@@ -129,14 +129,14 @@ class TestActivation:
         place.train("ceflnet-ablation-sal", "sal")
         system = write_system(place.folder / "lstm.yaml")
         features = place.folder / "features"
-        commands.extract(place.folder / "data", config=system, features=features, runtime=CPU)
+        commands.extract(place.folder / "data", config=system, features=features, device="cpu", workers=0)
         commands.train(
             place.folder / "data",
             config=system,
             features=features,
             runs=place.folder / "runs",
             name="lstm",
-            runtime=CPU,
+            device="cpu",
         )
         folder, output = place.folder / "data" / "Clip" / "clip_224x224" / "00001", tmp_path / "map.png"
         with pytest.raises(ConfigError, match="model 'ceflnet' has no emotional activation"):
@@ -168,7 +168,7 @@ class TestLocalization:
     def test_apexes_are_located_or_not(self, place, spans, tmp_path):
         for which, expected in ((0, "100.0%"), (1, "0.0%")):
             apexes = self.write(tmp_path / "apexes.csv", {clip_id: pair[which] for clip_id, pair in spans.items()})
-            out = place.draw("localization", place.run, "--apexes", apexes, "--pictures", tmp_path / "maps")
+            out = place.draw("localization", place.run, "--apexes", apexes, "--images", tmp_path / "maps")
             assert f"located │ {expected} │ {4 if which == 0 else 0} of 4 clips" in out
             assert "by chance │ 33.3%" in out
         assert sorted(path.stem for path in (tmp_path / "maps").iterdir()) == sorted(spans)

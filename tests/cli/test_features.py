@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from eri.cli.features import app
+from eri.cli.app import app
 from eri.utils.errors import DataError
 from tests.factories.challenge import make_entries, write_muse
 from tests.factories.organisers import make_values, write_csvs
@@ -22,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
+    return CliRunner().invoke(app, ["features", *arguments])
 
 
 def test_import_list_export_and_import_again(home):

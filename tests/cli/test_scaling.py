@@ -57,7 +57,8 @@ def test_a_plan_from_what_an_extraction_took(run_eri, workplace):
     run_eri("extract", "-c", "small.yaml", "--features", "planned", "--workers", 1)
     code, output, _ = run_eri("plan", "--clips", 1000, "-c", "small.yaml", "--features", "planned", "--price", 2)
     assert code == 0
-    assert all(part in output for part in ("1,000 clips", "in all", "machine-hour", "planned from 13 clips", "faster:"))
+    said = ("1,000 clips", "in all", "per machine and hour", "estimated from 13 clips", "faster:")
+    assert all(part in output for part in said)
     code, output, _ = run_eri("plan", "--clips", 1000, "-c", "small.yaml", "--features", "planned", "--json")
     plan = json.loads(output)
     (rates,) = (workplace / "planned").glob("*/rates.json")
@@ -70,7 +71,7 @@ def test_a_plan_from_what_an_extraction_took(run_eri, workplace):
 def test_a_plan_from_a_sample_that_is_measured_now(run_eri, workplace):
     options = ("-c", "small.yaml", "--measure", "data", "--sample", 4, "--workers", 0, "--save", "rates.json")
     code, output, _ = run_eri("plan", "--clips", 1000, *options, "--features", "nowhere")
-    assert (code, "planned from 4 clips" in output) == (0, True)
+    assert (code, "estimated from 4 clips" in output) == (0, True)
     assert not (workplace / "nowhere").exists()
     code, output, _ = run_eri("plan", "--clips", 1000, "-c", "small.yaml", "--rates", "rates.json", "--machines", 4)
     assert (code, "4 machine(s)" in output) == (0, True)

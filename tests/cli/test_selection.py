@@ -11,8 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from eri.cli import search as cli_search
-from eri.cli import selection as cli_selection
+from eri.cli.app import app
 from eri.config import load_config
 from eri.data import load_clips
 from eri.features.records import FeatureSequence
@@ -50,7 +49,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path)
 
-    def invoke(app, *arguments: str) -> Result:
+    def invoke(*arguments: str) -> Result:
         result = CliRunner().invoke(app, [*arguments, "-d", "data.yaml"])
         if isinstance(result.exception, EriError):
             raise result.exception
@@ -62,18 +61,18 @@ def run(tmp_path, monkeypatch):
 
 def test_from_folds_to_a_comparison(run, tmp_path):
     short = ("training.epochs=2", "-c", "system.yaml", "--folds", "3", "--workers", "1", "--device", "cpu")
-    out = run(cli_selection.app, "cv", *short, "--seeds", "2", "--name", "a").output
+    out = run("cv", *short, "--seeds", "2", "--name", "a").output
     assert all(text in out for text in ("6/6 repeat1-fold3-seed4", "fold 2", "one seed alone", "optimism"))
-    run(cli_selection.app, "cv", *short, "training.learning_rate=0.003", "--name", "b")
-    out = run(cli_selection.app, "ensemble", "a", "b", "--method", "ridge").output
+    run("cv", *short, "training.learning_rate=0.003", "--name", "b")
+    out = run("ensemble", "a", "b", "--method", "ridge").output
     assert all(text in out for text in ("b alone", "nested over 32 clips", "the optimism is"))
-    out = run(cli_selection.app, "compare", "ensemble-ridge", "a").output
+    out = run("compare", "ensemble-ridge", "a").output
     assert all(text in out for text in ("p, Holm", "mean", *TASK.labels))
     assert "t-test" not in out
-    out = run(cli_selection.app, "compare", "a", "b").output
+    out = run("compare", "a", "b").output
     assert out.count("over 3 folds, ") == 2
     assert "(one tail)" in out
-    out = run(cli_selection.app, "compare", "a", "b", "--by", "subject").output
+    out = run("compare", "a", "b", "--by", "subject").output
     assert "32 clips of 6 subjects, paired bootstrap over subjects" in out
     folder = tmp_path / "runs"
     assert json.loads((folder / "a" / "cv.json").read_text())["seeds"] == [3, 4]
@@ -84,9 +83,7 @@ def test_from_folds_to_a_comparison(run, tmp_path):
 
 def test_search(run, tmp_path):
     (tmp_path / "space.yaml").write_text("training.learning_rate: {choices: [0.01, 0.02]}")
-    result = run(
-        cli_search.app, "space.yaml", "training.epochs=2", "-c", "system.yaml", "--trials", "2", "--device", "cpu"
-    )
+    result = run("search", "space.yaml", "training.epochs=2", "-c", "system.yaml", "--trials", "2", "--device", "cpu")
     assert "2 trials complete" in result.output
     assert "score it with eri cv" in result.output
     best = load_config(tmp_path / "runs" / "tiny-search" / "best.yaml")
@@ -94,9 +91,9 @@ def test_search(run, tmp_path):
     assert len(load_clips(tmp_path / "data.yaml")) == 36
 
 
-def test_the_splits_that_are_dealt_can_be_named(run, tmp_path):
+def test_the_splits_to_use_can_be_named(run, tmp_path):
     short = ("training.epochs=1", "-c", "system.yaml", "--folds", "2", "--inner", "3", "--workers", "1")
-    run(cli_selection.app, "cv", *short, "--split", "train", "--name", "train-only", "--device", "cpu")
-    run(cli_selection.app, "cv", *short, "--name", "both", "--device", "cpu")
+    run("cv", *short, "--split", "train", "--name", "train-only", "--device", "cpu")
+    run("cv", *short, "--name", "both", "--device", "cpu")
     dealt, both = (pd.read_csv(tmp_path / "runs" / name / "folds.csv") for name in ("train-only", "both"))
     assert 0 < dealt["clip_id"].nunique() < both["clip_id"].nunique()

@@ -38,7 +38,9 @@ def workplace(tmp_path_factory):
 def test_a_shipped_system_extracts_trains_evaluates_and_submits(name, workplace):
     overrides = small_overrides(load_config(name))
     features, runs = workplace / "features", workplace / "runs"
-    report = commands.extract(workplace / "data", config=name, overrides=overrides, features=features, runtime=CPU)
+    report = commands.extract(
+        workplace / "data", config=name, overrides=overrides, features=features, device="cpu", workers=0
+    )
     assert report.exit_code == 0
     run = commands.train(workplace / "data", config=name, overrides=overrides, features=features, runs=runs)
     result = commands.evaluate(run)
@@ -56,7 +58,10 @@ def test_a_video_system_recognises_the_classes_of_its_data_set(name, workplace):
     data = write_data_set(workplace, published.task if published is not None else SHOWN_ON[name])
     overrides = [item for item in small_overrides(load_config(name)) if not item.startswith("training.balancing")]
     features, runs = workplace / "features", workplace / "runs"
-    assert commands.extract(data, config=name, overrides=overrides, features=features, runtime=CPU).exit_code == 0
+    assert (
+        commands.extract(data, config=name, overrides=overrides, features=features, device="cpu", workers=0).exit_code
+        == 0
+    )
     table = load_clips(data)
     if table.split("val"):
         run = commands.train(data, config=name, overrides=overrides, features=features, runs=runs, name="classes")
@@ -84,7 +89,9 @@ def write_data_set(workplace: Path, name: str) -> Path:
 def test_the_3d_cnn_is_searched_over_its_shipped_space(workplace):
     data = write_data_set(workplace, "ck-plus")
     overrides = small_overrides(load_config("cnn3d-optuna"))
-    commands.extract(data, config="cnn3d-optuna", overrides=overrides, features=workplace / "features", runtime=CPU)
+    commands.extract(
+        data, config="cnn3d-optuna", overrides=overrides, features=workplace / "features", device="cpu", workers=0
+    )
     places = ["--data", data, "--features", workplace / "features", "--runs", workplace / "runs", "--device", "cpu"]
     options = ["-c", "cnn3d-optuna", "--leave-one-group-out", "--floor", "0", "--pruning", "none", "--trials", "2"]
     arguments = ["search", "cnn3d-optuna", *overrides, *options, *places]

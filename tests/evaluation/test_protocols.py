@@ -40,7 +40,7 @@ def prepare(root: Path, name: str) -> tuple[ClipTable, Path]:
     """Write a data set, extract its features with a tiny backbone, and return it with its system."""
     WRITERS[name](root / "data", SIZE)
     system = write_system(root / "small.yaml")
-    report = commands.extract(root / "data", config=str(system), features=root / "features", runtime=CPU)
+    report = commands.extract(root / "data", config=str(system), features=root / "features", device="cpu", workers=0)
     assert report.exit_code == 0
     return load_clips(root / "data"), system
 

@@ -29,7 +29,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 @pytest.fixture(scope="module")
 def run(shop: Workshop) -> Path:
     folder = shop.train()
-    commands.evaluate(folder, bootstrap=100, runtime=CPU)
+    commands.evaluate(folder, bootstrap=100, device="cpu")
     return folder
 
 

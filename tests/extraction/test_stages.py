@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 from collections.abc import Sequence
@@ -12,9 +11,8 @@ from typing import Any
 
 import pytest
 from numpy.typing import NDArray
-from rich.console import Console
 
-from eri.cli import screen
+from eri.cli.results import show_extraction
 from eri.config import Runtime
 from eri.extraction.pipeline import WritingThread
 from eri.extraction.run import StageShares, extract
@@ -127,7 +125,7 @@ def test_shares_of_workers_are_means_over_them():
 
 
 @pytest.mark.parametrize(("delay", "bound"), [(0.05, "decode"), (0.0, "model")])
-def test_the_summary_names_the_stage_that_bounds_the_run(tmp_path, monkeypatch, delay, bound):
+def test_the_summary_names_the_stage_that_bounds_the_run(tmp_path, monkeypatch, capsys, delay, bound):
     create = fake_extractors(delay=delay)
 
     def slow(config, runtime):
@@ -148,9 +146,7 @@ def test_the_summary_names_the_stage_that_bounds_the_run(tmp_path, monkeypatch, 
     assert isinstance(stages, StageShares)
     assert stages.bound == bound
     assert 0.5 < getattr(stages, bound) <= 1.01
-    text = io.StringIO()
-    monkeypatch.setattr(screen, "console", Console(file=text, width=200))
-    screen.show_extraction(report)
-    assert f"busy {stages}; bounded by" in text.getvalue()
+    show_extraction(report)
+    assert f"busy {stages}; bottleneck: " in capsys.readouterr().out
     again = extract(table, [fake_config()], tmp_path / "features", Runtime(workers=0), create=slow)
     assert again.extractors[0].stages is None

@@ -57,7 +57,7 @@ class Workshop:
     def _train(self, config: str, name: str, overrides: Sequence[str]) -> Path:
         if (run := self.root / "runs" / name).exists():
             return run
-        commands.extract(self.data, config=config, overrides=overrides, features=self.features, runtime=CPU)
+        commands.extract(self.data, config=config, overrides=overrides, features=self.features, device="cpu", workers=0)
         return commands.train(
             self.data,
             config=config,
@@ -65,7 +65,7 @@ class Workshop:
             features=self.features,
             runs=self.root / "runs",
             name=name,
-            runtime=CPU,
+            device="cpu",
         )
 
 

@@ -54,10 +54,10 @@ class Place:
             features=self.folder / "features",
             runs=self.runs,
             name=name,
-            runtime=CPU,
+            device="cpu",
         )
         if evaluate:
-            commands.evaluate(run, bootstrap=100, runtime=CPU)
+            commands.evaluate(run, bootstrap=100, device="cpu")
         return run
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from eri.cli.features import app
+from eri.cli.app import app
 from eri.config import ExtractorConfig, Runtime
 from eri.data.clips import ClipTable
 from eri.extraction.run import extract
@@ -144,7 +144,7 @@ def test_imported_features_are_never_touched(tmp_path):
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, list(arguments))
+    result = CliRunner().invoke(app, ["features", *arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 import yaml
 
-from eri.cli.features import app
+from eri.cli.app import app
 from eri.config import ImportedConfig, load_config, parse_config
 from eri.features.exchange.importing import import_features
 from eri.features.store import find_folder
@@ -45,7 +45,9 @@ def test_the_override_of_the_baseline_is_read():
 
 
 def test_every_option_on_the_page_is_one():
-    command = typer.main.get_command(app)
+    whole = typer.main.get_command(app)
+    assert isinstance(whole, typer.core.TyperGroup)
+    command = whole.commands["features"]
     assert isinstance(command, typer.core.TyperGroup)
     options = {option for sub in command.commands.values() for parameter in sub.params for option in parameter.opts}
     assert set(re.findall(r"--[a-z][a-z-]+", PAGE)) <= options

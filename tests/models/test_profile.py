@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eri.cli.screen_models import show_profile
+from eri.cli.results import show_profile
 from eri.config.video import R2Plus1DConfig
 from eri.models.profile import Comparison, count_macs, profile_model, profile_video_model
 from eri.models.video import create_video_model

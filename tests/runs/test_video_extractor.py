@@ -32,15 +32,21 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     WRITERS["afew"](root / "data", Miniature(subjects=3, classes=2, frames=6, side=48))
     config = video_config("cnn3d", training={"epochs": 2})
     (root / "video.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    places: dict[str, Any] = {"features": root / "features", "runtime": CPU, "config": root / "video.yaml"}
-    assert commands.extract(root / "data", **places).exit_code == 0
+    places: dict[str, Any] = {"features": root / "features", "device": "cpu", "config": root / "video.yaml"}
+    assert commands.extract(root / "data", workers=0, **places).exit_code == 0
     commands.train(root / "data", runs=root / "runs", name="video", **places)
     return root
 
 
 def embedded(root: Path, windows: int = 1) -> Path:
     report = commands.extract(
-        root / "data", features=root / "features", runs=root / "runs", weights="video", runtime=CPU, windows=windows
+        root / "data",
+        features=root / "features",
+        runs=root / "runs",
+        weights="video",
+        device="cpu",
+        workers=0,
+        windows=windows,
     )
     assert report.exit_code == 0
     return root / "runs" / "video"
@@ -81,8 +87,8 @@ def test_a_head_learns_from_the_embeddings(root):
             {"name": "head", "modality": "visual", "visual": visual, "model": head, "training": {"epochs": 2}}
         )
     )
-    trained = commands.train(root / "data", config=system, features=root / "features", runs=root / "runs", runtime=CPU)
-    evaluation = commands.evaluate(trained, runtime=CPU)
+    trained = commands.train(root / "data", config=system, features=root / "features", runs=root / "runs", device="cpu")
+    evaluation = commands.evaluate(trained, device="cpu")
     assert evaluation.metrics is not None
     assert evaluation.metrics.clips == 6
 

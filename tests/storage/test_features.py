@@ -223,18 +223,17 @@ def test_killed_run_leaves_whole_objects_and_the_next_one_completes(bucket: Buck
 def test_the_whole_way_through_the_store(bucket: Bucket, tmp_path: Path, machine: Machine) -> None:
     data = bucket.upload(write_challenge(tmp_path / "data"), "data")
     config, features = write_system(tmp_path / "small.yaml"), f"{bucket.url}/features"
-    runtime = Runtime(device="cpu", workers=0)
     machine("one")
-    first = commands.extract(data, config=config, features=features, runtime=runtime)
+    first = commands.extract(data, config=config, features=features, device="cpu", workers=0)
     assert first.exit_code == 0
     machine("two")
-    again = commands.extract(data, config=config, features=features, runtime=runtime)
+    again = commands.extract(data, config=config, features=features, device="cpu", workers=0)
     assert again.extractors[0].computed == 0
-    trained = commands.train(data, config=config, features=features, runs=tmp_path / "runs", runtime=runtime)
+    trained = commands.train(data, config=config, features=features, runs=tmp_path / "runs", device="cpu")
     inputs = json.loads((trained / "inputs.json").read_text())
     assert (inputs["data"], inputs["features"]) == (data, features)
     machine("three")
-    commands.evaluate(trained, bootstrap=100, runtime=runtime)
+    commands.evaluate(trained, bootstrap=100, device="cpu")
     assert (trained / "predictions.parquet").exists()
     assert len(fetched_features()) == 4
     assert [listing.clips for listing in list_features(Path(features))] == [13]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -88,7 +89,8 @@ def locate_apexes(
     if not kept:
         raise DataError(f"none of the {len(apexes)} annotated clips has a face crop", hint="Run `eri extract` first.")
     labels = [_own_map(table[clip_id], shown) for clip_id, shown in zip(kept, maps, strict=True)]
-    return score_localization(maps, [apexes[clip_id] for clip_id in kept], labels)
+    scored = score_localization(maps, [apexes[clip_id] for clip_id in kept], labels)
+    return replace(scored, faceless=len(apexes) - len(kept))
 
 
 def draw_embeddings(

@@ -24,6 +24,7 @@ class Localization:
         located: Videos whose apex was located.
         annotated: Videos with an apex within their sub-videos.
         outside: Videos whose annotated apex none of their sub-videos shows; they are left out.
+        faceless: Videos without a face crop; they are left out, too.
     """
 
     accuracy: float | None
@@ -31,6 +32,7 @@ class Localization:
     located: int
     annotated: int
     outside: int
+    faceless: int = 0
 
 
 def score_localization(

@@ -16,7 +16,7 @@ from eri.reports.pages import report
 from eri.utils.errors import ConfigError, DataError, RunError
 from tests.factories.browser import DESKTOP, PHONE, chromium, visit
 from tests.factories.media import write_clip
-from tests.factories.predicting import CPU, Workshop
+from tests.factories.predicting import Workshop
 from tests.factories.reporting import CLASSES, LONG, SCRIPT, Place, write_place
 
 __all__ = ["chromium"]
@@ -241,7 +241,7 @@ def test_an_ensemble_has_a_page(place, chromium, tmp_path):
 def test_beside_a_run_of_the_challenge_stand_the_published_means(tmp_path):
     shop = Workshop(tmp_path)
     run = shop.train()
-    commands.evaluate(run, bootstrap=100, runtime=CPU)
+    commands.evaluate(run, bootstrap=100, device="cpu")
     text = report(run).read_text(encoding="utf-8")
     assert "They are means over the labels: the papers state none of a single label." in text
     assert "yap-csm-v4: 0.408" in text

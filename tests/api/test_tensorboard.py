@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eri.cli.tensorboard import Curves
+from eri.api.tensorboard import Curves
 from eri.extraction.run import ExtractionEvent, StageShares
 from eri.training.events import TrainingEvent
 
@@ -45,7 +45,7 @@ def test_extraction_draws_speed_and_failures(tmp_path):
 
 
 def test_without_the_package_events_only_pass(tmp_path, monkeypatch):
-    monkeypatch.setattr("eri.cli.tensorboard.find_spec", lambda name: None)
+    monkeypatch.setattr("eri.api.tensorboard.find_spec", lambda name: None)
     seen: list[object] = []
     with Curves(seen.append, runs=tmp_path) as curves:
         curves.on_event(EPOCHS[0])

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from eri.cli.progress import ProbeEvent, ProgressDisplay
+from eri.api.progress import CountEvent, ProgressDisplay
 from eri.extraction.run import ExtractionEvent, Failure, StageShares
 from eri.training.events import TrainingEvent
 
@@ -36,7 +36,7 @@ def test_the_end_of_training_says_what_was_reached_and_why_it_ended(show):
     text = show(
         TrainingEvent("end", "yap-csm-v4-seed101", 7, 30, 5, 5, 0.12, 0.381, 0.401, best_epoch=5, stopped_early=True)
     )
-    assert "best 0.401 at epoch 5 (no better epoch came)" in text
+    assert "best 0.401 at epoch 5 (stopped early)" in text
 
 
 def test_a_log_gets_plain_lines_without_control_characters(show):
@@ -47,14 +47,14 @@ def test_a_log_gets_plain_lines_without_control_characters(show):
 def test_the_stage_that_bounds_an_extraction_is_named_until_it_ends(show):
     shares = StageShares(decode=0.5, faces=0.4, model=0.2, write=0.0)
     busy = ExtractionEvent("vgg16", "extract", 1, 9, computed=1, seconds=2.0, shares=shares)
-    assert show(busy) == "vgg16: 1/9 clips, 1 new, 0.5 clips/s, decoding bounds it\n"
+    assert show(busy) == "vgg16: 1/9 clips, 1 new, 0.5 clips/s, bottleneck: decoding\n"
     later = ExtractionEvent("vgg16", "extract", 2, 9, computed=2, seconds=2.0)
-    assert show(busy, later, terminal=True).count("decoding bounds it") >= 1
-    assert "bounds" not in show(ExtractionEvent("vgg16", "end", 9, 9, computed=9, seconds=2.0, shares=shares))
+    assert show(busy, later, terminal=True).count("bottleneck: decoding") >= 1
+    assert "bottleneck" not in show(ExtractionEvent("vgg16", "end", 9, 9, computed=9, seconds=2.0, shares=shares))
 
 
 def test_a_look_at_a_data_set_is_counted(show):
-    assert show(ProbeEvent(7, 7)) == "look: 7/7 clips\n"
+    assert show(CountEvent("probing", 7, 7)) == "probing: 7/7 clips\n"
 
 
 def test_a_terminal_gets_a_bar_with_the_current_pearson(show):

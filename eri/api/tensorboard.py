@@ -1,4 +1,4 @@
-"""Curves of extraction and training for TensorBoard, written where that package is installed."""
+"""Curves of extraction and training for TensorBoard, written if that package is installed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, get_args
 
-from eri.extraction.run import ExtractionEvent
+from eri.extraction.report import ExtractionEvent
 from eri.extraction.stages import Stage
 from eri.training.events import TrainingEvent
 
@@ -16,15 +16,15 @@ FOLDER = "tensorboard"
 
 
 class Curves:
-    """Writes what events tell as TensorBoard's scalars, and hands every event on; use it as a context.
+    """Writes progress events as TensorBoard's scalars, and passes every event on; use it as a context.
 
-    Training gives loss, figure and best figure an epoch, in the run's own folder; extraction gives clips a second,
+    Training gives loss, score and best score per epoch, in the run's own folder; extraction gives clips per second,
     failures and how busy each stage is, by the number of clips done. Without the package ``tensorboard`` nothing is
     written.
 
     Args:
         onward: Takes every event too.
-        runs: Folder that run folders stand in; the curves of a run go to ``<run>/tensorboard``.
+        runs: Folder of runs; the curves of a run go to ``<run>/tensorboard``.
         features: Folder of the cache; the curves of an extractor go to ``.tensorboard/<extractor>`` in it.
     """
 
@@ -45,7 +45,7 @@ class Curves:
             writer.close()
 
     def on_event(self, event: Any) -> None:
-        """Write what an event tells, and hand it on."""
+        """Write an event, and pass it on."""
         self._onward(event)
         if not self._installed:
             return

@@ -1,0 +1,282 @@
+"""Scores to rely on: the functions behind `eri cv`, `ensemble`, `compare` and `search`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eri.api.choices import Engine, Method, Modality, OnEvent, PathLike, Protocol, Pruning, Split, Unit, documented
+from eri.api.commands import check_split, choose_config, chosen_splits
+from eri.api.progress import reporting
+
+if TYPE_CHECKING:
+    from eri.evaluation.comparison import Comparison
+    from eri.evaluation.cross_validation import CrossValidation
+    from eri.evaluation.ensembling import EnsembleReport
+    from eri.evaluation.search import SearchReport
+
+
+@documented
+def cv(
+    data: PathLike = "data",
+    *,
+    config: PathLike | None = None,
+    modality: Modality | None = None,
+    overrides: Sequence[str] = (),
+    adapter: str | None = None,
+    features: PathLike = "features",
+    runs: PathLike = "runs",
+    folds: int = 5,
+    repeats: int = 1,
+    leave_one_group_out: bool = False,
+    folds_file: PathLike | None = None,
+    protocol: Protocol = "generated",
+    ungrouped: bool = False,
+    inner: int = 5,
+    split: Split | Sequence[Split] | None = None,
+    seeds: int = 1,
+    name: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    workers: int = 0,
+    engine: Engine = "local",
+    address: str | None = None,
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
+) -> CrossValidation:
+    """Train on every fold with every seed, and score each clip by models that did not see it.
+
+    Args:
+        folds: Number of folds, of about the same size.
+        repeats: Number of times that all clips are split into folds.
+        leave_one_group_out: Use one fold per subject.
+        folds_file: CSV file of the folds with the columns clip_id and fold.
+        protocol: Folds to use: ``generated`` by these options, or the ``official`` ones of the data set, such as DFEW's
+            five.
+        ungrouped: Let folds share subjects.
+        inner: One part in so many of a fold's training clips selects the epoch.
+        split: Split whose labelled clips are used; may be repeated. If omitted, train and val.
+        seeds: Models per fold: the config's seed and those after it.
+        name: Name of the output folder; CONFIG-cv if omitted.
+        resume: Keep the models that are trained already.
+        workers: Models trained at a time; 0 is one per core.
+
+    Raises:
+        EriError: No labelled clip, folds that cannot be made, missing features, or the folder exists already.
+    """
+    from eri.config import Runtime
+    from eri.data import load_clips
+    from eri.evaluation.cross_validation import cv as cross_validate
+    from eri.evaluation.folds import FoldPlan
+    from eri.features.places import local_features
+    from eri.runs.finding import note_inputs
+
+    system = choose_config(config, modality, overrides)
+    first = system.training.seed
+    grouped = False if ungrouped else None
+    plan = FoldPlan(
+        folds,
+        repeats,
+        leave_one_group_out,
+        None if folds_file is None else Path(folds_file),
+        grouped=grouped,
+        inner=inner,
+        official=protocol == "official",
+    )
+    with reporting(f"cross-validating {system.name}", progress, on_event) as report:
+        result = cross_validate(
+            system,
+            load_clips(Path(data), adapter),
+            local_features(features),
+            Path(runs),
+            Runtime(device=device, workers=workers or os.cpu_count() or 1),
+            plan=plan,
+            seeds=range(first, first + seeds),
+            splits=chosen_splits(split, ("train", "val")),
+            name=name,
+            resume=resume,
+            overwrite=overwrite,
+            engine=engine,
+            address=address,
+            on_event=report,
+        )
+    note_inputs(result.path, data, adapter, features)
+    return result
+
+
+@documented
+def ensemble(
+    members: Sequence[PathLike],
+    *,
+    method: Method = "weighted",
+    data: PathLike = "data",
+    adapter: str | None = None,
+    features: PathLike = "features",
+    runs: PathLike = "runs",
+    split: Split = "val",
+    name: str | None = None,
+    overwrite: bool = False,
+    device: str = "auto",
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
+) -> EnsembleReport:
+    """Combine runs, and score the combination on clips that it was not fitted on.
+
+    Args:
+        members: Folders or names of runs, or of cross-validations.
+        method: How predictions are combined.
+        split: Split that runs are scored on; cross-validations have their own clips.
+        name: Name of the output folder; ensemble-METHOD if omitted.
+
+    Raises:
+        EriError: Fewer than two members, members that do not fit together, or the folder exists already.
+    """
+    from eri.config import Runtime
+    from eri.data import load_clips
+    from eri.evaluation.ensembling import ensemble as make_ensemble
+    from eri.features.places import local_features
+    from eri.runs.finding import note_inputs
+
+    check_split(split)
+    with reporting(f"combining {len(members)} members", progress, on_event):
+        report = make_ensemble(
+            [_found(member, runs) for member in members],
+            load_clips(Path(data), adapter),
+            local_features(features),
+            Path(runs),
+            Runtime(device=device),
+            method=method,
+            split=split,
+            name=name,
+            overwrite=overwrite,
+        )
+    note_inputs(report.path, data, adapter, features)
+    return report
+
+
+@documented
+def compare(
+    first: PathLike,
+    second: PathLike,
+    *,
+    data: PathLike = "data",
+    adapter: str | None = None,
+    features: PathLike = "features",
+    runs: PathLike = "runs",
+    split: Split = "val",
+    bootstrap: int = 2000,
+    by: Unit = "clip",
+    device: str = "auto",
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
+) -> Comparison:
+    """Test whether the first scores better than the second: difference, interval, and p-value corrected by Holm.
+
+    Args:
+        first: Folder or name of a run, a cross-validation or an ensemble.
+        second: Another one of the same clips.
+        split: Split that runs are scored on; cross-validations and ensembles have their own clips.
+        bootstrap: Bootstrap resamples of the clips.
+        by: What is resampled: clips, or subjects, each with all its clips.
+
+    Raises:
+        EriError: They predict other labels or other clips, or were made on other data.
+    """
+    from eri.config import Runtime
+    from eri.data import load_clips
+    from eri.evaluation.comparison import compare as compare_pair
+    from eri.features.places import local_features
+
+    check_split(split)
+    with reporting(f"comparing {Path(first).name} and {Path(second).name}", progress, on_event):
+        return compare_pair(
+            _found(first, runs),
+            _found(second, runs),
+            load_clips(Path(data), adapter),
+            local_features(features),
+            split=split,
+            draws=bootstrap,
+            by=by,
+            runtime=Runtime(device=device),
+        )
+
+
+@documented
+def search(
+    space: PathLike,
+    *,
+    config: PathLike | None = None,
+    modality: Modality | None = None,
+    overrides: Sequence[str] = (),
+    data: PathLike = "data",
+    adapter: str | None = None,
+    features: PathLike = "features",
+    runs: PathLike = "runs",
+    trials: int = 50,
+    pruning: Pruning = "median",
+    folds: int = 0,
+    leave_one_group_out: bool = False,
+    floor: float | None = None,
+    seed: int = 0,
+    name: str | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    workers: int = 1,
+    engine: Engine = "local",
+    address: str | None = None,
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
+) -> SearchReport:
+    """Search settings of a config for the best validation score, and write the best ones as YAML.
+
+    Args:
+        space: Search space, by a shipped name or as a YAML file: training.learning_rate: {low: 0.0001, high: 0.01,
+            log: true} ...
+        trials: Trials that the study has when it ends.
+        pruning: When a trial is stopped early: worse than the median, by successive halving, or never.
+        folds: Score trials over this number of folds; 0 scores them on the val split.
+        leave_one_group_out: Score trials over one fold per subject.
+        floor: With folds of classes: stop a trial that cannot reach this WAR, such as 0.965.
+        seed: Seed of the sampling.
+        name: Name of the output folder; CONFIG-search if omitted.
+        resume: Continue the study, also while other processes work on it.
+        workers: Trials at a time.
+
+    Raises:
+        EriError: A value of the space does not fit the config, features are missing, or the study exists already.
+    """
+    from eri.config import Runtime, find_space
+    from eri.data import load_clips
+    from eri.evaluation.folds import FoldPlan
+    from eri.evaluation.search import read_space
+    from eri.evaluation.search import search as search_space
+    from eri.features.places import local_features
+
+    system = choose_config(config, modality, overrides)
+    plan = FoldPlan(folds or 5, leave_one_group_out=leave_one_group_out) if folds or leave_one_group_out else None
+    with reporting(f"searching settings of {system.name}", progress, on_event) as report:
+        return search_space(
+            system,
+            read_space(find_space(space)),
+            load_clips(Path(data), adapter),
+            local_features(features),
+            Path(runs),
+            Runtime(device=device, workers=workers),
+            trials=trials,
+            pruning=pruning,
+            plan=plan,
+            floor=floor,
+            seed=seed,
+            name=name,
+            resume=resume,
+            engine=engine,
+            address=address,
+            on_event=report,
+        )
+
+
+def _found(run: PathLike, runs: PathLike) -> Path:
+    return Path(run) if Path(run).exists() else Path(runs) / run

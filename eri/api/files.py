@@ -1,0 +1,90 @@
+"""What :func:`eri.extract_file` needs: extractors by name, media files as clips, features as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from eri.config import AudioConfig, ExtractorConfig, VisualConfig, describe_misfits
+from eri.config.tasks import TASKS
+from eri.data.clips import Clip, ClipTable
+from eri.features.places import open_folder
+from eri.prediction.loading import clip_id_of
+from eri.prediction.videos import find_videos
+from eri.utils.errors import ConfigError
+
+if TYPE_CHECKING:
+    from eri.api.choices import PathLike
+
+
+def parse_extractor(extractor: str | ExtractorConfig, overrides: Sequence[str] = ()) -> ExtractorConfig:
+    """Return the config of an extractor.
+
+    Args:
+        extractor: Its name, or the config itself.
+        overrides: Dotted ``key=value`` strings that change the config.
+
+    Raises:
+        ConfigError: The name or a setting is not known, or does not fit.
+
+    Examples:
+        >>> parse_extractor("mfcc", ["hop=0.5"]).hop
+        0.5
+    """
+    values: dict[str, Any] = {"extractor": extractor} if isinstance(extractor, str) else extractor.model_dump()
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f"setting '{override}' is not of the form key=value")
+        *parents, last = key.split(".")
+        node = values
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = yaml.safe_load(text)
+    errors = []
+    sections: tuple[Any, ...] = (VisualConfig, AudioConfig)
+    for section in sections:
+        try:
+            config: ExtractorConfig = TypeAdapter[Any](section).validate_python(values)
+        except ValidationError as error:
+            errors.append(error)
+        else:
+            return config
+    fitting = [error for error in errors if not any(item["type"] == "union_tag_invalid" for item in error.errors())]
+    raise ConfigError(f"extractor '{values['extractor']}': {describe_misfits((fitting or errors)[0])}")
+
+
+def clips_of(named: Sequence[PathLike]) -> tuple[ClipTable, Mapping[str, Path]]:
+    """Return media files as a table of clips, and the file of each clip id in the order named.
+
+    Raises:
+        DataError: Nothing is named, or a folder or pattern holds no media.
+    """
+    files = {clip_id_of(path): path for path in find_videos(named)}
+    clips = tuple(Clip(clip_id, "test", video=files[clip_id]) for clip_id in sorted(files))
+    return ClipTable("files", Path.cwd(), next(iter(TASKS.values())), clips), files
+
+
+def features_frame(folder: Path, files: Mapping[str, Path]) -> pd.DataFrame:
+    """Return the features of a folder as one table, see :func:`eri.extract_file`.
+
+    Raises:
+        StoreError: A feature file cannot be read, or the features are face crops.
+    """
+    opened = open_folder(folder, folder.name.rpartition("-")[2])
+    found = opened.entries(files)
+    values, index = [], list[tuple[str, float, float]]()
+    for clip_id, path in files.items():
+        if clip_id in found:
+            features = opened.read(clip_id)
+            ends = np.append(features.times[1:], features.times[-1:] + np.diff(features.times[-2:]).sum())
+            values.append(np.where(features.mask[:, None], features.embeddings, np.nan).astype(np.float32))
+            index.extend((str(path), start, end) for start, end in zip(features.times, ends, strict=True))
+    names = pd.MultiIndex.from_tuples(index, names=("file", "start", "end"))
+    return pd.DataFrame(np.concatenate(values), index=names)

@@ -1,0 +1,268 @@
+"""What is made of trained runs: the functions behind `eri predict`, `report`, `export` and `draw`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eri.api.choices import OnEvent, PathLike, Split, documented
+from eri.api.commands import SUBMITTABLE, check_split
+from eri.api.progress import counter, reporting
+
+if TYPE_CHECKING:
+    from eri.exports import ExportReport
+    from eri.reports.pictures import Localization
+    from eri.reports.predictions import PredictionReport
+
+
+@documented
+def predict(
+    run: PathLike,
+    videos: PathLike | Sequence[PathLike],
+    *,
+    timeline: bool = False,
+    window: float = 4.0,
+    hop: float = 1.0,
+    output: PathLike | None = None,
+    features: PathLike | None = None,
+    runs: PathLike = "runs",
+    device: str = "auto",
+    batch_size: int = 32,
+    workers: int = 1,
+    timeout: float = 3600.0,
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
+) -> PredictionReport:
+    """Predict the intensities of any video, and with a timeline their course over time.
+
+    Args:
+        run: Folder or name of a run, a cross-validation or an ensemble.
+        videos: Files, folders, or patterns.
+        timeline: Also write the course over time as CSV, PNG and an HTML page.
+        window: Seconds of one window of the timeline.
+        hop: Seconds between two windows.
+        output: Folder to write to; predictions/RUN if omitted.
+        features: Folder to cache the features in; they are not cached if omitted.
+        workers: Processes that decode; 0 decodes in this process, without a timeout.
+        timeout: Seconds that one video may take, and its timeline again.
+
+    Raises:
+        EriError: The run cannot be used, or nothing that could be predicted is named. A video that cannot be predicted
+            does not raise: its reason is in the table.
+    """
+    from eri.config import Runtime
+    from eri.reports.predictions import predict_videos
+    from eri.runs.finding import find_run
+
+    folder = find_run(run, Path(runs), marks=SUBMITTABLE)
+    with reporting(f"predicting with {folder.name}", progress, on_event) as report:
+        return predict_videos(
+            folder,
+            [videos] if isinstance(videos, str | Path) else list(videos),
+            Path(output) if output is not None else Path("predictions") / folder.resolve().name,
+            timeline=timeline,
+            window=window,
+            hop=hop,
+            features=None if features is None else Path(features),
+            runtime=Runtime(device, batch_size, workers, timeout),
+            on_event=report,
+        )
+
+
+@documented
+def report(
+    *run: PathLike,
+    data: PathLike | None = None,
+    output: PathLike | None = None,
+    split: Split | None = None,
+    adapter: str | None = None,
+    features: PathLike | None = None,
+    runs: PathLike = "runs",
+    bootstrap: int = 1000,
+    workers: int = 2,
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
+) -> Path:
+    """Write one HTML page about evaluated runs, or about a data set before any training; it needs no network.
+
+    Args:
+        run: Folders or names of runs, cross-validations or ensembles; the newest run if omitted.
+        data: Without a run: data set to report on. With runs: data to use instead of theirs.
+        output: HTML file to write; in the run's folder if omitted.
+        split: Split to report on; the first of val, test and train with labels if omitted.
+        features: Folder of cached features to use instead of the run's.
+        bootstrap: Bootstrap resamples behind the 95 % intervals.
+        workers: Processes that read the clips of a data set.
+
+    Raises:
+        EriError: A run is missing or has no predictions, or the data cannot be read.
+    """
+    from eri.reports import pages
+
+    check_split(split)
+    with reporting("writing the report", progress, on_event) as listen:
+        if data is not None and not run:
+            page = output if output is not None else pages.DATA_PAGE
+            done = counter(listen, "probing")
+            return pages.report_data(data, output=page, adapter=adapter, workers=workers, on_clip=done)
+        return pages.report(
+            *run,
+            output=output,
+            split=split,
+            data=data,
+            adapter=adapter,
+            features=features,
+            folder=runs,
+            bootstrap=bootstrap,
+        )
+
+
+@documented
+def export(
+    run: PathLike | None = None,
+    *,
+    output: PathLike | None = None,
+    onnx: bool = True,
+    overwrite: bool = False,
+    runs: PathLike = "runs",
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
+) -> ExportReport:
+    """Export a run as a folder that eri.load takes: weights, config, ONNX and a model card.
+
+    Args:
+        run: Run folder or name of a run; the newest run if omitted.
+        output: Folder to write; exports/RUN if omitted.
+        onnx: Write the model as ONNX too.
+        overwrite: Replace an earlier export.
+
+    Raises:
+        EriError: The run is incomplete or not a single run, or the folder exists already.
+    """
+    from eri.exports import export_run
+    from eri.runs.finding import find_run
+
+    folder = find_run(run, Path(runs), marks=SUBMITTABLE)
+    target = Path(output) if output is not None else Path("exports") / folder.resolve().name
+    with reporting(f"exporting {folder.name}", progress, on_event):
+        return export_run(folder, target, onnx=onnx, overwrite=overwrite)
+
+
+@documented
+def draw_activation(
+    run: PathLike,
+    video: PathLike,
+    output: PathLike,
+    *,
+    apex: tuple[float, float] | None = None,
+    runs: PathLike = "runs",
+    device: str = "auto",
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
+) -> Path:
+    """Draw which moments of a video a CEFLNet responds to: its emotional activation map over time.
+
+    Args:
+        video: Any video, or a folder of numbered images.
+        output: Image to write: .png, .svg or .pdf.
+        apex: Begin and end of the annotated apex in seconds, shown too.
+
+    Raises:
+        EriError: The run has another model, or the video cannot be read or shows no face.
+    """
+    from eri.config import Runtime
+    from eri.reports.pictures import draw_video
+    from eri.runs.finding import find_run
+
+    folder = find_run(run, Path(runs))
+    with reporting(f"drawing {Path(video).name}", progress, on_event):
+        return draw_video(folder, Path(video), Path(output), apex=apex, runtime=Runtime(device))
+
+
+@documented
+def draw_embeddings(
+    run: PathLike,
+    output: PathLike,
+    *,
+    beside: Sequence[PathLike] = (),
+    split: Split | None = None,
+    perplexity: float = 30.0,
+    seed: int = 0,
+    data: PathLike | None = None,
+    adapter: str | None = None,
+    features: PathLike | None = None,
+    runs: PathLike = "runs",
+    device: str = "auto",
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
+) -> Path:
+    """Draw labelled clips on a plane as a video model embeds them, coloured by class (t-SNE).
+
+    Args:
+        output: Image to write: .png, .svg or .pdf.
+        beside: Another run, drawn in a panel beside; may be repeated.
+        split: Split of the clips; all clips if omitted, also those that the model was trained on.
+        perplexity: About how many neighbours of a clip count.
+        seed: Seed of t-SNE.
+        data: Data to use instead of what the run was trained on.
+        features: Folder of cached features to use instead of the run's.
+
+    Raises:
+        EriError: A run has no video model, its face crops are not cached, or too few clips have labels.
+    """
+    from eri.config import Runtime
+    from eri.reports.pictures import draw_embeddings as draw
+    from eri.runs.finding import find_inputs, find_run
+
+    check_split(split)
+    folders = [find_run(one, Path(runs)) for one in (run, *beside)]
+    with reporting("drawing embeddings", progress, on_event):
+        table, cache = find_inputs(folders[0], data, adapter, features)
+        return draw(
+            folders,
+            table,
+            cache,
+            Path(output),
+            split=split,
+            perplexity=perplexity,
+            seed=seed,
+            runtime=Runtime(device),
+        )
+
+
+@documented
+def draw_localization(
+    run: PathLike,
+    *,
+    apexes: PathLike,
+    images: PathLike | None = None,
+    data: PathLike | None = None,
+    adapter: str | None = None,
+    features: PathLike | None = None,
+    runs: PathLike = "runs",
+    device: str = "auto",
+    progress: bool | None = None,
+    on_event: OnEvent | None = None,
+) -> Localization:
+    """Score how often the most emotional part that a CEFLNet finds is the annotated one.
+
+    Args:
+        apexes: CSV file with clip_id, begin and end in seconds, or clip_id and apex.
+        images: Folder to draw the map of each annotated clip to.
+        data: Data to use instead of what the run was trained on.
+        features: Folder of cached features to use instead of the run's.
+
+    Raises:
+        EriError: The run has another model, its face crops are not cached, or the apexes cannot be read.
+    """
+    from eri.config import Runtime
+    from eri.reports.pictures import locate_apexes, read_apexes
+    from eri.runs.finding import find_inputs, find_run
+
+    folder = find_run(run, Path(runs))
+    with reporting("locating apexes", progress, on_event):
+        table, cache = find_inputs(folder, data, adapter, features)
+        found = read_apexes(Path(apexes), table)
+        target = None if images is None else Path(images)
+        return locate_apexes(folder, table, cache, found, pictures=target, runtime=Runtime(device))

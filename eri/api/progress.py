@@ -1,0 +1,377 @@
+"""Progress of long calls: a bar on a terminal and in a notebook, plain lines elsewhere, and events for programs."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from eri.api.choices import OnEvent
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from eri.evaluation.cross_validation import ModelTrained
+    from eri.evaluation.search import TrialEnded
+    from eri.extraction.run import ExtractionEvent
+    from eri.prediction.timeline import TimelineEvent
+    from eri.training.events import TrainingEvent
+
+_SECONDS_BETWEEN_LINES = 5.0
+_SECONDS_OF_SILENCE = 20.0
+_PLAIN_WIDTH = 120  # of what is written to a file or a pipe, where rich would assume 80
+
+_BOTTLENECKS: Mapping[str, str] = MappingProxyType(
+    {"decode": "decoding", "faces": "face detection", "model": "the model", "write": "writing"}
+)
+
+
+@dataclass(frozen=True)
+class CountEvent:
+    """Progress of work that is counted.
+
+    Attributes:
+        what: What is done, such as ``probing``.
+        done: How many are done.
+        total: How many there are.
+        unit: What is counted.
+    """
+
+    what: str
+    done: int
+    total: int
+    unit: str = "clips"
+
+
+def open_console() -> Console:
+    """Return a console for the standard output as it is now; text that goes to no terminal is 120 columns wide."""
+    from rich.console import Console
+
+    console = Console()
+    sized = console.is_terminal or console.is_jupyter or "COLUMNS" in os.environ
+    return console if sized else Console(width=max(console.width, _PLAIN_WIDTH))
+
+
+@contextmanager
+def reporting(what: str, progress: bool | None, on_event: OnEvent | None = None) -> Iterator[OnEvent]:
+    """Give the function that takes the progress events of a block.
+
+    Args:
+        what: What the block does, in a few words; shown with the seconds that it takes while nothing else is.
+        progress: True shows progress, False does not. None shows it on a terminal and in a notebook, unless there is an
+            ``on_event``.
+        on_event: Called with each event, too.
+    """
+    console = None
+    # Of the processes that torchrun started, the first one shows progress.
+    if progress is not False and os.environ.get("RANK", "0") == "0" and (progress or on_event is None):
+        console = open_console()
+        if progress is None and not (console.is_terminal or console.is_jupyter):
+            console = None
+    if console is None:
+        yield on_event or (lambda event: None)
+        return
+    with ProgressDisplay(console, what) as display:
+
+        def report(event: Any) -> None:
+            display.on_event(event)
+            if on_event is not None:
+                on_event(event)
+
+        yield report
+
+
+def counter(report: OnEvent, what: str, unit: str = "clips") -> Callable[[int, int], None]:
+    """Return a function of done and total that reports :class:`CountEvent`."""
+    return lambda done, total: report(CountEvent(what, done, total, unit))
+
+
+class _Surface(Protocol):
+    """Where progress is shown: lines that stay, and bars that go."""
+
+    def say(self, line: str) -> None: ...
+
+    def bar(self, name: str, done: float, total: int, note: str) -> None: ...
+
+    def drop(self, name: str) -> None: ...
+
+    def wait(self, what: str, seconds: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class ProgressDisplay:
+    """Shows progress events; use it as a context and pass on its ``on_event``.
+
+    Args:
+        console: Where to show them. A terminal and a notebook get bars; anything else gets a line every few seconds,
+            one at the end of each stage, and one after each ``silence``.
+        what: What is done, shown while there are no events.
+        silence: Seconds without a line after which one says that the work goes on.
+
+    Examples:
+        >>> from rich.console import Console
+        >>> from eri.extraction.run import ExtractionEvent
+        >>> with ProgressDisplay(Console(width=80, force_terminal=False)) as display:
+        ...     display.on_event(ExtractionEvent("resnet50", "end", done=3, total=3, computed=2, seconds=1.0))
+        resnet50: 3/3 clips, 2 new, 2.0 clips/s
+    """
+
+    def __init__(self, console: Console, what: str = "", silence: float = _SECONDS_OF_SILENCE) -> None:
+        self._what, self._silence = what, silence
+        self._surface: _Surface = (
+            _Notebook() if console.is_jupyter else _Terminal(console) if console.is_terminal else _Lines(console)
+        )
+        self._live = type(self._surface) is not _Lines
+        self._bars: set[str] = set()
+        self._bottlenecks: dict[str, str] = {}
+        self._last_line = 0.0
+        self._started = self._last_seen = time.monotonic()
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._watch = threading.Thread(target=self._break_silence, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._watch.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._watch.join()
+        self._surface.close()
+
+    def on_event(self, event: Any) -> None:
+        """Show one event; events of other kinds are passed over."""
+        view = _VIEWS.get(type(event).__name__)
+        if view is not None:
+            with self._lock:
+                self._last_seen = time.monotonic()
+                view(self, event)
+
+    def _break_silence(self) -> None:
+        period = min(1.0, self._silence) if self._live else self._silence / 4
+        while not self._ended.wait(period):
+            now = time.monotonic()
+            with self._lock:
+                if self._what and not self._bars and (self._live or now - self._last_seen >= self._silence):
+                    self._surface.wait(self._what, now - self._started)
+                    self._last_seen = now
+
+    def _text(self, event: str) -> None:
+        self._surface.say(event)
+
+    def _count(self, event: CountEvent) -> None:
+        line = f"{event.what}: {event.done}/{event.total} {event.unit}"
+        self._show(event.what, event.done, event.total, "", line, ended=event.done == event.total)
+
+    def _timeline(self, event: TimelineEvent) -> None:
+        line = f"{event.video}: {event.done}/{event.total} windows"
+        self._show(event.video, event.done, event.total, "", line, ended=event.done == event.total)
+
+    def _extraction(self, event: ExtractionEvent) -> None:
+        if (failure := event.failure) is not None:
+            self._surface.say(
+                f"{failure.extractor}: clip {failure.clip_id} failed ({failure.reason}): {failure.message}"
+            )
+        note = f"{event.computed} new, {event.clips_per_second:.1f} clips/s"
+        if event.failed:
+            note += f", {event.failed} failed"
+        if event.shares is not None:
+            self._bottlenecks[event.extractor] = event.shares.bound
+        if event.stage != "end" and event.extractor in self._bottlenecks:
+            note += f", bottleneck: {_BOTTLENECKS[self._bottlenecks[event.extractor]]}"
+        if event.stage == "check":
+            note = "checking the cache"
+        elif event.stage == "wait":
+            note += ", waiting for clips of another process"
+        line = f"{event.extractor}: {event.done}/{event.total} clips, {note}"
+        self._show(event.extractor, event.done, event.total, note, line, ended=event.stage == "end")
+
+    def _training(self, event: TrainingEvent) -> None:
+        note = f"{event.metric} {_number(event.figure)}, best {_number(event.best)}"
+        if event.loss is not None:
+            note = f"loss {event.loss:.4f}, {note}"
+        if event.kind == "end":
+            note += f" at epoch {event.best_epoch} ({'stopped early' if event.stopped_early else 'all epochs done'})"
+        line = f"{event.run}: epoch {event.epoch}/{event.epochs}, {note}"
+        done = max(event.epoch - 1, 0) + (event.batch / event.batches if event.batches else 1.0)
+        self._show(event.run, min(done, event.epochs), event.epochs, note, line, ended=event.kind == "end")
+
+    def _model(self, event: ModelTrained) -> None:
+        self._surface.say(f"{event.done}/{event.total} {event.name}: {event.metric} {_number(event.figure)}")
+        if self._live:
+            self._show("models trained", event.done, event.total, "", "", ended=event.done == event.total)
+
+    def _trial(self, event: TrialEnded) -> None:
+        values = ", ".join(f"{key}={value}" for key, value in event.values.items())
+        outcome = event.error or (_number(event.value) if event.state == "complete" else "")
+        self._surface.say(f"trial {event.number} {event.state} {outcome} ({values})")
+
+    def _show(self, name: str, done: float, total: int, note: str, line: str, *, ended: bool) -> None:
+        if self._live and not ended:
+            self._bars.add(name)
+            self._surface.bar(name, done, total, note)
+            return
+        if name in self._bars:
+            self._bars.remove(name)
+            self._surface.drop(name)
+        now = time.monotonic()
+        if line and (ended or now - self._last_line >= _SECONDS_BETWEEN_LINES):
+            self._last_line = now
+            self._surface.say(line)
+
+
+_VIEWS: Mapping[str, Callable[[ProgressDisplay, Any], None]] = MappingProxyType(
+    {
+        "str": ProgressDisplay._text,
+        "CountEvent": ProgressDisplay._count,
+        "ExtractionEvent": ProgressDisplay._extraction,
+        "ModelTrained": ProgressDisplay._model,
+        "TimelineEvent": ProgressDisplay._timeline,
+        "TrainingEvent": ProgressDisplay._training,
+        "TrialEnded": ProgressDisplay._trial,
+    }
+)
+"""What shows each kind of event, by the name of its class: none of the rooms that make them need be imported."""
+
+
+class _Lines:
+    """Plain text for logs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def say(self, line: str) -> None:
+        from rich.markup import escape as plain
+
+        shown = line.encode("utf-8", "replace").decode()
+        self._console.print(plain(shown), highlight=False, soft_wrap=True)
+
+    def bar(self, name: str, done: float, total: int, note: str) -> None:
+        pass
+
+    def drop(self, name: str) -> None:
+        pass
+
+    def wait(self, what: str, seconds: float) -> None:
+        self.say(f"{what}: {seconds:.0f} s so far")
+
+    def close(self) -> None:
+        pass
+
+
+class _Terminal(_Lines):
+    """Bars of rich, which vanish at the end."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        super().__init__(console)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            transient=True,
+        )
+        self._status = console.status("")
+        self._tasks: dict[str, Any] = {}
+        self._waiting = False
+
+    def bar(self, name: str, done: float, total: int, note: str) -> None:
+        from rich.markup import escape as plain
+
+        self._stop_waiting()
+        if name not in self._tasks:
+            self._progress.start()
+            self._tasks[name] = self._progress.add_task(plain(name), total=total, note="")
+        self._progress.update(self._tasks[name], completed=done, total=total, note=plain(note))
+
+    def drop(self, name: str) -> None:
+        self._progress.remove_task(self._tasks.pop(name))
+        if not self._tasks:
+            self._progress.stop()
+
+    def wait(self, what: str, seconds: float) -> None:
+        from rich.markup import escape as plain
+
+        self._status.update(f"{plain(what)}: {seconds:.0f} s")
+        if not self._waiting:
+            self._waiting = True
+            self._status.start()
+
+    def close(self) -> None:
+        self._stop_waiting()
+        self._progress.stop()
+
+    def _stop_waiting(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            self._status.stop()
+
+
+class _Notebook:
+    """One output of a cell that is updated in place, by IPython alone: no widgets need be installed."""
+
+    _SECONDS_BETWEEN_UPDATES = 0.2
+    _LINES = 20
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._bars: dict[str, tuple[float, int, str]] = {}
+        self._waiting = ""
+        self._handle: Any = None
+        self._shown = 0.0
+
+    def say(self, line: str) -> None:
+        self._lines = [*self._lines, line][-self._LINES :]
+        self._update()
+
+    def bar(self, name: str, done: float, total: int, note: str) -> None:
+        self._waiting = ""
+        self._bars[name] = (done, total, note)
+        if time.monotonic() - self._shown >= self._SECONDS_BETWEEN_UPDATES:
+            self._update()
+
+    def drop(self, name: str) -> None:
+        del self._bars[name]
+        self._update()
+
+    def wait(self, what: str, seconds: float) -> None:
+        self._waiting = f"{what}: {seconds:.0f} s"
+        self._update()
+
+    def close(self) -> None:
+        self._bars, self._waiting = {}, ""
+        if self._handle is not None:
+            self._update()
+
+    def _update(self) -> None:
+        from IPython.display import HTML, display  # type: ignore[import-not-found,unused-ignore]
+
+        self._shown = time.monotonic()
+        bars = "".join(
+            f'<div>{escape(name)} <progress max="{total}" value="{done:g}"></progress> '
+            f"{done:.0f}/{total} {escape(note)}</div>"
+            for name, (done, total, note) in self._bars.items()
+        )
+        text = "\n".join([*self._lines, *([self._waiting] if self._waiting else [])])
+        shown = HTML(f"<pre>{escape(text)}</pre>{bars}")
+        if self._handle is None:
+            self._handle = display(shown, display_id=True)
+        else:
+            self._handle.update(shown)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
