@@ -24,8 +24,9 @@ from eri.config import ExperimentConfig, parse_config
 from eri.config.tasks import ERI
 from eri.training.data import SplitData
 from eri.training.events import TrainingEvent
+from eri.training.experiment import create_learner
 from eri.training.features import FeatureSet, ModalityFeatures
-from eri.training.learners import Lesson, create_learner
+from eri.training.learners import Lesson
 
 BATCH = 64
 
