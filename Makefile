@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-faults bench lint format lock clean
+.PHONY: help install demo test test-all test-faults bench lint format lock clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,7 +24,10 @@ $(STAMP): requirements/dev.txt requirements/build.txt pyproject.toml
 demo: install  ## Generate clips, extract, train, evaluate, submit, validate: offline, two to three minutes
 	$(BIN)/eri demo
 
-test: install  ## Run all tests but those of real faults
+test: install  ## Run the tests but the slow ones and those of real faults: under five minutes
+	$(BIN)/pytest --numprocesses 2 -m "not slow and not faults" --doctest-modules tests eri
+
+test-all: install  ## Run all tests but those of real faults
 	$(BIN)/pytest --numprocesses 2 -m "not faults" --doctest-modules tests eri
 
 test-faults: install  ## Kill, fill, hang and damage for real: under fifteen minutes
@@ -42,7 +45,7 @@ format: install  ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: install  ## Compile the requirements anew (add UPGRADE=--upgrade to move versions)
+lock: install  ## Compile the requirements again (add UPGRADE=--upgrade to move versions)
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--custom-compile-command "make lock" --all-extras \
 		pyproject.toml requirements/retinaface.in -o requirements/dev.txt
