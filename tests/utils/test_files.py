@@ -73,7 +73,7 @@ def test_a_killed_writer_leaves_the_old_file(target):
     code = """
 import os, signal, sys
 from pathlib import Path
-from eri.files import atomic_path
+from eri.utils.files import atomic_path
 with atomic_path(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -88,7 +88,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(target):
     code = """
 import resource, sys
 from pathlib import Path
-from eri.files import write_text
+from eri.utils.files import write_text
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     write_text(Path(sys.argv[1]), "x" * 100_000)
