@@ -195,7 +195,7 @@ class Measured:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
-        folds = [fold.metrics.figure for fold in self.result.folds]
+        folds = [fold.metrics.score for fold in self.result.folds]
         return {**self.scores.to_json(), "folds": folds, "seconds": self.seconds, "computed": self.computed}
 
     def show(self, title: str) -> None:
@@ -203,7 +203,7 @@ class Measured:
         scores, names = self.scores, list(self.scores.classes)
         interval = "" if scores.interval is None else f" ({scores.interval.low:.3f} to {scores.interval.high:.3f})"
         print(f"\n{title}: WAR {scores.war:.3f}{interval}, UAR {scores.uar:.3f}, chance {1 / len(names):.3f}")
-        folds = " ".join(f"{fold.metrics.figure:.3f}" for fold in self.result.folds)
+        folds = " ".join(f"{fold.metrics.score:.3f}" for fold in self.result.folds)
         print(f"folds of subjects {folds}; {self.seconds:.0f} s, computed {self.computed:.0f} s in all processes")
         width = max(map(len, names))
         for name, row in zip(names, scores.confusion, strict=True):

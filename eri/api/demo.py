@@ -67,7 +67,7 @@ class DemoReport(Shown):
     def summary(self) -> Summary:
         """Return the score of each system."""
         named = {**self.scores, "multimodal, shuffled labels (baseline)": self.control}
-        rows = [(name, one.metrics.figure if one.metrics else None) for name, one in named.items()]
+        rows = [(name, one.metrics.score if one.metrics else None) for name, one in named.items()]
         verdict = f"{self.submission}: {'accepted' if self.accepted else 'refused'}"
         return Summary("Demo", ("system", "mean Pearson on val"), rows, notes=(verdict,))
 

@@ -198,7 +198,7 @@ def compare(
             load_clips(Path(data), adapter),
             local_features(features),
             split=split,
-            draws=bootstrap,
+            resamples=bootstrap,
             by=by,
             runtime=Runtime(device=device),
         )

@@ -200,7 +200,7 @@ def _demo_row(name: str, result: Evaluation) -> list[str]:
     metrics = result.metrics
     if metrics is None:
         return [name, number(None), "", "0"]
-    return [name, number(metrics.figure), interval_text(metrics.interval), str(metrics.clips)]
+    return [name, number(metrics.score), interval_text(metrics.interval), str(metrics.clips)]
 
 
 def show_listing(listing: pd.DataFrame) -> None:

@@ -124,4 +124,4 @@ def show_search(report: SearchReport) -> None:
 
 def _row(name: str, scores: Scores, remark: str) -> list[str]:
     remarks = ", ".join(filter(None, (remark, scores.remark)))
-    return [name, number(scores.figure), interval_text(scores.interval), remarks]
+    return [name, number(scores.score), interval_text(scores.interval), remarks]

@@ -13,7 +13,7 @@ from eri.api.progress import open_console
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
 
-    from eri.metrics.intensities import Interval
+    from eri.metrics.bootstrap import Interval
     from eri.metrics.scoring import Scores
 
 
@@ -105,7 +105,7 @@ def score_headers(scores: Scores) -> tuple[str, ...]:
 
 def score_rows(scores: Scores) -> list[list[str]]:
     """Return a row for each label or class, and for what sums them up."""
-    return [[line.name, number(line.value), interval_text(line.interval), line.remark] for line in scores.figures()]
+    return [[line.name, number(line.value), interval_text(line.interval), line.remark] for line in scores.lines()]
 
 
 def show_confusion(scores: Scores) -> None:

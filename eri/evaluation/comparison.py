@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eri.config import Runtime
 from eri.config.tasks import Task, TaskKind
 from eri.data.clips import ClipTable, Split
 from eri.evaluation.held_out import HeldOut, read_held_out
-from eri.metrics.intensities import LEVEL, Floats, Interval, percentile_interval
-from eri.metrics.scoring import Resampled, Scorer, create_scorer
+from eri.metrics.bootstrap import LEVEL, Interval, percentile_interval
+from eri.metrics.intensities import Floats
+from eri.metrics.scoring import create_scorer
 from eri.utils.errors import DataError, RunError
 
 SIGNIFICANCE = 0.05
@@ -85,7 +85,11 @@ def compare_folds(
     """
     from scipy.stats import t as student
 
-    gaps = _gaps(first, second)
+    if len(first) != len(second) or len(first) < 2:
+        raise ValueError(f"the same two or more folds are compared, not {len(first)} with {len(second)}")
+    gaps = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
+    if not np.isfinite(gaps).all():
+        raise ValueError("a fold's score is not finite")
     if test_share is not None and not 0 < test_share < 1:
         raise ValueError(f"test_share is on (0, 1), not {test_share}")
     number = len(gaps)
@@ -115,16 +119,8 @@ def compare_folds(
     )
 
 
-def _gaps(first: Sequence[float], second: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    if len(first) != len(second) or len(first) < 2:
-        raise ValueError(f"the same two or more folds are compared, not {len(first)} with {len(second)}")
-    gaps = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
-    if not np.isfinite(gaps).all():
-        raise ValueError("a fold's score is not finite")
-    return gaps
-
-
-PAIRED_DRAWS = 2000
+PAIRED_RESAMPLES = 2000
+_ROUNDING = 1e-12  # differences of two scores that are equal but for their last digits
 
 
 @dataclass(frozen=True)
@@ -163,9 +159,9 @@ class Comparison:
         averaged_as: What ``mean`` is called: ``mean`` or ``UAR``.
         over_folds: Of two cross-validations with the same folds: the paired t-test over them with one tail, as papers
             report it, and with both and the variance corrected for train sets that overlap; else nothing.
-        draws: Resamples of the clips.
+        resamples: Number of bootstrap resamples.
         seed: Of the bootstrap.
-        level: Share of draws inside an interval.
+        level: Share of resamples inside an interval.
         notes: What a reader of the figures should know.
         subjects: How many subjects were resampled in place of clips; None where clips were.
     """
@@ -176,7 +172,7 @@ class Comparison:
     mean: Difference
     labels: dict[str, Difference]
     left_out: tuple[str, ...]
-    draws: int
+    resamples: int
     seed: int
     level: float
     notes: tuple[str, ...]
@@ -197,7 +193,7 @@ def compare(
     features: Path,
     *,
     split: Split = "val",
-    draws: int = PAIRED_DRAWS,
+    resamples: int = PAIRED_RESAMPLES,
     seed: int = 0,
     level: float = LEVEL,
     by: Literal["clip", "subject"] = "clip",
@@ -211,9 +207,9 @@ def compare(
         table: The data set that both were made on.
         features: Folder of the feature store.
         split: Of the clips that runs predict; cross-validations and ensembles have clips of their own.
-        draws: Resamples of the clips; the smallest p-value is 2 / (draws + 1).
+        resamples: Number of bootstrap resamples; the smallest p-value is 2 / (resamples + 1).
         seed: Of the bootstrap.
-        level: Share of draws inside an interval.
+        level: Share of resamples inside an interval.
         by: What is drawn: clips, or subjects, each with all its clips, since clips of one subject are alike.
         runtime: Its device is used.
 
@@ -234,7 +230,7 @@ def compare(
         table.task.labels,
         kind=table.task.kind,
         names=names,
-        draws=draws,
+        resamples=resamples,
         seed=seed,
         level=level,
         notes=notes,
@@ -263,7 +259,7 @@ def _over_folds(opened: Sequence[HeldOut], table: ClipTable) -> tuple[FoldCompar
         members[fold].append(clip_id)
     scorer = create_scorer(table.task.kind, table.task.labels)
     figures = [
-        [scorer.score(one.values(ids), table.label_matrix(ids), draws=0).figure for ids in members.values()]
+        [scorer.score(one.values(ids), table.label_matrix(ids), resamples=0).score for ids in members.values()]
         for one in opened
     ]
     defined = [[figure for figure in row if figure is not None] for row in figures]
@@ -281,7 +277,7 @@ def compare_predictions(
     *,
     kind: TaskKind = "regression",
     names: tuple[str, str] = ("first", "second"),
-    draws: int = PAIRED_DRAWS,
+    resamples: int = PAIRED_RESAMPLES,
     seed: int = 0,
     level: float = LEVEL,
     notes: tuple[str, ...] = (),
@@ -301,22 +297,32 @@ def compare_predictions(
         kind: What the columns are: intensities, compared by Pearson, or class probabilities, compared by WAR, UAR and
             the recall of each class.
         names: Of the two systems.
-        draws: Resamples of the clips.
+        resamples: Number of bootstrap resamples.
         seed: Of the bootstrap.
-        level: Share of draws inside an interval.
+        level: Share of resamples inside an interval.
         notes: Passed on.
         subjects: Whose each clip is, (clips,): they are drawn, each with all its clips, in place of clips.
 
     Examples:
         >>> truth = np.random.default_rng(0).random((50, 2))
-        >>> result = compare_predictions(truth, 1 - truth, truth, ["Joy", "Fear"], draws=100)
+        >>> result = compare_predictions(truth, 1 - truth, truth, ["Joy", "Fear"], resamples=100)
         >>> result.mean.difference, round(result.labels["Joy"].p, 4), round(result.labels["Joy"].corrected, 4)
         (2.0, 0.0198, 0.0594)
     """
     scorer = create_scorer(kind, labels)
-    pair = [scorer.resample(values, truth, draws=draws, seed=seed, subjects=subjects) for values in (first, second)]
-    both = np.isfinite(pair[0].labels) & np.isfinite(pair[1].labels)
-    differences = _differences([*_labels(pair), _averages(pair, both, scorer), *_overall(pair)], level)
+    one, other = (
+        scorer.resample(values, truth, resamples=resamples, seed=seed, subjects=subjects) for values in (first, second)
+    )
+    gaps = one.resampled - other.resampled
+    both = np.isfinite(one.labels) & np.isfinite(other.labels)
+    rows = [*zip(one.labels, other.labels, gaps, strict=True)]
+    if both.any():
+        rows.append((one.labels[both].mean(), other.labels[both].mean(), scorer.averaged(gaps[both])))
+    else:
+        rows.append((np.nan, np.nan, np.full(resamples, np.nan)))
+    if one.overall is not None and other.overall is not None:
+        rows.append((one.overall[0], other.overall[0], one.overall[1] - other.overall[1]))
+    differences = _differences(rows, level)
     count = len(labels)
     return Comparison(
         first=names[0],
@@ -325,7 +331,7 @@ def compare_predictions(
         mean=differences[count],
         labels=dict(zip(labels, differences[:count], strict=True)),
         left_out=tuple(label for label, defined in zip(labels, both, strict=True) if not defined),
-        draws=draws,
+        resamples=resamples,
         seed=seed,
         level=level,
         notes=notes,
@@ -335,44 +341,31 @@ def compare_predictions(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Gap:
-    """Two figures, and the difference of the two in each resample, (draws,)."""
-
-    first: float
-    second: float
-    drawn: Floats
-
-
-def _labels(pair: Sequence[Resampled]) -> list[_Gap]:
-    first, second = pair
-    gaps = first.drawn - second.drawn
-    return [_Gap(float(a), float(b), row) for a, b, row in zip(first.labels, second.labels, gaps, strict=True)]
-
-
-def _averages(pair: Sequence[Resampled], both: NDArray[np.bool_], scorer: Scorer) -> _Gap:
-    """Compare the means over the labels in which both are defined."""
-    first, second = pair
-    if not both.any():
-        return _Gap(np.nan, np.nan, np.full(first.drawn.shape[1], np.nan))
-    drawn = scorer.averaged((first.drawn - second.drawn)[both])
-    return _Gap(float(first.labels[both].mean()), float(second.labels[both].mean()), drawn)
-
-
-def _overall(pair: Sequence[Resampled]) -> list[_Gap]:
-    """Compare the figures over all clips, where the task has one."""
-    first, second = (resampled.overall for resampled in pair)
-    return [] if first is None or second is None else [_Gap(first[0], second[0], first[1] - second[1])]
-
-
-def _differences(gaps: Sequence[_Gap], level: float) -> list[Difference]:
-    """Give each gap its interval and p-values, corrected for the number of those that have one."""
-    found = [_p_value(gap.drawn) if np.isfinite([gap.first, gap.second]).all() else None for gap in gaps]
+def _differences(rows: Sequence[tuple[float, float, Floats]], level: float) -> list[Difference]:
+    """Give each pair of scores and its resampled difference an interval and p-values, corrected for their number."""
+    defined = [bool(np.isfinite([first, second]).all()) for first, second, _ in rows]
+    found = [_p_value(gaps) if there else None for there, (_, _, gaps) in zip(defined, rows, strict=True)]
     corrected = iter(holm([p for p in found if p is not None]))
     return [
-        _difference((gap.first, gap.second), gap.drawn, p, None if p is None else next(corrected), level)
-        for gap, p in zip(gaps, found, strict=True)
+        Difference(
+            first=float(first) if np.isfinite(first) else None,
+            second=float(second) if np.isfinite(second) else None,
+            difference=float(first - second) if there else None,
+            interval=percentile_interval(gaps, level) if there else None,
+            p=p,
+            corrected=None if p is None else next(corrected),
+        )
+        for there, p, (first, second, gaps) in zip(defined, found, rows, strict=True)
     ]
+
+
+def _p_value(gaps: Floats) -> float | None:
+    """Return the two-sided p-value of no difference; None where it is defined in at most half of the resamples."""
+    defined = gaps[np.isfinite(gaps)]
+    if 2 * len(defined) <= len(gaps):
+        return None
+    beyond = min(np.count_nonzero(defined <= _ROUNDING), np.count_nonzero(defined >= -_ROUNDING))
+    return float(min(1.0, 2 * (1 + beyond) / (1 + len(defined))))
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -382,12 +375,11 @@ def holm(values: Sequence[float]) -> list[float]:
         >>> holm([0.01, 0.04, 0.03])
         [0.03, 0.06, 0.06]
     """
-    corrected = [0.0] * len(values)
-    largest = 0.0
-    for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
-        largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
-        corrected[index] = largest
-    return corrected
+    p = np.asarray(values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(np.arange(len(p), 0, -1) * p[order]))
+    return corrected.tolist()
 
 
 def common_clips(held_out: Sequence[HeldOut]) -> list[str]:
@@ -421,20 +413,3 @@ def common_clips(held_out: Sequence[HeldOut]) -> list[str]:
 
 def _asked(task: Task) -> tuple[object, ...]:
     return task.kind, task.labels, task.low, task.high
-
-
-def _p_value(gaps: Floats) -> float | None:
-    defined = gaps[np.isfinite(gaps)]
-    if 2 * len(defined) <= len(gaps):
-        return None
-    beyond = min(np.count_nonzero(defined <= 0), np.count_nonzero(defined >= 0))
-    return float(min(1.0, 2 * (1 + beyond) / (1 + len(defined))))
-
-
-def _difference(
-    pair: tuple[float, float], gaps: Floats, p: float | None, corrected: float | None, level: float
-) -> Difference:
-    first, second = (value if np.isfinite(value) else None for value in pair)
-    difference = None if first is None or second is None else first - second
-    interval = None if difference is None else percentile_interval(gaps, level)
-    return Difference(first, second, difference, interval, p, corrected)

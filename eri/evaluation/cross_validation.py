@@ -20,7 +20,7 @@ from eri.data.clips import ClipTable, Split
 from eri.evaluation.folds import FIVE_FOLDS, Fold, FoldPlan, make_folds, write_folds
 from eri.evaluation.jobs import Bench, Job, Team, Trained, run_jobs
 from eri.extraction.run import EngineName
-from eri.metrics.intensities import DRAWS
+from eri.metrics.bootstrap import RESAMPLES
 from eri.metrics.scoring import Scorer, Scores, create_scorer
 from eri.training.data import refuse_reserved_labels
 from eri.training.experiment import together
@@ -77,7 +77,7 @@ class CrossValidation:
     @property
     def over_folds(self) -> tuple[float, float] | None:
         """Mean of the folds' figures, as papers report it, and their deviation; None where one is undefined."""
-        figures = [fold.metrics.figure for fold in self.folds]
+        figures = [fold.metrics.score for fold in self.folds]
         defined = [figure for figure in figures if figure is not None]
         if len(defined) < max(2, len(figures)):
             return None
@@ -120,7 +120,7 @@ def cv(
     name: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    bootstrap: int = DRAWS,
+    bootstrap: int = RESAMPLES,
     engine: EngineName = "local",
     address: str | None = None,
     on_event: Callable[[ModelTrained], None] = ignore,
@@ -146,7 +146,7 @@ def cv(
         name: Of the folder; None is ``<config>-cv``.
         resume: Keep the models that are trained, and train the others.
         overwrite: Replace a cross-validation of this name.
-        bootstrap: Draws behind the intervals; 0 leaves them out.
+        bootstrap: Bootstrap resamples behind the intervals; 0 leaves them out.
         engine: ``local``, or ``ray``: each model is a task of a Ray cluster, whose nodes see ``runs`` and ``features``.
         address: Of that cluster; None starts Ray on this machine.
         on_event: Called when a model is trained.
@@ -183,7 +183,7 @@ def cv(
             _write_parquet(path / HELD_OUT, held_out)
             _write_parquet(path / PREDICTIONS, predictions.reset_index())
             write_json(path / RESULT, _to_json(result, scorer_of(table.task), seeds))
-    _LOG.info("%s: %s over all clips %s", path, scorer_of(table.task).described, result.metrics.figure)
+    _LOG.info("%s: %s over all clips %s", path, scorer_of(table.task).described, result.metrics.score)
     return result
 
 
@@ -279,21 +279,21 @@ def _train(
     given: dict[str, Trained] = {}
     for job, trained in run_jobs(bench, jobs, team):
         given[job.name] = trained
-        scores = score_table(trained.held_out, bench.table, draws=0)
-        on_event(ModelTrained(job.name, len(given), len(jobs), scores.figure, scores.metric))
+        scores = score_table(trained.held_out, bench.table, resamples=0)
+        on_event(ModelTrained(job.name, len(given), len(jobs), scores.score, scores.metric))
     return [(job, given[job.name]) for job in jobs]
 
 
 def figure_of(predictions: pd.DataFrame, table: ClipTable) -> float | None:
     """Return what some predictions are ranked by: mean Pearson, or WAR; None where it is undefined."""
-    return score_table(predictions, table, draws=0).figure
+    return score_table(predictions, table, resamples=0).score
 
 
-def score_table(predictions: pd.DataFrame, table: ClipTable, *, draws: int = DRAWS) -> Scores:
+def score_table(predictions: pd.DataFrame, table: ClipTable, *, resamples: int = RESAMPLES) -> Scores:
     """Score predictions, indexed by clip id, against the labels of a table."""
     names = list(table.task.labels)
     truth = table.label_matrix([str(clip_id) for clip_id in predictions.index])
-    return scorer_of(table.task).score(predictions[names].to_numpy(dtype=np.float64), truth, draws=draws)
+    return scorer_of(table.task).score(predictions[names].to_numpy(dtype=np.float64), truth, resamples=resamples)
 
 
 def scorer_of(task: Task) -> Scorer:
@@ -302,13 +302,13 @@ def scorer_of(task: Task) -> Scorer:
 
 
 def _conclude(
-    path: Path, table: ClipTable, trained: Sequence[tuple[Job, Trained]], seeds: Sequence[int], draws: int
+    path: Path, table: ClipTable, trained: Sequence[tuple[Job, Trained]], seeds: Sequence[int], resamples: int
 ) -> tuple[CrossValidation, pd.DataFrame, pd.DataFrame]:
     """Gather and score the predictions of all models; return the scores, every prediction, and their means by clip."""
     held_out = pd.concat([_stamped(job, result.held_out) for job, result in trained], ignore_index=True)
     predictions = average(held_out, table.task)
     folds = tuple(
-        FoldScore(int(str(repeat)), str(name), score_table(average(rows, table.task), table, draws=draws))
+        FoldScore(int(str(repeat)), str(name), score_table(average(rows, table.task), table, resamples=resamples))
         for (repeat, name), rows in held_out.groupby(["repeat", "fold"], sort=False)
     )
     single = {
@@ -318,7 +318,7 @@ def _conclude(
     notes = ["each clip is predicted by the mean of its models"] if len(single) > 1 else []
     result = CrossValidation(
         path,
-        score_table(predictions, table, draws=draws),
+        score_table(predictions, table, resamples=resamples),
         folds,
         scorer_of(table.task).metric,
         single,

@@ -20,7 +20,8 @@ from eri.evaluation.cross_validation import PREDICTIONS, scorer_of
 from eri.evaluation.evaluate import predict as predict_run
 from eri.evaluation.folds import FIVE_FOLDS, FoldPlan, make_folds
 from eri.evaluation.held_out import ENSEMBLE, HeldOut, kind_of, predict_cv, read_ensemble, read_held_out, stamp_of
-from eri.metrics.intensities import DRAWS, Floats
+from eri.metrics.bootstrap import RESAMPLES
+from eri.metrics.intensities import Floats
 from eri.metrics.scoring import Scores
 from eri.training.run_folder import claimed, run_path, writing
 from eri.utils.errors import ConfigError, RunError
@@ -65,7 +66,7 @@ def ensemble(
     plan: FoldPlan = FIVE_FOLDS,
     name: str | None = None,
     overwrite: bool = False,
-    bootstrap: int = DRAWS,
+    bootstrap: int = RESAMPLES,
 ) -> EnsembleReport:
     """Put runs or cross-validations together, and score them on clips that the combination was not fitted on.
 
@@ -88,7 +89,7 @@ def ensemble(
         plan: How these are dealt into folds; cross-validations have folds of their own.
         name: Of the folder; None is ``ensemble-<method>``.
         overwrite: Replace an ensemble of this name.
-        bootstrap: Draws behind the intervals; 0 leaves them out.
+        bootstrap: Bootstrap resamples behind the intervals; 0 leaves them out.
 
     Raises:
         ConfigError: Fewer than two members, one twice, the split that runs were fitted on, or a method that gives no
@@ -108,16 +109,16 @@ def ensemble(
     nested = np.clip(nested_predictions(method, stacked, truth, folds, task.kind), task.low, task.high)
     combination = fit_combination(method, stacked, truth, task.kind)
     combined = np.clip(combination.combine(stacked), task.low, task.high)
-    fitted, metrics = scorer.score(combined, truth, draws=0).figure, scorer.score(nested, truth, draws=bootstrap)
+    fitted, metrics = scorer.score(combined, truth, resamples=0).score, scorer.score(nested, truth, resamples=bootstrap)
     names = _names(members)
     report = EnsembleReport(
         path=path,
         method=method,
         metrics=metrics,
         fitted=fitted,
-        optimism=None if fitted is None or metrics.figure is None else fitted - metrics.figure,
+        optimism=None if fitted is None or metrics.score is None else fitted - metrics.score,
         members={
-            name: scorer.score(values, truth, draws=0).figure for name, values in zip(names, stacked, strict=True)
+            name: scorer.score(values, truth, resamples=0).score for name, values in zip(names, stacked, strict=True)
         },
         weights=dict(zip(names, combination.values, strict=True)) if isinstance(combination, Weights) else None,
         notes=tuple(dict.fromkeys(note for member in opened for note in member.notes)),

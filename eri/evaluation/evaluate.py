@@ -16,7 +16,7 @@ from filelock import FileLock
 from eri.config import Published, Runtime
 from eri.config.tasks import Task
 from eri.data.clips import ClipTable, Split
-from eri.metrics.intensities import DRAWS
+from eri.metrics.bootstrap import RESAMPLES
 from eri.metrics.scoring import Scores, create_scorer
 from eri.training.data import fallback_vector, warn_of_clips
 from eri.training.device import choose_device
@@ -96,7 +96,7 @@ def evaluate(
     features: Path,
     *,
     split: Split = "val",
-    bootstrap: int = DRAWS,
+    bootstrap: int = RESAMPLES,
     seed: int = 0,
     runtime: Runtime = Runtime(),
 ) -> Evaluation:
@@ -109,7 +109,7 @@ def evaluate(
         table: Data with the run's labels; other data than it was trained on is warned of.
         features: Folder of the feature store.
         split: The split to score.
-        bootstrap: Draws behind the 95 % intervals; 0 leaves them out.
+        bootstrap: Bootstrap resamples behind the 95 % intervals; 0 leaves them out.
         seed: Of the bootstrap.
         runtime: Its device is used.
 
@@ -126,7 +126,7 @@ def evaluate(
     if labelled:
         truth = table.label_matrix(labelled)
         scorer = create_scorer(table.task.kind, names)
-        metrics = scorer.score(predictions.loc[labelled, names].to_numpy(), truth, draws=bootstrap, seed=seed)
+        metrics = scorer.score(predictions.loc[labelled, names].to_numpy(), truth, resamples=bootstrap, seed=seed)
     published = _published(opened, table)
     result = Evaluation(
         run=run,

@@ -1,42 +1,117 @@
-"""Resamples of whole subjects, for bootstraps of clips that are not independent of each other."""
+"""Bootstrap intervals: resamples of the clips, or of whole subjects, that every score of the same clips shares."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK_VALUES = 2_000_000
-"""Weights that one block of resamples may hold (16 MB)."""
+RESAMPLES = 1000
+LEVEL = 0.95
+_BLOCK_VALUES = 2_000_000  # counts that one block of resamples may hold (16 MB)
 
 
-def resampled_subjects(subjects: Sequence[str], *, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Draw subjects with replacement, each with all its clips: the cluster bootstrap (Davison & Hinkley 1997, 3.8).
+@dataclass(frozen=True)
+class Interval:
+    """A percentile bootstrap interval of a score, or of the difference of two."""
 
-    The subjects drawn depend on those of the clips, the number of draws and the seed alone.
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How the intervals were made; the fields are named as score files have them.
+
+    Attributes:
+        draws: Resamples of the clips, with replacement, the same clips for every label.
+        seed: Seed of the generator.
+        level: Share of resamples inside an interval.
+        degenerate: Resamples in which a label became constant, or a class lost all clips. The former are left out of
+            the mean's interval.
+    """
+
+    draws: int
+    seed: int
+    level: float
+    degenerate: int
+
+
+def resample_counts(
+    clips: int, *, resamples: int, seed: int, subjects: Sequence[str] | None = None
+) -> Iterator[NDArray[np.float64]]:
+    """Draw clips with replacement, or subjects with all their clips.
+
+    Drawing subjects is the cluster bootstrap (Davison & Hinkley 1997, 3.8), for clips of one subject that are alike.
+    What is drawn depends on the number of clips, that of resamples, the subjects and the seed alone, so any two sets of
+    predictions of the same clips are scored on the same resamples: the difference of their scores is the paired
+    bootstrap (Efron & Tibshirani 1993, chapter 16).
 
     Args:
-        subjects: Whose each clip is, (clips,), two subjects at least.
-        draws: Resamples.
-        seed: Of the generator.
+        clips: Number of clips.
+        resamples: Number of resamples.
+        seed: Seed of the generator.
+        subjects: The subject of each clip, (clips,), of at least two subjects; None draws clips.
 
     Yields:
-        Blocks of how often each clip stands in a resample, float64 (up to ``draws`` in all, clips).
+        Blocks that say how often each clip is in a resample, float64 (up to ``resamples`` in all, clips).
 
     Raises:
         ValueError: There are fewer than two subjects.
 
     Examples:
-        >>> weights = next(resampled_subjects(["ann", "ann", "bob"], draws=100, seed=0))
-        >>> weights.shape, bool((weights[:, 0] == weights[:, 1]).all()), set((weights[:, 0] + weights[:, 2]).tolist())
+        >>> counts = next(resample_counts(3, resamples=100, seed=0, subjects=["ann", "ann", "bob"]))
+        >>> counts.shape, bool((counts[:, 0] == counts[:, 1]).all()), set((counts[:, 0] + counts[:, 2]).tolist())
         ((100, 3), True, {2.0})
     """
-    names, members = np.unique(np.asarray(subjects), return_inverse=True)
-    if len(names) < 2:
+    names, members = np.unique(np.asarray(() if subjects is None else subjects), return_inverse=True)
+    if subjects is not None and len(names) < 2:
         raise ValueError("resampling subjects needs two of them at least")
     generator = np.random.default_rng(seed)
-    block = max(1, _BLOCK_VALUES // len(members))
-    for start in range(0, draws, block):
-        counts = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=min(block, draws - start))
-        yield counts[:, members].astype(np.float64)
+    block = max(1, _BLOCK_VALUES // max(1, clips))
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        if subjects is None:
+            places = generator.integers(clips, size=(size, clips)) + clips * np.arange(size)[:, np.newaxis]
+            counts = np.bincount(places.ravel(), minlength=size * clips).reshape(size, clips)
+        else:
+            counts = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=size)[:, members]
+        yield counts.astype(np.float64)
+
+
+def score_resamples(
+    score: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    clips: int,
+    *,
+    resamples: int,
+    seed: int,
+    subjects: Sequence[str] | None = None,
+) -> NDArray[np.float64]:
+    """Score each resample of the clips.
+
+    Args:
+        score: Takes counts as :func:`resample_counts` yields them, (block, clips), and returns (scores, block).
+        clips: Number of clips.
+        resamples: Number of resamples.
+        seed: Seed of the generator.
+        subjects: The subject of each clip; None draws clips.
+
+    Returns:
+        (scores, resamples).
+
+    Raises:
+        ValueError: There are fewer than two subjects.
+    """
+    blocks = [score(counts) for counts in resample_counts(clips, resamples=resamples, seed=seed, subjects=subjects)]
+    return np.concatenate(blocks or [score(np.empty((0, clips)))], axis=1)
+
+
+def percentile_interval(resampled: NDArray[np.float64], level: float = LEVEL) -> Interval | None:
+    """Take percentiles of the resamples in which a score is defined, (resamples,); None when at most half are."""
+    defined = resampled[np.isfinite(resampled)]
+    if 2 * len(defined) <= len(resampled):
+        return None
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))

@@ -1,7 +1,7 @@
 """The official metric and its companions: Pearson per label in float64, its mean, bootstrap intervals, CCC and MSE.
 
 The challenge scores :func:`scipy.stats.pearsonr` per label over all clips of a split, then the plain mean over labels,
-without any epsilon: one constant column makes the official figure undefined. Here such a column is reported by name.
+without any epsilon: one constant column makes the official score undefined. Here such a column is reported by name.
 """
 
 from __future__ import annotations
@@ -13,31 +13,20 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eri.metrics.bootstrap import resampled_subjects
+from eri.metrics.bootstrap import LEVEL, RESAMPLES, Bootstrap, Interval, percentile_interval, score_resamples
 
 Floats = NDArray[np.float64]
 
-DRAWS = 1000
-LEVEL = 0.95
-_ROUNDING = 1e-12  # share of the largest square below which a weighted variance is rounding
-_BLOCK_VALUES = 4_000_000  # float64 values that one block of bootstrap draws may hold (32 MB)
+_ROUNDING = 1e-12  # variance of a resample, as a share of the largest square of all clips, that is rounding
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A percentile bootstrap interval of a score, or of the difference of two."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Figure:
+class ScoreLine:
     """One line of a table of scores.
 
     Attributes:
-        name: Of the label, or of what sums them up.
-        value: None where it is undefined.
+        name: The label, or the name of a mean over labels.
+        value: The score; None where it is undefined.
         interval: Bootstrap interval of ``value``.
         remark: What a reader should know of it.
     """
@@ -54,7 +43,7 @@ class LabelScore:
 
     Attributes:
         pearson: Correlation in [-1, 1]; None where it is undefined.
-        interval: Bootstrap interval of ``pearson``; None where that is undefined or in most draws.
+        interval: Bootstrap interval of ``pearson``; None where that is undefined or in most resamples.
         ccc: Lin's concordance correlation in [-1, 1]; None where prediction and label are the same constant.
         mse: Mean squared error.
         reason: Why ``pearson`` is None.
@@ -68,39 +57,21 @@ class LabelScore:
 
 
 @dataclass(frozen=True)
-class Bootstrap:
-    """How the intervals were drawn.
-
-    Attributes:
-        draws: Resamples of the clips, with replacement, the same clips for every label.
-        seed: Of the generator.
-        level: Share of draws inside an interval.
-        degenerate: Draws in which a label became constant, or a class lost all clips. The former are left out of the
-            mean's interval.
-    """
-
-    draws: int
-    seed: int
-    level: float
-    degenerate: int
-
-
-@dataclass(frozen=True)
 class Metrics:
     """The scores of one set of predictions.
 
     Attributes:
-        clips: Clips scored.
+        clips: Number of clips scored.
         labels: A score for each label, in the task's order.
-        mean: The official figure, mean Pearson over all labels; None when any label's is undefined.
+        mean: The official score, mean Pearson over all labels; None when any label's is undefined.
         mean_defined: Mean Pearson over the labels where it is defined; None when there is none.
         interval: Bootstrap interval of ``mean_defined``.
         constant: Names of the labels whose prediction or truth does not vary, in the task's order.
         ccc: Mean concordance correlation over the labels where it is defined.
         mse: Mean squared error over all labels.
-        bootstrap: How the intervals were drawn.
+        bootstrap: How the intervals were made.
         metric: Short name of what systems are ranked by.
-        heading: What a table writes over the values of its lines.
+        heading: Column heading of the values of :meth:`lines`.
     """
 
     metric: ClassVar[str] = "Pearson"
@@ -117,28 +88,26 @@ class Metrics:
     bootstrap: Bootstrap
 
     @property
-    def figure(self) -> float | None:
+    def score(self) -> float | None:
         """What systems are ranked by: the official mean."""
         return self.mean
 
     @property
     def remark(self) -> str:
-        """What the figure lacks."""
+        """Which labels make the official mean undefined."""
         return f"constant: {', '.join(self.constant)}" if self.constant else ""
 
-    def figures(self) -> list[Figure]:
+    def lines(self) -> list[ScoreLine]:
         """Return the lines of a table: each label's Pearson, their mean, and that of the defined ones."""
-        lines = [Figure(name, of.pearson, of.interval, of.reason or "") for name, of in self.labels.items()]
-        lines.append(Figure("mean", self.mean, self.interval, self.remark))
+        lines = [ScoreLine(name, of.pearson, of.interval, of.reason or "") for name, of in self.labels.items()]
+        lines.append(ScoreLine("mean", self.mean, self.interval, self.remark))
         if self.mean is None:
-            lines.append(Figure("mean of the defined", self.mean_defined, self.interval))
+            lines.append(ScoreLine("mean of the defined", self.mean_defined, self.interval))
         return lines
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; what is undefined is null, with its reason beside it."""
-        values = asdict(self)
-        values["constant"] = list(self.constant)
-        return values
+        return {**asdict(self), "constant": list(self.constant)}
 
 
 def pearson(predictions: ArrayLike, labels: ArrayLike) -> Floats:
@@ -152,7 +121,7 @@ def pearson(predictions: ArrayLike, labels: ArrayLike) -> Floats:
         labels: The same shape, finite.
 
     Returns:
-        One correlation a column, in [-1, 1]; NaN where a column is constant or there are fewer than two clips.
+        One correlation per column, in [-1, 1]; NaN where a column is constant or there are fewer than two clips.
 
     Raises:
         ValueError: The shapes differ, or a value is not finite.
@@ -161,8 +130,7 @@ def pearson(predictions: ArrayLike, labels: ArrayLike) -> Floats:
         >>> pearson([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0]], [[1.0, 0.0], [2.0, 1.0], [4.0, 0.0]]).round(4).tolist()
         [0.982, nan]
     """
-    x, y = _columns(predictions, labels)
-    return _correlate(x, y)
+    return _correlate(*_columns(predictions, labels))
 
 
 def score(
@@ -170,7 +138,7 @@ def score(
     labels: ArrayLike,
     names: Sequence[str],
     *,
-    draws: int = DRAWS,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = LEVEL,
 ) -> Metrics:
@@ -179,13 +147,13 @@ def score(
     Args:
         predictions: (clips, labels), finite.
         labels: The same shape, finite.
-        names: One name a column.
-        draws: Bootstrap resamples; 0 leaves the intervals out.
-        seed: Of the bootstrap.
-        level: Share of draws inside an interval.
+        names: One name per column.
+        resamples: Bootstrap resamples; 0 leaves the intervals out.
+        seed: Seed of the bootstrap.
+        level: Share of resamples inside an interval.
 
     Raises:
-        ValueError: Shapes that do not fit, a value that is not finite, no clip, or a negative number of draws.
+        ValueError: Shapes that do not fit, a value that is not finite, no clip, or a negative number of resamples.
 
     Examples:
         >>> result = score([[0.1, 0.5], [0.4, 0.5], [0.3, 0.5]], [[0.0, 1.0], [1.0, 0.0], [0.2, 0.3]], ["Fear", "Joy"])
@@ -197,16 +165,15 @@ def score(
         raise ValueError(f"{len(names)} names for {x.shape[0]} columns")
     if x.shape[1] == 0:
         raise ValueError("no clip to score")
-    if draws < 0:
-        raise ValueError(f"draws is {draws}; it cannot be negative")
+    if resamples < 0:
+        raise ValueError(f"resamples is {resamples}; it cannot be negative")
     values, ccc, mse = _correlate(x, y), _concordance(x, y), np.mean((x - y) ** 2, axis=1)
     defined = np.isfinite(values)
-    resampled = _bootstrap(x[defined], y[defined], draws, seed)
-    intervals = iter([percentile_interval(row, level) for row in resampled])
+    resampled = resample_pearson(predictions, labels, resamples=resamples, seed=seed)
     scores = {
         name: LabelScore(
             pearson=_optional(values[i]),
-            interval=next(intervals) if defined[i] else None,
+            interval=percentile_interval(resampled[i], level) if defined[i] else None,
             ccc=_optional(ccc[i]),
             mse=float(mse[i]),
             reason=None if defined[i] else _reason(x[i], y[i]),
@@ -218,50 +185,54 @@ def score(
         labels=scores,
         mean=_mean(values) if defined.all() else None,
         mean_defined=_mean(values),
-        interval=percentile_interval(resampled.mean(axis=0), level) if defined.any() else None,
+        interval=percentile_interval(resampled[defined].mean(axis=0), level) if defined.any() else None,
         constant=tuple(name for i, name in enumerate(names) if not defined[i]),
         ccc=_mean(ccc),
         mse=float(mse.mean()),
-        bootstrap=Bootstrap(draws, seed, level, int(np.isnan(resampled).any(axis=0).sum())),
+        bootstrap=Bootstrap(resamples, seed, level, int(np.isnan(resampled[defined]).any(axis=0).sum())),
     )
 
 
-def resampled_pearson(
+def resample_pearson(
     predictions: ArrayLike,
     labels: ArrayLike,
     *,
-    draws: int = DRAWS,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     subjects: Sequence[str] | None = None,
 ) -> Floats:
-    """Correlate resamples of the clips, drawn with replacement, the same clips for every label.
-
-    The clips drawn depend on the shape of the arrays, the subjects and the seed alone, so two sets of predictions of
-    the same clips meet the same resamples: their difference is the paired bootstrap (Efron & Tibshirani 1993, chapter
-    16).
+    """Correlate resamples of the clips or of their subjects, see :func:`eri.metrics.bootstrap.resample_counts`.
 
     Args:
         predictions: (clips, labels), finite.
         labels: The same shape, finite.
-        draws: Resamples.
-        seed: Of the generator.
-        subjects: Whose each clip is: they are drawn, each with all its clips, in place of clips.
+        resamples: Number of resamples.
+        seed: Seed of the generator.
+        subjects: The subject of each clip; None draws clips.
 
     Returns:
-        (labels, draws); NaN where a resample is constant.
+        (labels, resamples); NaN where a resample is constant.
 
     Raises:
         ValueError: The shapes differ, a value is not finite, or there are fewer than two subjects.
 
     Examples:
-        >>> resampled_pearson([[0.0], [1.0], [2.0]], [[1.0], [2.0], [4.0]], draws=5).shape
+        >>> resample_pearson([[0.0], [1.0], [2.0]], [[1.0], [2.0], [4.0]], resamples=5).shape
         (1, 5)
     """
-    x, y = _columns(predictions, labels)
-    if subjects is None:
-        return _bootstrap(x, y, draws, seed)
-    blocks = [_correlate_weighted(x, y, weights) for weights in resampled_subjects(subjects, draws=draws, seed=seed)]
-    return np.concatenate(blocks, axis=1)
+    x, y = (_centre(values) for values in _columns(predictions, labels))
+
+    def correlate(counts: Floats) -> Floats:
+        shares = (counts / counts.sum(axis=1, keepdims=True)).T
+        mean_x, mean_y = x @ shares, y @ shares
+        covariance = (x * y) @ shares - mean_x * mean_y
+        spread_x, spread_y = x**2 @ shares - mean_x**2, y**2 @ shares - mean_y**2
+        varies = (spread_x > _ROUNDING) & (spread_y > _ROUNDING)
+        result = np.full(covariance.shape, np.nan)
+        np.divide(covariance, np.sqrt(np.maximum(spread_x * spread_y, 0)), out=result, where=varies)
+        return np.clip(result, -1.0, 1.0)
+
+    return score_resamples(correlate, x.shape[1], resamples=resamples, seed=seed, subjects=subjects)
 
 
 def _columns(predictions: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats]:
@@ -299,6 +270,17 @@ def _unit(values: Floats) -> Floats:
     return unit
 
 
+def _centre(values: Floats) -> Floats:
+    """Shift and scale rows to the mean 0 of all clips and the largest size 1.
+
+    The mean of a resample is near that of all clips, so that subtracting its square cancels few digits.
+    """
+    centred = values - values.mean(axis=1, keepdims=True)
+    largest = np.abs(centred).max(axis=1, keepdims=True, initial=0.0)
+    scaled: Floats = centred / np.where(largest > 0, largest, 1.0)
+    return scaled
+
+
 def _is_constant(values: Floats) -> NDArray[np.bool_]:
     return np.asarray(np.equal(values, values[..., :1]).all(axis=-1), dtype=np.bool_)
 
@@ -310,43 +292,6 @@ def _concordance(x: Floats, y: Floats) -> Floats:
     result = np.full(len(x), np.nan)
     np.divide(2 * covariance, spread, out=result, where=spread > 0)
     return result
-
-
-def _bootstrap(x: Floats, y: Floats, draws: int, seed: int) -> Floats:
-    """Correlate resamples of the clips; (labels, draws), NaN where a resample is constant."""
-    labels, clips = x.shape
-    generator = np.random.default_rng(seed)
-    block = max(1, _BLOCK_VALUES // max(1, 2 * labels * clips))
-    blocks = [np.empty((labels, 0))]
-    for start in range(0, draws, block):
-        chosen = generator.integers(clips, size=(min(block, draws - start), clips))
-        blocks.append(_correlate(x[:, chosen], y[:, chosen]))
-    return np.concatenate(blocks, axis=1)
-
-
-def _correlate_weighted(x: Floats, y: Floats, weights: Floats) -> Floats:
-    """Correlate resamples in which each clip stands so many times, (draws, clips); (labels, draws)."""
-    shares = (weights / weights.sum(axis=1, keepdims=True)).T
-    # Around the mean of all clips, which that of a resample is near: its square cancels few digits.
-    x, y = (values - values.mean(axis=1, keepdims=True) for values in (x, y))
-    mean_x, mean_y = x @ shares, y @ shares
-    covariance = (x * y) @ shares - mean_x * mean_y
-    spreads = [(values**2) @ shares - mean**2 for values, mean in ((x, mean_x), (y, mean_y))]
-    varies = [
-        spread > _ROUNDING * (values**2).max(axis=1)[:, None] for spread, values in zip(spreads, (x, y), strict=True)
-    ]
-    result = np.full(covariance.shape, np.nan)
-    np.divide(covariance, np.sqrt(np.maximum(spreads[0] * spreads[1], 0)), out=result, where=varies[0] & varies[1])
-    return np.clip(result, -1.0, 1.0)
-
-
-def percentile_interval(resampled: Floats, level: float = LEVEL) -> Interval | None:
-    """Take percentiles of the defined draws, (draws,); None when half or more are undefined."""
-    defined = resampled[np.isfinite(resampled)]
-    if 2 * len(defined) <= len(resampled):
-        return None
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
 
 
 def _mean(values: Floats) -> float | None:

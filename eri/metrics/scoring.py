@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eri.config.tasks import TaskKind
-from eri.metrics.intensities import DRAWS, Figure, Floats, Interval, Metrics, pearson, resampled_pearson, score
+from eri.metrics.bootstrap import RESAMPLES, Interval
+from eri.metrics.intensities import Floats, Metrics, ScoreLine, pearson, resample_pearson, score
 from eri.metrics.recognition import (
     Recognition,
-    confusion_matrix,
+    count_decisions,
     cross_entropy,
-    decide,
     mean_recall,
     recalls_of,
     recognize,
-    resampled_recalls,
+    resample_recalls,
 )
 
 
@@ -28,8 +28,8 @@ class Scores(Protocol):
     """What the scores of any kind of task have in common.
 
     Attributes:
-        metric: Short name of ``figure``.
-        heading: What a table writes over the values of its lines.
+        metric: Short name of ``score``.
+        heading: Column heading of the values of :meth:`lines`.
     """
 
     metric: ClassVar[str]
@@ -37,26 +37,26 @@ class Scores(Protocol):
 
     @property
     def clips(self) -> int:
-        """Clips scored."""
+        """Number of clips scored."""
         ...
 
     @property
-    def figure(self) -> float | None:
+    def score(self) -> float | None:
         """What systems are ranked by; None where it is undefined."""
         ...
 
     @property
     def interval(self) -> Interval | None:
-        """Bootstrap interval of the figure; None where there is none."""
+        """Bootstrap interval of the score; None where there is none."""
         ...
 
     @property
     def remark(self) -> str:
-        """What the figure lacks; empty where it lacks nothing."""
+        """What the score leaves out; empty where it leaves nothing out."""
         ...
 
-    def figures(self) -> list[Figure]:
-        """Return the lines of a table: one a label, then what sums them up."""
+    def lines(self) -> list[ScoreLine]:
+        """Return the lines of a table: one per label, then the means over them."""
         ...
 
     def to_json(self) -> dict[str, Any]:
@@ -69,11 +69,11 @@ class Validation:
     """The scores of a whole validation split after one epoch.
 
     Attributes:
-        labels: One figure a label, (labels,); NaN where it is undefined.
-        loss: What a smaller value of is better.
+        labels: One score per label, (labels,); NaN where it is undefined.
+        loss: The smaller the better.
         figure: What the run is ranked by; None where it is undefined.
         score: What epochs are compared by.
-        ties: What epochs of one score are compared by, one value after the other.
+        ties: What epochs of equal score are compared by, one value after the other.
     """
 
     labels: Floats
@@ -85,29 +85,29 @@ class Validation:
 
 @dataclass(frozen=True, eq=False)
 class Resampled:
-    """Figures of some predictions, and of resamples of their clips.
+    """Scores of some predictions, and of resamples of their clips.
 
     Attributes:
-        labels: Figure of each label, (labels,); NaN where it is undefined.
-        drawn: The same of each resample, (labels, draws).
-        overall: Figure over all clips, and that of each resample, (draws,); None where the task has none.
+        labels: Score of each label, (labels,); NaN where it is undefined.
+        resampled: The same of each resample, (labels, resamples).
+        overall: Score over all clips, and that of each resample, (resamples,); None where the task has none.
     """
 
     labels: Floats
-    drawn: Floats
+    resampled: Floats
     overall: tuple[float, Floats] | None = None
 
 
 @dataclass(frozen=True)
 class Scorer(ABC):
-    """Scores predictions of one task.
+    """Scores predictions of one task; predictions and labels are (clips, labels), finite.
 
     Attributes:
         names: The labels, or the classes.
-        metric: Short name of the figure that systems are ranked by.
+        metric: Short name of the score that systems are ranked by.
         described: The same in words.
-        column: What ``history.csv`` calls it.
-        averaged_as: What the mean of the labels' figures is called.
+        column: Its column in ``history.csv``.
+        averaged_as: Name of the mean of the labels' scores.
     """
 
     names: tuple[str, ...]
@@ -117,41 +117,29 @@ class Scorer(ABC):
     averaged_as: ClassVar[str]
 
     @abstractmethod
-    def score(self, predictions: ArrayLike, labels: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Scores:
-        """Score predictions with everything that is reported of them.
-
-        Args:
-            predictions: (clips, labels), finite.
-            labels: The same shape.
-            draws: Bootstrap resamples; 0 leaves the intervals out.
-            seed: Of the bootstrap.
-        """
+    def score(self, predictions: ArrayLike, labels: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Scores:
+        """Score predictions with everything that is reported of them; ``resamples=0`` leaves the intervals out."""
 
     @abstractmethod
     def validate(self, predictions: Floats, labels: Floats) -> Validation:
-        """Score one epoch.
-
-        Args:
-            predictions: (clips, labels) over the whole split.
-            labels: The same shape.
-        """
+        """Score one epoch over a whole split."""
 
     @abstractmethod
     def columns(self, result: Validation) -> Mapping[str, float | None]:
-        """Return what ``history.csv`` shows of a validation beside its loss."""
+        """Return the columns of ``history.csv`` that a validation fills beside its loss."""
 
     @abstractmethod
     def resample(
-        self, predictions: Floats, labels: Floats, *, draws: int, seed: int, subjects: Sequence[str] | None = None
+        self, predictions: Floats, labels: Floats, *, resamples: int, seed: int, subjects: Sequence[str] | None = None
     ) -> Resampled:
-        """Score resamples of the clips, or of their subjects; any predictions of the same clips meet the same ones."""
+        """Score resamples of the clips or of their subjects, the same ones for any predictions of the same clips."""
 
     @abstractmethod
-    def averaged(self, drawn: Floats) -> Floats:
-        """Average the labels' figures of each resample, (labels, draws), to (draws,)."""
+    def averaged(self, resampled: Floats) -> Floats:
+        """Average the labels' scores of each resample, (labels, resamples), to (resamples,)."""
 
     def label_columns(self, result: Validation) -> dict[str, float | None]:
-        """Return the figure of each label by its name; None where it is undefined."""
+        """Return the score of each label by its name; None where it is undefined."""
         pairs = zip(self.names, result.labels.tolist(), strict=True)
         return {name: None if value != value else value for name, value in pairs}
 
@@ -175,28 +163,25 @@ def validate_intensities(predictions: Floats, labels: Floats) -> Validation:
     """
     values = pearson(predictions, labels)
     mse = float(np.mean((predictions - labels) ** 2))
-    judged = values[np.ptp(labels, axis=0) > 0]
-    defined = judged[np.isfinite(judged)]
-    if len(judged) == 0:
-        compared = -mse
-    else:
-        compared = (float(defined.mean()) if len(defined) else 0.0) - 2.0 * (len(judged) - len(defined))
+    varying = values[np.ptp(labels, axis=0) > 0]
+    defined = varying[np.isfinite(varying)]
+    compared = (float(defined.mean()) if len(defined) else 0.0) - 2.0 * (len(varying) - len(defined))
     mean = float(values.mean()) if np.isfinite(values).all() else None
-    return Validation(values, mse, mean, compared)
+    return Validation(values, mse, mean, compared if len(varying) else -mse)
 
 
 @dataclass(frozen=True)
 class RegressionScorer(Scorer):
-    """Scores intensities by the Pearson of each label and their mean."""
+    """Scores intensities by the Pearson of each label and their mean; see :func:`validate_intensities` for epochs."""
 
     metric: ClassVar[str] = Metrics.metric
     described: ClassVar[str] = "mean Pearson correlation"
     column: ClassVar[str] = "val_pearson"
     averaged_as: ClassVar[str] = "mean"
 
-    def score(self, predictions: ArrayLike, labels: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Metrics:
-        """See :meth:`Scorer.score`."""
-        return score(predictions, labels, self.names, draws=draws, seed=seed)
+    def score(self, predictions: ArrayLike, labels: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Metrics:
+        """See :func:`eri.metrics.intensities.score`."""
+        return score(predictions, labels, self.names, resamples=resamples, seed=seed)
 
     def validate(self, predictions: Floats, labels: Floats) -> Validation:
         """See :func:`validate_intensities`."""
@@ -207,21 +192,21 @@ class RegressionScorer(Scorer):
         return {self.column: result.figure, **self.label_columns(result)}
 
     def resample(
-        self, predictions: Floats, labels: Floats, *, draws: int, seed: int, subjects: Sequence[str] | None = None
+        self, predictions: Floats, labels: Floats, *, resamples: int, seed: int, subjects: Sequence[str] | None = None
     ) -> Resampled:
-        """See :meth:`Scorer.resample`."""
-        drawn = resampled_pearson(predictions, labels, draws=draws, seed=seed, subjects=subjects)
-        return Resampled(pearson(predictions, labels), drawn)
+        """See :func:`eri.metrics.intensities.resample_pearson`."""
+        resampled = resample_pearson(predictions, labels, resamples=resamples, seed=seed, subjects=subjects)
+        return Resampled(pearson(predictions, labels), resampled)
 
-    def averaged(self, drawn: Floats) -> Floats:
-        """Average over the labels; a draw in which one is undefined has no mean."""
-        result: Floats = drawn.mean(axis=0)
+    def averaged(self, resampled: Floats) -> Floats:
+        """Average over the labels; a resample in which one is undefined has no mean."""
+        result: Floats = resampled.mean(axis=0)
         return result
 
 
 @dataclass(frozen=True)
 class ClassificationScorer(Scorer):
-    """Scores class probabilities; the likeliest class of a clip is the decision.
+    """Scores class probabilities against one-hot labels; the likeliest class of a clip is the decision.
 
     Epochs are compared by WAR, those that tie by UAR, and those that tie again by the smaller cross-entropy.
 
@@ -237,14 +222,15 @@ class ClassificationScorer(Scorer):
     column: ClassVar[str] = "val_war"
     averaged_as: ClassVar[str] = "UAR"
 
-    def score(self, predictions: ArrayLike, labels: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Recognition:
-        """See :meth:`Scorer.score`; labels are one-hot."""
-        return recognize(predictions, labels, self.names, draws=draws, seed=seed)
+    def score(
+        self, predictions: ArrayLike, labels: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
+    ) -> Recognition:
+        """See :func:`eri.metrics.recognition.recognize`."""
+        return recognize(predictions, labels, self.names, resamples=resamples, seed=seed)
 
     def validate(self, predictions: Floats, labels: Floats) -> Validation:
-        """See :meth:`Scorer.validate`; labels are one-hot."""
-        confusion = confusion_matrix(decide(labels), decide(predictions), len(self.names))
-        recalls, war = recalls_of(confusion), float(np.trace(confusion) / len(labels))
+        """Score the recall of each class and WAR."""
+        recalls, war = self._recalls(predictions, labels)
         loss = cross_entropy(predictions, labels)
         return Validation(recalls, loss, war, war, (float(mean_recall(recalls)), -loss))
 
@@ -253,27 +239,31 @@ class ClassificationScorer(Scorer):
         return {self.column: result.figure, "val_uar": result.ties[0], **self.label_columns(result)}
 
     def resample(
-        self, predictions: Floats, labels: Floats, *, draws: int, seed: int, subjects: Sequence[str] | None = None
+        self, predictions: Floats, labels: Floats, *, resamples: int, seed: int, subjects: Sequence[str] | None = None
     ) -> Resampled:
-        """See :meth:`Scorer.resample`; the figure over all clips is WAR."""
-        confusion = confusion_matrix(decide(labels), decide(predictions), len(self.names))
-        drawn = resampled_recalls(predictions, labels, draws=draws, seed=seed, subjects=subjects)
-        return Resampled(recalls_of(confusion), drawn.recalls, (float(np.trace(confusion) / len(labels)), drawn.war))
+        """See :func:`eri.metrics.recognition.resample_recalls`; the score over all clips is WAR."""
+        recalls, war = self._recalls(predictions, labels)
+        wars, resampled = resample_recalls(predictions, labels, resamples=resamples, seed=seed, subjects=subjects)
+        return Resampled(recalls, resampled, (war, wars))
 
-    def averaged(self, drawn: Floats) -> Floats:
-        """Average over the classes that a draw has clips of."""
-        return mean_recall(drawn)
+    def averaged(self, resampled: Floats) -> Floats:
+        """Average over the classes that a resample has clips of."""
+        return mean_recall(resampled)
+
+    def _recalls(self, predictions: Floats, labels: Floats) -> tuple[Floats, float]:
+        confusion = count_decisions(predictions, labels)
+        return recalls_of(np.diagonal(confusion), confusion.sum(axis=1)), float(np.trace(confusion) / confusion.sum())
 
 
 def create_scorer(kind: TaskKind, names: Sequence[str]) -> Scorer:
     """Return what scores the predictions of a task.
 
     Args:
-        kind: Of the task.
+        kind: Kind of the task.
         names: Its labels, or its classes.
 
     Examples:
-        >>> create_scorer("classification", ["calm", "angry"]).score([[0.9, 0.1]], [[1, 0]], draws=0).figure
+        >>> create_scorer("classification", ["calm", "angry"]).score([[0.9, 0.1]], [[1, 0]], resamples=0).score
         1.0
     """
     return (ClassificationScorer if kind == "classification" else RegressionScorer)(tuple(names))

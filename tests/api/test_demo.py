@@ -58,7 +58,7 @@ def test_a_second_demo_extracts_nothing_and_reaches_the_same(demo):
         assert result.metrics is not None
         second = again.scores[modality].metrics
         assert second is not None
-        assert second.figures() == result.metrics.figures()
+        assert second.lines() == result.metrics.lines()
     assert again.submission.read_bytes() == report.submission.read_bytes()
 
 

@@ -69,7 +69,7 @@ def test_from_the_organisers_features_to_a_valid_submission(tmp_path, task):
     run = commands.train(config=tmp_path / "tiny.yaml", runs=tmp_path / "runs", **places)
     metrics = commands.evaluate(run, bootstrap=100).metrics
     assert metrics is not None
-    assert metrics.figure is not None, "no label is constant"
+    assert metrics.score is not None, "no label is constant"
     file, findings = commands.submit(run, submissions=tmp_path / "submissions")
     assert findings == commands.validate(file, data=tmp_path / "data") == []
     frame = pd.read_csv(file, dtype={str(task.id_column): str})

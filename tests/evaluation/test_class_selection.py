@@ -77,7 +77,7 @@ class TestCrossValidation:
         assert all(0 <= known(event.figure) <= 1 for event in events)
 
     def test_the_mean_over_folds_is_told(self, good):
-        figures = [known(fold.metrics.figure) for fold in good.folds]
+        figures = [known(fold.metrics.score) for fold in good.folds]
         assert good.over_folds == pytest.approx((np.mean(figures), np.std(figures, ddof=1)))
         written = json.loads((good.path / "cv.json").read_text())
         assert written["over_folds"]["mean"] == pytest.approx(np.mean(figures))
@@ -99,8 +99,8 @@ class TestComparison:
 
     def test_figures_are_those_of_each(self):
         values = noisy(self.TRUTH, 0.3, 1), noisy(self.TRUTH, 0.5, 2)
-        result = compare_predictions(*values, self.TRUTH, NAMES, kind="classification", draws=200)
-        own = [recognize(one, self.TRUTH, CLASSES, draws=0) for one in values]
+        result = compare_predictions(*values, self.TRUTH, NAMES, kind="classification", resamples=200)
+        own = [recognize(one, self.TRUTH, CLASSES, resamples=0) for one in values]
         assert known(result.overall).first == own[0].war
         assert known(result.overall).second == own[1].war
         assert (result.mean.first, result.mean.second) == pytest.approx((own[0].uar, own[1].uar))
@@ -111,7 +111,7 @@ class TestComparison:
         for trial in range(150):
             truth = np.eye(2)[np.random.default_rng(trial).integers(2, size=60)]
             pair = noisy(truth, 0.5, 1000 + trial), noisy(truth, 0.5, 2000 + trial)
-            result = compare_predictions(*pair, truth, ["a", "b"], kind="classification", draws=200)
+            result = compare_predictions(*pair, truth, ["a", "b"], kind="classification", resamples=200)
             found += known(known(result.overall).p) < 0.05
         assert 1 <= found <= 17  # expected 7.5, deviation 2.7
 
@@ -126,7 +126,7 @@ class TestComparison:
     def test_of_folders(self, data, good, weak):
         result = compare(good.path, weak.path, data.table, data.features)
         overall = known(result.overall)
-        assert (overall.first, overall.second) == (good.metrics.figure, weak.metrics.figure)
+        assert (overall.first, overall.second) == (good.metrics.score, weak.metrics.score)
         assert known(overall.difference) > 0.2
         assert set(result.labels) == set(CLASSES)
 
@@ -136,12 +136,12 @@ class TestEnsemble:
         for method in ("mean", "weighted"):
             report = ensemble([good.path, weak.path], data.table, data.features, tmp_path, CPU, method=method)
             assert isinstance(report.metrics, Recognition)
-            assert report.members == {"good": good.metrics.figure, "weak": weak.metrics.figure}
+            assert report.members == {"good": good.metrics.score, "weak": weak.metrics.score}
             kept = pd.read_parquet(report.path / "predictions.parquet")
             np.testing.assert_allclose(kept[NAMES].sum(axis=1), 1.0, atol=1e-6)
             if method == "weighted":
                 assert known(report.weights)["good"] > 0.9
-                assert report.metrics.war >= known(good.metrics.figure) - 0.05
+                assert report.metrics.war >= known(good.metrics.score) - 0.05
 
     def test_predicts_probabilities_of_another_split(self, data, tmp_path, good, weak):
         report = ensemble([good.path, weak.path], data.table, data.features, tmp_path, CPU, bootstrap=0)

@@ -40,9 +40,9 @@ def test_a_cross_validation_is_that_of_this_machine_and_goes_on_when_a_node_dies
         config, data.table, data.features, tmp_path, CPU, plan=PLAN, seeds=(1, 2), engine="ray", on_event=lose_a_node
     )
     assert len(trained) == 6
-    assert there.metrics.figure == pytest.approx(finished.metrics.figure, abs=1e-6)
+    assert there.metrics.score == pytest.approx(finished.metrics.score, abs=1e-6)
     for ours, theirs in zip(there.folds, finished.folds, strict=True):
-        assert ours.metrics.figure == pytest.approx(theirs.metrics.figure, abs=1e-6)
+        assert ours.metrics.score == pytest.approx(theirs.metrics.score, abs=1e-6)
     assert not list(there.path.rglob("*.tmp"))
 
 

@@ -63,7 +63,7 @@ class TestPredictions:
         for trial in range(200):
             truth = np.random.default_rng(trial).random((60, 1))
             a, b = noisy(truth, 0.5, 1000 + trial), noisy(truth, 0.5, 2000 + trial)
-            found += known(compare_predictions(a, b, truth, ["Joy"], draws=200).labels["Joy"].p) < 0.05
+            found += known(compare_predictions(a, b, truth, ["Joy"], resamples=200).labels["Joy"].p) < 0.05
         assert 1 <= found <= 22  # expected 10, deviation 3
 
     def test_level_is_held_by_subjects_where_their_clips_are_alike(self):
@@ -74,7 +74,7 @@ class TestPredictions:
             truth = np.repeat(generator.random((30, 1)), 10, axis=0)
             a, b = (truth + np.repeat(generator.normal(scale=0.5, size=(30, 1)), 10, axis=0) for _ in range(2))
             for name, drawn in (("clips", None), ("subjects", subjects)):
-                result = compare_predictions(a, b, truth, ["Joy"], draws=200, subjects=drawn)
+                result = compare_predictions(a, b, truth, ["Joy"], resamples=200, subjects=drawn)
                 found[name] += known(result.labels["Joy"].p) < 0.05
         assert found["clips"] > 30  # far too often
         assert found["subjects"] <= 16  # expected 5, and small samples of subjects are a little too daring
@@ -102,11 +102,11 @@ class TestFolders:
         weak = cv(config, data.table, data.features, runs, CPU, plan=PLAN, name="weak", overwrite=True)
         result = compare(finished.path, weak.path, data.table, data.features)
         assert (result.first, result.second, result.clips) == ("good", "weak", 72)
-        assert result.mean.first == pytest.approx(finished.metrics.figure)
-        assert result.mean.second == pytest.approx(weak.metrics.figure)
+        assert result.mean.first == pytest.approx(finished.metrics.score)
+        assert result.mean.second == pytest.approx(weak.metrics.score)
         assert result.notes == ()
         plain, corrected = result.over_folds
-        figures = [[known(fold.metrics.figure) for fold in one.folds] for one in (finished, weak)]
+        figures = [[known(fold.metrics.score) for fold in one.folds] for one in (finished, weak)]
         assert plain.p == pytest.approx(stats.ttest_rel(figures[0], figures[1], alternative="greater").pvalue)
         assert (plain.first, plain.second) == pytest.approx(tuple(np.mean(figures, axis=1)))
         assert (plain.folds, plain.tail, corrected.tail, corrected.corrected) == (3, "greater", "two-sided", True)

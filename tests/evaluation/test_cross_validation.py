@@ -50,15 +50,15 @@ class TestScores:
         mean = frame.groupby("clip_id")[LABELS].mean()
         truth = data.table.label_matrix(list(mean.index))
         expected = [pearsonr(mean[name], truth[:, i]).statistic for i, name in enumerate(LABELS)]
-        assert finished.metrics.figure == pytest.approx(np.mean(expected), abs=1e-12)
-        assert finished.metrics.figure > 0.4
+        assert finished.metrics.score == pytest.approx(np.mean(expected), abs=1e-12)
+        assert finished.metrics.score > 0.4
         assert set(finished.single) == {"repeat1-seed1", "repeat1-seed2"}
 
     def test_written_down(self, finished):
         written = json.loads((finished.path / "cv.json").read_text())
-        assert written["scores"]["mean"] == finished.metrics.figure
+        assert written["scores"]["mean"] == finished.metrics.score
         assert written["optimism"] == finished.optimism
-        assert written["scores"]["interval"]["low"] < finished.metrics.figure < written["scores"]["interval"]["high"]
+        assert written["scores"]["interval"]["low"] < finished.metrics.score < written["scores"]["interval"]["high"]
         assert [fold["name"] for fold in written["folds"]] == ["1", "2", "3"]
         assert len(pd.read_csv(finished.path / "folds.csv")) == 72
 
@@ -72,9 +72,9 @@ class TestScores:
         config = data.configured(epochs=12)
         result = cv(config, data.table, data.features, tmp_path, CPU, plan=PLAN, seeds=(1, 2, 3))
         # The epoch is the best of twelve on twelve clips: that figure is high by chance, and the reported one is not.
-        assert result.metrics.figure is not None
+        assert result.metrics.score is not None
         assert result.optimism is not None
-        assert result.metrics.figure < 0.05 < result.optimism
+        assert result.metrics.score < 0.05 < result.optimism
 
 
 class TestFolder:

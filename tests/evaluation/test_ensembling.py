@@ -76,16 +76,16 @@ class TestReport:
         )
         written = json.loads((report.path / "ensemble.json").read_text())
         assert report.path == tmp_path / f"ensemble-{method}"
-        assert written["scores"]["mean"] == report.metrics.figure
+        assert written["scores"]["mean"] == report.metrics.score
         assert report.members == {
-            "good": pytest.approx(finished.metrics.figure),
-            "other": pytest.approx(other.metrics.figure),
+            "good": pytest.approx(finished.metrics.score),
+            "other": pytest.approx(other.metrics.score),
         }
-        assert known(report.optimism) == pytest.approx(known(report.fitted) - known(report.metrics.figure))
-        assert known(report.metrics.figure) > 0.4
+        assert known(report.optimism) == pytest.approx(known(report.fitted) - known(report.metrics.score))
+        assert known(report.metrics.score) > 0.4
         kept = pd.read_parquet(report.path / "predictions.parquet").set_index("clip_id")
         truth = data.table.label_matrix(list(kept.index))
-        assert pearson(kept[LABELS].to_numpy(), truth).mean() == pytest.approx(known(report.metrics.figure))
+        assert pearson(kept[LABELS].to_numpy(), truth).mean() == pytest.approx(known(report.metrics.score))
 
     def test_a_mean_has_no_optimism_and_trees_have_much(self, data, tmp_path, finished, other):
         reports = {
@@ -104,7 +104,7 @@ class TestReport:
     def test_can_be_compared(self, data, tmp_path, finished, other):
         report = ensemble([finished.path, other.path], data.table, data.features, tmp_path, CPU)
         result = compare(report.path, finished.path, data.table, data.features)
-        assert result.mean.first == pytest.approx(report.metrics.figure)
+        assert result.mean.first == pytest.approx(report.metrics.score)
 
 
 def test_heads_and_trees_go_together(data, tmp_path, finished):
@@ -124,8 +124,8 @@ class TestLeak:
         run = train(blind.configured(epochs=30, patience=30), blind.table, blind.features, tmp_path, CPU)
         fitted = evaluate(run, blind.table, blind.features, split="train", runtime=CPU, bootstrap=0)
         fresh = evaluate(run, blind.table, blind.features, split="val", runtime=CPU, bootstrap=0)
-        assert known(known(fitted.metrics).figure) > 0.7
-        assert known(known(fresh.metrics).figure) < 0.2
+        assert known(known(fitted.metrics).score) > 0.7
+        assert known(known(fresh.metrics).score) < 0.2
 
     @pytest.mark.parametrize("method", FITTED)
     def test_it_does_not_raise_the_reported_score(self, leak, members, tmp_path, method):
@@ -134,7 +134,7 @@ class TestLeak:
             ensemble(chosen, honest.table, honest.features, tmp_path, CPU, method=method, name=name, bootstrap=0)
             for chosen, name in ((members[:2], "without"), (members, "with"))
         ]
-        without, leaking = (known(report.metrics.figure) for report in reports)
+        without, leaking = (known(report.metrics.score) for report in reports)
         assert leaking <= without + 0.02
         assert known(reports[1].optimism) >= -0.01
 

@@ -75,7 +75,7 @@ class TestFigures:
         result = evaluate(run, data.table, data.features, bootstrap=0, runtime=CPU)
         best = max(float(row["val_pearson"]) for row in history(run))
         assert result.metrics is not None
-        assert result.metrics.figure == pytest.approx(best, abs=1e-5)
+        assert result.metrics.score == pytest.approx(best, abs=1e-5)
         assert "the epoch was chosen on this split" in result.notes[0]
 
     def test_a_constant_prediction_is_named(self, run, data):
@@ -87,7 +87,7 @@ class TestFigures:
         )
         result = evaluate(run, table, masked.features, bootstrap=10, runtime=CPU)
         assert isinstance(result.metrics, Metrics)
-        assert result.metrics.figure is None
+        assert result.metrics.score is None
         assert result.metrics.constant == TASK.labels
         assert len(result.fallback) == 5
 

@@ -1,4 +1,4 @@
-"""Folds: no clip and no subject in two parts, every clip scored once a dealing, bad fold files refused by name."""
+"""Folds: no clip and no subject in two parts, every clip scored once per split, bad fold files refused by name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def check_parts(folds: tuple[Fold, ...], clips: Sequence[Clip], repeats: int, *,
         assert min(len(fold.fit), len(fold.choose), len(fold.score)) >= least
 
 
-class TestDealing:
+class TestSplitting:
     @settings(max_examples=40, deadline=None)
     @given(
         count=st.integers(30, 60), groups=st.none() | st.integers(7, 12), k=st.integers(2, 6), seed=st.integers(0, 99)
@@ -87,7 +87,7 @@ class TestRefusals:
         [
             (make_clips(8), FoldPlan(folds=5), r"2 fold.*of one clip, .*: '4', '5'"),
             (make_clips(4), FoldPlan(folds=5), "4 clip"),
-            (make_clips(20, groups=3), FoldPlan(folds=5), r"3 subject\(s\) cannot be dealt into 5"),
+            (make_clips(20, groups=3), FoldPlan(folds=5), r"3 subject\(s\) cannot be split into 5"),
             (make_clips(20, groups=2), FoldPlan(folds=2), "only one subject is left"),
             (make_clips(20), FoldPlan(leave_one_group_out=True), "names no subject"),
             (make_clips(11, groups=10), FoldPlan(leave_one_group_out=True), "9 fold.* of one clip, .*: 's1'"),
@@ -119,7 +119,7 @@ class TestFile:
 
     def test_a_clip_in_two_folds(self, tmp_path):
         rows = [(f"{n:03d}", "ab"[n % 2]) for n in range(20)] + [("004", "b")]
-        with pytest.raises(DataError, match=r"folds.csv: clip '004' stands in folds 'a' and 'b'"):
+        with pytest.raises(DataError, match=r"folds.csv: clip '004' is in folds 'a' and 'b'"):
             make_folds(make_clips(20), self.write(tmp_path / "folds.csv", rows))
 
     def test_overlapping_subjects(self, tmp_path):

@@ -35,7 +35,7 @@ config = DataSet(table, root, make_config(recipe)).configured(**settings)
 told = []
 result = cv(config, table, root / "features", root / "runs", Runtime(device="cpu"), plan=FoldPlan(folds=2),
             name="together", on_event=told.append)
-(root / f"told-{os.environ['RANK']}.json").write_text(json.dumps([result.metrics.figure, len(told)]))
+(root / f"told-{os.environ['RANK']}.json").write_text(json.dumps([result.metrics.score, len(told)]))
 """
 
 
@@ -49,7 +49,7 @@ def test_two_processes_give_what_one_gives(tmp_path):
     (first, models), (second, none) = (json.loads((tmp_path / f"told-{rank}.json").read_text()) for rank in range(2))
     assert (models, none) == (2, 0)  # the first process tells of both models, the other of none
     assert first == second
-    assert first == pytest.approx(alone.metrics.figure, abs=0.03)
+    assert first == pytest.approx(alone.metrics.score, abs=0.03)
     written = json.loads((tmp_path / "runs" / "together" / "cv.json").read_text())
     assert written.keys() == json.loads((alone.path / "cv.json").read_text()).keys()
 

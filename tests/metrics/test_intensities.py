@@ -98,7 +98,7 @@ class TestScore:
         predictions, labels = sample()
         predictions[:, 1] = 0.25
         labels[:, 2] = 0.5
-        result = score(predictions, labels, NAMES, draws=50)
+        result = score(predictions, labels, NAMES, resamples=50)
         assert result.mean is None
         assert result.mean_defined == result.labels["Adoration"].pearson
         assert result.constant == ("Amusement", "Fear")
@@ -107,24 +107,24 @@ class TestScore:
         assert result.interval is not None
 
     def test_everything_constant(self):
-        result = score(np.zeros((4, 3)), np.zeros((4, 3)), NAMES, draws=20)
+        result = score(np.zeros((4, 3)), np.zeros((4, 3)), NAMES, resamples=20)
         assert (result.mean, result.mean_defined, result.interval, result.ccc) == (None, None, None, None)
         assert result.labels["Fear"].reason == "constant prediction and label"
 
     def test_one_clip(self):
-        result = score([[0.1, 0.2, 0.3]], [[0.1, 0.2, 0.3]], NAMES, draws=20)
+        result = score([[0.1, 0.2, 0.3]], [[0.1, 0.2, 0.3]], NAMES, resamples=20)
         assert result.constant == NAMES
         assert result.labels["Fear"].reason == "fewer than two clips"
 
     def test_ccc_by_hand(self):
         x, y = np.array([0.0, 1.0, 2.0]), np.array([1.0, 2.0, 4.0])
         expected = 2 * np.cov(x, y, bias=True)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
-        assert score(x[:, None], y[:, None], ["Fear"], draws=0).ccc == pytest.approx(expected)
+        assert score(x[:, None], y[:, None], ["Fear"], resamples=0).ccc == pytest.approx(expected)
 
     def test_json_has_no_nan(self):
         predictions, labels = sample()
         predictions[:, 0] = 1.0
-        text = json.dumps(score(predictions, labels, NAMES, draws=20).to_json(), allow_nan=False)
+        text = json.dumps(score(predictions, labels, NAMES, resamples=20).to_json(), allow_nan=False)
         assert json.loads(text)["labels"]["Adoration"]["pearson"] is None
         assert json.loads(text)["constant"] == ["Adoration"]
 
@@ -134,7 +134,7 @@ class TestScore:
         with pytest.raises(ValueError, match="2 names for 3 columns"):
             score(*sample(), names=NAMES[:2])
         with pytest.raises(ValueError, match="cannot be negative"):
-            score(*sample(), names=NAMES, draws=-1)
+            score(*sample(), names=NAMES, resamples=-1)
 
 
 class TestBootstrap:
@@ -150,7 +150,7 @@ class TestBootstrap:
             scipy_pearson(predictions[chosen], labels[chosen]).mean()
             for chosen in generator.integers(40, size=(200, 40))
         ]
-        interval = score(predictions, labels, NAMES, draws=200, seed=5).interval
+        interval = score(predictions, labels, NAMES, resamples=200, seed=5).interval
         assert interval is not None
         assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=1e-12)
 
@@ -163,7 +163,7 @@ class TestBootstrap:
         for seed in range(100):
             generator = np.random.default_rng(seed)
             pair = generator.multivariate_normal([0, 0], [[1, rho], [rho, 1]], size=150)
-            interval = score(pair[:, :1], pair[:, 1:], ["Fear"], draws=300, seed=seed).interval
+            interval = score(pair[:, :1], pair[:, 1:], ["Fear"], resamples=300, seed=seed).interval
             assert interval is not None
             hits += interval.low <= rho <= interval.high
         assert 86 <= hits <= 100
@@ -172,15 +172,15 @@ class TestBootstrap:
         predictions, labels = sample(30)
         labels[:, 0] = 0.0
         labels[:3, 0] = 1.0  # a resample misses all three in about one draw of 23
-        result = score(predictions, labels, NAMES, draws=1000)
+        result = score(predictions, labels, NAMES, resamples=1000)
         assert 10 < result.bootstrap.degenerate < 120
         assert result.interval is not None
         assert result.labels["Adoration"].interval is not None
 
     def test_no_interval_when_most_draws_are_degenerate(self):
-        result = score([[0.1], [0.9]], [[0.2], [0.7]], ["Fear"], draws=100)
+        result = score([[0.1], [0.9]], [[0.2], [0.7]], ["Fear"], resamples=100)
         assert result.mean == 1.0
-        wide = score([[0.0]] * 400 + [[1.0]], [[float(i)] for i in range(401)], ["Fear"], draws=200)
+        wide = score([[0.0]] * 400 + [[1.0]], [[float(i)] for i in range(401)], ["Fear"], resamples=200)
         assert wide.labels["Fear"].interval is not None  # about 63 % of draws hold the odd clip
         assert wide.bootstrap.degenerate > 40
         assert result.bootstrap.degenerate > 25

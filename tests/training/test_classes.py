@@ -90,7 +90,7 @@ class TestLearning:
         ranks = [(float(r["val_war"]), float(r["val_uar"]), -float(r["val_loss"])) for r in rows]
         frame = predict(run, data.table, data.features, "val", CPU)
         truth = data.table.label_matrix(list(frame.index))
-        result = recognize(frame[list(CLASSES)].to_numpy(), truth, CLASSES, draws=0)
+        result = recognize(frame[list(CLASSES)].to_numpy(), truth, CLASSES, resamples=0)
         assert (result.war, result.uar) == pytest.approx(max(ranks)[:2], abs=1e-12)
         assert result.cross_entropy == pytest.approx(-max(ranks)[2], abs=1e-6)
         row = rows[ranks.index(max(ranks))]

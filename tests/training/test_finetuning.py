@@ -42,8 +42,8 @@ def scored(run: Path, data: DataSet) -> float:
     """Return the mean Pearson of a run on val."""
     metrics = evaluate(run, data.table, data.features, bootstrap=0).metrics
     assert metrics is not None
-    assert metrics.figure is not None
-    return metrics.figure
+    assert metrics.score is not None
+    return metrics.score
 
 
 def test_the_backbone_learns_what_the_pictures_show(data, run):

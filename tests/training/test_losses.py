@@ -38,7 +38,7 @@ def test_pearson_loss_is_one_minus_the_metric(pair):
 def test_ccc_loss_is_one_minus_the_metric(pair):
     predictions, labels = pair
     names = [str(column) for column in range(labels.shape[1])]
-    expected = score(predictions.numpy(), labels.numpy(), names, draws=0).ccc
+    expected = score(predictions.numpy(), labels.numpy(), names, resamples=0).ccc
     assert expected is not None
     assert ccc_loss(predictions, labels).item() == pytest.approx(1 - expected, abs=1e-9)
 

@@ -20,7 +20,7 @@ def pair(clips: int = 30, labels: int = 3, seed: int = 0) -> tuple[Floats, Float
 def test_the_official_mean_decides():
     predictions, truth = pair()
     result = validate(predictions, truth)
-    assert result.score == result.figure == score(predictions, truth, ["a", "b", "c"], draws=0).mean
+    assert result.score == result.figure == score(predictions, truth, ["a", "b", "c"], resamples=0).mean
 
 
 def test_a_constant_prediction_loses_against_any_epoch_without():

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from eri.data.clips import Split
-from eri.metrics.intensities import DRAWS
+from eri.metrics.bootstrap import RESAMPLES
 from eri.reports.html.blocks import Block, Section
 from eri.reports.html.document import write_report_page
 from eri.reports.pages.clips import make_clips
@@ -32,7 +32,7 @@ def report(
     adapter: str | None = None,
     features: str | Path | None = None,
     folder: str | Path = "runs",
-    bootstrap: int = DRAWS,
+    bootstrap: int = RESAMPLES,
 ) -> Path:
     """Write one self-contained HTML page on runs, cross-validations or ensembles of one task.
 
@@ -60,7 +60,7 @@ def report(
     systems = []
     for path in paths:
         table, cache = find_inputs(path, data, adapter, features)
-        systems.append(read_system(path, table, cache, split, draws=bootstrap))
+        systems.append(read_system(path, table, cache, split, resamples=bootstrap))
     target = Path(output) if output is not None else (paths[0] if len(paths) == 1 else Path(folder)) / NAME
     sections = _one(systems[0]) if len(systems) == 1 else _several(systems)
     table = systems[0].table

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from eri.evaluation.comparison import Comparison, common_clips, compare_predictions, holm
-from eri.metrics.intensities import Figure as Line
 from eri.metrics.intensities import Metrics
+from eri.metrics.intensities import ScoreLine as Line
 from eri.metrics.recognition import Recognition
 from eri.reports.charts import Bar, Row, draw_intervals, draw_lines
 from eri.reports.html.blocks import Block, Chart, Figure, Headline, Paragraphs, Table, Value, make_table, number
@@ -45,12 +45,12 @@ def _headline(system: System, *, alone: bool) -> Headline:
     scores, interval = system.scores, system.scores.interval
     name = "Mean Pearson" if isinstance(scores, Metrics) else scores.metric
     text = f"95 % [{number(interval.low)}, {number(interval.high)}]" if interval else scores.remark or "no interval"
-    return Headline(name if alone else f"{name}: {system.name}", number(scores.figure), text)
+    return Headline(name if alone else f"{name}: {system.name}", number(scores.score), text)
 
 
 def make_scores(systems: Sequence[System]) -> list[Block]:
     """Return the scores of every label, beside what papers report."""
-    lines = [system.scores.figures() for system in systems]
+    lines = [system.scores.lines() for system in systems]
     names = list(dict.fromkeys(line.name for figures in lines for line in figures))
     by_name = [{line.name: line for line in figures} for figures in lines]
     rows = [
@@ -164,7 +164,7 @@ def _pairs_table(found: Sequence[Comparison]) -> Table:
         after = None if gap.p is None else next(corrected)
         rows.append([one.first, one.second, one.clips, gap.first, gap.second, gap.difference, *limits, gap.p, after])
     columns = ["first", "second", "clips", "of first", "of second", "difference", "low", "high", "p", "p after Holm"]
-    caption = f"Paired bootstrap, {found[0].draws} draws; p-values corrected for {len(tested)} pairs"
+    caption = f"Paired bootstrap, {found[0].resamples} draws; p-values corrected for {len(tested)} pairs"
     return make_table(caption, columns, rows, 4)
 
 

@@ -103,7 +103,7 @@ class System:
         return HeldOut(self.path, self.kind, self.task, self.table.fingerprint, frame, {}, self.notes)
 
 
-def read_system(path: Path, table: ClipTable, features: Path, split: Split | None, *, draws: int) -> System:
+def read_system(path: Path, table: ClipTable, features: Path, split: Split | None, *, resamples: int) -> System:
     """Read a folder that predictions were written into.
 
     Args:
@@ -111,7 +111,7 @@ def read_system(path: Path, table: ClipTable, features: Path, split: Split | Non
         table: The data set it was made on.
         features: Folder of the feature store; what is not there is left out of the report.
         split: Of the clips that a run predicted; None takes ``val``, ``test`` or ``train``, the first with labels.
-        draws: Bootstrap resamples behind the intervals.
+        resamples: Bootstrap resamples behind the intervals.
 
     Raises:
         RunError: There are no predictions, they are damaged, or they were made on other data.
@@ -143,7 +143,7 @@ def read_system(path: Path, table: ClipTable, features: Path, split: Split | Non
         predictions=predictions,
         truth=truth,
         fallback=frame["rule"].ne("").to_numpy(),
-        scores=create_scorer(table.task.kind, table.task.labels).score(predictions, truth, draws=draws),
+        scores=create_scorer(table.task.kind, table.task.labels).score(predictions, truth, resamples=resamples),
         config=None if run is None else run.config,
         settings=_settings(path, kind),
         environment={} if run is None else run.environment,

@@ -41,7 +41,7 @@ def test_the_figure_of_a_trial_is_that_of_a_cross_validation(data, tmp_path):
     assert report.metric == "WAR"
     assert report.best is not None
     again = cv(load_config(report.best), data.table, data.features, tmp_path, CPU, plan=THREE, bootstrap=0)
-    assert report.value == pytest.approx(again.metrics.figure)
+    assert report.value == pytest.approx(again.metrics.score)
 
 
 def test_values_that_were_judged_are_not_trained_again(data, tmp_path):
@@ -105,7 +105,7 @@ def test_a_study_is_resumed_by_the_same_judge_only(data, tmp_path):
 
 
 def test_folds_that_cannot_be(data, tmp_path):
-    with pytest.raises(DataError, match="cannot be dealt into 7 parts"):
+    with pytest.raises(DataError, match="cannot be split into 7 parts"):
         run_search(data, tmp_path, plan=FoldPlan(folds=7))
     unlabelled = make_data_set(tmp_path, Recipe(sizes={"train": 4, "val": 4}, labelled=(), classes=("a", "b")))
     with pytest.raises(DataError, match="no clip of train or val has labels"):

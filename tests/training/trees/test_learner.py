@@ -60,14 +60,14 @@ class TestLearning:
     def test_finds_the_signal(self, run, data):
         result = evaluate(run, data.table, data.features, bootstrap=0, runtime=CPU)
         assert result.metrics is not None
-        assert result.metrics.figure is not None
-        assert result.metrics.figure > 0.8
+        assert result.metrics.score is not None
+        assert result.metrics.score > 0.8
 
     def test_the_figure_is_the_one_that_trees_were_chosen_by(self, run, data):
         result = evaluate(run, data.table, data.features, bootstrap=0, runtime=CPU)
         assert isinstance(result.metrics, Metrics)
         manifest = json.loads((run / "boosters.json").read_text())
-        assert result.metrics.figure == pytest.approx(manifest["val_pearson"], abs=1e-12)
+        assert result.metrics.score == pytest.approx(manifest["val_pearson"], abs=1e-12)
         history = rows_of(run / "history.csv")
         for label in LABELS:
             kept = history[manifest["boosters"][label]["trees"] - 1]
