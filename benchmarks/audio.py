@@ -21,7 +21,7 @@ from eri.config import DeepSpectrumConfig, Runtime, Wav2Vec2Config
 from eri.extraction.extractors.deepspectrum import DeepSpectrumExtractor
 from eri.extraction.extractors.wav2vec2 import Wav2Vec2Extractor
 from eri.features.records import Prepared
-from eri.media.resampling import SAMPLE_RATE
+from eri.media.audio import SAMPLE_RATE
 from eri.media.state import State
 from tests.factories.spectrograms import draw
 from tests.factories.speech import voice

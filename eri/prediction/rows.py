@@ -14,9 +14,8 @@ from eri.extraction.extractors.crops import CropPreparer
 from eri.extraction.extractors.preparing import ImagePreparer, SoundPreparer
 from eri.features.jpeg import encode_picture
 from eri.features.records import CropSequence, FeatureSequence, Prepared, assemble, join_codes
-from eri.media.audio import Sound
+from eri.media.audio import SAMPLE_RATE, Sound
 from eri.media.faces import Crops, crop_faces
-from eri.media.resampling import SAMPLE_RATE
 from eri.media.state import State
 from eri.media.streaming import FrameStream
 from eri.media.video import FrameSequence

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from eri.media.audio import Sound, read_sound, stream_sound
-from eri.media.resampling import SAMPLE_RATE
+from eri.media.audio import SAMPLE_RATE, Sound, read_sound, stream_sound
 from eri.utils.errors import NoAudioError, OversizedMediaError, TruncatedMediaError
 from tests.factories.media import cut, tone, write_clip, write_song_with_cover, write_wav
 

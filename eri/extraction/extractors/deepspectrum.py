@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 from eri.config import DeepSpectrumConfig, Runtime
 from eri.extraction.extractors.preparing import WindowPreparer
 from eri.features.records import Prepared
-from eri.media.resampling import SAMPLE_RATE
+from eri.media.audio import SAMPLE_RATE
 from eri.media.state import State
 from eri.models.backbones import create_backbone
 from eri.models.running import batches, library_versions, resolve_device, store_rows

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from eri.config import EGeMAPSConfig, Runtime
 from eri.extraction.extractors.preparing import WindowPreparer
 from eri.features.records import Prepared
-from eri.media.resampling import SAMPLE_RATE
+from eri.media.audio import SAMPLE_RATE
 from eri.media.state import State
 from eri.utils.errors import MissingDependencyError
 

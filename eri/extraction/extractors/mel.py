@@ -15,7 +15,7 @@ from torch import Tensor
 from eri.config import LogMelConfig, MFCCConfig, Runtime
 from eri.extraction.extractors.preparing import FramePreparer
 from eri.features.records import Prepared
-from eri.media.resampling import SAMPLE_RATE
+from eri.media.audio import SAMPLE_RATE
 from eri.media.state import State
 from eri.models.running import library_versions
 

@@ -117,8 +117,7 @@ class SoundPreparer(ABC):
         Raises:
             MediaError: The file is missing, damaged or not media.
         """
-        from eri.media.audio import read_sound
-        from eri.media.resampling import SAMPLE_RATE
+        from eri.media.audio import SAMPLE_RATE, read_sound
 
         source = clip.audio_source
         # A folder of face pictures is a video without a sound track.

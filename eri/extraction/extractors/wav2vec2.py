@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from eri.config import Runtime, Wav2Vec2Config
 from eri.extraction.extractors.preparing import FramePreparer
 from eri.features.records import Prepared
-from eri.media.resampling import SAMPLE_RATE
+from eri.media.audio import SAMPLE_RATE
 from eri.media.state import State
 from eri.models.running import forward_mode, library_versions, resolve_device
 from eri.utils.errors import ConfigError, WeightsError

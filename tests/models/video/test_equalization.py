@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from eri.media.equalization import equalize_luminance, remove_colour
+from eri.models.video.cnn3d import equalize_luminance, remove_colour
 
 
 def pictures(rows: int = 3, side: int = 40) -> np.ndarray:
