@@ -1,4 +1,4 @@
-"""Submissions: writing and judging the organisers' prediction files."""
+"""The organisers' prediction files: their formats, reading, validating and writing them."""
 
 from eri.submission.findings import Code, Finding, Severity
 from eri.submission.formats import SubmissionFormat, format_of, submission_name

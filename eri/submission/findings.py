@@ -10,6 +10,7 @@ from typing import Literal
 Severity = Literal["error", "warning"]
 
 LISTED = 10_000
+"""Findings of one code that are listed; further ones are counted only, so that no file floods memory."""
 
 
 class Code(StrEnum):
@@ -56,8 +57,8 @@ class Finding:
         line: 1-based line of the file; None where it concerns the file as a whole.
         code: Its kind.
         message: What is wrong and what to do about it.
-        severity: The organisers' reader would refuse, misread or fail to score an ``error``; a ``warning`` departs from
-            the letter of the format only.
+        severity: The organisers' reader would refuse, misread or fail to score an ``error``; a ``warning`` deviates
+            from the format in a way that the reader accepts.
     """
 
     line: int | None
@@ -67,14 +68,14 @@ class Finding:
 
 
 class Findings:
-    """Collects findings; of each code the first 10,000 are listed and the rest counted: no file floods memory."""
+    """Collects findings: of each code and severity the first :data:`LISTED` are listed and the rest counted."""
 
     def __init__(self) -> None:
         self._listed: list[Finding] = []
         self._counts: Counter[tuple[Code, Severity]] = Counter()
 
     def add(self, line: int | None, code: Code, message: str, severity: Severity = "error") -> None:
-        """Note one finding."""
+        """Add one finding."""
         self._counts[code, severity] += 1
         if self._counts[code, severity] <= LISTED:
             self._listed.append(Finding(line, code, message, severity))

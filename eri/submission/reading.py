@@ -1,12 +1,11 @@
-"""Reading the raw bytes of a submission into cells, whatever they are, and noting what is odd about them."""
+"""The raw bytes of a submission read into lines and cells, whatever they are, with findings on how they are written."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from eri.data.text import SEPARATOR_NAMES, decode, guess_separator
 from eri.submission.findings import Code, Findings
@@ -16,40 +15,23 @@ _WHOLE = re.compile(r"[+-]?[0-9]+")
 _DECIMALS = re.compile(r"[0-9]+")
 
 
-@dataclass(frozen=True)
-class Size:
-    """The most that a submission can hold, in bytes and in lines."""
-
-    bytes: int
-    lines: int
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line that is not blank.
-
-    Attributes:
-        number: 1-based in the file.
-        text: Without its end.
-    """
+class Line(NamedTuple):
+    """One line that is not blank: its 1-based number in the file, and its text without the line end."""
 
     number: int
     text: str
 
 
-def read_lines(file: Path, most: Size, findings: Findings) -> list[Line]:
-    """Return the lines of a file that are not blank.
+def read_lines(file: Path, findings: Findings, *, most_bytes: int, most_lines: int) -> list[Line]:
+    """Return the lines of a file that are not blank; none where the file cannot be read any further.
 
     Args:
-        file: The file; its bytes are judged as they are.
-        most: A larger file is not judged further.
-        findings: Where it is noted that the file cannot be read, is empty, of another encoding, has other line ends or
-            blank lines.
-
-    Returns:
-        No line where the file cannot be judged further; otherwise as many as can be made out.
+        file: The file; its bytes are checked as they are.
+        findings: Get what is wrong with the encoding, the line ends and blank lines, and why a file is not read.
+        most_bytes: A larger file is not read.
+        most_lines: A file of more lines is not read.
     """
-    data = _read_bytes(file, most, findings)
+    data = _read_bytes(file, findings, most_bytes, most_lines)
     if data is None:
         return []
     decoded = decode(data)
@@ -66,59 +48,53 @@ def read_lines(file: Path, most: Size, findings: Findings) -> list[Line]:
     if not decoded.text.strip():
         findings.add(None, Code.EMPTY, "is empty; write the submission again")
         return []
-    first_return = decoded.text.find("\r")
-    if first_return >= 0:
-        line = len(_LINE_END.findall(decoded.text[:first_return])) + 1
+    before, carriage_return, _ = decoded.text.partition("\r")
+    if carriage_return:
+        line = len(_LINE_END.findall(before)) + 1
         findings.add(line, Code.LINE_ENDS, "ends with a carriage return; save the file with Unix line ends", "warning")
-    return list(_not_blank(decoded.text, findings))
+    return _drop_blank_lines(decoded.text, findings)
 
 
-def _read_bytes(file: Path, most: Size, findings: Findings) -> bytes | None:
+def _read_bytes(file: Path, findings: Findings, most_bytes: int, most_lines: int) -> bytes | None:
     try:
         if not file.is_file():
-            there = "is a folder or device" if file.exists() else "is not there"
-            findings.add(None, Code.UNREADABLE, f"{there}; give the path of the CSV file")
+            problem = "is a folder or device" if file.exists() else "is not there"
+            findings.add(None, Code.UNREADABLE, f"{problem}; give the path of the CSV file")
             return None
         size = file.stat().st_size
-        if size > most.bytes:
-            _note_size(f"{size:,} bytes", most.bytes, findings)
-            return None
-        data = file.read_bytes()
+        data = file.read_bytes() if size <= most_bytes else b""
     except OSError as error:
         findings.add(None, Code.UNREADABLE, f"cannot be read: {error.strerror}")
         return None
     lines = data.count(b"\n") + data.count(b"\r")
-    if lines > most.lines:
-        _note_size(f"{lines:,} line ends", most.lines, findings)
-        return None
+    for count, most, unit in ((size, most_bytes, "bytes"), (lines, most_lines, "line ends")):
+        if count > most:
+            message = f"has {count:,} {unit}, and no submission for this data set has more than {most:,}; "
+            message += "nothing else was checked. Give the CSV file of predictions"
+            findings.add(None, Code.TOO_LARGE, message)
+            return None
     return data
 
 
-def _note_size(size: str, most: int, findings: Findings) -> None:
-    message = f"has {size}, and no submission for this data set has more than {most:,}; nothing else was judged. "
-    findings.add(None, Code.TOO_LARGE, message + "Give the CSV file of predictions")
-
-
-def _not_blank(text: str, findings: Findings) -> Iterator[Line]:
+def _drop_blank_lines(text: str, findings: Findings) -> list[Line]:
     texts = _LINE_END.split(text)
     if not texts[-1]:
         texts.pop()
-    last = max(number for number, line in enumerate(texts, 1) if line.strip())
-    for number, line in enumerate(texts[:last], 1):
-        if line.strip():
-            yield Line(number, line)
-        else:
-            findings.add(number, Code.BLANK_LINE, "is blank; remove it", "warning")
+    lines = [Line(number, line) for number, line in enumerate(texts, 1) if line.strip()]
+    last = lines[-1].number
+    for number in sorted(set(range(1, last)) - {line.number for line in lines}):
+        findings.add(number, Code.BLANK_LINE, "is blank; remove it", "warning")
     if last < len(texts):
         findings.add(last + 1, Code.BLANK_LINE, f"{len(texts) - last} blank at the end; remove them", "warning")
+    return lines
 
 
 class CellSplitter:
-    """Splits lines into cells by the header's separator, and sees through the wrong ones.
+    """Splits lines into cells by the header's separator, and recognises wrong ones.
 
     Args:
         header: The first line of the file.
-        findings: Where wrong separators and quotes are noted.
+        findings: Get wrong separators and quotes.
     """
 
     def __init__(self, header: Line, findings: Findings) -> None:
@@ -129,21 +105,30 @@ class CellSplitter:
             name = SEPARATOR_NAMES[self._separator]
             findings.add(header.number, Code.SEPARATOR, f"cells are separated by {name}; use commas")
 
-    def header(self, line: Line) -> list[str]:
-        """Return the cells of the header."""
-        return self._split(line, self._separator)
+    def split(self, line: Line, separator: str | None = None) -> list[str]:
+        """Return the cells of a line by a separator; None is the header's."""
+        separator = separator or self._separator
+        if '"' not in line.text:
+            return line.text.split(separator)
+        if not self._quoted:
+            self._quoted = True
+            self._findings.add(line.number, Code.QUOTED, "cells are in quotes; write them without", "warning")
+        try:
+            return next(csv.reader([line.text], delimiter=separator))
+        except csv.Error:
+            return line.text.split(separator)
 
-    def row(self, line: Line, width: int) -> list[str]:
+    def split_row(self, line: Line, width: int) -> list[str]:
         """Return the cells of a row that should have ``width`` of them.
 
-        Where it has not, but would have with another separator or with decimal points for commas, that is noted and
-        the cells are what was meant.
+        Where it has another number, but would have ``width`` with another separator or with decimal points in place of
+        commas, that is a finding and the cells are those that were meant.
         """
-        cells = self._split(line, self._separator)
+        cells = self.split(line)
         if len(cells) == width:
             return cells
         for separator in (",", *SEPARATOR_NAMES):
-            others = self._split(line, separator)
+            others = self.split(line, separator)
             if separator != self._separator and len(others) == width:
                 name = SEPARATOR_NAMES.get(separator, "commas")
                 self._findings.add(line.number, Code.SEPARATOR, f"cells are separated by {name}; use commas everywhere")
@@ -153,17 +138,6 @@ class CellSplitter:
             self._findings.add(line.number, Code.DECIMAL_COMMA, "decimals are written with a comma; use a point")
             return merged
         return cells
-
-    def _split(self, line: Line, separator: str) -> list[str]:
-        if '"' not in line.text:
-            return line.text.split(separator)
-        if not self._quoted:
-            self._quoted = True
-            self._findings.add(line.number, Code.QUOTED, "cells stand in quotes; write them without", "warning")
-        try:
-            return next(csv.reader([line.text], delimiter=separator))
-        except csv.Error:
-            return line.text.split(separator)
 
 
 def _merge_decimals(cells: list[str]) -> list[str]:

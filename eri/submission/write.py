@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from eri.data.clips import ClipTable, Split
 from eri.data.rows import count_clips, first_ids
 from eri.data.text import format_number
-from eri.submission.findings import Code, Finding
+from eri.submission.findings import Code
 from eri.submission.formats import DEFAULT_NAME, SubmissionFormat, clips_to_submit, format_of
 from eri.submission.validate import validate_submission
 from eri.utils.errors import SubmissionError
@@ -29,11 +28,11 @@ if TYPE_CHECKING:
 
 MANIFEST_NAME = "manifest.json"
 RULE_COLUMN = "rule"
-_RUN_CONFIG = "config.yaml"
-_RUN_SUFFIXES = frozenset({".yaml", ".json", ".safetensors"})
 DECIMALS = 9
 """Keeps float32 outputs above 0.06 apart; the rounding error of 5e-10 does not show in a Pearson correlation."""
 
+_RUN_CONFIG = "config.yaml"
+_RUN_SUFFIXES = frozenset({".yaml", ".json", ".safetensors"})
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]*\.(?:csv|txt)")
 
 
@@ -51,19 +50,19 @@ def write_submission(
     """Write the file that the organisers ask for, and ``manifest.json`` beside it.
 
     Values beyond the task's range are clipped to it, and the manifest says how many. A column that is constant is
-    written and stands among the manifest's findings, because the official score would not be a number.
+    written and is among the manifest's findings, because the official score would not be a number.
 
     Args:
         predictions: One row per clip of the split, indexed by clip id, with a column per label. A column ``rule``, if
             there is one, names the rule by which a row was filled; its clips are listed in the manifest. Other columns
-            are passed over.
+            are ignored.
         table: The data set.
         folder: Where both files go; it is made.
         split: The split that the organisers score.
         run: Folder of the run that predicted: its name and the checksums of its config, environment and weights go into
             the manifest.
         filename: Of the submission; None is ``predictions.csv``.
-        bracketed: Whether ids stand in square brackets; None is the task's own way.
+        bracketed: Whether ids are in square brackets; None is the task's own way.
         overwrite: Replace files that are there.
 
     Returns:
@@ -79,19 +78,43 @@ def write_submission(
     frame = predictions.set_axis([str(clip_id) for clip_id in predictions.index])
     values = _values(frame, ids, split, table, rules)
     within = np.clip(values, rules.low, rules.high)
+    excess = np.abs(values - within)
     manifest = target.with_name(MANIFEST_NAME)
     try:
         with atomic_path(target) as temporary:
             temporary.write_text(_text(ids, within, rules), encoding="utf-8", newline="\n")
-            findings = _check(validate_submission(temporary, table, split=split, bracketed=bracketed), target)
-            manifest.unlink(missing_ok=True)  # no manifest ever stands beside a file that it does not describe
+            findings = validate_submission(temporary, table, split=split, bracketed=bracketed)
+            # A constant column may be submitted, as a finding; nothing else that the organisers refuse is written.
+            errors = [one for one in findings if one.severity == "error" and one.code is not Code.CONSTANT_COLUMN]
+            if errors:
+                shown = "\n".join(f"  line {found.line}: {found.message}" for found in errors[:5])
+                raise SubmissionError(
+                    f"{target}: would not be accepted ({len(errors)} findings):\n{shown}",
+                    hint="The ids or the task of the data set do not fit the submission's format.",
+                )
+            manifest.unlink(missing_ok=True)  # no manifest is ever beside a file that it does not describe
+        files = [] if run is None else sorted(path for path in run.iterdir() if path.suffix in _RUN_SUFFIXES)
+        checksums = {path.name: sha256_file(path) for path in files}
         described = {
-            **_identity(target, table, run),
+            "file": target.name,
+            "sha256": sha256_file(target),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "eri_version": __version__,
+            "run": None if run is None else run.resolve().name,
+            "config_sha256": checksums.get(_RUN_CONFIG),
+            "checksums": checksums,
+            "data_set": table.name,
+            "data_fingerprint": table.fingerprint,
+            "task": table.task.name,
             "split": split,
             "columns": rules.columns,
             "rows": len(ids),
-            "filled_by_rule": _filled(frame, ids),
-            "clipped": _clipping(values, within, rules),
+            "filled_by_rule": _rules_by_clip(frame, ids),
+            "clipped": {
+                "range": f"[{format_number(rules.low)}, {format_number(rules.high)}]",
+                "values": int(np.count_nonzero(excess)),
+                "largest_excess": float(excess.max()),
+            },
             "findings": [asdict(finding) for finding in findings],
         }
         write_json(manifest, described)
@@ -104,41 +127,45 @@ def write_submission(
 
 def _free_path(folder: Path, filename: str, *, overwrite: bool) -> Path:
     if not _FILE_NAME.fullmatch(filename):
-        raise SubmissionError(f"'{filename}' is no name for a submission", hint="Give a plain name that ends in .csv.")
+        raise SubmissionError(
+            f"'{filename}' is not a name for a submission", hint="Give a plain name that ends in .csv."
+        )
     for path in (folder / filename, folder / MANIFEST_NAME):
         if path.exists() and not overwrite:
             raise SubmissionError(f"{path}: is already there", hint="Choose another folder, or allow overwriting.")
     return folder / filename
 
 
-def _identity(target: Path, table: ClipTable, run: Path | None) -> dict[str, object]:
-    """Return the part of the manifest that says what the file is and where it comes from."""
-    there = [] if run is None else sorted(path for path in run.iterdir() if path.suffix in _RUN_SUFFIXES)
-    checksums = {path.name: sha256_file(path) for path in there}
-    return {
-        "file": target.name,
-        "sha256": sha256_file(target),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "eri_version": __version__,
-        "run": None if run is None else run.resolve().name,
-        "config_sha256": checksums.get(_RUN_CONFIG),
-        "checksums": checksums,
-        "data_set": table.name,
-        "data_fingerprint": table.fingerprint,
-        "task": table.task.name,
-    }
-
-
 def _values(
     predictions: pd.DataFrame, ids: Sequence[str], split: Split, table: ClipTable, rules: SubmissionFormat
 ) -> NDArray[np.float64]:
     """Return the predictions in the order of the file, (clips, labels)."""
-    _check_columns([str(name) for name in predictions.columns], rules)
-    _check_ids(list(predictions.index), ids, split, table)
+    names = [str(name) for name in predictions.columns]
+    if absent := [name for name in rules.labels if name not in names]:
+        similar = closest(absent[0], names)
+        raise SubmissionError(
+            "predictions have no column " + ", ".join(f"'{name}'" for name in absent),
+            hint=f"Did you mean '{similar}'?" if similar else f"They have: {', '.join(names)}.",
+        )
+    given = predictions.index
+    if duplicated := set(given[given.duplicated()]):
+        raise SubmissionError(f"predictions hold {count_clips(duplicated)} twice: {first_ids(duplicated)}")
+    if missing := set(ids) - set(given):
+        raise SubmissionError(
+            f"{count_clips(missing)} of the {split} split without predictions: {first_ids(missing)}",
+            hint=f"Predict the {split} split again; clips without features are filled by the stated rule there.",
+        )
+    if extra := set(given) - set(ids):
+        foreign = {clip_id for clip_id in extra if clip_id not in table}
+        what = "not in the data set" if foreign else "of other splits"
+        raise SubmissionError(
+            f"predictions hold {count_clips(foreign or extra)} {what}: {first_ids(foreign or extra)}",
+            hint=f"Pass the predictions of the {split} split only.",
+        )
     try:
         values = predictions.loc[list(ids), list(rules.labels)].to_numpy(dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise SubmissionError(f"predictions hold something that is no number: {error}") from error
+        raise SubmissionError(f"predictions hold something that is not a number: {error}") from error
     broken = [clip_id for clip_id, good in zip(ids, np.isfinite(values).all(axis=1), strict=True) if not good]
     if broken:
         raise SubmissionError(
@@ -146,36 +173,6 @@ def _values(
             hint="Look at the run's training history: a diverged model predicts NaN.",
         )
     return values
-
-
-def _check_columns(names: Sequence[str], rules: SubmissionFormat) -> None:
-    missing = [name for name in rules.labels if name not in names]
-    if not missing:
-        return
-    similar = closest(missing[0], names)
-    raise SubmissionError(
-        "predictions have no column " + ", ".join(f"'{name}'" for name in missing),
-        hint=f"Did you mean '{similar}'?" if similar else f"They have: {', '.join(names)}.",
-    )
-
-
-def _check_ids(given: Sequence[str], ids: Sequence[str], split: Split, table: ClipTable) -> None:
-    unique = set(given)
-    if len(unique) < len(given):
-        doubled = [clip_id for clip_id, count in Counter(given).items() if count > 1]
-        raise SubmissionError(f"predictions hold {count_clips(doubled)} twice: {first_ids(doubled)}")
-    if missing := set(ids) - unique:
-        raise SubmissionError(
-            f"{count_clips(missing)} of the {split} split without predictions: {first_ids(missing)}",
-            hint=f"Predict the {split} split again; clips without features are filled by the stated rule there.",
-        )
-    if extra := unique - set(ids):
-        foreign = {clip_id for clip_id in extra if clip_id not in table}
-        what = "not in the data set" if foreign else "of other splits"
-        raise SubmissionError(
-            f"predictions hold {count_clips(foreign or extra)} {what}: {first_ids(foreign or extra)}",
-            hint=f"Pass the predictions of the {split} split only.",
-        )
 
 
 def _text(ids: Sequence[str], values: NDArray[np.float64], rules: SubmissionFormat) -> str:
@@ -188,30 +185,9 @@ def _text(ids: Sequence[str], values: NDArray[np.float64], rules: SubmissionForm
     return "\n".join(lines) + "\n"
 
 
-def _check(findings: list[Finding], target: Path) -> list[Finding]:
-    """Refuse what must not leave the house; a constant column may, as a finding."""
-    errors = [found for found in findings if found.severity == "error" and found.code is not Code.CONSTANT_COLUMN]
-    if errors:
-        shown = "\n".join(f"  line {found.line}: {found.message}" for found in errors[:5])
-        raise SubmissionError(
-            f"{target}: would not be accepted ({len(errors)} findings):\n{shown}",
-            hint="The ids or the task of the data set do not fit the submission's format.",
-        )
-    return findings
-
-
-def _filled(predictions: pd.DataFrame, ids: Sequence[str]) -> dict[str, str]:
+def _rules_by_clip(predictions: pd.DataFrame, ids: Sequence[str]) -> dict[str, str]:
     """Return the rule of each clip whose row was filled by one."""
     if RULE_COLUMN not in predictions.columns:
         return {}
     rules = predictions.loc[list(ids), RULE_COLUMN]
     return {clip_id: rule for clip_id, rule in zip(ids, rules, strict=True) if isinstance(rule, str) and rule}
-
-
-def _clipping(values: NDArray[np.float64], within: NDArray[np.float64], rules: SubmissionFormat) -> dict[str, object]:
-    excess = np.abs(values - within)
-    return {
-        "range": f"[{format_number(rules.low)}, {format_number(rules.high)}]",
-        "values": int(np.count_nonzero(excess)),
-        "largest_excess": float(excess.max()),
-    }
