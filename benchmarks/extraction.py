@@ -40,8 +40,8 @@ from eri.data.clips import Clip, ClipTable
 from eri.extraction.extractors.registry import create_extractor
 from eri.extraction.run import ExtractionReport, extract
 from eri.features.records import Extractor
+from eri.synthetic.clip_files import write_video
 from eri.synthetic.performance import move, perform
-from eri.synthetic.recording import write_video
 from eri.synthetic.stage import Stage
 from eri.synthetic.subjects import create_subject
 

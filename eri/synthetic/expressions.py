@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, get_args
 
 import cv2
@@ -18,13 +19,35 @@ import yaml
 from numpy.typing import NDArray
 
 from eri.data.clips import SPLITS, Split
-from eri.synthetic.expression_acts import EXPRESSIONS, act, rise
-from eri.synthetic.making import code_digest, make_missing, make_room
-from eri.synthetic.performance import move
-from eri.synthetic.recording import write_video
+from eri.synthetic.clip_files import code_digest, make_missing, prepare_folder, write_video
+from eri.synthetic.performance import Event, Performance, Reaction, move
 from eri.synthetic.stage import HEIGHT, WIDTH, Stage
 from eri.synthetic.subjects import Look, create_subject
 from eri.utils.files import write_text
+
+_LENGTH = (0.6, 0.95)
+
+EXPRESSIONS: MappingProxyType[str, Reaction] = MappingProxyType(
+    {
+        "anger": Reaction({"AU4": 1.25, "AU7": 1.0, "AU17": 1.0, "AU18": 0.5, "pitch": 0.5}, 1, 0, _LENGTH, lean=0.06),
+        "disgust": Reaction(
+            {"AU9": 1.25, "AU10": 1.25, "AU4": 0.6, "AU7": 0.6, "AU25": 0.4, "yaw": 0.8}, 1, 0, _LENGTH
+        ),
+        "fear": Reaction(
+            {"AU1": 1.0, "AU2": 0.6, "AU4": 0.5, "AU5": 1.1, "AU20": 1.25, "AU25": 1.2}, 1, 0, _LENGTH, lean=-0.06
+        ),
+        "happiness": Reaction({"AU12": 1.25, "AU6": 1.0, "AU7": 0.4, "AU25": 1.25}, 1, 0, _LENGTH, roll=3.0),
+        "neutral": Reaction({}, 1, 0, _LENGTH),
+        "sadness": Reaction(
+            {"AU1": 1.0, "AU4": 0.6, "AU15": 1.25, "AU43": 0.5, "pitch": 0.8}, 1, 0, _LENGTH, lift=-4.0
+        ),
+        "surprise": Reaction({"AU1": 1.1, "AU2": 1.1, "AU5": 1.0, "AU26": 1.1, "pitch": -0.3}, 1, 0, _LENGTH, lift=4.0),
+    }
+)
+"""Prototypes after Ekman & Friesen (1978), simplified; their lengths are shares of a clip."""
+
+RISING: tuple[str, ...] = ("happiness", "surprise")
+"""The expressions that rise or fall in a set of directions: those that change most of the face."""
 
 Content = Literal["expressions", "directions"]
 """What a set shows: seven expressions that come and go, or expressions that either rise or fall."""
@@ -33,41 +56,33 @@ DIRECTIONS: tuple[str, ...] = ("rising", "falling")
 """The classes of a set of directions."""
 
 FRAME_RATE = 12
-"""Frames a second."""
+"""Frames per second."""
 
 MANIFEST = "expressions.yaml"
 """Name of the file that describes a set."""
 
 _TABLE, _VIDEOS, _MARK = "clips.csv", "videos", "expression-set.json"
-_NO_PART = ("run", "report", "generate", "voice")
+_NO_PART = ("__init__", "generate", "voice")
 _VAL_SHARE = _TEST_SHARE = 0.2
 _FEWEST_SUBJECTS = 3
+_RISE = 0.25
+"""The share of an event that its onset takes, see :meth:`eri.synthetic.performance.Event.envelope`."""
+
 _FACE = 118.0
 """Side of the square around a face, in pixels of the portrait."""
 
 
 @dataclass(frozen=True)
 class ExpressionClip:
-    """One clip before it is made.
+    """One clip before it is made."""
 
-    Attributes:
-        id: Five digits, which tell nothing.
-        split: Where it belongs.
-        subject: Number of the subject, who is in no other split.
-        label: Its class.
-        take: Number of the subject's clip of that class. In a set of directions both classes of a take have the same
-            frames.
-        content: What the set shows.
-        shuffled: Whether its frames are in no order.
-    """
-
-    id: str
+    id: str  # five digits, which reveal nothing
     split: Split
-    subject: int
+    subject: int  # number of the subject, who is in no other split
     label: str
-    take: int
+    take: int  # number of the subject's clip of that class; of directions both classes of a take have the same frames
     content: Content
-    shuffled: bool
+    shuffled: bool  # whether its frames are in no order
 
     def file(self, folder: Path) -> Path:
         """Return its video in the folder of the set."""
@@ -122,7 +137,7 @@ def generate_expression_set(
     clips = plan_expressions(content, subjects, clips_per_class, seed, shuffled=shuffled)
     asked = {"content": content, "subjects": subjects, "clips_per_class": clips_per_class, "frames": frames}
     wanted = {**asked, "side": side, "seed": seed, "shuffled": shuffled, "version": code_digest(_NO_PART)}
-    make_room(folder, _MARK, wanted, [MANIFEST, _TABLE, _VIDEOS])
+    prepare_folder(folder, _MARK, wanted, [MANIFEST, _TABLE, _VIDEOS])
     make = partial(make_expression_clip, folder=folder, frames=frames, side=side, seed=seed)
     made = make_missing(make, clips, lambda clip: (clip.file(folder),), workers, progress)
     if made or not (folder / MANIFEST).is_file():
@@ -144,7 +159,7 @@ def classes_of(content: Content) -> tuple[str, ...]:
 def plan_expressions(
     content: Content, subjects: int, clips_per_class: int, seed: int, *, shuffled: bool = False
 ) -> tuple[ExpressionClip, ...]:
-    """Deal ids and splits to the clips of a set, in ascending order of id.
+    """Assign ids and splits to the clips of a set, in ascending order of id.
 
     Raises:
         ValueError: An unknown content, fewer than three subjects, or no clips.
@@ -182,27 +197,18 @@ def make_expression_clip(clip: ExpressionClip, folder: Path, frames: int, side: 
 
 
 def draw_expression(clip: ExpressionClip, frames: int, side: int, seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Draw the frames of a clip as they were acted: of a set of directions always rising.
+    """Draw the frames of a clip as they were acted, uint8 RGB (side, side, 3): of a set of directions always rising.
 
     Both classes of a take draw from the same source of chance, so that their frames are the same to the last bit.
-
-    Args:
-        clip: Which.
-        frames: How many.
-        side: Of a picture in pixels.
-        seed: Of the set.
-
-    Yields:
-        uint8 RGB (side, side, 3).
     """
     subject = create_subject(seed, clip.subject)
     place = tuple(EXPRESSIONS).index(clip.label) if clip.content == "expressions" else len(EXPRESSIONS)
     random = np.random.default_rng([seed, 4, clip.subject, place, clip.take])
     duration, times = frames / FRAME_RATE, np.arange(frames) / FRAME_RATE
     if clip.content == "expressions":
-        performance = act(random, clip.label, subject.expressiveness, duration)
+        performance = _come_and_go(random, clip.label, subject.expressiveness, duration)
     else:
-        performance = rise(random, subject.expressiveness, duration)
+        performance = _rise(random, subject.expressiveness, duration)
     look = _relight(subject.look, random)
     gain, seat = np.float32(random.uniform(0.85, 1.12)), random.uniform(-4, 4, size=2)
     stage, motion = Stage(look, random), move(performance, times, EXPRESSIONS)
@@ -210,6 +216,29 @@ def draw_expression(clip: ExpressionClip, frames: int, side: int, seed: int) -> 
         unsteady = seat + random.normal(0, 0.4, size=2)
         picture = np.clip(stage.draw(motion, index) * gain, 0, 255).astype(np.uint8)
         yield _cut(picture, look, unsteady, side)
+
+
+def _come_and_go(random: np.random.Generator, label: str, expressiveness: float, duration: float) -> Performance:
+    """Draw a clip of one expression: onset, apex and offset lie somewhere in it, with the face at rest around them."""
+    length = duration * random.uniform(*EXPRESSIONS[label].length)
+    start = random.uniform(0.0, duration - length)
+    return _perform(random, Event(label, start, length, _strength(random, expressiveness), 0.0), duration)
+
+
+def _rise(random: np.random.Generator, expressiveness: float, duration: float) -> Performance:
+    """Draw a clip in which one of :data:`RISING` grows from rest to its apex, evenly over the whole clip."""
+    label = RISING[int(random.integers(len(RISING)))]
+    return _perform(random, Event(label, 0.0, duration / _RISE, _strength(random, expressiveness), 0.0), duration)
+
+
+def _strength(random: np.random.Generator, expressiveness: float) -> float:
+    return expressiveness * random.uniform(0.8, 1.15)
+
+
+def _perform(random: np.random.Generator, event: Event, duration: float) -> Performance:
+    blink = random.uniform(0, 2 * duration)  # every other clip has one
+    blinks = (blink,) if blink < duration else ()
+    return Performance(duration, (), (event,), blinks, random.uniform(0, 2 * np.pi, size=6))
 
 
 def _relight(look: Look, random: np.random.Generator) -> Look:

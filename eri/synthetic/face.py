@@ -11,7 +11,6 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from eri.synthetic.portrait import (
     LEFT_EYE,
@@ -21,12 +20,15 @@ from eri.synthetic.portrait import (
     SCALE,
     UPPER_LIP_EDGE,
     UPPER_LIP_TOP,
-    WINDOW,
+    Array,
+    Box,
     Eye,
     Points,
+    coordinates,
+    region_of,
+    smoothstep,
+    to_window,
 )
-
-Array = NDArray[np.float32]
 
 Bump = tuple[float, float, float, float, float, float]
 """A Gaussian displacement in portrait pixels: centre x and y, radius x and y, shift x and y."""
@@ -67,9 +69,9 @@ UNITS: tuple[str, ...] = (*SMOOTH_UNITS, *SLIDING_UNITS)
 _REST = {"AU12 lip corner puller": -0.75, "AU6 cheek raiser": -0.3}
 """The portrait smiles; a face at rest does not."""
 
-_FACE = (158, 62, 288, 206)
+_FACE: Box = (158, 62, 288, 206)
 _COARSENESS = 4
-_MOUTH = (176, 124, 272, 206)
+_MOUTH: Box = (176, 124, 272, 206)
 _MOUTH_CAVITY = (52.0, 20.0, 20.0, 1.0)
 _TONGUE = (120.0, 52.0, 52.0, 1.0)
 _TEETH_ABOVE_LIP = 0.8
@@ -117,18 +119,26 @@ def smooth_field(amplitudes: Array) -> Array:
     # The fields are smooth, so they are added up on a coarse grid; einsum, because BLAS would start threads for this in
     # every process.
     coarse = np.einsum("u,uhwc->hwc", (amplitudes + _rest()).astype(np.float32), _coarse_bases())
-    _, _, height, width = _region(_FACE)
-    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    rows, columns = region_of(_FACE)
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
 def _warp(picture: Array, smooth: Array) -> Array:
-    top, left, height, width = _region(_FACE)
     field = smooth_field(smooth)
-    x, y = _window_grid(height, width)
-    picture[top : top + height, left : left + width] = cv2.remap(
-        picture, x + left - field[..., 0], y + top - field[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    x, y = _face_pixels()
+    picture[region_of(_FACE)] = cv2.remap(
+        picture, x - field[..., 0], y - field[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return picture
+
+
+@lru_cache(maxsize=1)
+def _face_pixels() -> tuple[Array, Array]:
+    """Window pixels x and y of the face region."""
+    rows, columns = region_of(_FACE)
+    x, y = np.meshgrid(np.arange(columns.start, columns.stop), np.arange(rows.start, rows.stop))
+    return x.astype(np.float32), y.astype(np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -138,60 +148,48 @@ def _rest() -> Array:
 
 @lru_cache(maxsize=1)
 def _coarse_bases() -> Array:
-    _, _, height, width = _region(_FACE)
-    size = (width // _COARSENESS, height // _COARSENESS)
-    return np.stack([cv2.resize(base, size, interpolation=cv2.INTER_AREA) for base in _bases()])
-
-
-def _bases() -> Array:
-    """The field of each smooth unit at amplitude 1, faded out at the rim of the face region."""
-    x, y = _coordinates(_FACE)
+    """The field of each smooth unit at amplitude 1 on a coarse grid, faded out at the rim of the face region."""
+    x, y = coordinates(_FACE)
     x0, y0, x1, y1 = _FACE
     rim = np.minimum.reduce([x - x0, x1 - x, y - y0, y1 - y])
-    fade = np.clip(rim / 12.0, 0, 1)
-    fade = fade * fade * (3 - 2 * fade)
+    fade = smoothstep(rim / 12.0)
     bases = np.zeros((len(SMOOTH_UNITS), *x.shape, 2), dtype=np.float32)
     for base, bumps in zip(bases, SMOOTH_UNITS.values(), strict=True):
         for centre_x, centre_y, radius_x, radius_y, shift_x, shift_y in bumps:
             weight = np.exp(-0.5 * (((x - centre_x) / radius_x) ** 2 + ((y - centre_y) / radius_y) ** 2)) * fade
             base[..., 0] += weight * shift_x * SCALE
             base[..., 1] += weight * shift_y * SCALE
-    return bases
+    size = (x.shape[1] // _COARSENESS, x.shape[0] // _COARSENESS)
+    return np.stack([cv2.resize(base, size, interpolation=cv2.INTER_AREA) for base in bases])
 
 
 def _move_lids(picture: Array, eye: Eye, closure: float, lower: float) -> None:
     """Slide both lids of an eye over the eyeball, in place.
 
-    Args:
-        picture: The window.
-        eye: Which eye.
-        closure: 0 as in the portrait, 1 shut, negative wider open.
-        lower: How far the lower lid rises, as a share of the opening.
+    ``closure`` is 0 as in the portrait, 1 shut, negative wider open; ``lower`` is how far the lower lid rises, as a
+    share of the opening.
     """
-    region, x, y, upper, under = _eye_geometry(eye)
+    box, x, y, upper, under = _eye_geometry(eye)
     height = under - upper
     closure = min(max(closure, -0.6), 1.0)
     low_edge = under - height * min(max(lower, 0.0), 0.6) * (1 - max(closure, 0.0))
     up_edge = upper + np.where(closure > 0, closure * (low_edge - upper), closure * height)
     shift_up, shift_low = up_edge - upper, low_edge - under
-    above = y - shift_up * _smoothstep(y, eye.crease, up_edge)
-    below = y - shift_low * (1 - _smoothstep(y, low_edge, np.float32(eye.cheek)))
+    above = y - shift_up * _between(y, eye.crease, up_edge)
+    below = y - shift_low * (1 - _between(y, low_edge, np.float32(eye.cheek)))
     # An eye opened wider than in the portrait stretches what the portrait shows of it.
     stretch = np.clip((y - up_edge) / np.maximum(under - up_edge, 0.5), 0, 1)
     inside = np.where(shift_up < 0, upper + stretch * height, y)
     source = np.where(y <= up_edge, above, np.where(y >= low_edge, below, inside))
-    _paste(picture, region, _sample(picture, x, source))
+    picture[region_of(box)] = _sample(picture, x, source)
 
 
 def _move_lips(picture: Array, opening: float, raised: float) -> None:
-    """Open the mouth by ``opening`` pixels of the portrait at its middle, in place; the teeth stay where they are.
+    """Part the lips by ``opening`` pixels of the portrait at their middle and raise the upper one, in place.
 
-    Args:
-        picture: The window.
-        opening: Distance of the lips, 0 when shut.
-        raised: How far the upper lip rises.
+    The teeth stay where they are.
     """
-    region, x, y, lip_top, upper, under, lip_bottom, profile = _mouth_geometry()
+    x, y, lip_top, upper, under, lip_bottom, profile = _mouth_geometry()
     gap = opening * profile
     closing = np.maximum(under - upper - gap, 0.0)
     drop = np.maximum(gap - (under - upper), 0.0)
@@ -203,10 +201,10 @@ def _move_lips(picture: Array, opening: float, raised: float) -> None:
     chin, chin_weight = np.float32(178.0), np.exp(-0.5 * ((x - 222.0) / 24.0) ** 2)
     chin_weight = chin_weight * np.clip(1 - ((x - 222.0) / 45.0) ** 2, 0, 1)
     shift_chin = 0.8 * jaw * chin_weight
-    above = y - shift_upper * _smoothstep(y, np.float32(128.0), lip_top + shift_upper)
-    to_chin = _smoothstep(y, lip_bottom + shift_under, chin + shift_chin)
+    above = y - shift_upper * _between(y, np.float32(128.0), lip_top + shift_upper)
+    to_chin = _between(y, lip_bottom + shift_under, chin + shift_chin)
     below_lip = shift_under * (1 - to_chin) + shift_chin * to_chin
-    below = y - below_lip * (1 - _smoothstep(y, chin + shift_chin, np.float32(205.0)))
+    below = y - below_lip * (1 - _between(y, chin + shift_chin, np.float32(205.0)))
     # Each part is sampled only from its own side of the portrait's lips, so that no tooth smears into a lip.
     margin = 0.4 * np.clip(profile * 3, 0, 1)
     is_upper = y < 0.5 * (up_edge + low_edge)
@@ -230,25 +228,25 @@ def _move_lips(picture: Array, opening: float, raised: float) -> None:
     inside = (inside * np.clip(profile * 6, 0, 1))[..., None]
     mouth = lips * (1 - inside) + behind * inside
     mouth[..., :3] *= 1 - seam[..., None]
-    _paste(picture, region, mouth)
+    picture[region_of(_MOUTH)] = mouth
 
 
 @lru_cache(maxsize=2)
-def _eye_geometry(eye: Eye) -> tuple[tuple[int, int, int, int], Array, Array, Array, Array]:
+def _eye_geometry(eye: Eye) -> tuple[Box, Array, Array, Array, Array]:
     corners = eye.upper[0], eye.upper[-1]
     sides = (corners[0][0] - 1, eye.crease - 2, corners[1][0] + 1, eye.cheek + 2)
     left, top, right, bottom = (2 * round(side / 2) for side in sides)
     box = (left, top, right, bottom)
-    x, y = _coordinates(box)
-    return _region(box), x, y, _curve(eye.upper, x), _curve(eye.lower, x)
+    x, y = coordinates(box)
+    return box, x, y, _curve(eye.upper, x), _curve(eye.lower, x)
 
 
 @lru_cache(maxsize=1)
-def _mouth_geometry() -> tuple[tuple[int, int, int, int], Array, Array, Array, Array, Array, Array, Array]:
-    x, y = _coordinates(_MOUTH)
+def _mouth_geometry() -> tuple[Array, Array, Array, Array, Array, Array, Array]:
+    x, y = coordinates(_MOUTH)
     curves = [_curve(points, x) for points in (UPPER_LIP_TOP, UPPER_LIP_EDGE, LOWER_LIP_EDGE, LOWER_LIP_BOTTOM)]
     profile = (np.clip(1 - ((x - 223.5) / 21.5) ** 2, 0, 1) ** 0.8).astype(np.float32)
-    return _region(_MOUTH), x, y, curves[0], curves[1], curves[2], curves[3], profile
+    return x, y, curves[0], curves[1], curves[2], curves[3], profile
 
 
 def _curve(points: Points, x: Array) -> Array:
@@ -260,39 +258,13 @@ def _curve(points: Points, x: Array) -> Array:
     return np.asarray(curve(np.clip(x, at_x[0], at_x[-1])), dtype=np.float32)
 
 
-def _smoothstep(values: Array, zero: Array | np.float32 | float, one: Array | np.float32) -> Array:
-    t = np.clip((values - zero) / np.maximum(one - zero, 0.25), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)
-
-
-def _region(box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    """The box in window pixels: top, left, height, width."""
-    x0, y0, x1, y1 = box
-    top, left, height, width = ((y0 - WINDOW[1]), (x0 - WINDOW[0]), (y1 - y0), (x1 - x0))
-    return int(top * SCALE), int(left * SCALE), int(height * SCALE), int(width * SCALE)
-
-
-def _coordinates(box: tuple[int, int, int, int]) -> tuple[Array, Array]:
-    """Portrait coordinates of the window pixels in a box."""
-    top, left, height, width = _region(box)
-    x, y = _window_grid(height, width)
-    return (x + left + 0.5) / SCALE - 0.5 + WINDOW[0], (y + top + 0.5) / SCALE - 0.5 + WINDOW[1]
-
-
-@lru_cache(maxsize=8)
-def _window_grid(height: int, width: int) -> tuple[Array, Array]:
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return x, y
+def _between(values: Array, zero: Array | np.float32 | float, one: Array | np.float32) -> Array:
+    """Rise smoothly from 0 where values are ``zero`` to 1 where they are ``one``."""
+    return np.asarray(smoothstep((values - zero) / np.maximum(one - zero, 0.25)), dtype=np.float32)
 
 
 def _sample(picture: Array, x: Array, y: Array) -> Array:
     """The picture's colours at portrait coordinates."""
-    at_x = (x - WINDOW[0] + 0.5) * SCALE - 0.5
-    at_y = (y - WINDOW[1] + 0.5) * SCALE - 0.5
+    at_x, at_y = to_window(x, y)
     sampled = cv2.remap(picture, at_x.astype(np.float32), at_y.astype(np.float32), cv2.INTER_LINEAR)
     return np.asarray(sampled, dtype=np.float32)
-
-
-def _paste(picture: Array, region: tuple[int, int, int, int], part: Array) -> None:
-    top, left, height, width = region
-    picture[top : top + height, left : left + width] = part

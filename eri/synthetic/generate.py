@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from eri.config.tasks import ERI
 from eri.data.clips import SPLITS, Split
-from eri.synthetic.making import code_digest, make_missing, make_room
+from eri.synthetic.clip_files import code_digest, make_missing, prepare_folder, write_video, write_wave
 from eri.synthetic.performance import Performance, move, perform
-from eri.synthetic.recording import write_video, write_wave
 from eri.synthetic.stage import HEIGHT, WIDTH, Stage, draw_wall
 from eri.synthetic.subjects import Subject, create_subject
 from eri.synthetic.voice import speak
@@ -28,32 +27,24 @@ ODDITIES: tuple[Oddity, ...] = ("no-audio", "no-face", "variable-frame-rate", "r
 
 _TABLE = "data_info.csv"
 _MARK = "demo-set.json"
-_NO_PART = ("run", "report", "expressions", "expression_acts")
+_NO_PART = ("__init__", "expressions")
 _CLIPS_OF_A_SUBJECT = 4
 _SHORTEST, _LONGEST = 2.4, 3.2
 
 
 @dataclass(frozen=True)
 class PlannedClip:
-    """One clip before it is made.
+    """One clip before it is made."""
 
-    Attributes:
-        id: Five digits.
-        split: Where it belongs.
-        subject: Number of the subject, who is in no other split.
-        oddity: What is unusual about it, or None.
-    """
-
-    id: str
+    id: str  # five digits
     split: Split
-    subject: int
-    oddity: Oddity | None = None
+    subject: int  # number of the subject, who is in no other split
+    oddity: Oddity | None = None  # what is unusual about it
 
     def files(self, folder: Path) -> tuple[Path, ...]:
         """Return the media files of the clip in a demo set."""
         video = folder / self.split / "mp4" / f"{self.id}.mp4"
-        sound = folder / self.split / "wav" / f"{self.id}.wav"
-        return (video,) if self.oddity == "no-audio" else (video, sound)
+        return (video,) if self.oddity == "no-audio" else (video, folder / self.split / "wav" / f"{self.id}.wav")
 
 
 def generate_demo_set(
@@ -72,7 +63,7 @@ def generate_demo_set(
     last, so a folder with a table is whole. A demo set of another seed, size or version in the folder is replaced.
 
     Args:
-        folder: Where the set stands; made if absent.
+        folder: Where the set goes; made if absent.
         train: Number of clips for training.
         val: Number of clips for validation.
         test: Number of clips whose labels are withheld, at least one for each of :data:`ODDITIES`.
@@ -90,7 +81,7 @@ def generate_demo_set(
     clips = plan(train, val, test, seed)
     wanted = {"seed": seed, "train": train, "val": val, "test": test, "version": code_digest(_NO_PART)}
     oddities = {clip.oddity: clip.id for clip in clips if clip.oddity}
-    make_room(folder, _MARK, wanted, [_TABLE, *SPLITS], {"oddities": oddities})
+    prepare_folder(folder, _MARK, wanted, [_TABLE, *SPLITS], {"oddities": oddities})
     make = partial(make_clip, folder=folder, seed=seed)
     made = make_missing(make, clips, lambda clip: clip.files(folder), workers, progress)
     if made or not (folder / _TABLE).is_file():
@@ -99,7 +90,7 @@ def generate_demo_set(
 
 
 def plan(train: int, val: int, test: int, seed: int) -> tuple[PlannedClip, ...]:
-    """Deal ids, subjects and oddities to the clips, in ascending order of id.
+    """Assign ids, subjects and oddities to the clips, in ascending order of id.
 
     Raises:
         ValueError: No train or val clips, or fewer test clips than oddities.
@@ -124,22 +115,21 @@ def make_clip(clip: PlannedClip, folder: Path, seed: int) -> None:
     subject = create_subject(seed, clip.subject)
     performance, random = _perform(clip, subject, seed)
     times = _frame_times(performance.duration, subject.frame_rate, clip.oddity, random)
-    sound = speak(performance, subject.voice, random)
+    audio = speak(performance, subject.voice, random)
     if clip.oddity == "no-face":
         frames = _empty_room(subject.look.wall, times)
     else:
         stage, motion = Stage(subject.look, random), move(performance, times)
         frames = (stage.draw(motion, index) for index in range(len(times)))
-    silent, turned = clip.oddity == "no-audio", clip.oddity == "rotated"
     video, *wav = clip.files(folder)
-    write_video(video, frames, times, None if silent else sound, rotation=90 if turned else 0)
+    write_video(video, frames, times, audio if wav else None, rotation=90 if clip.oddity == "rotated" else 0)
     for path in wav:
-        write_wave(path, sound)
+        write_wave(path, audio)
 
 
 def _perform(clip: PlannedClip, subject: Subject, seed: int) -> tuple[Performance, np.random.Generator]:
     random = np.random.default_rng([seed, 2, int(clip.id)])
-    duration = round(float(random.uniform(_SHORTEST, _LONGEST)), 2)
+    duration = round(random.uniform(_SHORTEST, _LONGEST), 2)
     return perform(random, subject.expressiveness, duration), random
 
 

@@ -13,33 +13,23 @@ from numpy.typing import NDArray
 
 from eri.config.tasks import ERI
 from eri.synthetic.face import UNITS
+from eri.synthetic.portrait import smoothstep
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Reaction:
-    """How one emotion looks at full intensity.
+    """How one emotion looks at full intensity."""
 
-    Attributes:
-        units: Amplitudes of action units by their number, or of ``yaw`` and ``pitch``.
-        face: How strongly it shows in the face, 0 to 1.
-        voice: How strongly it shows in the voice, 0 to 1.
-        length: Shortest and longest duration of one event in seconds.
-        roll: Tilt of the head in degrees.
-        lift: Upward motion of the head in portrait pixels.
-        lean: Motion towards the camera, as a share of the size.
-        shake: Amplitude (pixels), rate (Hz) and direction (``x`` or ``y``) of a rhythmic motion of the head.
-    """
-
-    units: dict[str, float]
-    face: float
-    voice: float
-    length: tuple[float, float]
-    roll: float = 0.0
-    lift: float = 0.0
-    lean: float = 0.0
-    shake: tuple[float, float, str] = (0.0, 1.0, "y")
+    units: dict[str, float]  # amplitudes of action units by their number, or of ``yaw`` and ``pitch``
+    face: float  # how strongly it shows in the face, 0 to 1
+    voice: float  # how strongly it shows in the voice, 0 to 1
+    length: tuple[float, float]  # shortest and longest duration of one event in seconds
+    roll: float = 0.0  # tilt of the head in degrees
+    lift: float = 0.0  # upward motion of the head in portrait pixels
+    lean: float = 0.0  # motion towards the camera, as a share of the size
+    shake: tuple[float, float, str] = (0.0, 1.0, "y")  # rhythmic motion of the head: pixels, Hz, direction x or y
 
 
 REACTIONS: dict[str, Reaction] = {
@@ -77,45 +67,29 @@ REACTIONS: dict[str, Reaction] = {
 
 @dataclass(frozen=True)
 class Event:
-    """One time an emotion shows.
-
-    Attributes:
-        label: The emotion.
-        start: Seconds from the clip's start.
-        length: Seconds until it has gone.
-        face: Strength of the expression.
-        voice: Strength of the vocalisation.
-    """
+    """One time an emotion shows."""
 
     label: str
-    start: float
-    length: float
-    face: float
-    voice: float
+    start: float  # seconds from the clip's start
+    length: float  # seconds until it has gone
+    face: float  # strength of the expression
+    voice: float  # strength of the vocalisation
 
     def envelope(self, times: Array) -> Array:
         """Return onset, apex and offset as values in [0, 1]."""
         t = (times - self.start) / self.length
-        return _smoothstep(t / 0.25) * _smoothstep((1.0 - t) / 0.35)
+        return smoothstep(t / 0.25) * smoothstep((1.0 - t) / 0.35)
 
 
 @dataclass(frozen=True, eq=False)
 class Performance:
-    """Everything that happens in one clip, before it is drawn and voiced.
+    """Everything that happens in one clip, before it is drawn and voiced."""
 
-    Attributes:
-        duration: Seconds.
-        ratings: What the subject says it felt, seven whole numbers from 1 to 100.
-        events: When each emotion shows.
-        blinks: Times of eye blinks.
-        sway: Phases of the small motion that never stops, (6,).
-    """
-
-    duration: float
-    ratings: tuple[int, ...]
-    events: tuple[Event, ...]
-    blinks: tuple[float, ...]
-    sway: Array = field(repr=False)
+    duration: float  # seconds
+    ratings: tuple[int, ...]  # what the subject says it felt, seven whole numbers from 1 to 100
+    events: tuple[Event, ...]  # when each emotion shows
+    blinks: tuple[float, ...]  # times of eye blinks
+    sway: Array = field(repr=False)  # phases of the small motion that never stops, (6,)
 
     @property
     def labels(self) -> tuple[float, ...]:
@@ -126,36 +100,23 @@ class Performance:
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """A performance as the face and the head see it, a row a frame.
+    """A performance as motion of face and head, one row per frame."""
 
-    Attributes:
-        units: Amplitudes of :data:`eri.synthetic.face.UNITS`, (frames, units).
-        roll: Radians, (frames,).
-        shift: Of the head in portrait pixels, (frames, 2).
-        lean: Relative change of size, (frames,).
-    """
-
-    units: NDArray[np.float32]
-    roll: Array
-    shift: Array
-    lean: Array
+    units: NDArray[np.float32]  # amplitudes of eri.synthetic.face.UNITS, (frames, units)
+    roll: Array  # radians, (frames,)
+    shift: Array  # of the head in portrait pixels, (frames, 2)
+    lean: Array  # relative change of size, (frames,)
 
 
 def perform(random: np.random.Generator, expressiveness: float, duration: float) -> Performance:
-    """Draw what is felt in a clip and when it shows.
-
-    Args:
-        random: The clip's own source of chance.
-        expressiveness: Of the subject, about 1.
-        duration: Seconds.
-    """
+    """Draw what a subject of some expressiveness (about 1) feels in a clip of some seconds, and when it shows."""
     felt = _intensities(random)
     events: list[Event] = []
     for label, intensity in zip(ERI.labels, felt, strict=True):
         reaction = REACTIONS[label]
         for _ in range(int(random.integers(1, 3)) if intensity > 0.3 else 1):
-            length = float(random.uniform(*reaction.length)) * (0.6 + 0.4 * intensity)
-            start = float(random.uniform(0.1, max(0.15, duration - length - 0.1)))
+            length = random.uniform(*reaction.length) * (0.6 + 0.4 * intensity)
+            start = random.uniform(0.1, max(0.15, duration - length - 0.1))
             face, voice = intensity * expressiveness * random.uniform(0.85, 1.15, size=2)
             events.append(Event(label, start, length, reaction.face * float(face), reaction.voice * float(voice)))
     ratings = np.clip(np.round(100 * (felt + random.normal(0, 0.1, felt.shape))), 1, 100).astype(int)
@@ -170,13 +131,7 @@ def perform(random: np.random.Generator, expressiveness: float, duration: float)
 
 
 def move(performance: Performance, times: Array, reactions: Mapping[str, Reaction] = REACTIONS) -> Motion:
-    """Return the motion of face and head.
-
-    Args:
-        performance: What happens.
-        times: Seconds, (frames,).
-        reactions: How each label of its events looks.
-    """
+    """Return the motion of face and head at times in seconds, (frames,); ``reactions`` say how each event looks."""
     units = np.zeros((len(times), len(UNITS)), dtype=np.float64)
     roll, lean = np.zeros(len(times)), np.zeros(len(times))
     shift = np.zeros((len(times), 2))
@@ -210,8 +165,3 @@ def _intensities(random: np.random.Generator) -> Array:
     felt[chosen] = random.uniform(0.4, 1.0, size=count)
     felt[chosen[0]] = random.uniform(0.75, 1.0)
     return felt
-
-
-def _smoothstep(values: Array) -> Array:
-    t = np.clip(values, 0, 1)
-    return t * t * (3 - 2 * t)

@@ -1,28 +1,33 @@
 """The portrait that the demo animates, with its features marked and its person cut out.
 
-The picture is ``skimage.data.astronaut()``: NASA's portrait of Eileen Collins, in the public domain, inside the
-scikit-image package. Coordinates are its own pixels (512 × 512), x to the right and y downwards; *left* and *right*
-are the viewer's.
+``portrait.png`` is a part of NASA's portrait of Eileen Collins, in the public domain (``portrait.txt`` says more).
+Coordinates are pixels of the whole portrait (512 × 512), x to the right and y downwards; *left* and *right* are the
+viewer's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Points = tuple[tuple[float, float], ...]
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels of the portrait."""
 
 SCALE = 1.5
 """The portrait is animated at this many pixels to one of its own, so that repeated resampling stays invisible.
 
 Boxes have even sides."""
 
-WINDOW = (76, 6, 376, 236)
-"""The part that is animated: x0, y0, x1, y1."""
-
-Points = tuple[tuple[float, float], ...]
+WINDOW: Box = (76, 6, 376, 236)
+"""The part that is animated, which ``portrait.png`` holds."""
 
 OUTLINE: Points = (
     (90, 236), (97, 227), (107, 217), (114, 206), (116, 192), (124, 175), (140, 160), (160, 151), (180, 149),
@@ -48,19 +53,12 @@ JAW: Points = (
 
 @dataclass(frozen=True)
 class Eye:
-    """One eye: its lid edges as curves from corner to corner.
+    """One eye: its lid edges as curves from corner to corner."""
 
-    Attributes:
-        upper: Points on the lower edge of the upper lid.
-        lower: Points on the upper edge of the lower lid.
-        crease: Height above which the lid does not move.
-        cheek: Height below which the lower lid does not move.
-    """
-
-    upper: Points
-    lower: Points
-    crease: float
-    cheek: float
+    upper: Points  # the lower edge of the upper lid
+    lower: Points  # the upper edge of the lower lid
+    crease: float  # height above which the lid does not move
+    cheek: float  # height below which the lower lid does not move
 
 
 LEFT_EYE = Eye(
@@ -90,54 +88,57 @@ LOWER_LIP_BOTTOM: Points = ((201, 141), (207, 148), (213, 152.4), (222, 154.4), 
 
 @dataclass(frozen=True, eq=False)
 class Portrait:
-    """The animated window at :data:`SCALE`, all arrays (height, width).
+    """The animated window at :data:`SCALE`; all arrays are float32 (height, width), the masks in [0, 1]."""
 
-    Attributes:
-        picture: float32 RGB in [0, 255].
-        person: How much of each pixel is person, float32 in [0, 1].
-        skin: Likewise skin of face and neck.
-        hair: Likewise hair.
-        suit: Likewise clothes and the neck ring.
-        head: How far each pixel follows the head, 1 on the head and 0 on the shoulders.
-    """
-
-    picture: NDArray[np.float32]
-    person: NDArray[np.float32]
-    skin: NDArray[np.float32]
-    hair: NDArray[np.float32]
-    suit: NDArray[np.float32]
-    head: NDArray[np.float32]
+    picture: Array  # RGB in [0, 255], (height, width, 3)
+    person: Array  # how much of each pixel is person
+    skin: Array  # likewise skin of face and neck
+    hair: Array  # likewise hair
+    suit: Array  # likewise clothes and the neck ring
 
 
-def to_window(points: Points) -> NDArray[np.float32]:
-    """Return points of the portrait in pixels of the animated window, (points, 2)."""
-    corner = np.array(WINDOW[:2], dtype=np.float32)
-    return (np.asarray(points, dtype=np.float32) - corner + 0.5) * SCALE - 0.5
+def to_window(x: Array, y: Array) -> tuple[Array, Array]:
+    """Return coordinates of the portrait as pixels of the animated window."""
+    return (x - WINDOW[0] + 0.5) * SCALE - 0.5, (y - WINDOW[1] + 0.5) * SCALE - 0.5
 
 
-def grid() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the portrait coordinates x and y of every pixel of the animated window."""
-    x0, y0, x1, y1 = WINDOW
-    xs = (np.arange(int((x1 - x0) * SCALE), dtype=np.float32) + 0.5) / SCALE - 0.5 + x0
-    ys = (np.arange(int((y1 - y0) * SCALE), dtype=np.float32) + 0.5) / SCALE - 0.5 + y0
-    x, y = np.meshgrid(xs, ys)
-    return x.astype(np.float32), y.astype(np.float32)
+def region_of(box: Box) -> tuple[slice, slice]:
+    """Return the rows and columns of the animated window that a box takes."""
+    left, top, right, bottom = (int((side - WINDOW[place % 2]) * SCALE) for place, side in enumerate(box))
+    return slice(top, bottom), slice(left, right)
+
+
+def coordinates(box: Box = WINDOW) -> tuple[Array, Array]:
+    """Return the portrait's x and y of every pixel of the animated window in a box."""
+    rows, columns = region_of(box)
+    x, y = np.meshgrid(
+        np.arange(columns.start, columns.stop, dtype=np.float32), np.arange(rows.start, rows.stop, dtype=np.float32)
+    )
+    return (x + 0.5) / SCALE - 0.5 + WINDOW[0], (y + 0.5) / SCALE - 0.5 + WINDOW[1]
+
+
+def smoothstep(values: NDArray[np.floating[Any]]) -> NDArray[Any]:
+    """Rise smoothly from 0 where values are 0 or less to 1 where they are 1 or more."""
+    t = np.clip(values, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def read_portrait() -> NDArray[np.uint8]:
+    """Return the pixels of ``portrait.png``, uint8 RGB (230, 300, 3)."""
+    data = np.frombuffer((files("eri.synthetic") / "portrait.png").read_bytes(), dtype=np.uint8)
+    return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 @lru_cache(maxsize=1)
 def load_portrait() -> Portrait:
     """Cut the portrait into its parts. The arrays are shared: treat them as read-only."""
-    from skimage.data import astronaut
-
-    x0, y0, x1, y1 = WINDOW
-    window = np.ascontiguousarray(astronaut()[y0:y1, x0:x1])
-    picture = cv2.resize(window, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC).astype(np.float32)
-    _, y = grid()
+    picture = cv2.resize(read_portrait(), None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    _, y = coordinates()
     picture, person = _cut_out(picture)
     face_and_neck = _feathered(
         (*HAIRLINE, (268, 160), (256, 172), (250, 186), (234, 190), (200, 185), (186, 182), (184, 160)), 3.0
     )
-    above_neck = _ramp(y, 150.0, 140.0)
+    above_neck = smoothstep((y - 150.0) / (140.0 - 150.0))
     hair = np.clip(person * above_neck - face_and_neck, 0, 1)
     eyes_and_mouth = np.maximum.reduce(
         [
@@ -148,12 +149,10 @@ def load_portrait() -> Portrait:
     )
     skin = face_and_neck * (1 - eyes_and_mouth)
     suit = np.clip(person - face_and_neck - hair, 0, 1)
-    # The neck bends between the chin and the collar; the ring round it stays with the shoulders.
-    head = _ramp(y, 196.0, 158.0)
-    return Portrait(picture, person, skin, hair, suit, head)
+    return Portrait(picture, person, skin, hair, suit)
 
 
-def _cut_out(picture: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _cut_out(picture: Array) -> tuple[Array, Array]:
     """Separate the person from the plain background, which is also taken out of the mixed pixels along the edge.
 
     In a band along the outline a pixel is as much person as its colour is far from that of the background nearby.
@@ -165,22 +164,17 @@ def _cut_out(picture: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray
     background = cv2.GaussianBlur(picture * sure[..., None], (0, 0), sigma) / np.maximum(weight, 1e-3)[..., None]
     distance = np.abs(picture - background).max(axis=2)
     band = (outside > 0.02) & (outside < 0.98)
-    person = np.where(band, _ramp(distance, 8.0, 45.0), inside).astype(np.float32)
+    person = np.where(band, smoothstep((distance - 8.0) / (45.0 - 8.0)), inside).astype(np.float32)
     person = cv2.GaussianBlur(person, (0, 0), 0.4 * SCALE)
     share = np.maximum(person, 0.35)[..., None]
     clean = np.where(band[..., None], (picture - (1 - share) * background) / share, picture)
     return np.clip(clean, 0, 255).astype(np.float32), person.astype(np.float32)
 
 
-def _feathered(points: Points, sigma: float) -> NDArray[np.float32]:
+def _feathered(points: Points, sigma: float) -> Array:
     """Fill a polygon and soften its edge by ``sigma`` pixels of the portrait."""
-    x0, y0, x1, y1 = WINDOW
-    mask = np.zeros((int((y1 - y0) * SCALE), int((x1 - x0) * SCALE)), dtype=np.float32)
-    cv2.fillPoly(mask, [np.round(to_window(points) * 16).astype(np.int32)], 1.0, shift=4)
+    rows, columns = region_of(WINDOW)
+    mask = np.zeros((rows.stop, columns.stop), dtype=np.float32)
+    corners = np.stack(to_window(*np.asarray(points, dtype=np.float32).T), axis=1)
+    cv2.fillPoly(mask, [np.round(corners * 16).astype(np.int32)], 1.0, shift=4)
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma * SCALE), dtype=np.float32)
-
-
-def _ramp(values: NDArray[np.float32], zero: float, one: float) -> NDArray[np.float32]:
-    """Rise smoothly from 0 where values are ``zero`` to 1 where they are ``one``."""
-    t = np.clip((values - zero) / (one - zero), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)

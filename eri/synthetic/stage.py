@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from eri.synthetic.face import Bump, Face
 from eri.synthetic.performance import Motion
-from eri.synthetic.portrait import SCALE, WINDOW, load_portrait
+from eri.synthetic.portrait import SCALE, Array, coordinates, load_portrait, smoothstep, to_window
 from eri.synthetic.subjects import Look
-
-Array = NDArray[np.float32]
 
 WIDTH, HEIGHT = 320, 240
 """Size of the picture in pixels."""
@@ -53,7 +51,8 @@ class Stage:
         self._look = look
         self._random = random
         self._seat = random.uniform(-6, 6, size=2)
-        self._identity = _identity_field(look)
+        amplitudes = np.array([look.warps[name] for name in _WARPS], np.float32)
+        self._identity: Array = np.einsum("k,khwc->hwc", amplitudes, _identity_bases())
         self._light = _light(look)
         self._wall = draw_wall(look.wall)
         self._noise = random.normal(0, look.noise, size=(HEIGHT + 64, WIDTH + 64, 1)).astype(np.float32)
@@ -86,14 +85,14 @@ class Stage:
         y = (pixel_y - np.float32(HEIGHT)) / np.float32(size) + np.float32(
             (HEIGHT - centre_y) / self._look.size + _CENTRE[1]
         )
-        follow = np.clip((196.0 - y) / 38.0, 0, 1)
-        follow = (follow * follow * (3 - 2 * follow)).astype(np.float32)
+        # The neck bends between the chin and the collar; the ring round it stays with the shoulders.
+        follow = smoothstep((196.0 - y) / 38.0).astype(np.float32)
         back_x, back_y = x - np.float32(_NECK[0] + shift[0]), y - np.float32(_NECK[1] + shift[1])
         cosine, sine = np.float32(np.cos(roll)), np.float32(np.sin(roll))
         turned_x = cosine * back_x + sine * back_y + np.float32(_NECK[0])
         turned_y = cosine * back_y - sine * back_x + np.float32(_NECK[1])
         x, y = x + follow * (turned_x - x), y + follow * (turned_y - y)
-        window_x, window_y = (x - WINDOW[0] + 0.5) * SCALE - 0.5, (y - WINDOW[1] + 0.5) * SCALE - 0.5
+        window_x, window_y = to_window(x, y)
         identity = cv2.remap(
             self._identity, window_x.astype(np.float32), window_y.astype(np.float32), cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
@@ -126,17 +125,10 @@ def _recolour(look: Look) -> Array:
     return np.asarray(np.clip(mixed, 0, 255), dtype=np.float32)
 
 
-def _identity_field(look: Look) -> Array:
-    bases = _identity_bases()
-    amplitudes = np.array([look.warps[name] for name in _WARPS], np.float32)
-    return np.asarray(np.einsum("k,khwc->hwc", amplitudes, bases), dtype=np.float32)
-
-
 @lru_cache(maxsize=1)
 def _identity_bases() -> Array:
-    x0, y0, x1, y1 = WINDOW
-    xs = (np.arange(int((x1 - x0) * SCALE), dtype=np.float32) + 0.5) / SCALE - 0.5 + x0
-    ys = (np.arange(int((y1 - y0) * SCALE), dtype=np.float32) + 0.5) / SCALE - 0.5 + y0
+    x, y = coordinates()
+    xs, ys = x[0], y[:, 0]
     bases = np.zeros((len(_WARPS), len(ys), len(xs), 2), dtype=np.float32)
     for base, bumps in zip(bases, _WARPS.values(), strict=True):
         for centre_x, centre_y, radius_x, radius_y, shift_x, shift_y in bumps:

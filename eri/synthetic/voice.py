@@ -17,7 +17,7 @@ from eri.synthetic.performance import Performance
 from eri.synthetic.subjects import Voice
 
 RATE = 16_000
-"""Samples a second."""
+"""Samples per second."""
 
 Array = NDArray[np.float64]
 
@@ -36,25 +36,17 @@ _BANDWIDTHS = np.array([90.0, 120.0, 180.0, 260.0])
 
 @dataclass(frozen=True, eq=False)
 class Sound:
-    """A stretch of voice, described at steps of 5 ms; all arrays (steps,) unless said otherwise.
+    """A stretch of voice, described at steps of 5 ms; the arrays are (steps,)."""
 
-    Attributes:
-        pitch: Hz.
-        loudness: Of the voiced part.
-        breath: Of the noise.
-        vowels: The vowel at the beginning and at the end.
-        tilt: Added to the speaker's own, dB an octave: larger is brighter.
-    """
-
-    pitch: Array
-    loudness: Array
-    breath: Array
-    vowels: tuple[str, str]
-    tilt: float = 0.0
+    pitch: Array  # Hz
+    loudness: Array  # of the voiced part
+    breath: Array  # of the noise
+    vowels: tuple[str, str]  # at the beginning and at the end
+    tilt: float = 0.0  # added to the speaker's own, dB per octave: larger is brighter
 
 
 def speak(performance: Performance, voice: Voice, random: np.random.Generator) -> NDArray[np.float32]:
-    """Return the sound of a clip, float32 (samples,) mono at :data:`RATE` within [-1, 1]."""
+    """Return the audio of a clip, float32 (samples,) mono at :data:`RATE` within [-1, 1]."""
     samples = round(performance.duration * RATE)
     mixed = _room(samples, random) * voice.room
     for start in np.arange(random.uniform(0, 0.5), performance.duration - 0.4, random.uniform(0.5, 1.0)):
@@ -95,7 +87,7 @@ def _semitones(values: Array) -> Array:
 
 def _murmur(voice: Voice, random: np.random.Generator) -> Sound:
     """One quiet syllable of neutral speech."""
-    t = _steps(float(random.uniform(0.12, 0.25)))
+    t = _steps(random.uniform(0.12, 0.25))
     pitch = voice.pitch * _semitones(random.uniform(-2, 1) - 2 * t)
     first, last = (str(vowel) for vowel in random.choice(["a", "o", "e", "ə", "u"], size=2))
     return Sound(pitch, _swell(t, 0.2, 0.4), np.full(len(t), 0.1), (first, last))

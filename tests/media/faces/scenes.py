@@ -1,4 +1,4 @@
-"""Pictures and clips with a realistic face at a known place, made from the portrait inside scikit-image."""
+"""Pictures and clips with a realistic face at a known place, made from the portrait of the demo."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage import data
 
 from eri.media.faces.detection import Detection, Picture
 from eri.media.video import FrameSequence
+from eri.synthetic.portrait import WINDOW, read_portrait
 
 # In the portrait: brows to chin as dlib frames them, the five landmarks, and an ellipse around the head.
 _BOX = (179.0, 83.0, 267.0, 171.0)
@@ -68,7 +68,9 @@ def scene(*faces: Face, width: int = 320, height: int = 240) -> Picture:
 
 @cache
 def _head() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    portrait = data.astronaut().astype(np.float32)
+    left, top, right, bottom = WINDOW
+    sides = (top, 512 - bottom, left, 512 - right)
+    portrait = cv2.copyMakeBorder(read_portrait(), *sides, cv2.BORDER_REPLICATE).astype(np.float32)
     mask = np.zeros(portrait.shape[:2], dtype=np.float32)
     cv2.ellipse(mask, _HEAD[0], _HEAD[1], 0, 0, 360, 1.0, -1)
     return portrait, np.asarray(cv2.GaussianBlur(mask, (0, 0), 4), dtype=np.float32)
