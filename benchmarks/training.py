@@ -22,11 +22,10 @@ from benchmarks.harness import Bar, Row, peak_memory, run_apart, seconds_of
 from benchmarks.training_reference import LABELS, CsvClips, TensorClips, bare_loop, item_by_item, write_csv_files
 from eri.config import ExperimentConfig, parse_config
 from eri.config.tasks import ERI
-from eri.training.data import SplitData
+from eri.training.data import SplitData, TrainingInputs
 from eri.training.events import TrainingEvent
-from eri.training.experiment import create_learner
 from eri.training.features import FeatureSet, ModalityFeatures
-from eri.training.learners import Lesson
+from eri.training.learners import create_learner
 
 BATCH = 64
 
@@ -107,7 +106,7 @@ def _baseline(clips: int, epochs: int, rows: int = 32, dimension: int = 512) -> 
     generator = np.random.default_rng(0)
     embeddings = generator.standard_normal((clips * rows, dimension), dtype=np.float32)
     labels = generator.random((clips, LABELS))
-    lesson = make_lesson(make_config("baseline-lstm", epochs), embeddings, rows, labels)
+    inputs = make_inputs(make_config("baseline-lstm", epochs), embeddings, rows, labels)
     found = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -116,7 +115,7 @@ def _baseline(clips: int, epochs: int, rows: int = 32, dimension: int = 512) -> 
             runs = folder / kind.__name__
             runs.mkdir()
             turns = TakingTurns(item_by_item(kind(paths, labels), dimension, BATCH), clips)
-            create_learner(lesson.config.model).learn(lesson, runs, turns)
+            create_learner(inputs.config.model).learn(inputs, runs, turns)
             found.append((tuple(turns.ours), tuple(turns.theirs)))
     name = f"epoch of the baseline LSTM, {clips} x {rows} x {dimension}"
     return [
@@ -135,9 +134,9 @@ def write_random(path: Path, shape: tuple[int, int]) -> None:
     array.flush()
 
 
-def make_lesson(
+def make_inputs(
     config: ExperimentConfig, embeddings: NDArray[np.float32], rows: int, labels: NDArray[np.float64]
-) -> Lesson:
+) -> TrainingInputs:
     """Return what a learner is given: clips of equally many rows, the first of which serve as val too."""
     ids = tuple(f"{number:05d}" for number in range(len(labels)))
     states = np.zeros(len(embeddings), dtype=np.uint8)
@@ -150,7 +149,7 @@ def make_lesson(
             "train" if name == "train" else "val", tuple(chosen), labels[: len(chosen)], features, usable, ()
         )
 
-    return Lesson(config, ERI, split("train", ids), split("val", ids[:BATCH]), torch.device("cpu"), "float32")
+    return TrainingInputs(config, ERI, split("train", ids), split("val", ids[:BATCH]), torch.device("cpu"), "float32")
 
 
 def make_config(model: str, epochs: int, **sizes: int) -> ExperimentConfig:
@@ -175,9 +174,9 @@ def main() -> None:
     size = Size(**options.size)
     embeddings = np.load(options.folder / "embeddings.npy", mmap_mode="r")
     labels = np.random.default_rng(1).random((size.clips, LABELS))
-    lesson = make_lesson(make_config("lstm", 1, hidden_size=size.hidden), embeddings, size.rows, labels)
+    inputs = make_inputs(make_config("lstm", 1, hidden_size=size.hidden), embeddings, size.rows, labels)
     turns = TakingTurns(bare_loop(BATCH, size.rows, size.dimension, size.hidden), size.block)
-    create_learner(lesson.config.model).learn(lesson, options.folder, turns)
+    create_learner(inputs.config.model).learn(inputs, options.folder, turns)
     print(json.dumps({"ours": turns.ours, "theirs": turns.theirs, "memory": peak_memory()}))
 
 

@@ -104,7 +104,7 @@ def profile(
     """
     from eri.config import VideoModelFields, load_config
     from eri.models.profile import profile_video_model
-    from eri.training.device import choose_device
+    from eri.models.running import resolve_device
 
     system = load_config(config, overrides)
     model = system.model
@@ -114,4 +114,4 @@ def profile(
             hint="Profile a system whose model reads images, such as r2plus1d-scl.",
         )
     with reporting(f"measuring {system.name}", progress, on_event):
-        return profile_video_model(model, labels, choose_device(device), runs=runs, seconds=seconds)
+        return profile_video_model(model, labels, resolve_device(device), runs=runs, seconds=seconds)

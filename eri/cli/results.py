@@ -151,9 +151,9 @@ def _probe_row(clip_id: str, row: pd.Series[Any]) -> list[str]:
 def show_run(run: Path) -> None:
     """Show where a run was written and what can be done with it."""
     from eri.training import read_run
-    from eri.training.processes import current_place
+    from eri.training.processes import current_rank
 
-    if current_place().writes:
+    if current_rank().writes:
         submits = "" if read_run(run).task.is_classification else ", and write the prediction file with `eri submit`"
         say(f"run: {run}", f"Score it with `eri evaluate`{submits}.")
 

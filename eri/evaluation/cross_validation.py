@@ -24,7 +24,7 @@ from eri.metrics.bootstrap import RESAMPLES
 from eri.metrics.scoring import Scorer, Scores, create_scorer
 from eri.training.data import refuse_reserved_labels
 from eri.training.experiment import together
-from eri.training.processes import current_place
+from eri.training.processes import current_rank
 from eri.training.run_folder import claimed, run_path, writing
 from eri.utils.errors import ConfigError, DataError, RunError
 from eri.utils.files import atomic_path, digest, write_json, write_text
@@ -169,15 +169,15 @@ def cv(
     settings = _settings(config, table, folds, seeds, splits)
     jobs = _jobs(config, folds, seeds)
     bench = Bench(table, features, path / MODELS, runtime)
-    place = current_place()
-    if place.world > 1 and engine == "ray":
+    rank = current_rank()
+    if rank.world_size > 1 and engine == "ray":
         raise ConfigError("torchrun and --engine ray both spread the models", hint="Use one of them.")
-    if not place.writes:  # one of several processes that train each model together
+    if not rank.writes:  # one of several processes that train each model together
         with together(config, runtime):
             return _conclude(path, table, _train(bench, jobs, Team(), ignore), seeds, bootstrap)[0]
-    with claimed(path), together(config, runtime) if place.world > 1 else nullcontext():
+    with claimed(path), together(config, runtime) if rank.world_size > 1 else nullcontext():
         _begin(path, settings, folds, resume=resume, overwrite=overwrite)
-        team = Team() if place.world > 1 else Team(max(1, runtime.workers), engine, address)
+        team = Team() if rank.world_size > 1 else Team(max(1, runtime.workers), engine, address)
         result, held_out, predictions = _conclude(path, table, _train(bench, jobs, team, on_event), seeds, bootstrap)
         with writing(path):
             _write_parquet(path / HELD_OUT, held_out)

@@ -18,11 +18,11 @@ from eri.config.tasks import Task
 from eri.data.clips import ClipTable, Split
 from eri.metrics.bootstrap import RESAMPLES
 from eri.metrics.scoring import Scores, create_scorer
+from eri.models.running import resolve_device
 from eri.training.data import fallback_vector, warn_of_clips
-from eri.training.device import choose_device
-from eri.training.experiment import create_learner
+from eri.training.features import open_split, recorded_features
+from eri.training.learners import create_learner
 from eri.training.run_folder import METRICS, PREDICTIONS, Run, read_run, writing
-from eri.training.sources import open_split, recorded_features
 from eri.utils.errors import DataError, RunError
 from eri.utils.files import atomic_path, write_json
 
@@ -153,7 +153,7 @@ def _predict(run: Run, table: ClipTable, features: Path, split: Split, runtime: 
     ids = tuple(clip.id for clip in clips)
     names = run.task.labels
     packed = open_split(recorded_features(run.environment["features"], features), table, split)
-    device = choose_device(runtime.device)
+    device = resolve_device(runtime.device)
     usable = packed.usable(ids)
     values = np.tile(fallback_vector(run.environment["train_label_means"], names), (len(ids), 1))
     if usable.any():

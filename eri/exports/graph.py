@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from eri.config import LightGBMConfig, VideoModelFields
 from eri.models import Regressor, Sequences
 from eri.models.video.regressor import VideoRegressor
-from eri.training.neural import load_model
+from eri.training.neural import load_model, load_video_model
 from eri.training.run_folder import Run
-from eri.training.video import load_video_model
 from eri.utils.errors import ConfigError, MissingDependencyError, RunError
 from eri.utils.files import atomic_path
 

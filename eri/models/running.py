@@ -23,7 +23,8 @@ def resolve_device(name: str) -> torch.device:
     """Return the device of a :class:`~eri.config.runtime.Runtime`.
 
     Args:
-        name: ``auto`` (CUDA where there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:<n>``.
+        name: ``auto`` (the first CUDA device where there is one, else the CPU), ``cpu``, ``cuda`` (the first one) or
+            ``cuda:<n>``.
 
     Raises:
         ConfigError: An unknown name, or a device that this machine lacks.
@@ -33,17 +34,22 @@ def resolve_device(name: str) -> torch.device:
         device(type='cpu')
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (":" in name and (kind == "cpu" or not index.isdigit())):
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    kind, colon, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (colon and (kind == "cpu" or not index.isdigit())):
         raise ConfigError(f"device '{name}' is unknown", hint="Use auto, cpu, cuda or cuda:<n>.")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device '{name}': no CUDA device can be used here", hint="Use --device cpu or auto.")
-    if index and int(index) >= torch.cuda.device_count():
+    if kind == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
         raise ConfigError(
-            f"device '{name}': this machine has {torch.cuda.device_count()} CUDA device(s), counted from 0"
+            f"device '{name}': no CUDA device can be used here", hint="Use --device cpu or auto, or see `eri doctor`."
         )
-    return torch.device(name)
+    if int(index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device '{name}': this machine has {torch.cuda.device_count()} CUDA device(s), counted from 0",
+            hint="Use --device auto, or see `eri doctor`.",
+        )
+    return torch.device("cuda", int(index or 0))
 
 
 def decoding_device(runtime: Runtime) -> str | None:

@@ -29,13 +29,13 @@ from eri.features.records import FeatureSequence
 from eri.features.sources import clip_source, stamp_source
 from eri.features.store import FeatureStore
 from eri.media.state import State
+from eri.models.running import resolve_device
 from eri.prediction.gaps import Gap, Verdict, describe_states, judge_all
 from eri.prediction.members import Member, RecordedExtractor, Source, read_members
 from eri.prediction.timeline import Timeline
 from eri.prediction.videos import find_videos
 from eri.training.data import warn_of_clips
-from eri.training.device import choose_device
-from eri.training.experiment import create_learner
+from eri.training.learners import create_learner
 from eri.utils.errors import RunError
 
 REMARKS = ("rule", "reason", "notes")
@@ -65,7 +65,7 @@ def load(run: str | Path, runtime: Runtime = Runtime()) -> LoadedRun:
             run.timeline("clips/smile.mp4", window=4, hop=1)
     """
     path = Path(run)
-    choose_device(runtime.device)
+    resolve_device(runtime.device)
     members = read_members(path)
     if not members:
         raise RunError(f"{path}: holds no model", hint="Train it again.")

@@ -18,8 +18,8 @@ from eri.features.jpeg import decode_crop_rows
 from eri.features.records import Prepared
 from eri.media.state import State
 from eri.models.running import batches, forward_mode, library_versions, resolve_device, store_rows
+from eri.training.neural import load_video_model, video_model_of
 from eri.training.run_folder import WEIGHTS, read_run
-from eri.training.video import load_video_model, video_model_of
 from eri.utils.errors import ConfigError
 from eri.utils.files import sha256_file
 

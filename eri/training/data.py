@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from eri.config import CORRELATED_CLIPS, TrainingConfig
+from eri.config import CORRELATED_CLIPS, ExperimentConfig, Precision, TrainingConfig
 from eri.config.tasks import Task
 from eri.data.clips import Clip, ClipTable, Split
 from eri.metrics.intensities import Floats
-from eri.training.features import FeatureSet
+from eri.metrics.scoring import Scorer, create_scorer
+from eri.training.features import FeatureSet, ModalityFeatures
+from eri.training.processes import SINGLE_PROCESS, ProcessRank
 from eri.utils.errors import DataError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 _LOG = logging.getLogger(__name__)
 _NAMED = 10
@@ -74,6 +80,45 @@ class SplitData:
             "rows": {name: int(modality.counts(self.ids).sum()) for name, modality in self.features.sources.items()},
             "features": self.features.fingerprints,
         }
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingInputs:
+    """What a learner is given.
+
+    Attributes:
+        config: The system.
+        task: Its labels and their range.
+        train: The clips to learn from; those that are not usable are to be left out.
+        val: The clips to choose by; those that are not usable are predicted as the mean of the train labels.
+        device: Where to compute.
+        precision: Of a neural net's training.
+        versions: Further versions of the train clips' embeddings, by modality: each epoch takes one of every clip.
+        fabric: Of the processes that train together; None where this one trains alone.
+        rank: This process's rank among them.
+    """
+
+    config: ExperimentConfig
+    task: Task
+    train: SplitData
+    val: SplitData
+    device: torch.device
+    precision: Precision
+    versions: Mapping[str, tuple[ModalityFeatures, ...]] = field(default_factory=dict)
+    fabric: Fabric | None = None
+    rank: ProcessRank = SINGLE_PROCESS
+
+    @property
+    def scorer(self) -> Scorer:
+        """What scores predictions of the task."""
+        return create_scorer(self.task.kind, self.task.labels)
+
+    @property
+    def train_labels(self) -> Floats:
+        """Labels of the usable train clips, float64 (clips, labels); permuted where the config asks for the control."""
+        settings = self.config.training
+        labels = self.train.labels[self.train.usable]
+        return shuffled(labels, settings.seed) if settings.shuffle_labels else labels
 
 
 def labelled_split(table: ClipTable, split: Split, features: FeatureSet) -> SplitData:

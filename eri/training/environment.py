@@ -15,7 +15,7 @@ from eri.config import ExperimentConfig
 from eri.data.clips import ClipTable
 from eri.features.folder import FeatureFolder
 from eri.training.data import SplitData, label_means
-from eri.training.sources import describe
+from eri.training.features import describe
 
 _PACKAGES = (
     "eri",

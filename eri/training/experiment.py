@@ -9,23 +9,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eri.config import ExperimentConfig, LightGBMConfig, ModelConfig, Runtime, VideoModelFields
+from eri.config import ExperimentConfig, LightGBMConfig, Runtime
 from eri.data.clips import ClipTable
+from eri.models.running import resolve_device
 from eri.training import run_folder as layout
 from eri.training.data import (
+    TrainingInputs,
     labelled_split,
     refuse_few_clips,
     refuse_reserved_labels,
     refuse_silent_modality,
     warn_of_absent_classes,
 )
-from eri.training.device import choose_device, choose_precision, join_processes
 from eri.training.environment import describe_run
 from eri.training.events import Listener, ignore
-from eri.training.learners import Learner, Lesson
+from eri.training.features import find_features, find_versions, open_split, open_versions
+from eri.training.learners import create_learner
 from eri.training.objective import refuse_unfit_training
-from eri.training.processes import Place, current_place, end_processes, joined
-from eri.training.sources import find_features, find_versions, open_split, open_versions
+from eri.training.processes import (
+    ProcessRank,
+    choose_precision,
+    current_rank,
+    end_processes,
+    join_processes,
+    joined,
+)
 from eri.utils.errors import ConfigError
 
 _LOG = logging.getLogger(__name__)
@@ -73,22 +81,22 @@ def train(
             processes.
     """
     path = layout.run_path(runs, name if name is not None else layout.default_name(config))
-    place = current_place()
-    if place.writes:
+    rank = current_rank()
+    if rank.writes:
         layout.refuse_existing(path, resume=resume, overwrite=overwrite)
     prepared = _prepare(config, table, features, runtime)
     stays = joined()
-    if place.world > 1:
-        prepared = _join(prepared, place)
+    if rank.world_size > 1:
+        prepared = _join(prepared, rank)
     try:
         with _begun(path, config, prepared, resume=resume, overwrite=overwrite):
-            listener = on_event if place.writes else ignore
-            best = create_learner(config.model).learn(prepared.lesson, path, listener)
+            listener = on_event if rank.writes else ignore
+            best = create_learner(config.model).learn(prepared.inputs, path, listener)
     finally:
-        if place.world > 1 and not stays:
+        if rank.world_size > 1 and not stays:
             end_processes()
-    if place.writes:
-        _LOG.info("%s: best epoch %d, %s on val %s", path, best.epoch, prepared.lesson.scorer.described, best.figure)
+    if rank.writes:
+        _LOG.info("%s: best epoch %d, %s on val %s", path, best.epoch, prepared.inputs.scorer.described, best.figure)
     return path
 
 
@@ -102,7 +110,7 @@ def together(config: ExperimentConfig, runtime: Runtime) -> Iterator[None]:
         config: The system.
         runtime: Its device is used.
     """
-    device = choose_device(runtime.device)
+    device = resolve_device(runtime.device)
     join_processes(device, choose_precision(config.training.precision, device))
     try:
         yield
@@ -116,7 +124,7 @@ def _begun(
 ) -> Iterator[None]:
     """Make or take up the run folder for the length of a block; of several processes, the first one does."""
     with ExitStack() as stack:
-        if prepared.lesson.place.writes:
+        if prepared.inputs.rank.writes:
             stack.enter_context(layout.claimed(path))
             layout.refuse_existing(path, resume=resume, overwrite=overwrite)
             if resume and (path / layout.CONFIG).is_file():
@@ -124,20 +132,20 @@ def _begun(
                 layout.sweep(path)
             else:
                 layout.begin(path, config, prepared.environment)
-        if prepared.lesson.fabric is not None:
-            prepared.lesson.fabric.barrier()
+        if prepared.inputs.fabric is not None:
+            prepared.inputs.fabric.barrier()
         yield
-        if prepared.lesson.fabric is not None:
-            prepared.lesson.fabric.barrier()  # the first one may still be writing what the others go on with
+        if prepared.inputs.fabric is not None:
+            prepared.inputs.fabric.barrier()  # the first one may still be writing what the others go on with
 
 
-def _join(prepared: _Prepared, place: Place) -> _Prepared:
+def _join(prepared: _Prepared, rank: ProcessRank) -> _Prepared:
     """Wait for the other processes, and take a device of one's own.
 
     Raises:
         ConfigError: The system cannot be trained by several processes.
     """
-    config = prepared.lesson.config
+    config = prepared.inputs.config
     if isinstance(config.model, LightGBMConfig):
         raise ConfigError("lightgbm trains in one process", hint="Start it without torchrun.")
     if config.training.loss.correlates:
@@ -145,14 +153,14 @@ def _join(prepared: _Prepared, place: Place) -> _Prepared:
             "a correlation in the loss compares the clips of a step, but each process has only some of them",
             hint="Start training without torchrun, or use training.loss.mse or cross_entropy alone.",
         )
-    fabric = join_processes(prepared.lesson.device, prepared.lesson.precision)
-    lesson = replace(prepared.lesson, fabric=fabric, place=place, device=fabric.device)
-    return replace(prepared, lesson=lesson)
+    fabric = join_processes(prepared.inputs.device, prepared.inputs.precision)
+    inputs = replace(prepared.inputs, fabric=fabric, rank=rank, device=fabric.device)
+    return replace(prepared, inputs=inputs)
 
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    lesson: Lesson
+    inputs: TrainingInputs
     environment: dict[str, Any]
 
 
@@ -160,7 +168,7 @@ def _prepare(config: ExperimentConfig, table: ClipTable, features: Path, runtime
     """Check everything that can be checked before a run folder is touched."""
     refuse_reserved_labels(table.task)
     refuse_unfit_training(config, table.task)
-    device = choose_device(runtime.device)
+    device = resolve_device(runtime.device)
     precision = choose_precision(config.training.precision, device)
     folders = find_features(config, features, table.name)
     versions = find_versions(config, features)
@@ -170,20 +178,5 @@ def _prepare(config: ExperimentConfig, table: ClipTable, features: Path, runtime
     refuse_few_clips(config.training, data)
     warn_of_absent_classes(data, table.task)
     environment = describe_run(config, table, folders, versions, data, val, device=device, precision=precision)
-    lesson = Lesson(config, table.task, data, val, device, precision, open_versions(versions, table))
-    return _Prepared(lesson, environment)
-
-
-def create_learner(model: ModelConfig) -> Learner:
-    """Return the learner of a model's config; each is imported when first asked for."""
-    if isinstance(model, LightGBMConfig):
-        from eri.training.trees import TreeLearner
-
-        return TreeLearner()
-    if isinstance(model, VideoModelFields):
-        from eri.training.video import VideoLearner
-
-        return VideoLearner()
-    from eri.training.neural import NeuralLearner
-
-    return NeuralLearner()
+    inputs = TrainingInputs(config, table.task, data, val, device, precision, open_versions(versions, table))
+    return _Prepared(inputs, environment)

@@ -34,7 +34,15 @@ from eri.training.inference import predict_clips
 from eri.training.loading import BatchSource, EpochSource
 from eri.training.losses import Objective, strongest_labels
 from eri.training.optimization import RateControl, WeightAverage, create_optimizer
-from eri.training.processes import ALONE, Place, Positions, cut_batches, gather_sums, plan_steps, share_buffers
+from eri.training.processes import (
+    SINGLE_PROCESS,
+    Positions,
+    ProcessRank,
+    cut_batches,
+    gather_sums,
+    plan_steps,
+    share_buffers,
+)
 from eri.training.selection import Best
 from eri.utils.errors import RunError
 from eri.utils.files import write_text
@@ -47,7 +55,7 @@ LOOK_EVERY = 16
 it finds, such as a loss that is no number any more, is found so many steps late at most."""
 
 
-class LossTally:
+class RunningLoss:
     """A sum in float64 on a device; the same whenever it is looked at.
 
     Args:
@@ -55,7 +63,7 @@ class LossTally:
         total: What the sum begins with.
 
     Examples:
-        >>> tally = LossTally(torch.device("cpu"), 1.0)
+        >>> tally = RunningLoss(torch.device("cpu"), 1.0)
         >>> tally.add(torch.tensor(0.5), 4)
         >>> tally.look()
         3.0
@@ -114,7 +122,7 @@ Stream = Iterator[tuple[Positions, Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class TrainData:
     """What the loop works on.
 
     Attributes:
@@ -183,35 +191,35 @@ class Trainer:
     Args:
         config: Loss, optimisation, regularisation and stopping.
         training_pass: Holds the model, on the CPU.
-        material: What it learns from.
+        data: What it learns from.
         folder: The run folder.
         fabric: Device, precision and processes.
         listener: Called with each event.
-        place: Which of the processes this is.
+        rank: Which of the processes this is.
     """
 
     def __init__(
         self,
         config: TrainingConfig,
         training_pass: TrainingPass,
-        material: Material,
+        data: TrainData,
         folder: Path,
         fabric: Fabric,
         listener: Listener,
-        place: Place = ALONE,
+        rank: ProcessRank = SINGLE_PROCESS,
     ) -> None:
-        self.config, self.material, self.folder = config, material, folder
+        self.config, self.data, self.folder = config, data, folder
         self.model: Predictor = training_pass.model
         self.state = State()
-        self._fabric, self._listener, self._place = fabric, listener, place
+        self._fabric, self._listener, self._rank = fabric, listener, rank
         self._optimizer = create_optimizer(config, self.model.parameter_groups())
         self._rates = RateControl(config, self._optimizer)
         self._wrapped, self._stepper = fabric.setup(training_pass, self._optimizer)
         decay = config.regularization.ema_decay
         self._average = None if decay is None else WeightAverage(self.model, decay)
-        self._labels = torch.from_numpy(material.train_labels).float().to(fabric.device)
-        self._counts = material.objective.counts(strongest_labels(self._labels)).cpu().numpy()
-        self._batches = -(-len(material.train.ids) // config.batch_size)
+        self._labels = torch.from_numpy(data.train_labels).float().to(fabric.device)
+        self._counts = data.objective.counts(strongest_labels(self._labels)).cpu().numpy()
+        self._batches = -(-len(data.train.ids) // config.batch_size)
         self._saved = time.monotonic()
 
     def run(self) -> State:
@@ -243,7 +251,7 @@ class Trainer:
             raise RunError(
                 f"{path}: not the state of this run: {error}", hint="Start over with --overwrite."
             ) from error
-        if self._place.writes:
+        if self._rank.writes:
             write_history(self.folder / runs.HISTORY, self.state.history)
 
     def _epoch(self) -> None:
@@ -256,22 +264,22 @@ class Trainer:
         self.state.epoch, self.state.within = epoch, Within()
         improved = self.state.best.update(epoch, result)
         seconds = time.perf_counter() - started
-        self.state.history.append(history_row(epoch, loss, result, self.material.scorer, rate, seconds))
+        self.state.history.append(history_row(epoch, loss, result, self.data.scorer, rate, seconds))
         self._save(improved)
         self._tell("epoch", loss=loss, batch=self._batches)
 
     def _learn(self, epoch: int, started: float) -> float:
         """Go over the train clips once, from where the epoch was left; return the mean loss."""
         self.model.train()
-        order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.material.train.ids))
+        order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.data.train.ids))
         least = CORRELATED_CLIPS if self.config.loss.correlates else 1
         steps = plan_steps(order, self.config.batch_size, self.config.accumulate, least)
         within = self.state.within
         wanted = [self._taken(batch) for step in steps[within.step :] for batch in step]
-        stream = iter(self.material.train.at(epoch).batches(wanted))
+        stream = iter(self.data.train.at(epoch).batches(wanted))
         done = sum(map(len, steps[: within.step]))
         # The sums of all processes are added up, so only one begins with what was there before.
-        tally = LossTally(self._fabric.device, within.total if self._place.writes else 0.0)
+        tally = RunningLoss(self._fabric.device, within.total if self._rank.writes else 0.0)
         mean = within.total / within.seen if within.seen else None
         for number, step in enumerate(steps[within.step :], start=within.step + 1):
             self._rates.before_step(epoch - 1 + number / len(steps))
@@ -283,7 +291,7 @@ class Trainer:
             within.seconds = time.perf_counter() - started
             due = number < len(steps) and time.monotonic() - self._saved >= self.config.save_every
             # Processes have to look together, and each has a clock of its own.
-            looked = has_look(number, len(steps)) or (due and self._place.world == 1)
+            looked = has_look(number, len(steps)) or (due and self._rank.world_size == 1)
             if looked:
                 within.total = gather_sums(self._fabric, tally.look())
                 self._refuse_divergence(math.isfinite(within.total), epoch)
@@ -295,12 +303,12 @@ class Trainer:
 
     def _taken(self, batch: Positions) -> Positions:
         """Return this process's clips of a batch; where it has none, one that is to count nothing."""
-        own = self._place.own(batch)
+        own = self._rank.own(batch)
         return own if len(own) else batch[:1]
 
     def _seed_step(self, epoch: int, step: int) -> None:
-        if not self._place.writes:  # the first process's generators are saved; the others' follow from the step
-            torch.manual_seed(derive_seed(self.config.seed, epoch, step, self._place.rank))
+        if not self._rank.writes:  # the first process's generators are saved; the others' follow from the step
+            torch.manual_seed(derive_seed(self.config.seed, epoch, step, self._rank.index))
 
     def _step(self, step: list[Positions], stream: Stream) -> Tensor:
         """Take one step of the optimiser; return what this process's clips add to the mean loss of its clips."""
@@ -318,7 +326,7 @@ class Trainer:
     def _joined(self, step: list[Positions], stream: Stream) -> Tensor:
         """Return the loss over all clips of a step at once, which a correlation needs; clips are mixed in batches."""
         parts = [self._pass(*next(stream))[0] for _ in step]
-        loss = self.material.objective(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        loss = self.data.objective(*(torch.cat(part) for part in zip(*parts, strict=True)))
         self._fabric.backward(loss)
         return loss.detach()
 
@@ -328,16 +336,18 @@ class Trainer:
         clips, total = sum(map(len, step)), sum(counts)
         value = torch.zeros((), dtype=torch.float64, device=self._fabric.device)
         for index, batch in enumerate(step):
-            own = self._place.own(batch)
+            own = self._rank.own(batch)
             clip_share = len(own) / clips
             target_share = float(self._counts[own].sum()) / total if total else clip_share
-            with self._fabric.no_backward_sync(self._wrapped, enabled=self._place.world > 1 and index < len(step) - 1):
+            with self._fabric.no_backward_sync(
+                self._wrapped, enabled=self._rank.world_size > 1 and index < len(step) - 1
+            ):
                 part, auxiliary = self._pass(*next(stream))
-                loss = self.material.objective(*part, clip_share=clip_share, target_share=target_share)
+                loss = self.data.objective(*part, clip_share=clip_share, target_share=target_share)
                 if auxiliary is not None:
                     loss = loss + clip_share * auxiliary
                 # Processes average their gradients; the shares ask for the sum.
-                self._fabric.backward(loss * self._place.world if self._place.world > 1 else loss)
+                self._fabric.backward(loss * self._rank.world_size if self._rank.world_size > 1 else loss)
             value += loss.detach()
         return value
 
@@ -359,16 +369,16 @@ class Trainer:
 
     def _validate(self) -> Validation:
         """Score the whole val split as evaluation would: clips without features get the fallback."""
-        share_buffers(self._judged, self._place)
-        ids = len(self.material.val.ids)
-        own = self._place.own(np.arange(ids))
-        served = np.zeros((ids, len(self.material.fallback)))
+        share_buffers(self._judged, self._rank)
+        ids = len(self.data.val.ids)
+        own = self._rank.own(np.arange(ids))
+        served = np.zeros((ids, len(self.data.fallback)))
         if len(own):
-            served[own] = predict_clips(self._judged, self.material.val, cut_batches(own, self.config.batch_size))
-        predictions = np.tile(self.material.fallback, (len(self.material.val_labels), 1))
-        predictions[self.material.val_usable] = gather_sums(self._fabric, served)
+            served[own] = predict_clips(self._judged, self.data.val, cut_batches(own, self.config.batch_size))
+        predictions = np.tile(self.data.fallback, (len(self.data.val_labels), 1))
+        predictions[self.data.val_usable] = gather_sums(self._fabric, served)
         self._refuse_divergence(bool(np.isfinite(predictions).all()), self.state.epoch + 1)
-        return self.material.scorer.validate(predictions, self.material.val_labels)
+        return self.data.scorer.validate(predictions, self.data.val_labels)
 
     def _refuse_divergence(self, finite: bool, epoch: int) -> None:
         if not finite:
@@ -384,12 +394,12 @@ class Trainer:
 
     def _save(self, improved: bool) -> None:
         self._saved = time.monotonic()
-        if not self._place.writes:
+        if not self._rank.writes:
             return
         # Weights first: when the process dies between the two, the epoch is done again and writes the same weights.
         with runs.writing(self.folder):
             if improved:
-                metadata = {"epoch": str(self.state.epoch), self.material.scorer.column: str(self.state.best.figure)}
+                metadata = {"epoch": str(self.state.epoch), self.data.scorer.column: str(self.state.best.figure)}
                 save_weights(self.folder / runs.WEIGHTS, self._judged, metadata)
             save_state(self.folder / runs.STATE, self._snapshot())
             write_history(self.folder / runs.HISTORY, self.state.history)
@@ -414,9 +424,9 @@ class Trainer:
             "epoch": self.state.epoch,
             "epochs": self.config.epochs,
             "batches": self._batches,
-            "figure": latest.get(self.material.scorer.column),
+            "figure": latest.get(self.data.scorer.column),
             "best": self.state.best.figure,
-            "metric": self.material.scorer.metric,
+            "metric": self.data.scorer.metric,
             "best_epoch": self.state.best.epoch,
         }
         self._listener(TrainingEvent(kind, **{**known, **values}))

@@ -1,185 +1,116 @@
-"""Learning with a neural head: the model, its data, the loop over them, and predictions with the best weights."""
+"""Neural networks trained epoch by epoch: heads over cached features, and video models over face crops."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from eri.config import ExperimentConfig, HeadConfig, ImageConfig, LightGBMConfig, VideoModelFields
+from eri.config import ExperimentConfig, HeadConfig, LightGBMConfig, VideoModelConfig, VideoModelFields
+from eri.config.tasks import Task
+from eri.features.crops import CachedCrops
 from eri.metrics.intensities import Floats
 from eri.models import Regressor, Standardizer
-from eri.models.image_encoder import PictureEncoder
-from eri.models.sequences import Sequences
+from eri.models.video import create_video_model
+from eri.models.video.regressor import VideoRegressor
 from eri.training import run_folder as layout
-from eri.training.augmentation import HeadPass, TrainingPass
-from eri.training.checkpoint import load_weights
-from eri.training.data import SplitData
-from eri.training.epochs import EpochLearner, create_material
-from eri.training.features import FeatureSet, ModalityFeatures
+from eri.training.augmentation import HeadPass, Mixing, TrainingPass
+from eri.training.balancing import Change, Sample, lay_out
+from eri.training.checkpoint import load_weights, seed_generators, weights_metadata
+from eri.training.clips import ClipLoader
+from eri.training.data import TrainingInputs, fallback_vector, label_means
+from eri.training.events import Listener
+from eri.training.features import FeatureSet, RowSource
 from eri.training.inference import predict_clips
 from eri.training.keeping import kept
-from eri.training.learners import Lesson
-from eri.training.loading import DrawingLoader, EpochSource, Loader
-from eri.training.loop import Material
+from eri.training.loading import BatchSource, DrawingLoader, EpochSource, Loader
+from eri.training.loop import TrainData, Trainer
+from eri.training.objective import create_objective
+from eri.training.processes import create_fabric
 from eri.training.run_folder import Run
+from eri.training.selection import Best
+from eri.training.standardization import create_encoders, fit, fit_centered, measure_start
+from eri.utils.errors import ConfigError, RunError
 
-_BLOCK = 2048
+
+class NeuralLearner(ABC):
+    """Trains a network epoch by epoch; the best epoch's weights predict."""
+
+    def learn(self, inputs: TrainingInputs, folder: Path, on_event: Listener) -> Best:
+        """See :meth:`~eri.training.learners.Learner.learn`; goes on from the last state that was saved."""
+        settings = inputs.config.training
+        seed_generators(settings.seed)
+        resumed = (folder / layout.STATE).is_file()
+        training_pass, data = self.prepare(inputs, fresh=not resumed)
+        fabric = inputs.fabric or create_fabric(inputs.device, inputs.precision)
+        trainer = Trainer(settings, training_pass, data, folder, fabric, on_event, inputs.rank)
+        if resumed:
+            trainer.resume()
+        return trainer.run().best
+
+    @abstractmethod
+    def prepare(self, inputs: TrainingInputs, *, fresh: bool) -> tuple[TrainingPass, TrainData]:
+        """Build the model and lay out the clips.
+
+        Args:
+            inputs: The data and settings.
+            fresh: Give the model what it starts from; without, a saved state is to bring it.
+        """
+
+    @abstractmethod
+    def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
+        """See :meth:`~eri.training.learners.Learner.predict`."""
+
+    def chosen(self, run: Run) -> int:
+        """Return the best epoch, counted from 1."""
+        return int(weights_metadata(run.path / layout.WEIGHTS)["epoch"])
 
 
-def fit_centered(features: ModalityFeatures, ids: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Measure each feature over the valid rows of clips after each clip has lost its own mean.
+def create_train_data(
+    inputs: TrainingInputs, train: EpochSource, val: BatchSource, samples: Sequence[int] | None = None
+) -> TrainData:
+    """Lay out the clips for the loop.
 
     Args:
-        features: To read from.
-        ids: The train clips.
-
-    Returns:
-        Mean, which is 0, and (population) deviation within clips, float64 (dimension,) each; 0 and 1 when there is no
-        row.
-
-    Examples:
-        >>> rows = np.array([[1.0], [3.0], [7.0], [9.0]], dtype=np.float32)
-        >>> packed = ModalityFeatures.from_arrays(rows, np.array([0, 2, 4]), np.zeros(4, np.uint8), ["a", "b"])
-        >>> [values.tolist() for values in fit_centered(packed, ["a", "b"])]
-        [[0.0], [1.0]]
+        inputs: The data and settings.
+        train: Serves the train clips.
+        val: Serves the val clips.
+        samples: Index of the usable train clip behind each that ``train`` serves; None where it serves each once.
     """
-    count, squares = 0, np.zeros(features.dimension)
-    for clip_id in sorted(ids):
-        clip = features.take(np.sort(features.rows_of([clip_id])[0])).astype(np.float64)
-        if len(clip):
-            squares += ((clip - clip.mean(axis=0)) ** 2).sum(axis=0)
-            count += len(clip)
-    return np.zeros(features.dimension), np.sqrt(squares / count) if count else np.ones(features.dimension)
-
-
-def fit(features: ModalityFeatures, ids: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Measure each feature over the valid rows of clips.
-
-    Blocks of fixed size are merged (Chan, Golub & LeVeque 1979), so memory is bounded, a large mean does not cancel the
-    deviation, and the figures are the same whether the features are in memory or mapped.
-
-    Args:
-        features: To read from.
-        ids: The train clips; every valid row counts the same, whichever clip it is of.
-
-    Returns:
-        Mean and (population) deviation, float64 (dimension,) each; 0 and 1 when there is no row.
-
-    Examples:
-        >>> rows = np.array([[1.0], [3.0], [99.0]], dtype=np.float32)
-        >>> packed = ModalityFeatures.from_arrays(rows, np.array([0, 3]), np.array([0, 0, 1], np.uint8), ["a"])
-        >>> [values.tolist() for values in fit(packed, ["a"])]
-        [[2.0], [1.0]]
-    """
-    rows = np.sort(features.rows_of(ids)[0])
-    return merge(
-        (features.take(rows[start : start + _BLOCK]) for start in range(0, len(rows), _BLOCK)),
-        features.dimension,
+    labels, names = inputs.train_labels, inputs.task.labels
+    if samples is not None:
+        labels = labels[np.asarray(samples, dtype=np.int64)]
+    return TrainData(
+        train=train,
+        train_labels=labels,
+        val=val,
+        val_labels=inputs.val.labels,
+        val_usable=inputs.val.usable,
+        fallback=fallback_vector(label_means(inputs.train, names), names),
+        scorer=inputs.scorer,
+        objective=create_objective(inputs.config.training.loss, inputs.task, labels),
     )
 
 
-def merge(blocks: Iterable[NDArray[np.float32]], dimension: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Measure each feature over blocks of rows, (rows, dimension) each, as :func:`fit` does."""
-    count, mean, squares = 0, np.zeros(dimension), np.zeros(dimension)
-    for rows in blocks:
-        block = rows.astype(np.float64)
-        size = len(block)
-        if size == 0:
-            continue
-        own = block.mean(axis=0)
-        shift = own - mean
-        squares += ((block - own) ** 2).sum(axis=0) + shift**2 * (count * size / (count + size))
-        count += size
-        mean += shift * (size / count)
-    return mean, np.sqrt(squares / count) if count else np.ones(dimension)
-
-
-_CLIPS_AT_ONCE = 8
-
-
-def create_encoders(config: ExperimentConfig, *, filled: bool = True) -> dict[str, PictureEncoder]:
-    """Return the picture encoders of a system that fine-tunes its backbone, by modality; none of any other system.
-
-    Args:
-        config: The system.
-        filled: Load the weights that the config asks for; without, the network only, for a run's own weights.
-
-    Raises:
-        ConfigError: No model has that name, or it does not take pictures of that size.
-        WeightsError: Weights are nowhere to be found, damaged, or of another model.
-    """
-    visual = config.visual
-    if config.finetune is None or not isinstance(visual, ImageConfig):
-        return {}
-    from eri.models.backbones import create_backbone  # imports timm, which only this needs
-
-    backbone = create_backbone(
-        visual.extractor,
-        weights=visual.weights if filled else "random",
-        seed=visual.seed,
-        input_size=visual.input_size,
-        precision="float32",
-        device=torch.device("cpu"),
-        option="visual.weights",
-    )
-    return {
-        "visual": PictureEncoder(
-            backbone.model, backbone.dimension, backbone.mean, backbone.std, config.finetune, visual.brightness
-        )
-    }
-
-
-def measure_start(
-    encoder: PictureEncoder, data: SplitData, modality: str, device: torch.device, *, centered: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Measure the embeddings of the train clips before the backbone has learnt anything.
-
-    Args:
-        encoder: With its first weights.
-        data: The train clips.
-        modality: Which of their pictures.
-        device: Where to compute.
-        centered: After each clip has lost its own mean.
-
-    Returns:
-        Mean (0 where centred) and (population) deviation, float64 (dimension,) each.
-    """
-    encoder = encoder.to(device).eval()
-    return merge(_embedded(encoder, data, modality, device, centered=centered), encoder.dimension)
-
-
-def _embedded(
-    encoder: PictureEncoder, data: SplitData, modality: str, device: torch.device, *, centered: bool
-) -> Iterator[NDArray[np.float32]]:
-    ids = data.usable_ids
-    for first in range(0, len(ids), _CLIPS_AT_ONCE):
-        pictures, counts, _ = data.features.sources[modality].read(ids[first : first + _CLIPS_AT_ONCE])
-        whole = torch.from_numpy(pictures)[None].to(device)
-        with torch.inference_mode():
-            rows = encoder(Sequences(whole, torch.ones(whole.shape[:2], dtype=torch.bool, device=device))).values[0]
-        for clip in np.split(rows.cpu().numpy(), np.cumsum(counts)[:-1]):
-            if len(clip):
-                yield clip - clip.mean(axis=0) if centered else clip
-
-
-class NeuralLearner(EpochLearner):
+class HeadLearner(NeuralLearner):
     """Trains a head of :mod:`eri.models` over embeddings, with its backbone where that is fine-tuned."""
 
-    def prepare(self, lesson: Lesson, *, fresh: bool) -> tuple[TrainingPass, Material]:
-        """See :meth:`EpochLearner.prepare`; what a model starts from is its standardisation and its backbone."""
-        model = create_model(lesson, measured=fresh)
-        settings = lesson.config.training
-        load = partial(Loader, batch_size=settings.batch_size, chunk=settings.chunk, device=lesson.device)
-        train: EpochSource = load(lesson.train.features, lesson.train.usable_ids)
-        if lesson.versions:
-            draw = partial(DrawingLoader, batch_size=settings.batch_size, chunk=settings.chunk, device=lesson.device)
-            train = draw(lesson.train.features, lesson.versions, lesson.train.usable_ids, seed=settings.seed)
-        val = load(lesson.val.features, lesson.val.usable_ids)
-        return HeadPass(model, settings.regularization), create_material(lesson, train, val)
+    def prepare(self, inputs: TrainingInputs, *, fresh: bool) -> tuple[TrainingPass, TrainData]:
+        """See :meth:`NeuralLearner.prepare`; what a model starts from is its standardisation and its backbone."""
+        model = create_model(inputs, measured=fresh)
+        settings = inputs.config.training
+        load = partial(Loader, batch_size=settings.batch_size, chunk=settings.chunk, device=inputs.device)
+        train: EpochSource = load(inputs.train.features, inputs.train.usable_ids)
+        if inputs.versions:
+            draw = partial(DrawingLoader, batch_size=settings.batch_size, chunk=settings.chunk, device=inputs.device)
+            train = draw(inputs.train.features, inputs.versions, inputs.train.usable_ids, seed=settings.seed)
+        val = load(inputs.val.features, inputs.val.usable_ids)
+        return HeadPass(model, settings.regularization), create_train_data(inputs, train, val)
 
     def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
         """See :meth:`~eri.training.learners.Learner.predict`."""
@@ -189,24 +120,24 @@ class NeuralLearner(EpochLearner):
         return predict_clips(model, loader)
 
 
-def create_model(lesson: Lesson, *, measured: bool = True) -> Regressor:
+def create_model(inputs: TrainingInputs, *, measured: bool = True) -> Regressor:
     """Build a model.
 
     Args:
-        lesson: The data and settings.
+        inputs: The data and settings.
         measured: Fit the standardisation to the train clips; without, a saved state is to bring it.
     """
-    data, settings = lesson.train, lesson.config.training
-    encoders = create_encoders(lesson.config, filled=measured)
+    data, settings = inputs.train, inputs.config.training
+    encoders = create_encoders(inputs.config, filled=measured)
     model = Regressor(
-        head_of(lesson.config), data.features.dimensions, lesson.task, settings.activation, settings.center, encoders
+        head_of(inputs.config), data.features.dimensions, inputs.task, settings.activation, settings.center, encoders
     )
     if not (settings.standardize and measured):
         return model
     for modality, standardizer in model.standardizers.items():
         centered = modality in settings.center
         if modality in encoders:
-            statistics = measure_start(encoders[modality], data, modality, lesson.device, centered=centered)
+            statistics = measure_start(encoders[modality], data, modality, inputs.device, centered=centered)
         else:
             measure = fit_centered if centered else fit
             statistics = measure(data.features.modalities[modality], data.usable_ids)
@@ -241,3 +172,110 @@ def load_model(run: Run, dimensions: Mapping[str, int]) -> Regressor:
     model = Regressor(head_of(run.config), dimensions, run.task, settings.activation, settings.center, encoders)
     load_weights(run.path / layout.WEIGHTS, model)
     return model.eval()
+
+
+class VideoPass(TrainingPass):
+    """A pass through a video model, with the loss that it brings itself."""
+
+    def forward(self, inputs: Tensor, mixing: Mixing | None, targets: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """See :meth:`TrainingPass.forward`; clips of pictures are not mixed."""
+        model = self.model
+        assert isinstance(model, VideoRegressor)
+        predictions, output = model(inputs)
+        return predictions, output.raw, model.network.auxiliary_loss(output, targets)
+
+
+class VideoLearner(NeuralLearner):
+    """Trains a model of :mod:`eri.models.video` end to end on cached face crops."""
+
+    def prepare(self, inputs: TrainingInputs, *, fresh: bool) -> tuple[TrainingPass, TrainData]:
+        """See :meth:`NeuralLearner.prepare`; what a model starts from is its backbone's weights."""
+        config, settings = inputs.config, inputs.config.training
+        model = create_video_regressor(config, inputs.task, filled=fresh)
+        crops = crops_of(inputs.train.features.sources)
+        serve = partial(ClipLoader, network=model.network, batch_size=settings.batch_size, device=inputs.device)
+        ids, samples = inputs.train.usable_ids, _samples(inputs)
+        train = serve(
+            crops,
+            tuple(ids[sample.position] for sample in samples),
+            changes=tuple(sample.change for sample in samples) if settings.balancing is not None else None,
+            augmentation=settings.augmentation,
+            seed=settings.seed,
+        )
+        val = serve(crops_of(inputs.val.features.sources), inputs.val.usable_ids)
+        return VideoPass(model), create_train_data(inputs, train, val, [sample.position for sample in samples])
+
+    def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
+        """See :meth:`~eri.training.learners.Learner.predict`."""
+        model = kept(run.path, lambda: load_video_model(run).to(device))
+        crops = crops_of(features.sources)
+        loader = ClipLoader(crops, tuple(ids), model.network, run.config.training.batch_size, device)
+        return predict_clips(model, loader)
+
+
+def create_video_regressor(config: ExperimentConfig, task: Task, *, filled: bool = True) -> VideoRegressor:
+    """Build a system's video model.
+
+    Args:
+        config: The system.
+        task: Its labels.
+        filled: Give the backbone the weights that the config asks for; without, they are to come from a run.
+
+    Raises:
+        WeightsError: Weights are nowhere to be found, damaged, or of another model.
+    """
+    model = video_model_of(config)
+    if not filled and "weights" in type(model).model_fields:
+        model = model.model_copy(update={"weights": "random"})
+    return VideoRegressor(create_video_model(model, len(task.labels)), task, config.training.activation)
+
+
+def video_model_of(config: ExperimentConfig) -> VideoModelConfig:
+    """Return the video model of a system.
+
+    Raises:
+        ConfigError: Its model reads embeddings.
+    """
+    if not isinstance(config.model, VideoModelFields):
+        raise ConfigError(
+            f"'{config.name}' reads cached embeddings, it has no video model",
+            hint="Take a system or a run whose model reads face crops, such as ceflnet.",
+        )
+    return config.model
+
+
+def load_video_model(run: Run) -> VideoRegressor:
+    """Return a run's video model with its best weights, on the CPU.
+
+    Raises:
+        ConfigError: The run's model reads embeddings.
+        RunError: There are no weights, or they are of another model.
+    """
+    model = create_video_regressor(run.config, run.task, filled=False)
+    load_weights(run.path / layout.WEIGHTS, model)
+    return model.eval()
+
+
+def crops_of(sources: Mapping[str, RowSource]) -> CachedCrops:
+    """Return the face crops among the sources of a split.
+
+    Raises:
+        RunError: They are embeddings.
+    """
+    crops = sources["visual"]
+    if not isinstance(crops, CachedCrops):
+        raise RunError(
+            "a video model reads face crops, but the features are embeddings",
+            hint="Run `eri extract` with the run's config.yaml.",
+        )
+    return crops
+
+
+def _samples(inputs: TrainingInputs) -> tuple[Sample, ...]:
+    """List the usable train clips, with the copies that balance their classes."""
+    balancing, ids = inputs.config.training.balancing, inputs.train.usable_ids
+    strongest = inputs.train.labels[inputs.train.usable].argmax(axis=1)
+    classes = [inputs.task.labels[index] for index in strongest]
+    if balancing is None:
+        return tuple(Sample(position, Change()) for position in range(len(ids)))
+    return lay_out(ids, classes, balancing, inputs.config.training.seed)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from eri.config import Precision
 from eri.metrics.intensities import Floats
 
 if TYPE_CHECKING:
@@ -21,41 +22,41 @@ Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Place:
+class ProcessRank:
     """One of several processes that train together.
 
     Attributes:
-        rank: From 0; the first one writes the run folder.
-        world: How many there are.
+        index: From 0; the first one writes the run folder.
+        world_size: How many there are.
     """
 
-    rank: int = 0
-    world: int = 1
+    index: int = 0
+    world_size: int = 1
 
     @property
     def writes(self) -> bool:
-        """Whether this process writes, and tells of its progress."""
-        return self.rank == 0
+        """Whether this process writes the run folder and reports progress."""
+        return self.index == 0
 
     def own(self, batch: Positions) -> Positions:
         """Return the clips of a batch that this process takes; they may be none.
 
         Examples:
-            >>> Place(1, 2).own(np.array([7, 3, 5])).tolist()
+            >>> ProcessRank(1, 2).own(np.array([7, 3, 5])).tolist()
             [3]
         """
-        return batch[self.rank :: self.world]
+        return batch[self.index :: self.world_size]
 
 
-ALONE = Place()
-"""The place of a process that trains by itself."""
+SINGLE_PROCESS = ProcessRank()
+"""The rank of a process that trains by itself."""
 
 
-def current_place() -> Place:
-    """Return this process's place among those that ``torchrun`` started; the only one where it did not."""
+def current_rank() -> ProcessRank:
+    """Return this process's rank among those that ``torchrun`` started; the only one where it did not."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return ALONE
-    return Place(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+        return SINGLE_PROCESS
+    return ProcessRank(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
 
 
 def cut_batches(order: Positions, batch_size: int) -> list[Positions]:
@@ -104,9 +105,9 @@ def gather_sums(fabric: Fabric, values: Summed) -> Summed:
     return result
 
 
-def share_buffers(model: nn.Module, place: Place) -> None:
+def share_buffers(model: nn.Module, rank: ProcessRank) -> None:
     """Give every process the first one's buffers: each has seen other clips, and its own statistics of them."""
-    if place.world == 1:
+    if rank.world_size == 1:
         return
     for buffer in model.buffers():
         torch.distributed.broadcast(buffer, src=0)
@@ -121,3 +122,48 @@ def end_processes() -> None:
     """Leave the group of processes, if there is one."""
     if joined():
         torch.distributed.destroy_process_group()
+
+
+def choose_precision(wanted: Literal["auto", "float32", "bf16"], device: torch.device) -> Precision:
+    """Return the precision of training; ``auto`` is bf16 on a CUDA device that computes in it, else float32."""
+    if wanted != "auto":
+        return wanted
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def create_fabric(device: torch.device, precision: Precision) -> Fabric:
+    """Return the Fabric of one device; bf16 is mixed: weights stay float32."""
+    from lightning_fabric import Fabric  # imports much of torch; only training needs it
+
+    return Fabric(
+        accelerator=device.type,
+        devices=1 if device.type == "cpu" else [device.index],
+        precision=_named(precision),
+    )
+
+
+def join_processes(device: torch.device, precision: Precision) -> Fabric:
+    """Return the Fabric of the processes that ``torchrun`` started, once all of them are there.
+
+    Args:
+        device: What the first one would train on; each process of a machine takes the CUDA device of its number.
+        precision: As :func:`create_fabric` takes it.
+    """
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    fabric = Fabric(
+        accelerator=device.type,
+        devices=local,
+        num_nodes=int(os.environ["WORLD_SIZE"]) // local,
+        # A modality that is dropped, or a loss that is switched off, leaves parameters without a gradient.
+        strategy=DDPStrategy(find_unused_parameters=True),
+        precision=_named(precision),
+    )
+    fabric.launch()
+    return fabric
+
+
+def _named(precision: Precision) -> Literal["bf16-mixed", "32-true"]:
+    return "bf16-mixed" if precision == "bf16" else "32-true"

@@ -16,8 +16,8 @@ from eri.data import load_clips
 from eri.features.store import find_folder
 from eri.training import read_run
 from eri.training.clips import ClipLoader
-from eri.training.sources import find_features, open_split
-from eri.training.video import crops_of, load_video_model
+from eri.training.features import find_features, open_split
+from eri.training.neural import crops_of, load_video_model
 from eri.utils.errors import ConfigError, RunError
 from tests.factories.crops import video_config
 from tests.factories.expressions import WRITERS, Miniature

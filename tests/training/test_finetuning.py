@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from eri.config import ExperimentConfig, Runtime, parse_config
 from eri.evaluation.evaluate import evaluate, predict
 from eri.training import train
-from eri.training.neural import create_encoders
+from eri.training.standardization import create_encoders
 from eri.utils.errors import ConfigError
 from tests.factories.crops import finetuned_config, make_crop_data_set
 from tests.factories.features import DataSet

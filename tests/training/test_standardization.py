@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eri.training.features import ModalityFeatures
-from eri.training.neural import fit
+from eri.training.standardization import fit
 
 
 @settings(deadline=None)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eri.training.processes import Place, current_place, plan_steps
+from eri.training.processes import ProcessRank, current_rank, plan_steps
 
 
 @settings(deadline=None)
@@ -22,7 +22,7 @@ def test_steps_keep_every_clip_in_order_and_are_large_enough(clips, batch_size, 
 @given(st.integers(0, 20), st.integers(1, 5))
 def test_processes_share_a_batch_without_overlap(clips, world):
     batch = np.random.default_rng(clips).permutation(clips)
-    own = [Place(rank, world).own(batch).tolist() for rank in range(world)]
+    own = [ProcessRank(rank, world).own(batch).tolist() for rank in range(world)]
     assert sorted(clip for part in own for clip in part) == list(range(clips))
     assert max(map(len, own)) - min(map(len, own)) <= 1
 
@@ -30,8 +30,8 @@ def test_processes_share_a_batch_without_overlap(clips, world):
 def test_a_process_that_was_not_started_with_others_is_the_only_one(monkeypatch):
     monkeypatch.setenv("RANK", "3")
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
-    assert current_place() == Place(0, 1)
+    assert current_rank() == ProcessRank(0, 1)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "some")
     monkeypatch.setenv("WORLD_SIZE", "4")
-    assert current_place() == Place(3, 4)
-    assert not current_place().writes
+    assert current_rank() == ProcessRank(3, 4)
+    assert not current_rank().writes

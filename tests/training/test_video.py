@@ -18,7 +18,7 @@ from eri.config import Runtime
 from eri.config.tasks import Task
 from eri.evaluation.evaluate import evaluate, predict
 from eri.training import Listener, TrainingEvent, read_run, train
-from eri.training.video import create_model, load_video_model
+from eri.training.neural import create_video_regressor, load_video_model
 from eri.utils.errors import ConfigError, StoreError
 from tests.factories.crops import EXPRESSIONS, make_expression_crops, video_config
 from tests.factories.features import DataSet, make_data_set
@@ -75,7 +75,7 @@ def test_every_model_is_trained_and_predicts_classes(tmp_path, name):
     values = predictions[list(EXPRESSIONS.labels)].to_numpy()
     np.testing.assert_allclose(values.sum(axis=1), 1, atol=1e-6)
     trained = load_video_model(read_run(run))
-    untrained = create_model(config, EXPRESSIONS)
+    untrained = create_video_regressor(config, EXPRESSIONS)
     assert not same(trained.state_dict(), untrained.state_dict())
 
 

@@ -21,8 +21,8 @@ from eri.extraction.report import Failure
 from eri.features.folder import FeatureFolder
 from eri.metrics.intensities import Floats
 from eri.metrics.scoring import Scores, create_scorer
+from eri.training.features import recorded_features
 from eri.training.run_folder import CONFIG, HISTORY, METRICS, PREDICTIONS, Run, read_run
-from eri.training.sources import recorded_features
 from eri.utils.errors import DataError, RunError, StoreError
 
 _METRICS = {"mean_pearson": "mean", "war": "WAR", "uar": "UAR"}

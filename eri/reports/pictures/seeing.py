@@ -18,12 +18,12 @@ from eri.features.crops import CachedCrops, open_crops
 from eri.features.jpeg import decode_crop_rows
 from eri.features.sources import clip_sources
 from eri.media.state import State
+from eri.models.running import resolve_device
 from eri.models.video import VideoOutput
 from eri.models.video.regressor import VideoRegressor
-from eri.training.device import choose_device
+from eri.training.features import recorded_features
+from eri.training.neural import load_video_model
 from eri.training.run_folder import Run, read_run
-from eri.training.sources import recorded_features
-from eri.training.video import load_video_model
 from eri.utils.errors import DataError
 
 
@@ -93,7 +93,7 @@ def open_viewer(run: Path, runtime: Runtime = Runtime()) -> Viewer:
         ConfigError: Its model reads embeddings.
     """
     opened = read_run(run)
-    return Viewer(opened, load_video_model(opened).to(choose_device(runtime.device)).eval())
+    return Viewer(opened, load_video_model(opened).to(resolve_device(runtime.device)).eval())
 
 
 def film(viewer: Viewer, video: Path, runtime: Runtime = Runtime()) -> Footage:

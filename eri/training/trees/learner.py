@@ -14,11 +14,10 @@ from lightgbm.basic import LightGBMError
 from eri.config import ExperimentConfig, LightGBMConfig
 from eri.metrics.intensities import Floats
 from eri.metrics.scoring import Scorer, Validation
-from eri.training.data import fallback_vector, label_means
+from eri.training.data import TrainingInputs, fallback_vector, label_means
 from eri.training.events import Listener, TrainingEvent
 from eri.training.features import FeatureSet
 from eri.training.keeping import kept
-from eri.training.learners import Lesson
 from eri.training.loop import Row, history_row, write_history
 from eri.training.run_folder import HISTORY, Run, read_run, writing
 from eri.training.selection import Best
@@ -36,23 +35,23 @@ class TreeLearner:
     last figures. An interrupted run is grown anew: it takes seconds to minutes.
     """
 
-    def learn(self, lesson: Lesson, folder: Path, on_event: Listener) -> Best:
+    def learn(self, inputs: TrainingInputs, folder: Path, on_event: Listener) -> Best:
         """See :meth:`~eri.training.learners.Learner.learn`."""
-        run, progress = read_run(folder), _Progress(lesson, folder, on_event)
+        run, progress = read_run(folder), _Progress(inputs, folder, on_event)
         if (folder / files.MANIFEST).is_file():
             manifest = files.read_manifest(run)
             best = Best(max(self.chosen(run).values()), figure=manifest["val_pearson"])
-            progress.tell("start", epoch=len(lesson.task.labels), best=best.figure)
-            progress.tell("end", epoch=len(lesson.task.labels), best=best.figure, best_epoch=best.epoch)
+            progress.tell("start", epoch=len(inputs.task.labels), best=best.figure)
+            progress.tell("end", epoch=len(inputs.task.labels), best=best.figure, best_epoch=best.epoch)
             return best
         progress.tell("start")
         try:
-            grown = _grow(lesson, run, progress)
+            grown = _grow(inputs, run, progress)
         except LightGBMError as error:
             raise RunError(
                 f"{folder}: LightGBM could not grow trees: {error}", hint="Change the settings under model."
             ) from error
-        best = _finish(lesson, folder, grown)
+        best = _finish(inputs, folder, grown)
         progress.tell("end", epoch=len(grown), best=best.figure, best_epoch=best.epoch)
         return best
 
@@ -91,13 +90,13 @@ def trees_of(config: ExperimentConfig) -> LightGBMConfig:
 class _Progress:
     """Tells a listener how far the boosters are."""
 
-    def __init__(self, lesson: Lesson, folder: Path, listener: Listener) -> None:
+    def __init__(self, inputs: TrainingInputs, folder: Path, listener: Listener) -> None:
         self._listener = listener
         self._known = {
             "run": folder.name,
             "epoch": 0,
-            "epochs": len(lesson.task.labels),
-            "batches": trees_of(lesson.config).rounds,
+            "epochs": len(inputs.task.labels),
+            "batches": trees_of(inputs.config).rounds,
         }
 
     def tell(self, kind: Any, **values: Any) -> None:
@@ -117,39 +116,39 @@ class _Progress:
         )
 
 
-def _grow(lesson: Lesson, run: Run, progress: _Progress) -> list[Growth]:
+def _grow(inputs: TrainingInputs, run: Run, progress: _Progress) -> list[Growth]:
     """Grow and write the booster of every label, then what they found important."""
-    config, names = trees_of(lesson.config), lesson.task.labels
+    config, names = trees_of(inputs.config), inputs.task.labels
     train, val = (
-        clip_functionals(split.features, split.usable_ids, config.functionals) for split in (lesson.train, lesson.val)
+        clip_functionals(split.features, split.usable_ids, config.functionals) for split in (inputs.train, inputs.val)
     )
-    fallback = fallback_vector(label_means(lesson.train, names), names)
-    judge = Judge(lesson.val.labels, lesson.val.usable, fallback, lesson.task)
-    grower = Grower(config, lesson.config.training.seed, train, lesson.train_labels, val, judge)
-    inputs = functional_names(run.environment["features"], lesson.train.features.dimensions, config.functionals)
+    fallback = fallback_vector(label_means(inputs.train, names), names)
+    judge = Judge(inputs.val.labels, inputs.val.usable, fallback, inputs.task)
+    grower = Grower(config, inputs.config.training.seed, train, inputs.train_labels, val, judge)
+    columns = functional_names(run.environment["features"], inputs.train.features.dimensions, config.functionals)
     grown, importance, described = [], [], {}
     for number, label in enumerate(names):
         booster, growth = grower.grow(number, partial(progress.tree, number))
         with writing(run.path):
             described[label] = files.write_booster(run.path, number, label, booster, growth.best.epoch)
-        importance += files.importance_rows(label, booster, growth.best.epoch, inputs)
+        importance += files.importance_rows(label, booster, growth.best.epoch, columns)
         progress.tree(number, growth, "epoch")
         grown.append(growth)
     with writing(run.path):
         files.write_importance(run.path, importance)
-        write_history(run.path / HISTORY, _history(grown, lesson.scorer, config.learning_rate))
-        files.write_manifest(run.path, described, len(inputs), _result(lesson, grown).figure)
+        write_history(run.path / HISTORY, _history(grown, inputs.scorer, config.learning_rate))
+        files.write_manifest(run.path, described, len(columns), _result(inputs, grown).figure)
     return grown
 
 
-def _finish(lesson: Lesson, folder: Path, grown: Sequence[Growth]) -> Best:
-    result = _result(lesson, grown)
+def _finish(inputs: TrainingInputs, folder: Path, grown: Sequence[Growth]) -> Best:
+    result = _result(inputs, grown)
     return Best(max(growth.best.epoch for growth in grown), result.score, result.figure)
 
 
-def _result(lesson: Lesson, grown: Sequence[Growth]) -> Validation:
+def _result(inputs: TrainingInputs, grown: Sequence[Growth]) -> Validation:
     """Score the whole val split with the trees that are kept."""
-    return lesson.scorer.validate(np.stack([growth.predictions for growth in grown], axis=1), lesson.val.labels)
+    return inputs.scorer.validate(np.stack([growth.predictions for growth in grown], axis=1), inputs.val.labels)
 
 
 def _history(grown: Sequence[Growth], scorer: Scorer, learning_rate: float) -> list[Row]:
