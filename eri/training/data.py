@@ -24,21 +24,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _NAMED = 10
-_RESERVED = frozenset(
-    (
-        "clip_id",
-        "split",
-        "rule",
-        "epoch",
-        "loss",
-        "val_loss",
-        "val_pearson",
-        "val_war",
-        "val_uar",
-        "learning_rate",
-        "seconds",
-    )
-)
+_RESERVED = {"clip_id", "split", "rule", "epoch", "loss", "learning_rate", "seconds"}
+_RESERVED_SCORES = {"val_loss", "val_pearson", "val_war", "val_uar"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +144,7 @@ def refuse_reserved_labels(task: Task) -> None:
     Raises:
         DataError: Names the labels.
     """
-    clashing = sorted(_RESERVED.intersection(task.labels))
+    clashing = sorted((_RESERVED | _RESERVED_SCORES).intersection(task.labels))
     if clashing:
         raise DataError(
             f"task '{task.name}': a label cannot be called {' or '.join(map(repr, clashing))}, a run has such a column",

@@ -1,4 +1,4 @@
-"""Features of many clips, addressed by clip id and gathered without a loop over clips.
+"""The features that a system reads: found by config or by recorded identity, and gathered by clip id.
 
 The arrays are those of a packed feature folder. They may be memory-mapped: only the rows that are asked for are read.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,27 +25,25 @@ from eri.features.store import data_set_of, find_folder, identity_of
 from eri.media.state import State
 from eri.utils.errors import StoreError
 
-_TAKEN = 64 << 20
-"""Bytes that are copied from a mapped file before it is let go."""
+_COPIED = 64 << 20
+"""Bytes that are copied from a mapped file before its pages are released."""
 
 
 class RowSource(Protocol):
-    """What the rows of one modality are read from, by clip id."""
+    """What the rows of one modality are read from, by clip id.
+
+    ``fingerprint`` changes when any of the rows does, and is empty when unknown. ``shape`` is that of one row, and
+    ``row_bytes`` its size in memory.
+    """
 
     @property
-    def fingerprint(self) -> str:
-        """Changes when any of the rows does; empty when unknown."""
-        ...
+    def fingerprint(self) -> str: ...  # noqa: D102
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one row."""
-        ...
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
 
     @property
-    def row_bytes(self) -> int:
-        """Bytes of one row in memory."""
-        ...
+    def row_bytes(self) -> int: ...  # noqa: D102
 
     def counts(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Return the number of valid rows of each clip, (len(ids),); 0 where the clip has none."""
@@ -95,8 +93,8 @@ class ModalityFeatures:
         Args:
             embeddings: float32 (rows, dimension).
             offsets: int64 (clips + 1,), where each clip's rows begin.
-            states: uint8 (rows,), a :class:`State` a row.
-            clip_ids: One id a clip, in the order of ``offsets``.
+            states: uint8 (rows,), the :class:`State` of each row.
+            clip_ids: The ids of the clips, in the order of ``offsets``.
             fingerprint: Of the features.
             times: float64 (rows,), seconds of every row.
 
@@ -104,9 +102,9 @@ class ModalityFeatures:
             >>> states = np.array([0, 1, 0, 0], dtype=np.uint8)
             >>> rows = np.arange(4, dtype=np.float32)[:, None]
             >>> features = ModalityFeatures.from_arrays(rows, np.array([0, 2, 4]), states, ["a", "b"])
-            >>> values, counts = features.gather(["b", "missing", "a"])
-            >>> values.ravel().tolist(), counts.tolist()
-            ([2.0, 3.0, 0.0], [2, 0, 1])
+            >>> values, counts, times = features.read(["b", "missing", "a"])
+            >>> values.ravel().tolist(), counts.tolist(), times.tolist()
+            ([2.0, 3.0, 0.0], [2, 0, 1], [0.0, 1.0, 0.0])
         """
         valid = np.asarray(states) == State.VALID
         before = np.concatenate([[0], np.cumsum(valid, dtype=np.int64)])
@@ -130,8 +128,10 @@ class ModalityFeatures:
         return 4 * self.dimension
 
     def read(self, ids: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-        """See :meth:`RowSource.read`."""
-        return *self.gather(ids), self.times_of(ids)
+        """See :meth:`RowSource.read`; rows of unknown times are one second apart."""
+        rows, counts = self.rows_of(ids)
+        times = _within(counts) if self.times is None else self.times[rows]
+        return self.take(rows), counts, times.astype(np.float32)
 
     def counts(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Return the number of valid rows of each clip, (len(ids),); 0 where the clip has no features."""
@@ -140,13 +140,7 @@ class ModalityFeatures:
     def rows_of(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return where the valid rows of clips stand in ``embeddings``, clip after clip, and how many each has."""
         first, counts = self._locate(ids)
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return self.valid_rows[np.repeat(first, counts) + within], counts
-
-    def gather(self, ids: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Copy the valid rows of clips into memory, clip after clip, with the number of rows of each."""
-        rows, counts = self.rows_of(ids)
-        return self.take(rows), counts
+        return self.valid_rows[np.repeat(first, counts) + _within(counts)], counts
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Copy rows of ``embeddings`` into memory.
@@ -154,7 +148,7 @@ class ModalityFeatures:
         What the system maps of a file on the way does not stay: else a pass over it would make all of it resident.
         """
         copied = np.empty((len(rows), self.dimension), dtype=self.embeddings.dtype)
-        step = max(1, _TAKEN // self.row_bytes)
+        step = max(1, _COPIED // self.row_bytes)
         mapping = _mapping_of(self.embeddings)
         for start in range(0, len(rows), step):
             block = slice(start, start + step)
@@ -164,19 +158,18 @@ class ModalityFeatures:
                 mapping.madvise(mmap.MADV_DONTNEED)
         return copied
 
-    def times_of(self, ids: Sequence[str]) -> NDArray[np.float32]:
-        """Return the seconds of the valid rows of clips, clip after clip; unknown ones are one second apart."""
-        rows, counts = self.rows_of(ids)
-        if self.times is None:
-            return (np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)).astype(np.float32)
-        return self.times[rows].astype(np.float32)
-
     def _locate(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         index = np.fromiter((self.position.get(clip_id, -1) for clip_id in ids), dtype=np.int64, count=len(ids))
         known = index >= 0
         first = np.where(known, self.starts[index], 0)
         last = np.where(known, self.starts[np.where(known, index + 1, 0)], 0)
         return first, last - first
+
+
+def _within(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the position of every row within its clip, clip after clip."""
+    positions: NDArray[np.int64] = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return positions
 
 
 def _mapping_of(array: NDArray[Any]) -> mmap.mmap | None:
@@ -190,21 +183,69 @@ def _mapping_of(array: NDArray[Any]) -> mmap.mmap | None:
 
 
 @dataclass(frozen=True, eq=False)
+class DrawnFeatures:
+    """One version of each clip's embeddings.
+
+    Attributes:
+        versions: The plain embeddings first.
+        choice: Index of the version of each clip; a clip that lacks it takes the plain one.
+    """
+
+    versions: Sequence[ModalityFeatures]
+    choice: Mapping[str, int]
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the plain version."""
+        return self.versions[0].fingerprint
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return self.versions[0].shape
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row in memory."""
+        return self.versions[0].row_bytes
+
+    def counts(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the number of valid rows of each clip's version, (len(ids),)."""
+        return self._choose(ids)[1]
+
+    def read(self, ids: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+        """See :meth:`RowSource.read`."""
+        chosen, counts = self._choose(ids)
+        rows = np.empty((int(counts.sum()), *self.shape), dtype=np.float32)
+        times = np.empty(len(rows), dtype=np.float32)
+        version_of_row = np.repeat(chosen, counts)
+        for number, version in enumerate(self.versions):
+            own = version_of_row == number
+            rows[own], _, times[own] = version.read([ids[index] for index in np.flatnonzero(chosen == number)])
+        return rows, counts, times
+
+    def _choose(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the version of each clip and how many valid rows it has."""
+        counts, clips = np.stack([version.counts(ids) for version in self.versions]), np.arange(len(ids))
+        wanted = np.array([self.choice.get(clip_id, 0) for clip_id in ids], dtype=np.int64)
+        chosen = np.where(counts[wanted, clips] > 0, wanted, 0)
+        return chosen, counts[chosen, clips]
+
+
+@dataclass(frozen=True, eq=False)
 class FeatureSet:
     """The features of every modality that a system uses, visual before audio.
 
     Attributes:
-        modalities: Those that are cached embeddings.
-        others: Those that are not: face crops, or versions of embeddings of which each clip takes one.
+        sources: Cached embeddings, face crops, or versions of embeddings of which each clip takes one.
     """
 
-    modalities: Mapping[str, ModalityFeatures]
-    others: Mapping[str, RowSource] = field(default_factory=dict)
+    sources: Mapping[str, RowSource]
 
     @property
-    def sources(self) -> dict[str, RowSource]:
-        """All modalities."""
-        return {**self.others, **self.modalities}
+    def modalities(self) -> dict[str, ModalityFeatures]:
+        """Those that are cached embeddings."""
+        return {name: source for name, source in self.sources.items() if isinstance(source, ModalityFeatures)}
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -302,7 +343,7 @@ def open_split(folders: Mapping[str, FeatureFolder], table: ClipTable, split: Sp
     """
     clips = table.clips if table.pooled else table.split(split)
     ids = [clip.id for clip in clips]
-    modalities, others = {}, {}
+    opened: dict[str, RowSource] = {}
     for name, folder in folders.items():
         owner = data_set_of(folder)
         if owner not in (None, table.name):
@@ -312,10 +353,10 @@ def open_split(folders: Mapping[str, FeatureFolder], table: ClipTable, split: Sp
             )
         sources = clip_sources(table, "visual" if name == "visual" else "audio", clips)
         if holds_crops(folder):
-            others[name] = open_crops(folder, ids, sources=sources)
+            opened[name] = open_crops(folder, ids, sources=sources)
             continue
         packed = pack(folder, ids, sources=sources)
-        modalities[name] = ModalityFeatures.from_arrays(
+        opened[name] = ModalityFeatures.from_arrays(
             packed.embeddings, packed.offsets, packed.states, packed.clip_ids, packed.fingerprint, packed.times
         )
-    return FeatureSet(modalities, others)
+    return FeatureSet(opened)

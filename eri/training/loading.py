@@ -1,11 +1,11 @@
-"""Batches of clips: gathered chunk by chunk from packed features, padded on the device that computes."""
+"""Batches of clips: embeddings gathered chunk by chunk, and frames decoded from cached face crops."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,12 +13,42 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from eri.config import ClipAugmentationConfig
+from eri.features.crops import CachedCrops
 from eri.models import Sequences
-from eri.training.features import FeatureSet, ModalityFeatures
+from eri.models.video import VideoModel
+from eri.training.balancing import Change
+from eri.training.checkpoint import derive_seed
+from eri.training.features import DrawnFeatures, FeatureSet, ModalityFeatures
+from eri.training.image_augmentation import ClipChanges, change_clips, draw_changes
 from eri.training.processes import Positions, cut_batches
 
 BUDGET = 2 << 30
 """Bytes of features held in memory at once when a config leaves ``chunk`` open."""
+
+
+class BatchSource(Protocol):
+    """What serves batches of clips."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The clips; one may be there several times."""
+        ...
+
+    def at(self, epoch: int) -> BatchSource:
+        """Return what serves the train clips of an epoch, counted from 1."""
+        ...
+
+    def batches(self, batches: Sequence[Positions] | None = None) -> Iterator[tuple[Positions, Any]]:
+        """Serve batches.
+
+        Args:
+            batches: Indices into ``ids`` of the clips of each; None goes over all once, in their order.
+
+        Yields:
+            These indices, and what a model takes of these clips.
+        """
+        ...
 
 
 class _Rows(NamedTuple):
@@ -29,77 +59,26 @@ class _Rows(NamedTuple):
     starts: Tensor
     counts: Tensor
 
-
-class Chunk:
-    """Some clips whose features are in the memory of one device.
-
-    Args:
-        features: To gather from.
-        ids: The clips.
-        device: Where the features go.
-    """
-
-    def __init__(self, features: FeatureSet, ids: Sequence[str], device: torch.device) -> None:
-        self._rows: dict[str, _Rows] = {}
-        for name, modality in features.sources.items():
-            values, counts, seconds = modality.read(ids)
-            starts = torch.from_numpy(np.cumsum(counts) - counts)
-            rows, times = torch.from_numpy(values), torch.from_numpy(seconds)
-            if len(rows) == 0:  # one row to point at, so that padding always has an address
-                rows, times = torch.zeros((1, *modality.shape), dtype=rows.dtype), torch.zeros(1)
-            self._rows[name] = _Rows(rows.to(device), times.to(device), starts, torch.from_numpy(counts))
-
-    def batch(self, positions: NDArray[np.int64]) -> dict[str, Sequences]:
-        """Pad clips to one length in each modality.
-
-        Args:
-            positions: Indices into the chunk's ids.
-        """
-        return {name: self._pad(rows, positions) for name, rows in self._rows.items()}
-
-    @staticmethod
-    def _pad(rows: _Rows, positions: NDArray[np.int64]) -> Sequences:
+    def pad(self, chosen: Tensor) -> Sequences:
+        """Pad the clips at some positions to one length."""
         # All of it is worked out on the CPU, so that nothing waits for the device.
-        chosen = torch.from_numpy(positions)
-        counts = rows.counts[chosen]
+        counts = self.counts[chosen]
         steps = torch.arange(max(1, int(counts.max())))
         mask = steps < counts[:, None]
-        address = torch.where(mask, rows.starts[chosen][:, None] + steps, 0)
-        device = rows.values.device
+        address = torch.where(mask, self.starts[chosen][:, None] + steps, 0)
+        device = self.values.device
         flat = address.flatten().to(device, non_blocking=True)
-        values = rows.values.index_select(0, flat).view(*address.shape, *rows.values.shape[1:])
-        times = rows.times.index_select(0, flat).view(address.shape)
+        values = self.values.index_select(0, flat).view(*address.shape, *self.values.shape[1:])
+        times = self.times.index_select(0, flat).view(address.shape)
         return Sequences(values, mask.to(device, non_blocking=True), times, counts)
 
 
-class BatchSource(Protocol):
-    """What serves the batches of one pass over clips."""
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The clips; one may be there several times."""
-        ...
-
-    def batches(self, batches: Sequence[Positions] | None = None) -> Iterator[tuple[Positions, Any]]:
-        """Serve batches, see :meth:`Loader.batches`."""
-        ...
-
-
-class EpochSource(Protocol):
-    """What serves the train clips, each epoch its own way."""
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The clips; one may be there several times."""
-        ...
-
-    def at(self, epoch: int) -> BatchSource:
-        """Return what serves an epoch, counted from 1."""
-        ...
+_Chunk = dict[str, _Rows]
+"""Some clips whose features are in the memory of one device, by modality."""
 
 
 class Loader:
-    """Serve batches of a fixed list of clips in any order.
+    """Serve batches of the embeddings of a fixed list of clips, in any order.
 
     A chunk holds whole batches, so its size changes memory and speed, not numbers. Clips that fit one chunk are read
     once and stay.
@@ -107,9 +86,13 @@ class Loader:
     Args:
         features: To gather from, in memory or mapped.
         ids: The clips.
-        batch_size: Clips a batch, where none are asked for.
+        batch_size: Clips per batch, where none are asked for.
         chunk: Clips held in memory at once, at least one batch; None takes as many as fit :data:`BUDGET`.
         device: Where batches are needed.
+        versions: Further versions of some modalities' embeddings. In every epoch each clip has one of them or the
+            plain one, each as likely, drawn from the seed and the epoch's number: so they do not depend on how often
+            the run was interrupted.
+        seed: Of these draws.
     """
 
     def __init__(
@@ -120,38 +103,39 @@ class Loader:
         batch_size: int,
         chunk: int | None = None,
         device: torch.device | None = None,
+        versions: Mapping[str, Sequence[ModalityFeatures]] | None = None,
+        seed: int = 0,
     ) -> None:
         self.ids: tuple[str, ...] = tuple(ids)
         self.batch_size = batch_size
-        self._features = features
+        self._features, self._chunk, self._seed = features, chunk, seed
         self._device = device or torch.device("cpu")
+        self._versions = versions or {}
         held = chunk if chunk is not None else self._fitting()
         self._held = len(self.ids) if held >= len(self.ids) else max(1, held // batch_size) * batch_size
-        self._resident: Chunk | None = None
+        self._resident: _Chunk | None = None
 
-    def __len__(self) -> int:
-        """Batches in one pass."""
-        return -(-len(self.ids) // self.batch_size)
+    def at(self, epoch: int) -> Loader:
+        """See :meth:`BatchSource.at`."""
+        if not self._versions:
+            return self
+        generator = np.random.default_rng([self._seed, epoch, 1])
+        plain, sources = self._features.modalities, dict(self._features.sources)
+        for name, others in self._versions.items():
+            drawn = generator.integers(1 + len(others), size=len(self.ids))
+            choice = dict(zip(self.ids, drawn.tolist(), strict=True))
+            sources[name] = DrawnFeatures((plain[name], *others), choice)
+        return Loader(FeatureSet(sources), self.ids, batch_size=self.batch_size, chunk=self._chunk, device=self._device)
 
     def batches(self, batches: Sequence[Positions] | None = None) -> Iterator[tuple[Positions, dict[str, Sequences]]]:
-        """Serve batches.
-
-        Args:
-            batches: Indices of the clips of each; None goes over all clips once, in their order.
-
-        Yields:
-            Indices into ``ids`` and the padded features of these clips.
-        """
+        """See :meth:`BatchSource.batches`; the features are padded to one length in each modality."""
         if batches is None:
             batches = cut_batches(np.arange(len(self.ids)), self.batch_size)
         parts = list(self._parts(batches))
-        for part, (chunk, place) in zip(parts, self._chunks(parts), strict=True):
+        for part, (chunk, position_in_chunk) in zip(parts, self._chunks(parts), strict=True):
             for positions in part:
-                yield positions, chunk.batch(place[positions])
-
-    def at(self, epoch: int) -> Loader:
-        """Return what serves an epoch: this loader, whichever it is."""
-        return self
+                chosen = torch.from_numpy(position_in_chunk[positions])
+                yield positions, {name: rows.pad(chosen) for name, rows in chunk.items()}
 
     def _parts(self, batches: Sequence[Positions]) -> Iterator[list[Positions]]:
         """Group batches so that the clips of a group are as many as are held at once."""
@@ -164,7 +148,7 @@ class Loader:
         if part:
             yield part
 
-    def _chunks(self, parts: Sequence[list[Positions]]) -> Iterator[tuple[Chunk, Positions]]:
+    def _chunks(self, parts: Sequence[list[Positions]]) -> Iterator[tuple[_Chunk, Positions]]:
         """Load chunks; while one is served, the next is read in a thread."""
         if len(parts) < 2:
             yield from map(self._load, parts)
@@ -178,17 +162,27 @@ class Loader:
                 yield loaded
                 del loaded
 
-    def _load(self, part: list[Positions]) -> tuple[Chunk, Positions]:
-        """Return a chunk, and where in it each of all clips stands, which is told of those in it only."""
+    def _load(self, part: list[Positions]) -> tuple[_Chunk, Positions]:
+        """Return a chunk, and the position in it of every clip; of those that are not in it, -1."""
         if self._held == len(self.ids):
             if self._resident is None:
-                self._resident = Chunk(self._features, self.ids, self._device)
+                self._resident = self._read(self.ids)
             return self._resident, np.arange(len(self.ids))
         ascending = np.sort(np.concatenate(part))  # packed features lie in this order on the disk
-        chunk = Chunk(self._features, [self.ids[index] for index in ascending], self._device)
-        place = np.full(len(self.ids), -1)
-        place[ascending] = np.arange(len(ascending))
-        return chunk, place
+        position_in_chunk = np.full(len(self.ids), -1)
+        position_in_chunk[ascending] = np.arange(len(ascending))
+        return self._read([self.ids[index] for index in ascending]), position_in_chunk
+
+    def _read(self, ids: Sequence[str]) -> _Chunk:
+        chunk = {}
+        for name, source in self._features.sources.items():
+            values, counts, seconds = source.read(ids)
+            starts = torch.from_numpy(np.cumsum(counts) - counts)
+            rows, times = torch.from_numpy(values), torch.from_numpy(seconds)
+            if len(rows) == 0:  # one row to point at, so that padding always has an address
+                rows, times = torch.zeros((1, *source.shape), dtype=rows.dtype), torch.zeros(1)
+            chunk[name] = _Rows(rows.to(self._device), times.to(self._device), starts, torch.from_numpy(counts))
+        return chunk
 
     def _fitting(self) -> int:
         sources = self._features.sources.values()
@@ -197,108 +191,83 @@ class Loader:
         return len(self.ids) if needed <= BUDGET else max(1, int(BUDGET / 2 * len(self.ids) / needed))
 
 
+_THREADS = 4
+_BATCHES_AHEAD = 2
+
+Frames = NDArray[np.uint8]
+
+
 @dataclass(frozen=True, eq=False)
-class ChosenFeatures:
-    """One version of each clip's embeddings.
+class ClipLoader:
+    """Serve the frames of clips as a video model takes them.
+
+    In an epoch every clip's frames and changes are drawn from the seed, the epoch and the clip's position, so they
+    depend neither on the clips beside it nor on how often the run was interrupted. Outside of one, the frames are those
+    of evaluation and nothing is changed.
 
     Attributes:
-        versions: The plain embeddings first.
-        choice: Index of the version of each clip; a clip that lacks it takes the plain one.
-    """
-
-    versions: Sequence[ModalityFeatures]
-    choice: Mapping[str, int]
-
-    @property
-    def fingerprint(self) -> str:
-        """That of the plain version."""
-        return self.versions[0].fingerprint
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one row."""
-        return self.versions[0].shape
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row in memory."""
-        return self.versions[0].row_bytes
-
-    def counts(self, ids: Sequence[str]) -> NDArray[np.int64]:
-        """Return the number of valid rows of each clip's version, (len(ids),)."""
-        return _pick(self._all_counts(ids), self._taken(ids))
-
-    def read(self, ids: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-        """See :meth:`~eri.training.features.RowSource.read`."""
-        counts, taken = self.counts(ids), self._taken(ids)
-        starts = np.cumsum(counts) - counts
-        rows = np.empty((int(counts.sum()), *self.shape), dtype=np.float32)
-        times = np.empty(len(rows), dtype=np.float32)
-        for number, version in enumerate(self.versions):
-            own = np.flatnonzero(taken == number)
-            values, lengths, seconds = version.read([ids[index] for index in own.tolist()])
-            within = np.arange(len(values)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-            places = np.repeat(starts[own], lengths) + within
-            rows[places], times[places] = values, seconds
-        return rows, counts, times
-
-    def _all_counts(self, ids: Sequence[str]) -> NDArray[np.int64]:
-        return np.stack([version.counts(ids) for version in self.versions])
-
-    def _taken(self, ids: Sequence[str]) -> NDArray[np.int64]:
-        wanted = np.array([self.choice.get(clip_id, 0) for clip_id in ids], dtype=np.int64)
-        return np.where(_pick(self._all_counts(ids), wanted) > 0, wanted, 0)
-
-
-def _pick(counts: NDArray[np.int64], taken: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return from (versions, clips) the entry of each clip's version."""
-    picked: NDArray[np.int64] = counts[taken, np.arange(len(taken))]
-    return picked
-
-
-class DrawingLoader:
-    """Serve the train clips, each epoch with another version of some.
-
-    The versions are drawn from the seed and the epoch's number, each as likely as the plain one, so they do not depend
-    on how often the run was interrupted.
-
-    Args:
-        plain: The plain features of all modalities.
-        versions: Further versions of some modalities' embeddings.
-        ids: The clips.
-        seed: Of the draws.
-        batch_size: Clips a batch.
-        chunk: As :class:`~eri.training.loading.Loader` takes it.
+        crops: The cached face crops.
+        ids: The clips; with balanced classes one may be there several times.
+        network: Says which frames it reads and how they are prepared.
+        batch_size: Clips per batch, where none are asked for.
         device: Where batches are needed.
+        changes: What makes each of ``ids`` a copy of its clip; None where all are the clips themselves.
+        augmentation: Drawn again for each clip and epoch.
+        seed: Of the draws.
+        epoch: Counted from 1; None outside of one.
     """
 
-    def __init__(
-        self,
-        plain: FeatureSet,
-        versions: Mapping[str, Sequence[ModalityFeatures]],
-        ids: Sequence[str],
-        *,
-        seed: int,
-        batch_size: int,
-        chunk: int | None,
-        device: torch.device,
-    ) -> None:
-        self._plain = plain
-        self._versions = {name: (plain.modalities[name], *others) for name, others in versions.items()}
-        self._seed = seed
-        self._load = partial(Loader, batch_size=batch_size, chunk=chunk, device=device)
-        self._first = self._load(plain, ids)
-        self.ids = self._first.ids
+    crops: CachedCrops
+    ids: tuple[str, ...]
+    network: VideoModel
+    batch_size: int
+    device: torch.device
+    changes: tuple[Change, ...] | None = None
+    augmentation: ClipAugmentationConfig | None = None
+    seed: int = 0
+    epoch: int | None = None
 
-    def __len__(self) -> int:
-        return len(self._first)
+    def at(self, epoch: int) -> ClipLoader:
+        """See :meth:`BatchSource.at`."""
+        return replace(self, epoch=epoch)
 
-    def at(self, epoch: int) -> Loader:
-        """Return what serves an epoch, counted from 1."""
-        generator = np.random.default_rng([self._seed, epoch, 1])
-        chosen = {}
-        for name, versions in self._versions.items():
-            drawn = generator.integers(len(versions), size=len(self.ids))
-            chosen[name] = ChosenFeatures(versions, dict(zip(self.ids, drawn.tolist(), strict=True)))
-        kept = {name: own for name, own in self._plain.modalities.items() if name not in chosen}
-        return self._load(FeatureSet(kept, {**self._plain.others, **chosen}), self.ids)
+    def batches(self, batches: Sequence[Positions] | None = None) -> Iterator[tuple[Positions, Tensor]]:
+        """See :meth:`BatchSource.batches`; the next batches are decoded in threads meanwhile.
+
+        Yields:
+            The indices, and frames on [0, 255], (clips, frames, 3, side, side), uint8 or float32.
+
+        Raises:
+            StoreError: The checksum or identity of a clip's cached crops does not match.
+        """
+        if batches is None:
+            batches = cut_batches(np.arange(len(self.ids)), self.batch_size)
+        waiting: deque[tuple[Positions, list[Future[Frames]]]] = deque()
+        with ThreadPoolExecutor(_THREADS) as pool:
+            try:
+                for positions in batches:
+                    waiting.append((positions, [pool.submit(self._read, int(index)) for index in positions]))
+                    if len(waiting) > _BATCHES_AHEAD:
+                        yield self._served(*waiting.popleft())
+                while waiting:
+                    yield self._served(*waiting.popleft())
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _read(self, index: int) -> Frames:
+        """Return the frames that the model reads of one clip, (frames, side, side, 3)."""
+        clip_id = self.ids[index]
+        draw = None if self.epoch is None else np.random.default_rng([self.seed, self.epoch, index, 0])
+        chosen = self.network.choose_frames(int(self.crops.counts([clip_id])[0]), draw)
+        frames = self.crops.read_frames(clip_id, chosen)
+        return self.network.prepare(frames if self.changes is None else self.changes[index].apply(frames))
+
+    def _served(self, positions: Positions, coming: list[Future[Frames]]) -> tuple[Positions, Tensor]:
+        frames = torch.from_numpy(np.stack([clip.result() for clip in coming]))
+        frames = frames.to(self.device).permute(0, 1, 4, 2, 3).contiguous()
+        if self.epoch is None or self.augmentation is None or not self.augmentation.active:
+            return positions, frames
+        seeds = [derive_seed(self.seed, self.epoch, int(index), 1) for index in positions]
+        draws = [draw_changes(self.augmentation, 1, torch.Generator().manual_seed(seed)) for seed in seeds]
+        changes = ClipChanges(*(torch.cat(parts).to(self.device) for parts in zip(*draws, strict=True)))
+        return positions, change_clips(frames, changes)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -31,9 +31,9 @@ from eri.training.checkpoint import (
 )
 from eri.training.events import Listener, TrainingEvent
 from eri.training.inference import predict_clips
-from eri.training.loading import BatchSource, EpochSource
+from eri.training.loading import BatchSource
 from eri.training.losses import Objective, strongest_labels
-from eri.training.optimization import RateControl, WeightAverage, create_optimizer
+from eri.training.optimization import Lookahead, RateControl, average_weights, create_optimizer
 from eri.training.processes import (
     SINGLE_PROCESS,
     Positions,
@@ -50,45 +50,9 @@ from eri.utils.files import write_text
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-LOOK_EVERY = 16
-"""Steps from one look to the next. A look waits for all that the device has yet to do, so not every step has one; what
-it finds, such as a loss that is no number any more, is found so many steps late at most."""
-
-
-class RunningLoss:
-    """A sum in float64 on a device; the same whenever it is looked at.
-
-    Args:
-        device: Where losses are computed.
-        total: What the sum begins with.
-
-    Examples:
-        >>> tally = RunningLoss(torch.device("cpu"), 1.0)
-        >>> tally.add(torch.tensor(0.5), 4)
-        >>> tally.look()
-        3.0
-    """
-
-    def __init__(self, device: torch.device, total: float = 0.0) -> None:
-        self._sum = torch.tensor(total, dtype=torch.float64, device=device)
-
-    def add(self, loss: Tensor, clips: int) -> None:
-        """Add the mean loss of so many clips, a tensor of one number on the device."""
-        self._sum += loss.double() * clips
-
-    def look(self) -> float:
-        """Return the sum."""
-        return float(self._sum)
-
-
-def has_look(step: int, steps: int) -> bool:
-    """Return whether there is a look after a step, counted from 1: the first, the last, and some between.
-
-    Examples:
-        >>> [step for step in range(1, 41) if has_look(step, 40)]
-        [1, 17, 33, 40]
-    """
-    return step % LOOK_EVERY == 1 or step == steps
+_CHECK_EVERY = 16
+"""Steps from one check of the loss to the next. A check waits for all that the device has yet to do, so not every step
+has one; a loss that is not a number any more is found so many steps late at most."""
 
 
 Row = dict[str, float | int | None]
@@ -136,7 +100,7 @@ class TrainData:
         objective: What is minimised.
     """
 
-    train: EpochSource
+    train: BatchSource
     train_labels: Floats
     val: BatchSource
     val_labels: Floats
@@ -147,15 +111,8 @@ class TrainData:
 
 
 @dataclass
-class Within:
-    """How far an epoch is.
-
-    Attributes:
-        step: Steps taken.
-        total: Sum of the losses of their clips.
-        seen: Clips of them.
-        seconds: Spent on them.
-    """
+class _EpochProgress:
+    """How far an epoch is: steps taken, the sum of the losses of their clips, these clips, and the seconds spent."""
 
     step: int = 0
     total: float = 0.0
@@ -164,7 +121,7 @@ class Within:
 
 
 @dataclass
-class State:
+class TrainingState:
     """How far a run is.
 
     Attributes:
@@ -177,7 +134,7 @@ class State:
     epoch: int = 0
     best: Best = field(default_factory=Best)
     history: list[Row] = field(default_factory=list)
-    within: Within = field(default_factory=Within)
+    within: _EpochProgress = field(default_factory=_EpochProgress)
 
 
 class Trainer:
@@ -210,24 +167,26 @@ class Trainer:
     ) -> None:
         self.config, self.data, self.folder = config, data, folder
         self.model: Predictor = training_pass.model
-        self.state = State()
+        self.state = TrainingState()
         self._fabric, self._listener, self._rank = fabric, listener, rank
         self._optimizer = create_optimizer(config, self.model.parameter_groups())
         self._rates = RateControl(config, self._optimizer)
         self._wrapped, self._stepper = fabric.setup(training_pass, self._optimizer)
         decay = config.regularization.ema_decay
-        self._average = None if decay is None else WeightAverage(self.model, decay)
+        self._average = None if decay is None else average_weights(self.model, decay)
+        weights = [own for group in self._optimizer.param_groups for own in group["params"]]
+        self._lookahead = Lookahead(weights) if config.lookahead else None
         self._labels = torch.from_numpy(data.train_labels).float().to(fabric.device)
         self._counts = data.objective.counts(strongest_labels(self._labels)).cpu().numpy()
         self._batches = -(-len(data.train.ids) // config.batch_size)
         self._saved = time.monotonic()
 
-    def run(self) -> State:
+    def run(self) -> TrainingState:
         """Train until the last epoch, or until no better one came for ``patience`` epochs."""
-        self._tell("start", batch=self._batches if self.state.epoch else 0)
+        self._report("start", batch=self._batches if self.state.epoch else 0)
         while not self._finished():
             self._epoch()
-        self._tell("end", batch=self._batches, stopped_early=self.state.epoch < self.config.epochs)
+        self._report("end", batch=self._batches, stopped_early=self.state.epoch < self.config.epochs)
         return self.state
 
     def resume(self) -> None:
@@ -240,13 +199,19 @@ class Trainer:
         saved = load_state(path)
         try:
             self.model.load_state_dict(saved["model"])
-            self._optimizer.load_state_dict(saved["optimizer"])
-            self._rates.restore(saved["scheduler"])
+            if self._lookahead is None:
+                self._optimizer.load_state_dict(saved["optimizer"])
+            else:
+                self._optimizer.load_state_dict(saved["optimizer"]["inner"])
+                self._lookahead.restore(saved["optimizer"])
+            if self._rates.plateau is not None:
+                self._rates.plateau.load_state_dict(saved["scheduler"])
             if self._average is not None:
-                self._average.restore(saved["average"])
+                self._average.module.load_state_dict(saved["average"]["model"])
+                self._average.n_averaged.fill_(1 + saved["average"]["steps"])
             restore_generators(saved["generators"])
-            within = Within(**saved["within"])
-            self.state = State(saved["epoch"], Best(**saved["best"]), saved["history"], within)
+            within = _EpochProgress(**saved["within"])
+            self.state = TrainingState(saved["epoch"], Best(**saved["best"]), saved["history"], within)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"{path}: not the state of this run: {error}", hint="Start over with --overwrite."
@@ -260,13 +225,14 @@ class Trainer:
         loss = self._learn(epoch, started)
         rate = self._rates.rate
         result = self._validate()
-        self._rates.after_epoch(result.score)
-        self.state.epoch, self.state.within = epoch, Within()
+        if self._rates.plateau is not None:
+            self._rates.plateau.step(result.score)
+        self.state.epoch, self.state.within = epoch, _EpochProgress()
         improved = self.state.best.update(epoch, result)
         seconds = time.perf_counter() - started
         self.state.history.append(history_row(epoch, loss, result, self.data.scorer, rate, seconds))
         self._save(improved)
-        self._tell("epoch", loss=loss, batch=self._batches)
+        self._report("epoch", loss=loss, batch=self._batches)
 
     def _learn(self, epoch: int, started: float) -> float:
         """Go over the train clips once, from where the epoch was left; return the mean loss."""
@@ -278,26 +244,28 @@ class Trainer:
         wanted = [self._taken(batch) for step in steps[within.step :] for batch in step]
         stream = iter(self.data.train.at(epoch).batches(wanted))
         done = sum(map(len, steps[: within.step]))
-        # The sums of all processes are added up, so only one begins with what was there before.
-        tally = RunningLoss(self._fabric.device, within.total if self._rank.writes else 0.0)
+        # In float64 on the device, so that no step waits for it. The sums of all processes are added up, so only one
+        # begins with what was there before.
+        before = within.total if self._rank.writes else 0.0
+        running_loss = torch.tensor(before, dtype=torch.float64, device=self._fabric.device)
         mean = within.total / within.seen if within.seen else None
         for number, step in enumerate(steps[within.step :], start=within.step + 1):
             self._rates.before_step(epoch - 1 + number / len(steps))
-            self._seed_step(epoch, number)
-            value = self._step(step, stream)
+            if not self._rank.writes:  # the first process's generators are saved; the others' follow from the step
+                torch.manual_seed(derive_seed(self.config.seed, epoch, number, self._rank.index))
             clips, done = sum(map(len, step)), done + len(step)
-            tally.add(value, clips)
+            running_loss += self._step(step, stream).double() * clips
             within.step, within.seen = number, within.seen + clips
             within.seconds = time.perf_counter() - started
             due = number < len(steps) and time.monotonic() - self._saved >= self.config.save_every
-            # Processes have to look together, and each has a clock of its own.
-            looked = has_look(number, len(steps)) or (due and self._rank.world_size == 1)
-            if looked:
-                within.total = gather_sums(self._fabric, tally.look())
+            # Processes have to check together, and each has a clock of its own.
+            checked = number % _CHECK_EVERY == 1 or number == len(steps) or (due and self._rank.world_size == 1)
+            if checked:
+                within.total = gather_sums(self._fabric, float(running_loss))
                 self._refuse_divergence(math.isfinite(within.total), epoch)
                 mean = within.total / within.seen
-            self._tell("batch", epoch=epoch, loss=mean, batch=done)
-            if looked and due:
+            self._report("batch", epoch=epoch, loss=mean, batch=done)
+            if checked and due:
                 self._save(improved=False)
         return within.total / within.seen
 
@@ -305,10 +273,6 @@ class Trainer:
         """Return this process's clips of a batch; where it has none, one that is to count nothing."""
         own = self._rank.own(batch)
         return own if len(own) else batch[:1]
-
-    def _seed_step(self, epoch: int, step: int) -> None:
-        if not self._rank.writes:  # the first process's generators are saved; the others' follow from the step
-            torch.manual_seed(derive_seed(self.config.seed, epoch, step, self._rank.index))
 
     def _step(self, step: list[Positions], stream: Stream) -> Tensor:
         """Take one step of the optimiser; return what this process's clips add to the mean loss of its clips."""
@@ -319,8 +283,10 @@ class Trainer:
                 self._wrapped, self._stepper, max_norm=self.config.gradient_clip, error_if_nonfinite=False
             )
         self._stepper.step()
+        if self._lookahead is not None:
+            self._lookahead.after_step()
         if self._average is not None:
-            self._average.update(self.model)
+            self._average.update_parameters(self.model)
         return value
 
     def _joined(self, step: list[Positions], stream: Stream) -> Tensor:
@@ -363,18 +329,18 @@ class Trainer:
         return (predictions.float(), raw.float(), labels, targets), auxiliary
 
     @property
-    def _judged(self) -> Predictor:
+    def _validated(self) -> Predictor:
         """The model that is validated and kept."""
-        return self.model if self._average is None else self._average.model
+        return self.model if self._average is None else cast(Predictor, self._average.module)
 
     def _validate(self) -> Validation:
         """Score the whole val split as evaluation would: clips without features get the fallback."""
-        share_buffers(self._judged, self._rank)
+        share_buffers(self._validated, self._rank)
         ids = len(self.data.val.ids)
         own = self._rank.own(np.arange(ids))
         served = np.zeros((ids, len(self.data.fallback)))
         if len(own):
-            served[own] = predict_clips(self._judged, self.data.val, cut_batches(own, self.config.batch_size))
+            served[own] = predict_clips(self._validated, self.data.val, cut_batches(own, self.config.batch_size))
         predictions = np.tile(self.data.fallback, (len(self.data.val_labels), 1))
         predictions[self.data.val_usable] = gather_sums(self._fabric, served)
         self._refuse_divergence(bool(np.isfinite(predictions).all()), self.state.epoch + 1)
@@ -400,24 +366,27 @@ class Trainer:
         with runs.writing(self.folder):
             if improved:
                 metadata = {"epoch": str(self.state.epoch), self.data.scorer.column: str(self.state.best.figure)}
-                save_weights(self.folder / runs.WEIGHTS, self._judged, metadata)
+                save_weights(self.folder / runs.WEIGHTS, self._validated, metadata)
             save_state(self.folder / runs.STATE, self._snapshot())
             write_history(self.folder / runs.HISTORY, self.state.history)
 
     def _snapshot(self) -> dict[str, Any]:
+        optimizer, average = self._optimizer.state_dict(), self._average
         return {
             "epoch": self.state.epoch,
             "best": asdict(self.state.best),
             "history": self.state.history,
             "within": asdict(self.state.within),
             "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "scheduler": self._rates.state(),
-            "average": None if self._average is None else self._average.state(),
+            "optimizer": optimizer if self._lookahead is None else {"inner": optimizer, **self._lookahead.state()},
+            "scheduler": None if self._rates.plateau is None else self._rates.plateau.state_dict(),
+            "average": None
+            if average is None
+            else {"model": average.module.state_dict(), "steps": int(average.n_averaged) - 1},
             "generators": generator_states(),
         }
 
-    def _tell(self, kind: Literal["start", "batch", "epoch", "end"], **values: Any) -> None:
+    def _report(self, kind: Literal["start", "batch", "epoch", "end"], **values: Any) -> None:
         latest = self.state.history[-1] if self.state.history else {}
         known = {
             "run": self.folder.name,

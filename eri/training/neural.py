@@ -22,13 +22,12 @@ from eri.training import run_folder as layout
 from eri.training.augmentation import HeadPass, Mixing, TrainingPass
 from eri.training.balancing import Change, Sample, lay_out
 from eri.training.checkpoint import load_weights, seed_generators, weights_metadata
-from eri.training.clips import ClipLoader
 from eri.training.data import TrainingInputs, fallback_vector, label_means
 from eri.training.events import Listener
 from eri.training.features import FeatureSet, RowSource
 from eri.training.inference import predict_clips
 from eri.training.keeping import kept
-from eri.training.loading import BatchSource, DrawingLoader, EpochSource, Loader
+from eri.training.loading import BatchSource, ClipLoader, Loader
 from eri.training.loop import TrainData, Trainer
 from eri.training.objective import create_objective
 from eri.training.processes import create_fabric
@@ -72,7 +71,7 @@ class NeuralLearner(ABC):
 
 
 def create_train_data(
-    inputs: TrainingInputs, train: EpochSource, val: BatchSource, samples: Sequence[int] | None = None
+    inputs: TrainingInputs, train: BatchSource, val: BatchSource, samples: Sequence[int] | None = None
 ) -> TrainData:
     """Lay out the clips for the loop.
 
@@ -105,10 +104,7 @@ class HeadLearner(NeuralLearner):
         model = create_model(inputs, measured=fresh)
         settings = inputs.config.training
         load = partial(Loader, batch_size=settings.batch_size, chunk=settings.chunk, device=inputs.device)
-        train: EpochSource = load(inputs.train.features, inputs.train.usable_ids)
-        if inputs.versions:
-            draw = partial(DrawingLoader, batch_size=settings.batch_size, chunk=settings.chunk, device=inputs.device)
-            train = draw(inputs.train.features, inputs.versions, inputs.train.usable_ids, seed=settings.seed)
+        train = load(inputs.train.features, inputs.train.usable_ids, versions=inputs.versions, seed=settings.seed)
         val = load(inputs.val.features, inputs.val.usable_ids)
         return HeadPass(model, settings.regularization), create_train_data(inputs, train, val)
 

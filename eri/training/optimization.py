@@ -1,170 +1,96 @@
-"""The optimiser that a config asks for, and the learning rate it takes at every step."""
+"""The optimiser that a config asks for, the learning rate of every step, and two averages of the weights."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
-from typing import Any, overload
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from eri.config import TrainingConfig
-from eri.models import Predictor
-
-
-class Lookahead(Optimizer):
-    """Wraps an optimiser: after every ``steps`` of its steps the weights go back part of the way that they came.
-
-    Slow weights ``φ`` begin where the weights ``θ`` do. After every ``k`` steps ``φ ← φ + α (θ - φ)`` and
-    ``θ ← φ`` (algorithm 1). The inner optimiser keeps its own state, as in the authors' code. Its parameter groups are
-    this one's, so schedulers act on both.
-
-    Args:
-        inner: The optimiser that takes the steps.
-        steps: ``k``.
-        share: ``α``, the share of the way that is kept.
-
-    Raises:
-        ValueError: ``steps`` is below 1, or ``share`` outside (0, 1].
-    """
-
-    def __init__(self, inner: Optimizer, steps: int = 5, share: float = 0.5) -> None:
-        if steps < 1 or not 0 < share <= 1:
-            raise ValueError(f"steps is at least 1 and share on (0, 1], not {steps} and {share}")
-        super().__init__(inner.param_groups, dict(inner.defaults))
-        self.inner, self.steps, self.share = inner, steps, share
-        self.taken = 0
-        self._slow: list[Tensor] = []
-        self._join()
-
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take one step, and every ``steps`` of them go back.
-
-        Args:
-            closure: Evaluates the model again; for inner optimisers that need it.
-        """
-        if not self._slow:
-            # Now rather than in the constructor: the model may have been moved to its device in between.
-            self._slow = [parameter.detach().clone() for parameter in self._parameters()]
-        loss = self.inner.step() if closure is None else self.inner.step(closure)
-        self.taken += 1
-        if self.taken % self.steps == 0:
-            self._go_back()
-        return loss
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients."""
-        self.inner.zero_grad(set_to_none)
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Refuse further parameters once steps were taken: their slow weights would be missing."""
-        if getattr(self, "_slow", None):
-            raise ValueError("Lookahead takes no further parameters after its first step")
-        super().add_param_group(param_group)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the inner optimiser's state, the slow weights and the number of steps taken."""
-        return {"inner": self.inner.state_dict(), "slow": list(self._slow), "taken": self.taken}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go back to a state.
-
-        Args:
-            state_dict: Of :meth:`state_dict`.
-
-        Raises:
-            KeyError: It is of another optimiser.
-            ValueError: It is of other parameters.
-        """
-        inner, slow, taken = state_dict["inner"], state_dict["slow"], int(state_dict["taken"])
-        parameters = self._parameters()
-        shapes = [parameter.shape for parameter in parameters]
-        if slow and [weights.shape for weights in slow] != shapes:
-            raise ValueError("the slow weights are of other parameters")
-        self.inner.load_state_dict(inner)
-        self._join()
-        self._slow = [weights.to(own.device, own.dtype) for weights, own in zip(slow, parameters, strict=False)]
-        self._slow = [weights.clone() for weights in self._slow]
-        self.taken = taken
-
-    def _join(self) -> None:
-        self.param_groups = self.inner.param_groups
-        self.state = self.inner.state
-
-    def _parameters(self) -> list[Tensor]:
-        return [parameter for group in self.inner.param_groups for parameter in group["params"]]
-
-    @torch.no_grad()
-    def _go_back(self) -> None:
-        for slow, fast in zip(self._slow, self._parameters(), strict=True):
-            slow.add_(fast - slow, alpha=self.share)
-            fast.copy_(slow)
-
-
-class WeightAverage:
-    """Follow a model's weights: ``average = decay * average + (1 - decay) * weights`` after every step.
-
-    Early on the decay is ``(1 + steps) / (10 + steps)`` where that is smaller, so that the first, random weights are
-    soon forgotten (as TensorFlow's ExponentialMovingAverage has it). Buffers, such as the statistics of batch
-    normalisation, are averages already and are taken over as they are.
-
-    Args:
-        model: On the device where it is trained; it is copied.
-        decay: In (0, 1).
-
-    Attributes:
-        model: The model with the averaged weights.
-    """
-
-    def __init__(self, model: Predictor, decay: float) -> None:
-        self.model = deepcopy(model).requires_grad_(requires_grad=False)
-        self._decay = decay
-        self._steps = 0
-
-    def update(self, model: Predictor) -> None:
-        """Take in the weights after a step."""
-        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
-        self._steps += 1
-        with torch.no_grad():
-            for average, weights in zip(self.model.parameters(), model.parameters(), strict=True):
-                average.lerp_(weights, 1 - decay)
-            for kept, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
-                kept.copy_(buffer)
-
-    def state(self) -> dict[str, Any]:
-        """Return what :meth:`restore` needs: tensors and numbers."""
-        return {"model": self.model.state_dict(), "steps": self._steps}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to a state."""
-        self.model.load_state_dict(state["model"])
-        self._steps = int(state["steps"])
-
-
-_PLATEAU_FACTOR, _PLATEAU_PATIENCE, _PLATEAU_FLOOR = 0.5, 5, 1e-5
-"""The organisers' baseline halves the rate after five epochs without a better score, down to 1e-5."""
 
 
 def create_optimizer(config: TrainingConfig, groups: Iterable[Mapping[str, Any]]) -> Optimizer:
     """Return the optimiser of a config.
 
     Args:
-        config: Its kind, rate and weight decay, and whether Lookahead goes around it.
+        config: Its kind, rate and weight decay.
         groups: Parameters, where a group may have a learning rate of its own.
     """
     kind = Adam if config.optimizer == "adam" else AdamW
-    inner = kind([dict(group) for group in groups], lr=config.learning_rate, weight_decay=config.weight_decay)
-    return Lookahead(inner) if config.lookahead else inner
+    return kind([dict(group) for group in groups], lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+class Lookahead:
+    """After every ``steps`` steps of an optimiser the weights go back part of the way that they came.
+
+    Slow weights ``φ`` begin where the weights ``θ`` do. After every ``k`` steps ``φ ← φ + α (θ - φ)`` and
+    ``θ ← φ`` (Zhang et al. 2019, algorithm 1). The optimiser keeps its own state, as in the authors' code.
+
+    Not ``timm.optim.Lookahead``: its slow weights begin where the weights are after the first ``k`` steps, which are
+    then not gone back on.
+
+    Args:
+        parameters: The weights, on the device where they are trained.
+        steps: ``k``, at least 1.
+        share: ``α`` in (0, 1], the share of the way that is kept.
+
+    Raises:
+        ValueError: ``steps`` or ``share`` is out of range.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], steps: int = 5, share: float = 0.5) -> None:
+        if steps < 1 or not 0 < share <= 1:
+            raise ValueError(f"steps is at least 1 and share on (0, 1], not {steps} and {share}")
+        self.steps, self.share = steps, share
+        self._fast = list(parameters)
+        self._slow = [weights.detach().clone() for weights in self._fast]
+        self._taken = 0
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Count a step of the optimiser, and every ``steps`` of them go back."""
+        self._taken += 1
+        if self._taken % self.steps == 0:
+            for slow, fast in zip(self._slow, self._fast, strict=True):
+                slow.add_(fast - slow, alpha=self.share)
+                fast.copy_(slow)
+
+    def state(self) -> dict[str, Any]:
+        """Return what :meth:`restore` needs: tensors and numbers."""
+        return {"slow": self._slow, "taken": self._taken}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state."""
+        for slow, saved in zip(self._slow, state["slow"], strict=True):
+            slow.copy_(saved)
+        self._taken = int(state["taken"])
+
+
+def average_weights(model: nn.Module, decay: float) -> AveragedModel:
+    """Return a copy of a model that follows its weights: ``average = decay * average + (1 - decay) * weights``.
+
+    Early on the decay is ``(1 + steps) / (10 + steps)`` where that is smaller, so that the first, random weights are
+    soon forgotten (as TensorFlow's ExponentialMovingAverage has it). Buffers, such as the statistics of batch
+    normalisation, are averages already and are copied.
+
+    Args:
+        model: On the device where it is trained.
+        decay: In (0, 1).
+    """
+
+    def follow(averages: Any, weights: Any, _: Tensor | int) -> None:
+        averaged = int(average.n_averaged)  # on the CPU; what is passed in is on the weights' device, which would wait
+        get_ema_multi_avg_fn(min(decay, averaged / (9 + averaged)))(averages, weights, averaged)
+
+    average = AveragedModel(model, multi_avg_fn=follow).requires_grad_(requires_grad=False)
+    average.n_averaged += 1  # the weights that training begins with are in the average
+    return average
 
 
 def rate_factor(config: TrainingConfig, done: float) -> float:
@@ -192,17 +118,29 @@ def rate_factor(config: TrainingConfig, done: float) -> float:
 class RateControl:
     """Sets an optimiser's learning rates: by the step where there is a schedule, by the score on a plateau.
 
+    The rate of a step follows from the epoch and the step alone, so nothing is saved of it. A chain of torch's
+    schedulers would multiply rates up from step to step, and a run in pieces would differ in their last bits.
+
     Args:
         config: What is asked for.
-        optimizer: Freshly made: its rates are the full ones.
+        optimizer: Newly made: its rates are the full ones.
+
+    Attributes:
+        plateau: Halves the rate after five epochs without a better score, down to 1e-5, as the organisers' baseline
+            does; None where that is not asked for.
     """
 
     def __init__(self, config: TrainingConfig, optimizer: Optimizer) -> None:
-        self._config = config
-        self._optimizer = optimizer
+        self._config, self._optimizer = config, optimizer
         self._full = [float(group["lr"]) for group in optimizer.param_groups]
         self._scheduled = config.schedule != "constant" or config.warmup > 0
-        self._plateau = _create_plateau(optimizer) if config.reduce_on_plateau else None
+        self.plateau = (
+            ReduceLROnPlateau(
+                optimizer, mode="max", factor=0.5, patience=5, threshold=0.0, threshold_mode="abs", min_lr=1e-5
+            )
+            if config.reduce_on_plateau
+            else None
+        )
 
     @property
     def rate(self) -> float:
@@ -212,32 +150,5 @@ class RateControl:
     def before_step(self, done: float) -> None:
         """Set the rates for the step after which so many epochs will be done."""
         if self._scheduled:
-            factor = rate_factor(self._config, done)
             for group, full in zip(self._optimizer.param_groups, self._full, strict=True):
-                group["lr"] = full * factor
-
-    def after_epoch(self, score: float) -> None:
-        """Take note of an epoch's score; larger is better."""
-        if self._plateau is not None:
-            self._plateau.step(score)
-
-    def state(self) -> dict[str, Any] | None:
-        """Return what :meth:`restore` needs; a schedule by the step needs nothing."""
-        return None if self._plateau is None else self._plateau.state_dict()
-
-    def restore(self, state: dict[str, Any] | None) -> None:
-        """Go back to a state."""
-        if self._plateau is not None and state is not None:
-            self._plateau.load_state_dict(state)
-
-
-def _create_plateau(optimizer: Optimizer) -> ReduceLROnPlateau:
-    return ReduceLROnPlateau(
-        optimizer,
-        mode="max",
-        factor=_PLATEAU_FACTOR,
-        patience=_PLATEAU_PATIENCE,
-        threshold=0.0,
-        threshold_mode="abs",
-        min_lr=_PLATEAU_FLOOR,
-    )
+                group["lr"] = full * rate_factor(self._config, done)

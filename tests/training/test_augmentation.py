@@ -1,4 +1,4 @@
-"""Mixup, noise, dropped modalities and averaged weights: what they change, and what they must not."""
+"""Mixup, noise and dropped modalities: what they change, and what they must not."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eri.config import FusionLSTMConfig, LSTMConfig, RegularizationConfig
+from eri.config import FusionLSTMConfig, RegularizationConfig
 from eri.config.tasks import ERI
 from eri.models import Regressor, Sequences
 from eri.training.augmentation import HeadPass, Mixing, add_noise, drop_modalities
-from eri.training.optimization import WeightAverage
 
 DIMENSIONS = {"visual": 3, "audio": 2}
 
@@ -115,33 +114,3 @@ class TestHeadPass:
         first, second = (training(inputs, None, torch.zeros(2, 7))[0] for _ in range(2))
         assert not torch.equal(first, second)
         assert torch.equal(model.predict(inputs), model.predict(inputs))
-
-
-class TestWeightAverage:
-    def test_follows_the_weights_by_its_formula(self):
-        model = Regressor(LSTMConfig(hidden_size=2, dense=2), {"visual": 3}, ERI)
-        average = WeightAverage(model, 0.5)
-        start = model.head.state_dict()["output.4.bias"].clone()
-        expected = start.clone()
-        for step in range(12):
-            with torch.no_grad():
-                for parameter in model.parameters():
-                    parameter.add_(1.0)
-            average.update(model)
-            decay = min(0.5, (1 + step) / (10 + step))
-            expected = decay * expected + (1 - decay) * (start + step + 1)
-        assert torch.allclose(average.model.state_dict()["head.output.4.bias"], expected)
-
-    def test_restored_it_goes_on_to_the_bit(self):
-        model = Regressor(LSTMConfig(hidden_size=2, dense=2), {"visual": 3}, ERI)
-        first, second = WeightAverage(model, 0.9), WeightAverage(model, 0.9)
-        for _ in range(3):
-            first.update(model)
-        second.restore(first.state())
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.mul_(0.3)
-        first.update(model)
-        second.update(model)
-        for one, other in zip(first.model.parameters(), second.model.parameters(), strict=True):
-            assert torch.equal(one, other)

@@ -1,4 +1,4 @@
-"""Several processes that train one model: started by torchrun, on the CPU, with gradients added up over them."""
+"""Several processes that train one model: how steps are shared out, and what two that torchrun starts learn."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from eri.config import Runtime, parse_config
 from eri.evaluation.evaluate import evaluate
 from eri.training import train
+from eri.training.processes import ProcessRank, current_rank, plan_steps
 from eri.utils.errors import ConfigError
 from tests.factories.crops import make_expression_crops, video_config
 from tests.factories.features import Recipe, make_data_set
@@ -111,3 +114,31 @@ def test_what_cannot_be_shared_is_refused(tmp_path, monkeypatch, model, settings
     with pytest.raises(ConfigError, match=message):
         train(parse_config(values), data.table, data.features, tmp_path / "runs", CPU)
     assert not (tmp_path / "runs").exists()
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 4), st.integers(1, 12))
+def test_steps_keep_every_clip_in_order_and_are_large_enough(clips, batch_size, size, least):
+    least = min(least, batch_size * size, clips)
+    found = plan_steps(np.arange(clips), batch_size, size, least)
+    assert [clip for step in found for batch in step for clip in batch] == list(range(clips))
+    assert all(len(step) == size for step in found[:-1])
+    assert sum(len(batch) for batch in found[-1]) >= least
+
+
+@given(st.integers(0, 20), st.integers(1, 5))
+def test_processes_share_a_batch_without_overlap(clips, world):
+    batch = np.random.default_rng(clips).permutation(clips)
+    own = [ProcessRank(rank, world).own(batch).tolist() for rank in range(world)]
+    assert sorted(clip for part in own for clip in part) == list(range(clips))
+    assert max(map(len, own)) - min(map(len, own)) <= 1
+
+
+def test_a_process_that_was_not_started_with_others_is_the_only_one(monkeypatch):
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert current_rank() == ProcessRank(0, 1)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "some")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert current_rank() == ProcessRank(3, 4)
+    assert not current_rank().writes

@@ -86,14 +86,14 @@ def _modality(
 ) -> NDArray[np.float32]:
     result = np.full((len(ids), len(functionals) * features.dimension), np.nan, dtype=np.float32)
     for index, clip_id in enumerate(ids):
-        values, counts = features.gather([clip_id])
+        values, counts, times = features.read([clip_id])
         if counts[0]:
             if not np.isfinite(values).all():
                 raise DataError(
                     f"clip '{clip_id}': its {name} features hold a value that is not a finite number",
                     hint="Extract or import the clip's features again.",
                 )
-            result[index] = summarize(values, features.times_of([clip_id]).astype(np.float64), functionals)
+            result[index] = summarize(values, times.astype(np.float64), functionals)
     return result
 
 

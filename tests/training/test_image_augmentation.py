@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from eri.config.training import ClipAugmentationConfig
-from eri.training.clips import ClipChanges, augment_clips, change_clips, draw_changes
+from eri.training.image_augmentation import ClipChanges, change_clips, draw_changes
 
 EVERYTHING = ClipAugmentationConfig(
     flip=0.5, crop=0.7, shift=0.1, rotation=30.0, brightness=(0.5, 1.5), contrast=(0.22, 2.2)
@@ -23,6 +23,10 @@ def clips(count: int = 3, frames: int = 4, height: int = 6, width: int = 6) -> T
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def augmented(frames: Tensor, config: ClipAugmentationConfig, draws: torch.Generator) -> Tensor:
+    return change_clips(frames, draw_changes(config, len(frames), draws))
 
 
 def nothing(count: int, **changed: Tensor) -> ClipChanges:
@@ -41,7 +45,7 @@ def nothing(count: int, **changed: Tensor) -> ClipChanges:
 def test_switched_off_it_gives_every_value_back():
     config = ClipAugmentationConfig()
     assert not config.active
-    assert torch.equal(augment_clips(clips(), config, generator()), clips().float())
+    assert torch.equal(augmented(clips(), config, generator()), clips().float())
 
 
 def test_a_flip_is_exact_and_takes_the_chosen_clips_whole():
@@ -49,7 +53,7 @@ def test_a_flip_is_exact_and_takes_the_chosen_clips_whole():
     changed = change_clips(clips(), nothing(3, flipped=flipped))
     assert torch.equal(changed[0], clips()[0].float().flip(3))
     assert torch.equal(changed[1], clips()[1].float())
-    assert torch.equal(augment_clips(clips(), ClipAugmentationConfig(flip=1.0), generator()), clips().float().flip(4))
+    assert torch.equal(augmented(clips(), ClipAugmentationConfig(flip=1.0), generator()), clips().float().flip(4))
 
 
 def test_contrast_and_brightness_are_the_formulas():
@@ -102,14 +106,14 @@ def test_a_crop_enlarges_a_window_inside_the_picture():
 @pytest.mark.parametrize("seed", range(5))
 def test_all_frames_of_a_clip_change_alike_and_values_stay_in_range(seed):
     still = clips(3, 1).expand(3, 5, 3, 6, 6)
-    changed = augment_clips(still, EVERYTHING, generator(seed))
+    changed = augmented(still, EVERYTHING, generator(seed))
     assert changed.shape == still.shape
     assert changed.dtype == torch.float32
     assert torch.equal(changed, changed[:, :1].expand(changed.shape))
     assert changed.min() >= 0
     assert changed.max() <= 255
     same = clips(1).expand(3, 4, 3, 6, 6)
-    different = augment_clips(same, EVERYTHING, generator(seed))
+    different = augmented(same, EVERYTHING, generator(seed))
     assert not torch.equal(different[0], different[1])
 
 
@@ -124,14 +128,14 @@ def test_draws_keep_to_their_ranges():
 
 
 def test_the_generator_decides_and_one_option_leaves_the_other_draws():
-    one, two = (augment_clips(clips(), EVERYTHING, generator(7)) for _ in range(2))
+    one, two = (augmented(clips(), EVERYTHING, generator(7)) for _ in range(2))
     assert torch.equal(one, two)
-    assert not torch.equal(one, augment_clips(clips(), EVERYTHING, generator(8)))
+    assert not torch.equal(one, augmented(clips(), EVERYTHING, generator(8)))
     flipping = draw_changes(ClipAugmentationConfig(flip=0.5), 50, generator(3)).flipped
     assert torch.equal(flipping, draw_changes(EVERYTHING, 50, generator(3)).flipped)
     torch.manual_seed(0)
     before = torch.random.get_rng_state()
-    augment_clips(clips(), EVERYTHING, generator())
+    augmented(clips(), EVERYTHING, generator())
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
