@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from eri.training.clips import ClipLoader
 
 from eri.api import commands
 from eri.config import Runtime, VideoConfig
@@ -17,6 +16,7 @@ from eri.data import load_clips
 from eri.features.store import find_folder
 from eri.training import read_run
 from eri.training.features import find_features, open_split
+from eri.training.loading import ClipLoader
 from eri.training.neural import crops_of, load_video_model
 from eri.utils.errors import ConfigError, RunError
 from tests.factories.crops import video_config
