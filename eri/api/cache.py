@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from eri.data.clips import ClipTable
-    from eri.features.cleaning import ClearingReport
     from eri.features.exchange.exporting import ExportReport
     from eri.features.exchange.importing import ImportReport
-    from eri.features.verify import VerifyReport
+    from eri.features.verify import ClearingReport, VerifyReport
 
 
 @documented
@@ -29,8 +28,7 @@ def features_ls(features: PathLike = "features") -> pd.DataFrame:
     """
     import pandas as pd
 
-    from eri.features.listing import list_features
-    from eri.features.places import local_features
+    from eri.features.store import list_features, local_features
 
     columns = ("modality", "data_set", "clips", "dimension", "rows", "size")
     listings = list_features(local_features(features))
@@ -58,7 +56,7 @@ def features_verify(
     Raises:
         EriError: A name is of no features, or the cache cannot be read.
     """
-    from eri.features.places import local_features
+    from eri.features.store import local_features
     from eri.features.verify import verify_features
 
     with reporting("verifying", progress, on_event) as report:
@@ -94,8 +92,8 @@ def features_gc(
     Raises:
         EriError: A name is of no features, or the cache cannot be read or written.
     """
-    from eri.features.cleaning import clear_features
-    from eri.features.places import local_features
+    from eri.features.store import local_features
+    from eri.features.verify import clear_features
 
     with reporting("verifying", progress, on_event) as report:
         return clear_features(

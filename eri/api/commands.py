@@ -160,7 +160,7 @@ def extract(
     from eri.data import load_clips
     from eri.extraction.run import Shard
     from eri.extraction.run import extract as extract_table
-    from eri.features.places import local_features
+    from eri.features.store import local_features
 
     part = None if shard is None else Shard.parse(str(shard))
     chosen = _extractors(config, modality, overrides, weights, windows, runs)
@@ -328,7 +328,7 @@ def train(
     from eri.api.tensorboard import Curves
     from eri.config import Runtime
     from eri.data import load_clips
-    from eri.features.places import local_features
+    from eri.features.store import local_features
     from eri.runs.finding import note_inputs
     from eri.training import train as train_table
 

@@ -57,7 +57,7 @@ def plan(
     from eri.data import load_clips
     from eri.extraction.planning import choose_rates, group_rates, measure_rates, plan_extraction, stored_rates
     from eri.extraction.rates import encode_rates, read_rates
-    from eri.features.places import local_features
+    from eri.features.store import local_features
     from eri.utils.files import write_json
 
     system = load_config(config)

@@ -71,7 +71,7 @@ def cv(
     from eri.data import load_clips
     from eri.evaluation.cross_validation import cv as cross_validate
     from eri.evaluation.folds import FoldPlan
-    from eri.features.places import local_features
+    from eri.features.store import local_features
     from eri.runs.finding import note_inputs
 
     system = choose_config(config, modality, overrides)
@@ -137,7 +137,7 @@ def ensemble(
     from eri.config import Runtime
     from eri.data import load_clips
     from eri.evaluation.ensembling import ensemble as make_ensemble
-    from eri.features.places import local_features
+    from eri.features.store import local_features
     from eri.runs.finding import note_inputs
 
     check_split(split)
@@ -188,7 +188,7 @@ def compare(
     from eri.config import Runtime
     from eri.data import load_clips
     from eri.evaluation.comparison import compare as compare_pair
-    from eri.features.places import local_features
+    from eri.features.store import local_features
 
     check_split(split)
     with reporting(f"comparing {Path(first).name} and {Path(second).name}", progress, on_event):
@@ -253,7 +253,7 @@ def search(
     from eri.evaluation.folds import FoldPlan
     from eri.evaluation.search import read_space
     from eri.evaluation.search import search as search_space
-    from eri.features.places import local_features
+    from eri.features.store import local_features
 
     system = choose_config(config, modality, overrides)
     plan = FoldPlan(folds or 5, leave_one_group_out=leave_one_group_out) if folds or leave_one_group_out else None

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from eri.config import AudioConfig, ExtractorConfig, VisualConfig, describe_misfits
 from eri.config.tasks import TASKS
 from eri.data.clips import Clip, ClipTable
-from eri.features.places import open_folder
+from eri.features.store import open_folder
 from eri.prediction.loading import clip_id_of
 from eri.prediction.videos import find_videos
 from eri.utils.errors import ConfigError

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from eri.exports import ExportReport as RunExport
     from eri.extraction.planning import Plan
     from eri.extraction.run import ExtractionReport
-    from eri.features.cleaning import ClearingReport
     from eri.features.exchange.exporting import ExportReport
     from eri.features.exchange.importing import ImportReport
-    from eri.features.verify import FeatureFinding, VerifyReport
+    from eri.features.verify import ClearingReport, FeatureFinding, VerifyReport
     from eri.models.profile import Comparison, VideoProfile
     from eri.reports.pictures import Localization
     from eri.reports.predictions import PredictionReport

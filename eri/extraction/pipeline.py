@@ -144,7 +144,7 @@ class Pipeline:
             StoreError: The folder cannot be written.
         """
         clip = task.clip
-        claim = self._folder.claim(clip.id)
+        claim = self._folder.lock_clip(clip.id)
         if claim is None:
             self._on_settled(Settled(clip.id))
             return

@@ -22,7 +22,7 @@ from pebble import ProcessExpired, ProcessPool
 from eri.config import Runtime
 from eri.data.clips import Clip
 from eri.extraction.worker import TIMED_OUT, Decoded, media_folder, prepare_clip, start_worker, work_on
-from eri.features.locks import Claim
+from eri.features.locks import Lock
 from eri.features.records import Preparer
 from eri.features.sources import Source
 from eri.utils.errors import WorkerError
@@ -54,7 +54,7 @@ class Job:
 
     clip: Clip
     source: Source | None
-    claim: Claim
+    claim: Lock
     scratch: Path
 
     def close(self) -> None:

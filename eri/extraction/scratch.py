@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from eri.features import locks as claims
+from eri.features import locks
 from eri.features.problems import explained
 
 _PREFIX = "eri-scratch-"
@@ -46,7 +46,7 @@ class ScratchFolder:
             claim = None
             while claim is None:
                 name = _PREFIX + secrets.token_hex(8)
-                claim = claims.take(parent, name)
+                claim = locks.try_lock(parent, name)
             self._claim = claim
             self.path = parent / name
             self.path.mkdir(mode=0o700)
@@ -70,7 +70,7 @@ def sweep_scratch_folders() -> None:
     parent = Path(tempfile.gettempdir())
     for name in {path.name.removesuffix(_CLAIM) for path in parent.glob(f"{_PREFIX}*")}:
         with suppress(OSError):
-            claim = claims.take(parent, name)
+            claim = locks.try_lock(parent, name)
             if claim is not None:
                 with claim:
                     shutil.rmtree(parent / name, ignore_errors=True)

@@ -1,12 +1,13 @@
-"""Reading cached face crops: which clips have them, and the pictures of some clips at once."""
+"""Face crops as JPEG files: encoding them for the cache, and reading the cached crops of some clips at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +22,65 @@ from eri.utils.files import digest
 
 _READERS = 4
 """Threads that decode: the files are small, and decoding lets other threads run."""
+
+
+def encode_image(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Encode an image as a JPEG file whose colours keep their full resolution.
+
+    Args:
+        image: uint8 RGB (height, width, 3).
+        quality: Up to 100.
+
+    Returns:
+        The file, uint8 (bytes,).
+    """
+    full = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, full]
+    return np.asarray(cv2.imencode(".jpg", image[..., ::-1], options)[1], dtype=np.uint8).ravel()
+
+
+def decode_crops(crops: CropSequence, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
+    """Decode the crops of a clip.
+
+    Args:
+        crops: All of them, encoded.
+        rows: Which of the valid rows; None is all.
+
+    Returns:
+        uint8 RGB (rows, side, side, 3).
+
+    Raises:
+        ValueError: A file among them is not an image, or they differ in size.
+
+    Examples:
+        >>> image = np.full((16, 16, 3), (200, 100, 50), dtype=np.uint8)
+        >>> code = encode_image(image, 100)
+        >>> crops = CropSequence(code, np.array([0, len(code)]), np.zeros(1), np.zeros(1, dtype=np.uint8))
+        >>> int(np.abs(decode_crops(crops)[0].astype(int) - image).max()) <= 1
+        True
+    """
+    wanted = range(len(crops.offsets) - 1) if rows is None else rows.tolist()
+    return _decode(crops.codes[crops.offsets[row] : crops.offsets[row + 1]] for row in wanted)
+
+
+def decode_crop_rows(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Decode crops that were just encoded.
+
+    Args:
+        rows: JPEG files, filled up with zeros to one length, uint8 (crops, bytes).
+
+    Returns:
+        uint8 RGB (crops, side, side, 3).
+    """
+    return _decode(iter(rows))
+
+
+def _decode(codes: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    images = [cv2.imdecode(code, cv2.IMREAD_COLOR) for code in codes]
+    if any(image is None for image in images):
+        raise ValueError("a crop is not an image")
+    decoded = [image[..., ::-1] for image in images if image is not None]
+    return np.stack(decoded).astype(np.uint8, copy=False) if decoded else np.zeros((0, 1, 1, 3), dtype=np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,22 +120,22 @@ class CachedCrops:
             uint8 RGB (crops, side, side, 3), the number of each clip's, and the seconds of every crop.
 
         Raises:
-            StoreError: A file does not prove itself.
+            StoreError: A file's checksum or identity does not match.
         """
         counts = self.counts(ids)
-        pictures = np.empty((int(counts.sum()), *self.shape), dtype=np.uint8)
-        times = np.empty(len(pictures), dtype=np.float32)
+        images = np.empty((int(counts.sum()), *self.shape), dtype=np.uint8)
+        times = np.empty(len(images), dtype=np.float32)
         ends = np.cumsum(counts)
         places = [slice(int(end - count), int(end)) for end, count in zip(ends, counts, strict=True)]
 
         def fill(clip_id: str, place: slice) -> None:
             if place.stop > place.start:
-                pictures[place], times[place] = self._read_clip(clip_id, place.stop - place.start)
+                images[place], times[place] = self._read_clip(clip_id, place.stop - place.start)
 
         with ThreadPoolExecutor(_READERS) as pool:
             for _ in pool.map(fill, ids, places):
                 pass
-        return pictures, counts, times
+        return images, counts, times
 
     def read_frames(self, clip_id: str, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Decode some crops of one clip.
@@ -88,29 +148,27 @@ class CachedCrops:
             uint8 RGB (rows, side, side, 3).
 
         Raises:
-            StoreError: The file does not prove itself.
+            StoreError: The file's checksum or identity does not match.
         """
         needed, places = np.unique(rows, return_inverse=True)
-        return self._decode(clip_id, needed)[0][places]
+        return self._decode_rows(clip_id, needed)[0][places]
 
     def _read_clip(self, clip_id: str, count: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        pictures, crops = self._decode(clip_id, np.arange(count))
-        return pictures, crops.times[crops.states == State.VALID]
+        images, crops = self._decode_rows(clip_id, np.arange(count))
+        return images, crops.times[crops.states == State.VALID]
 
-    def _decode(self, clip_id: str, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], CropSequence]:
-        from eri.features.jpeg import decode_crops
-
+    def _decode_rows(self, clip_id: str, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], CropSequence]:
         crops = self.folder.read_crops(clip_id)
         path = self.folder.feature_path(clip_id)
         try:
-            pictures = decode_crops(crops, rows if len(crops.offsets) - 1 == self.valid[clip_id] else None)
+            images = decode_crops(crops, rows if len(crops.offsets) - 1 == self.valid[clip_id] else None)
         except ValueError as error:
-            raise StoreError(f"{path}: {error}", hint="Run `eri extract` again: it makes this file anew.") from error
-        if pictures.shape != (len(rows), *self.shape):
+            raise StoreError(f"{path}: {error}", hint="Run `eri extract` again: it writes this file again.") from error
+        if images.shape != (len(rows), *self.shape):
             raise StoreError(
                 f"{path}: was replaced while it was being read", hint="Try again when the extraction has ended."
             )
-        return pictures, crops
+        return images, crops
 
 
 def holds_crops(folder: FeatureFolder) -> bool:

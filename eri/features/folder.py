@@ -1,4 +1,4 @@
-"""A feature folder: the features of one extractor, one file a clip."""
+"""A feature folder: writing and reading the features of one extractor, and checking which clips it has."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from eri.features import locks as claims
 from eri.features.format import read_record, write_record
-from eri.features.index import Entry, FileStamp, Journal
+from eri.features.index import Entry, FeatureIndex, FileStamp
+from eri.features.locks import Lock, is_locked, remove_stale_locks, try_lock, wait_for_lock
 from eri.features.problems import explained
 from eri.features.records import CropSequence, FeatureSequence
 from eri.features.sources import Source, identify_source, stamp_source
@@ -35,7 +35,7 @@ class Inventory:
     """Which clips of a list have features that are complete and match.
 
     Attributes:
-        complete: Their journal entries by clip id.
+        complete: Their index entries by clip id.
         incomplete: Ids of the others, in the order asked for.
     """
 
@@ -44,13 +44,15 @@ class Inventory:
 
 
 class FeatureFolder:
-    """The features of one extractor.
+    """The features of one extractor: one file per clip.
 
-    Several processes may read and write one folder at once; whoever writes a clip holds its :meth:`claim`.
+    Several processes may read and write one folder at once; whoever writes a clip holds its :meth:`lock_clip`.
 
     Attributes:
         path: Where the folder is.
         digest: Digest of the extractor's identity, 64 hex digits.
+        index: Which of its files have been verified.
+        locks: Folder of the lock files.
         on_disk: Whether other machines have to see it under the same path to work on it.
     """
 
@@ -59,8 +61,8 @@ class FeatureFolder:
     def __init__(self, path: Path, digest: str) -> None:
         self.path = path
         self.digest = digest
-        self._journal = Journal(path / "journal.jsonl")
-        self._claims = path / ".claims"
+        self.index = FeatureIndex(path / "journal.jsonl")
+        self.locks = path / ".claims"
 
     def feature_path(self, clip_id: str) -> Path:
         """Return where the features of a clip stand."""
@@ -80,7 +82,7 @@ class FeatureFolder:
             clip_id: The clip's id.
             features: Its arrays.
             source: What they were made from.
-            notes: Things worth telling about the clip.
+            notes: Warnings about the clip.
 
         Raises:
             StoreError: The disk is full or the folder read-only; nothing half-written is left.
@@ -89,14 +91,14 @@ class FeatureFolder:
         with explained(path):
             record = replace(features, clip_id=clip_id, identity=self.digest, source=source, notes=notes)
             entry = _entry(replace(record, checksum=write_record(path, record)), FileStamp.of(path.stat()))
-            self._journal.append(entry)
+            self.index.add(entry)
         return entry
 
     def read(self, clip_id: str) -> FeatureSequence:
         """Return the features of a clip, verified.
 
         Raises:
-            StoreError: There are none, the file does not prove itself, or it holds face crops.
+            StoreError: There are none, its checksum or identity does not match, or it holds face crops.
         """
         features = self.read_record(clip_id)
         if isinstance(features, CropSequence):
@@ -110,7 +112,7 @@ class FeatureFolder:
         """Return the face crops of a clip, verified.
 
         Raises:
-            StoreError: There are none, the file does not prove itself, or it holds embeddings.
+            StoreError: There are none, its checksum or identity does not match, or it holds embeddings.
         """
         features = self.read_record(clip_id)
         if isinstance(features, FeatureSequence):
@@ -120,10 +122,10 @@ class FeatureFolder:
     def read_record(self, clip_id: str) -> FeatureSequence | CropSequence:
         """Return the features of a clip with all that their file says of them, verified.
 
-        A file that does not prove itself is struck from the journal, so that the next extraction makes it anew.
+        A file whose checksum or identity does not match is removed from the index: the next extraction writes it again.
 
         Raises:
-            StoreError: There are none, or the file does not prove itself.
+            StoreError: There are none, or the file's checksum or identity does not match.
         """
         path = self.feature_path(clip_id)
         try:
@@ -132,14 +134,13 @@ class FeatureFolder:
                 raise StoreError(f"{path}: holds clip '{record.clip_id}' of extractor {record.identity[:12]}")
         except StoreError as error:
             with suppress(OSError):
-                self._journal.discard(clip_id)
-            raise StoreError(error.message, hint="Run `eri extract` again: it makes this file anew.") from error
+                self.index.remove(clip_id)
+            raise StoreError(error.message, hint="Run `eri extract` again: it writes this file again.") from error
         return record
 
     def remove(self, clip_id: str) -> None:
         """Remove the features of a clip, if there are any."""
-        path = self.feature_path(clip_id)
-        with explained(path):
+        with explained(path := self.feature_path(clip_id)):
             path.unlink(missing_ok=True)
 
     def take_inventory(
@@ -151,16 +152,16 @@ class FeatureFolder:
     ) -> Inventory:
         """Find out which clips are complete and match their sources.
 
-        What the journal knows is confirmed from the outside of its two files. Anything else is verified: the feature
+        What the index knows is confirmed by the size and times of the two files. Anything else is verified: the feature
         file by its checksum, and a source that looks different by the hash of its content. Features whose source is
         gone are kept.
 
         Args:
             sources: Source of each clip; None where the data set names none.
             threads: How many files to verify at once.
-            on_checked: Called with the number of clips looked at so far.
+            on_checked: Called with the number of clips checked so far.
         """
-        known = self._journal.load()
+        known = self.index.load()
         stamps = self._stamps()
         complete: dict[str, Entry] = {}
         doubtful: list[str] = []
@@ -170,9 +171,9 @@ class FeatureFolder:
                 complete[clip_id] = entry
             elif clip_id in stamps:
                 doubtful.append(clip_id)
-        settled = len(sources) - len(doubtful)
+        known_count = len(sources) - len(doubtful)
         if on_checked is not None:
-            on_checked(settled)
+            on_checked(known_count)
         pool = ThreadPoolExecutor(max(1, threads))
         try:
             found = pool.map(lambda clip_id: self._verify(clip_id, sources[clip_id], known.get(clip_id)), doubtful)
@@ -180,7 +181,7 @@ class FeatureFolder:
                 if verified is not None:
                     complete[clip_id] = verified
                 if on_checked is not None:
-                    on_checked(settled + count)
+                    on_checked(known_count + count)
         finally:
             pool.shutdown(cancel_futures=True)  # so that Ctrl-C does not wait for thousands of files
         return Inventory(complete, tuple(clip_id for clip_id in sources if clip_id not in complete))
@@ -204,23 +205,23 @@ class FeatureFolder:
     def finish(self) -> None:
         """See that everything written is where it belongs: only a folder in an object store has copying to do."""
 
-    def claim(self, clip_id: str) -> claims.Claim | None:
-        """Claim a clip for writing; None while another process has it.
+    def lock_clip(self, clip_id: str) -> Lock | None:
+        """Lock a clip for writing; None while another process holds it.
 
         Raises:
             StoreError: The folder cannot be written.
         """
-        with explained(self._claims):
-            return claims.take(self._claims, clip_id)
+        with explained(self.locks):
+            return try_lock(self.locks, clip_id)
 
-    def lock(self, purpose: str) -> claims.Claim:
-        """Wait for the right to change a file of the whole folder, such as the failures.
+    def lock(self, purpose: str) -> Lock:
+        """Wait for the lock on a file of the whole folder, such as the failures.
 
         Raises:
             StoreError: The folder cannot be written.
         """
-        with explained(self._claims):
-            return claims.wait_for(self._claims, purpose)
+        with explained(self.locks):
+            return wait_for_lock(self.locks, purpose)
 
     def open_for_writing(self) -> None:
         """Make sure that the folder can be written, and sweep away what killed processes left in it.
@@ -241,7 +242,7 @@ class FeatureFolder:
             StoreError: The folder cannot be written.
         """
         with explained(self.path):
-            claims.sweep(self._claims)
+            remove_stale_locks(self.locks)
             for path in list(self.path.glob(".*.tmp")):
                 self.sweep(path)
 
@@ -253,7 +254,7 @@ class FeatureFolder:
             if target is None:
                 continue
             clip_id = target.removesuffix(SUFFIX)
-            if _is_forgotten(path) if clip_id == target else not claims.is_held(self._claims, clip_id):
+            if _is_forgotten(path) if clip_id == target else not is_locked(self.locks, clip_id):
                 found.append(path)
         return found
 
@@ -270,10 +271,9 @@ class FeatureFolder:
             if _is_forgotten(path):
                 path.unlink(missing_ok=True)
             return
-        # Whoever writes a temporary file of a clip holds its claim, so a free claim means a dead writer.
-        claim = claims.take(self._claims, target.removesuffix(SUFFIX))
-        if claim is not None:
-            with claim:
+        # Whoever writes a temporary file of a clip holds its lock, so one that is free means a dead writer.
+        if (lock := try_lock(self.locks, target.removesuffix(SUFFIX))) is not None:
+            with lock:
                 path.unlink(missing_ok=True)
 
     def _stamps(self) -> dict[str, FileStamp]:
@@ -298,7 +298,7 @@ class FeatureFolder:
         matched = match_source(source, entry)
         if matched is not None and matched != known:
             with suppress(OSError):  # a cache that may only be read still serves, it is merely verified each time
-                self._journal.append(matched)
+                self.index.add(matched)
         return matched
 
 
@@ -309,7 +309,7 @@ def _target(path: Path) -> str | None:
 
 
 def _is_forgotten(path: Path) -> bool:
-    """Tell whether a temporary file of the whole folder is old: these take no claim, but are written in a moment.
+    """Tell whether a temporary file of the whole folder is old: these take no lock, but are written in a moment.
 
     One of the far future was written before the clock was set back.
     """

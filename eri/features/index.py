@@ -1,25 +1,25 @@
-"""The journal of a feature folder: which feature files have been verified, so that a resume opens none of them.
+"""The index of a feature folder: which feature files have been verified, so that a resume opens none of them.
 
-One JSON line a verified file, appended by single writes that processes may interleave. The journal is an index, not a
-truth: an entry counts only while the file's size and times are those it states, and a lost, torn or foreign line costs
-no more than verifying that file again.
+One JSON line per verified file, appended by single writes that processes may interleave (``journal.jsonl``). The index
+is no truth: an entry counts only while the file's size and times are those it states, and a lost, torn or foreign line
+costs no more than verifying that file again.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from eri.features.sources import Source
 from eri.utils.files import canonical_json
 
 
-@dataclass(frozen=True)
-class FileStamp:
-    """How a feature file looks from outside.
+class FileStamp(NamedTuple):
+    """What a feature file looks like from outside.
 
     Attributes:
         size: Bytes.
@@ -43,7 +43,7 @@ class Entry:
 
     Attributes:
         clip_id: The clip's id.
-        file: How the file looked when it was verified.
+        file: What the file looked like when it was verified.
         checksum: The checksum that it states and was found to have.
         source: What the features were made from.
         state_counts: Rows in each :class:`~eri.media.state.State`, in the order of its values.
@@ -63,17 +63,31 @@ class Entry:
         return sum(self.state_counts)
 
 
-class Journal:
-    """The journal file of one feature folder.
+class IndexLine(NamedTuple):
+    """One line of an index.
+
+    Attributes:
+        clip_id: The clip's id.
+        entry: Its verified file; None where the file was found to be another than an earlier line says.
+        version: The object that holds the file, in the index of an object store; else empty.
+    """
+
+    clip_id: str
+    entry: Entry | None
+    version: str
+
+
+class FeatureIndex:
+    """An index file.
 
     Examples:
-        >>> journal = Journal(getfixture("tmp_path") / "journal.jsonl")
+        >>> index = FeatureIndex(getfixture("tmp_path") / "journal.jsonl")
         >>> source = Source("a.mp4", size=10, mtime_ns=1, sha256="00")
-        >>> journal.append(Entry("a", FileStamp(5, 2, 3), "ff", source, (1, 0, 0, 0, 0), 8))
-        >>> journal.load()["a"].file.size
+        >>> index.add(Entry("a", FileStamp(5, 2, 3), "ff", source, (1, 0, 0, 0, 0), 8))
+        >>> index.load()["a"].file.size
         5
-        >>> journal.discard("a")
-        >>> journal.load()
+        >>> index.remove("a")
+        >>> index.load()
         {}
     """
 
@@ -81,85 +95,65 @@ class Journal:
         self.path = path
 
     def load(self) -> dict[str, Entry]:
-        """Return the last entry of each clip; a missing journal is an empty one."""
+        """Return the last entry of each clip."""
+        last = {line.clip_id: line.entry for line in self.lines()}
+        return {clip_id: entry for clip_id, entry in last.items() if entry is not None}
+
+    def lines(self) -> Iterator[IndexLine]:
+        """Yield all lines that can be read, the latest last; a missing index has none."""
         try:
             lines = self.path.read_bytes().split(b"\n")
         except OSError:
-            return {}
-        entries: dict[str, Entry] = {}
+            return
         for line in lines:
-            _apply(line, entries)
-        return entries
+            try:
+                values = json.loads(line)
+                yield IndexLine(values["clip"], _entry(values) if "file" in values else None, values.get("object", ""))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue
 
-    def append(self, entry: Entry) -> None:
+    def add(self, entry: Entry, version: str = "") -> None:
         """Add a verified file.
 
         Raises:
-            OSError: The journal cannot be written.
+            OSError: The index cannot be written.
         """
-        append_line(self.path, encode_entry(entry))
+        source = entry.source
+        values = {
+            "clip": entry.clip_id,
+            "file": list(entry.file),
+            "checksum": entry.checksum,
+            "source": [source.name, source.size, source.mtime_ns, source.sha256],
+            "states": list(entry.state_counts),
+            "dimension": entry.dimension,
+        }
+        self._append(values, version)
 
-    def discard(self, clip_id: str) -> None:
-        """Take a clip's entry back: its file was found to be other than the entry says.
+    def remove(self, clip_id: str, version: str = "") -> None:
+        """Remove a clip's entry: its file was found to be another than the entry says.
 
         Raises:
-            OSError: The journal cannot be written.
+            OSError: The index cannot be written.
         """
-        append_line(self.path, {"clip": clip_id})
+        self._append({"clip": clip_id}, version)
+
+    def _append(self, values: dict[str, Any], version: str) -> None:
+        # The line break comes first, so that a line torn by a kill spoils itself only, not the next one.
+        data = b"\n" + canonical_json(values | ({"object": version} if version else {})).encode()
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            os.write(descriptor, data)
+        finally:
+            os.close(descriptor)
 
 
-def append_line(path: Path, record: dict[str, Any]) -> None:
-    """Add a line of JSON to a file in one write.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    # The line break comes first, so that a line torn by a kill spoils itself only, not the next one.
-    data = b"\n" + canonical_json(record).encode()
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    try:
-        os.write(descriptor, data)
-    finally:
-        os.close(descriptor)
-
-
-def encode_entry(entry: Entry) -> dict[str, Any]:
-    """Return an entry as JSON values."""
-    source = entry.source
-    return {
-        "clip": entry.clip_id,
-        "file": [entry.file.size, entry.file.mtime_ns, entry.file.ctime_ns],
-        "checksum": entry.checksum,
-        "source": [source.name, source.size, source.mtime_ns, source.sha256],
-        "states": list(entry.state_counts),
-        "dimension": entry.dimension,
-    }
-
-
-def decode_entry(record: dict[str, Any]) -> Entry:
-    """Return the entry in JSON values.
-
-    Raises:
-        ValueError, KeyError or TypeError: They are not one.
-    """
-    name, size, mtime_ns, sha256 = record["source"]
+def _entry(values: dict[str, Any]) -> Entry:
+    name, size, mtime_ns, sha256 = values["source"]
     return Entry(
-        record["clip"],
-        FileStamp(*record["file"]),
-        record["checksum"],
+        values["clip"],
+        FileStamp(*values["file"]),
+        values["checksum"],
         Source(name, size=size, mtime_ns=mtime_ns, sha256=sha256),
-        tuple(record["states"]),
-        record["dimension"],
+        tuple(values["states"]),
+        values["dimension"],
     )
-
-
-def _apply(line: bytes, entries: dict[str, Entry]) -> None:
-    try:
-        record = json.loads(line)
-        clip_id = record["clip"]
-        if "file" not in record:
-            entries.pop(clip_id, None)
-            return
-        entries[clip_id] = decode_entry(record)
-    except (ValueError, KeyError, TypeError):
-        return

@@ -1,6 +1,6 @@
-"""Claims: who works on what, when several processes fill one feature folder.
+"""Locks: who works on what, when several processes fill one feature folder.
 
-A claim is a lock of the operating system on a small file. It ends with the process that holds it, however that process
+Each is a lock of the operating system on a small file. It ends with the process that holds it, however that process
 ends, so a killed run leaves nothing that a later one would have to wait for.
 """
 
@@ -14,13 +14,13 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 
-class Claim:
-    """A claim that is held, until it is released or its process ends.
+class Lock:
+    """A lock that is held, until it is released or its process ends.
 
     Examples:
-        >>> folder = getfixture("tmp_path") / "claims"
-        >>> with take(folder, "00042"):
-        ...     print(take(folder, "00042"))
+        >>> folder = getfixture("tmp_path") / "locks"
+        >>> with try_lock(folder, "00042"):
+        ...     print(try_lock(folder, "00042"))
         None
         >>> list(folder.iterdir())
         []
@@ -31,7 +31,7 @@ class Claim:
         self._keep_file = keep_file
 
     def release(self) -> None:
-        """Give the claim up; a second time does nothing."""
+        """Release the lock; a second time does nothing."""
         if not self._lock.is_locked:
             return
         if not self._keep_file:
@@ -49,12 +49,12 @@ class Claim:
         self.release()
 
 
-def take(folder: Path, name: str) -> Claim | None:
-    """Claim a name, or return None while another process, or another part of this one, holds it.
+def try_lock(folder: Path, name: str) -> Lock | None:
+    """Lock a name, or return None while another process, or another part of this one, holds it.
 
     Args:
-        folder: Folder of the claim files; made when missing.
-        name: What is claimed; safe as a file name.
+        folder: Folder of the lock files; made when missing.
+        name: What is locked; safe as a file name.
 
     Raises:
         OSError: The folder cannot be written.
@@ -65,11 +65,11 @@ def take(folder: Path, name: str) -> Claim | None:
         lock.acquire(blocking=False)
     except Timeout:
         return None
-    return Claim(lock)
+    return Lock(lock)
 
 
-def wait_for(folder: Path, name: str) -> Claim:
-    """Claim a name, waiting for as long as another process holds it; its file stays, hidden, for the next to wait on.
+def wait_for_lock(folder: Path, name: str) -> Lock:
+    """Lock a name, waiting for as long as another process holds it; its file stays, hidden, for the next to wait on.
 
     Raises:
         OSError: The folder cannot be written.
@@ -77,16 +77,16 @@ def wait_for(folder: Path, name: str) -> Claim:
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f".{name}.lock")
     lock.acquire()
-    return Claim(lock, keep_file=True)
+    return Lock(lock, keep_file=True)
 
 
-def is_held(folder: Path, name: str) -> bool:
-    """Tell whether some process holds a claim, without taking it; True too where that cannot be found out.
+def is_locked(folder: Path, name: str) -> bool:
+    """Tell whether some process holds a lock, without taking it; True too where that cannot be found out.
 
     Examples:
-        >>> folder = getfixture("tmp_path") / "claims"
-        >>> with take(folder, "00042"):
-        ...     is_held(folder, "00042"), is_held(folder, "00043")
+        >>> folder = getfixture("tmp_path") / "locks"
+        >>> with try_lock(folder, "00042"):
+        ...     is_locked(folder, "00042"), is_locked(folder, "00043")
         (True, False)
     """
     path = folder / f"{name}.lock"
@@ -101,15 +101,13 @@ def is_held(folder: Path, name: str) -> bool:
     return False
 
 
-def find_dead(folder: Path) -> list[Path]:
-    """Return the claim files that dead processes left behind."""
-    files = sorted(folder.glob("[!.]*.lock"))
-    return [path for path in files if not is_held(folder, path.name.removesuffix(".lock"))]
+def stale_locks(folder: Path) -> list[Path]:
+    """Return the lock files that killed processes left behind."""
+    return [path for path in sorted(folder.glob("[!.]*.lock")) if not is_locked(folder, path.name[:-5])]
 
 
-def sweep(folder: Path) -> None:
-    """Remove the claim files that dead processes left behind."""
+def remove_stale_locks(folder: Path) -> None:
+    """Remove the lock files that killed processes left behind."""
     for path in folder.glob("[!.]*.lock"):
-        claim = take(folder, path.name.removesuffix(".lock"))
-        if claim is not None:
-            claim.release()
+        if (lock := try_lock(folder, path.name[:-5])) is not None:
+            lock.release()

@@ -2,8 +2,12 @@
 
 Reading and writing happen in the mirror exactly as in any feature folder; each finished file is then copied to the
 store. Of a clip that is in both, the store's file is the true one; a file that only the mirror has is still to be
-copied. What others made is known from one listing and their records (:mod:`eri.features.versions`); it is fetched when
-its content is asked for.
+copied. What others made is known from one listing of the store and from the index that each machine keeps of the
+objects that it wrote, or read and verified, and leaves in the store beside the features (``.records``). A line of it
+counts only for the very version of the object that it names. Features are fetched when their content is asked for.
+
+This is not left to fsspec's file cache: that gives an object its final name before all of it is there, so that a second
+process reads half of one, it knows no folders, and it cannot tell a feature file that it has from one that fits.
 """
 
 from __future__ import annotations
@@ -11,37 +15,39 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 from eri.features.folder import SUFFIX, FeatureFolder, Inventory, match_source
-from eri.features.index import Entry
+from eri.features.index import Entry, FeatureIndex
 from eri.features.problems import explained
 from eri.features.records import CropSequence, FeatureSequence
 from eri.features.sources import Source
-from eri.features.versions import Record
 from eri.storage import ObjectUrl
 from eri.storage.location import mirror_path
 from eri.storage.mirror import THREADS
 from eri.storage.objects import ObjectStamp, ObjectStore
-from eri.storage.uploads import Uploads
 from eri.utils.files import write_text
 
-DESCRIPTIONS = ("identity.json", "config", "failures.csv")
+_DESCRIPTIONS = ("identity.json", "config", "order.json", "failures.csv")
 """What the names of the folder's own files begin with."""
 
 _RECORDS = ".records"
-_NOTED_EVERY = 200
-"""Feature files after which this machine's record is copied to the store anew."""
+_INDEXED_EVERY = 200
+"""Feature files after which this machine's index is copied to the store again."""
+
+_UPLOADERS, _BEHIND = 4, 16
+"""Threads that copy to the store, and how many feature files they may be behind."""
 
 
 class MirroredFolder(FeatureFolder):
     """The features of one extractor in an object store.
 
-    Processes of one machine claim clips as always. Machines do not see each other's claims: two that work on one clip
+    Processes of one machine lock clips as always. Machines do not see each other's locks: two that work on one clip
     both compute it, and the later one's file, of equal arrays, replaces the other's.
 
     Args:
@@ -58,10 +64,11 @@ class MirroredFolder(FeatureFolder):
         self._url = url
         self._waiting = waiting
         self._objects = ObjectStore(url)
-        self._record = Record(path / ".remote" / "record.jsonl")
-        self._uploads = Uploads()
+        self._record = FeatureIndex(path / ".remote" / "record.jsonl")
+        self._uploaders: ThreadPoolExecutor | None = None
+        self._uploads: deque[Future[None]] = deque()
         self._sent = 0
-        self._noting = threading.Lock()
+        self._indexing = threading.Lock()
         self._damaged: set[str] = set()
 
     def write(
@@ -82,11 +89,11 @@ class MirroredFolder(FeatureFolder):
         if self._waiting:
             self._upload(entry)
         else:
-            self._uploads.submit(partial(self._upload, entry))
+            self._upload_later(entry)
         return entry
 
     def for_others(self) -> FeatureFolder:
-        """Return the folder as others open it: through mirrors of their own, and telling of no clip too early."""
+        """Return the folder as others open it: through mirrors of their own, and reporting no clip too early."""
         return MirroredFolder(self.path, self.digest, self._url, waiting=True)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -113,8 +120,7 @@ class MirroredFolder(FeatureFolder):
     ) -> Inventory:
         """Find out which clips are complete and match their sources, here or in the store.
 
-        Of what is in the store only, that which some machine's record tells of is not fetched; the rest is, and
-        verified.
+        Of what is in the store only, that which some machine's index knows is not fetched; the rest is, and verified.
         """
         self._drop_outdated(sources)
         here = super().take_inventory(sources, threads=threads, on_checked=on_checked)
@@ -129,8 +135,7 @@ class MirroredFolder(FeatureFolder):
             elif (matched := match_source(sources[clip_id], entry)) is not None:
                 complete[clip_id] = matched
                 if matched != entry:
-                    with explained(self._record.path):
-                        self._record.add(matched, stamp)
+                    self._note(matched, stamp)
         self._download(unknown)
         complete |= super().take_inventory({clip_id: sources[clip_id] for clip_id in unknown}, threads=threads).complete
         return Inventory(
@@ -165,18 +170,18 @@ class MirroredFolder(FeatureFolder):
         Raises:
             RemoteError: The store cannot be written; the next run goes on from here.
         """
-        self._uploads.finish()
+        self._finish_uploads()
         here = self._stamps()
         if here.keys() - self._listing.keys():  # others may have copied them
             self._listing.update(_feature_files(self._objects.stamps()))
-        known = self._journal.load()
+        known = self.index.load()
         for clip_id in [clip_id for clip_id in here if clip_id not in self._listing]:
             entry = known.get(clip_id)
             if entry is None or entry.file != here[clip_id]:
                 entry = self.confirm(clip_id, None)
             if entry is not None:
-                self._uploads.submit(partial(self._upload, entry))
-        self._uploads.finish()
+                self._upload_later(entry)
+        self._finish_uploads()
         self._put_descriptions()
         self._put_record()
 
@@ -191,36 +196,30 @@ class MirroredFolder(FeatureFolder):
 
     @cached_property
     def _known(self) -> dict[tuple[str, str], Entry]:
-        """What the records of all machines say of the versions of feature files; this one's wins."""
+        """What the indexes of all machines say of the versions of feature files; this one's wins."""
         records = []
         for name, stamp in self._names.items():
             if name.startswith(f"{_RECORDS}/") and name.count("/") == 1 and name.endswith(".jsonl"):
                 copy = self._record.path.parent / "others" / name.removeprefix(f"{_RECORDS}/")
-                fetch_changed(self._objects, name, copy, stamp)
-                records.append(Record(copy))
-        known: dict[tuple[str, str], Entry] = {}
-        for version in (version for record in [*records, self._record] for version in record.load()):
-            if version.entry is None:
-                known.pop((version.clip_id, version.version), None)
-            else:
-                known[version.clip_id, version.version] = version.entry
-        return known
+                _fetch_changed(self._objects, name, copy, stamp)
+                records.append(FeatureIndex(copy))
+        lines = (line for record in (*records, self._record) for line in record.lines())
+        last = {(line.clip_id, line.version): line.entry for line in lines}
+        return {key: entry for key, entry in last.items() if entry is not None}
 
     def _drop_outdated(self, clip_ids: Iterable[str]) -> None:
         """Remove copies of feature files that the store has in another version."""
         both = [clip_id for clip_id in clip_ids if clip_id in self._listing]
         here = self._stamps() if both else {}
-        own = {version.clip_id: version for version in self._record.load()} if here else {}
-        for clip_id in both:
-            if clip_id not in here:
-                continue
-            version = own.get(clip_id)
-            same = version is not None and version.version == self._listing[clip_id].version
-            if not same or version is None or version.entry is None or version.entry.file != here[clip_id]:
+        own = {line.clip_id: line for line in self._record.lines()} if here else {}
+        for clip_id in here.keys() & both:
+            line = own.get(clip_id)
+            current = line is not None and line.version == self._listing[clip_id].version
+            if line is None or not current or line.entry is None or line.entry.file != here[clip_id]:
                 super().remove(clip_id)
 
     def _download(self, clip_ids: Collection[str]) -> None:
-        """Fetch feature files and verify them; one that is damaged in the store is noted and not kept."""
+        """Fetch feature files and verify them; one that is damaged in the store is recorded as such and not kept."""
         wanted = [clip_id for clip_id in clip_ids if clip_id not in self._damaged]
         pool = ThreadPoolExecutor(THREADS)
         try:
@@ -233,30 +232,57 @@ class MirroredFolder(FeatureFolder):
         path, stamp = self.feature_path(clip_id), self._listing[clip_id]
         with explained(path):
             self._objects.fetch(path.name, path)
-            entry = self.confirm(clip_id, None)
-            if entry is not None:
-                self._record.add(entry, stamp)
-                return
+        entry = self.confirm(clip_id, None)
+        self._note(entry or clip_id, stamp)
+        if entry is None:
             self._damaged.add(clip_id)
-            self._record.damaged(clip_id, stamp)
-        super().remove(clip_id)
+            super().remove(clip_id)
+
+    def _note(self, entry: Entry | str, stamp: ObjectStamp) -> None:
+        """Record that an object holds a verified feature file, or, of a clip's id, that it holds another."""
+        with explained(self._record.path):
+            self._record.path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(entry, str):
+                self._record.remove(entry, stamp.version)
+            else:
+                self._record.add(entry, stamp.version)
+
+    def _upload_later(self, entry: Entry) -> None:
+        """Have a feature file copied beside other work; waits while too many are waiting."""
+        if self._uploaders is None:
+            self._uploaders = ThreadPoolExecutor(_UPLOADERS, thread_name_prefix="upload")
+        self._uploads.append(self._uploaders.submit(self._upload, entry))
+        self._await_uploads(_BEHIND)
+
+    def _await_uploads(self, waiting: int) -> None:
+        while self._uploads and (len(self._uploads) > waiting or self._uploads[0].done()):
+            self._uploads.popleft().result()
+
+    def _finish_uploads(self) -> None:
+        """Wait until everything is copied, and raise the first error there was."""
+        try:
+            self._await_uploads(0)
+        finally:
+            if self._uploaders is not None:
+                self._uploaders.shutdown(wait=True, cancel_futures=True)
+                self._uploaders = None
+            self._uploads.clear()
 
     def _upload(self, entry: Entry) -> None:
         name = entry.clip_id + SUFFIX
         stamp = self._objects.put(self.path / name, name)
-        with explained(self._record.path):
-            self._record.add(entry, stamp)
+        self._note(entry, stamp)
         self._listing[entry.clip_id] = stamp
         self._damaged.discard(entry.clip_id)
-        with self._noting:
+        with self._indexing:
             self._sent += 1
-            due = self._sent % _NOTED_EVERY == 0
+            due = self._sent % _INDEXED_EVERY == 0
         if due:
             self._put_record()
 
     def _put_record(self) -> None:
         if self._record.path.exists():
-            with self._noting:
+            with self._indexing:
                 self._objects.put(self._record.path, f"{_RECORDS}/{self._machine}.jsonl")
 
     @cached_property
@@ -271,10 +297,10 @@ class MirroredFolder(FeatureFolder):
             return name
 
     def _put_descriptions(self) -> None:
-        """Copy the folder's own files to the store where they changed; a mirror without them is no one's to tell."""
+        """Copy the folder's own files to the store where they changed; a mirror without them has nothing to say."""
         if not (self.path / "identity.json").exists():
             return
-        here = {path.name: path.stat() for begin in DESCRIPTIONS for path in self.path.glob(f"{begin}*")}
+        here = {path.name: path.stat() for begin in _DESCRIPTIONS for path in self.path.glob(f"{begin}*")}
         for name, status in here.items():
             there = self._names.get(name)
             if there is None or (there.size, there.mtime_ns) != (status.st_size, status.st_mtime_ns):
@@ -298,7 +324,7 @@ def _feature_files(names: Mapping[str, ObjectStamp]) -> dict[str, ObjectStamp]:
     }
 
 
-def fetch_changed(store: ObjectStore, name: str, target: Path, stamp: ObjectStamp) -> None:
+def _fetch_changed(store: ObjectStore, name: str, target: Path, stamp: ObjectStamp) -> None:
     """Fetch an object into a file that gets its time, unless that is there already.
 
     Raises:
@@ -312,3 +338,20 @@ def fetch_changed(store: ObjectStore, name: str, target: Path, stamp: ObjectStam
                 return
         store.fetch(name, target)
         os.utime(target, ns=(stamp.mtime_ns, stamp.mtime_ns))
+
+
+def update_mirror(url: ObjectUrl) -> Path:
+    """Bring a store's identities, configs and lists of failures up to date in its mirror; see ``local_features``."""
+    root = mirror_path(url, "features")
+    for name in ObjectStore(url).folders():
+        if name.startswith("."):
+            continue
+        store, folder = ObjectStore(url / name), root / name
+        stamps = [(file, stamp) for begin in _DESCRIPTIONS for file, stamp in store.stamps(begin).items()]
+        found = {file: stamp for file, stamp in stamps if "/" not in file}
+        for file, stamp in found.items():
+            _fetch_changed(store, file, folder / file, stamp)
+        if "failures.csv" not in found:
+            with explained(folder), suppress(FileNotFoundError):
+                (folder / "failures.csv").unlink()
+    return root

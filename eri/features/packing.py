@@ -7,7 +7,6 @@ checksums of the feature files that it was made from. It is made under a tempora
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -26,7 +25,7 @@ from eri.features.index import Entry
 from eri.features.problems import explained
 from eri.features.records import CropSequence, FeatureSequence
 from eri.features.sources import Source
-from eri.features.store import data_set_of
+from eri.features.store import data_set_of, read_json
 from eri.utils.errors import StoreError
 from eri.utils.files import digest, write_json
 
@@ -109,12 +108,12 @@ def pack(
             not made from the data set's files, so this is not asked of them.
 
     Raises:
-        StoreError: No clip has features, a feature file does not prove itself, a clip's features are of another data
-            set, or the copy cannot be written.
-        ValueError: A clip id stands twice.
+        StoreError: No clip has features, a feature file's checksum or identity does not match, a clip's features are of
+            another data set, or the copy cannot be written.
+        ValueError: A clip id is duplicated.
     """
     if len(set(clip_ids)) != len(clip_ids):
-        raise ValueError("a clip id stands twice in the list to pack")
+        raise ValueError("a clip id is duplicated in the list to pack")
     found = folder.entries(clip_ids)
     entries = [found[clip_id] for clip_id in clip_ids if clip_id in found]
     if not entries:
@@ -137,7 +136,7 @@ def pack(
             _build(folder, entries, fingerprint, target)
             packed = _open(target, fingerprint, missing)
     if packed is None:
-        raise StoreError(f"{target}: the packed copy cannot be read back", hint="Is the disk sound? Try again.")
+        raise StoreError(f"{target}: the packed copy cannot be read back", hint="Check the disk, and try again.")
     return packed
 
 
@@ -159,21 +158,18 @@ def refuse_foreign(folder: FeatureFolder, clip_ids: Sequence[str], sources: Mapp
 def _open(target: Path, fingerprint: str, missing: tuple[str, ...]) -> PackedFeatures | None:
     """Map a packed copy; None where there is none, or where one of its files is not as it was written."""
     try:
-        manifest = json.loads((target / "pack.json").read_text(encoding="utf-8"))
+        manifest = read_json(target / "pack.json")
         if manifest["format"] != _FORMAT or manifest["fingerprint"] != fingerprint:
             return None
         if any(_stamp(target / f"{name}.npy") != manifest["files"][name] for name in _ARRAYS):
             return None
-        arrays: dict[str, NDArray[Any]] = {name: _map(target / f"{name}.npy") for name in _ARRAYS}
+        arrays: dict[str, Any] = {
+            name: np.load(target / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS
+        }
         clip_ids = tuple(manifest["checksums"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return PackedFeatures(path=target, clip_ids=clip_ids, missing=missing, fingerprint=fingerprint, **arrays)
-
-
-def _map(path: Path) -> NDArray[Any]:
-    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array
 
 
 def _stamp(path: Path) -> list[int]:
@@ -235,9 +231,7 @@ def _array_file(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> Iterato
 
 def _remove_stale(folder: FeatureFolder, packed: Path) -> None:
     """Remove packed copies whose feature files changed, and what killed processes left. Called under the lock."""
-    manifests: dict[Path, dict[str, str]] = {}
-    for path in packed.glob("*"):
-        manifests[path] = _checksums(path)
+    manifests = {path: _checksums(path) for path in packed.glob("*")}
     wanted = {clip_id for checksums in manifests.values() for clip_id in checksums}
     current = {clip_id: entry.checksum for clip_id, entry in folder.entries(wanted).items()}
     for path, checksums in manifests.items():
@@ -249,6 +243,6 @@ def _remove_stale(folder: FeatureFolder, packed: Path) -> None:
 
 def _checksums(path: Path) -> dict[str, str]:
     try:
-        return dict(json.loads((path / "pack.json").read_text(encoding="utf-8"))["checksums"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return dict(read_json(path / "pack.json")["checksums"])
+    except (ValueError, KeyError, TypeError):
         return {}

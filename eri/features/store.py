@@ -1,30 +1,39 @@
-"""The feature store: a folder of feature folders, found by an extractor's identity or by a config."""
+"""The feature store: a folder, here or in an object store, of feature folders; found by identity, config or name.
+
+A feature folder is called after its extractor and the first twelve digits of its identity's digest. ``identity.json``
+holds the identity; ``config*.json`` hold the configs that lead to it, and ``order.json`` their order among the folders
+of the same config: a number for each, higher than that of every folder that the config led to before. So the latest
+one is known whatever clocks said and copying did to the times of files. Folders of 0.1 have no ``order.json``: among
+them, and before all others, the times of their configs decide.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from eri.config import ExtractorConfig, ImportedConfig
 from eri.features.folder import FeatureFolder
-from eri.features.places import local_features, open_folder
+from eri.features.mirrored import MirroredFolder, update_mirror
 from eri.features.problems import explained
-from eri.storage import standing_for
+from eri.storage import mirrored_url, parse_url, standing_for
 from eri.utils.errors import StoreError
 from eri.utils.files import digest, write_json
 
 _LOG = logging.getLogger(__name__)
-_IDENTITY = "identity.json"
-_CONFIG = "config.json"
+_IDENTITY, _CONFIG, _ORDER = "identity.json", "config.json", "order.json"
 
-DATA_SET = "data_set"
-"""Key of an imported feature's identity: ids alone do not tell data sets apart."""
+STAGING = ".import-"
+"""What the name of the folder begins with that an import fills before anyone sees it."""
+
+Order = tuple[int, int, str]
+"""What folders of one config are sorted by, the latest last."""
 
 
 class FeatureStore:
@@ -56,14 +65,49 @@ class FeatureStore:
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", extractor_name).strip(".-") or "extractor"
         folder = open_folder(self.root / f"{name}-{identity_digest[:12]}", identity_digest)
         path = folder.path / _IDENTITY
-        if digest(_read_json(path)) != identity_digest:
+        if digest(read_json(path)) != identity_digest:
             with explained(path):
                 write_json(path, identity)
         return folder
 
 
+def local_features(features: str | Path) -> Path:
+    """Return the folder that stands for a feature store on this machine.
+
+    Of one in an object store, that is its mirror, in which identities, configs and lists of failures are brought up to
+    date; features are fetched later, where they are asked for.
+
+    Args:
+        features: A folder, returned as it is, or a URL such as ``s3://bucket/features``.
+
+    Raises:
+        RemoteError: The store cannot be reached, or refuses.
+        MissingDependencyError: Its client is not installed.
+        StoreError: The mirror cannot be written.
+
+    Examples:
+        >>> local_features("features")
+        PosixPath('features')
+    """
+    url = parse_url(features)
+    return Path(features) if url is None else update_mirror(url)
+
+
+def open_folder(path: Path, digest: str) -> FeatureFolder:
+    """Return the feature folder at a path: one in an object store where the path is in a mirror.
+
+    Args:
+        path: The folder.
+        digest: Digest of the extractor's identity.
+    """
+    url = mirrored_url(path, "features")
+    if url is None or path.parent.name.startswith("."):  # the latter is being put together, and seen by no one yet
+        return FeatureFolder(path, digest)
+    return MirroredFolder(path, digest, url)
+
+
 def remember_config(folder: FeatureFolder, config: ExtractorConfig) -> None:
-    """Note in a feature folder that this config leads to it, for :func:`find_folder`.
+    """Record in a feature folder that this config leads to it, for :func:`find_folder`, and now rather than to others.
 
     The first config stands in ``config.json``; others that lead to the same identity, such as one that names the same
     weights by path, in ``config-<12 hex digits>.json``.
@@ -72,29 +116,28 @@ def remember_config(folder: FeatureFolder, config: ExtractorConfig) -> None:
         StoreError: The folder cannot be written.
     """
     values = config.model_dump(mode="json")
-    first = folder.path / _CONFIG
-    other = folder.path / f"config-{digest(values)[:12]}.json"
-    for path in (first, other):
-        stored = _read_json(path)
-        if stored is None:
-            with explained(path):
-                write_json(path, values)
-        elif not _means(stored, config):
-            continue
-        _make_latest(path, config)
-        return
+    first, other = folder.path / _CONFIG, folder.path / f"config-{digest(values)[:12]}.json"
+    path = next((path for path in (first, other) if _means(read_json(path), config)), None)
+    if path is None:
+        path = first if read_json(first) is None else other
+        with explained(path):
+            write_json(path, values)
+    with suppress(OSError, StoreError), folder.lock("order"):  # a folder that may only be read still serves
+        configs = folder.path.parent.glob("*/config*.json")
+        before = [_order(one)[0] for one in configs if one != path and _means(read_json(one), config)]
+        if _order(path)[0] <= max(before, default=0):
+            order = _read_order(folder.path) | {path.name: max(before, default=0) + 1}
+            write_json(folder.path / _ORDER, order)
 
 
-def _make_latest(path: Path, config: ExtractorConfig) -> None:
-    """Rank a folder before all others of its config, by age; that of the others may be of a clock since set back."""
-    with suppress(OSError):  # a folder that may only be read still serves
-        others = [
-            other.stat().st_mtime_ns
-            for other in path.parent.parent.glob("*/config*.json")
-            if other.parent != path.parent and _means(_read_json(other), config)
-        ]
-        now = max([time.time_ns(), *(age + 1_000_000 for age in others)])
-        os.utime(path, ns=(now, now))
+def _read_order(folder: Path) -> dict[str, int]:
+    order = read_json(folder / _ORDER)
+    return {name: rank for name, rank in order.items() if isinstance(rank, int)} if isinstance(order, dict) else {}
+
+
+def _order(config: Path) -> Order:
+    rank = _read_order(config.parent).get(config.name, 0)
+    return rank, 0 if rank else config.stat().st_mtime_ns, config.parent.name
 
 
 def find_folder(root: Path, config: ExtractorConfig, data_set: str | None = None) -> FeatureFolder:
@@ -113,55 +156,45 @@ def find_folder(root: Path, config: ExtractorConfig, data_set: str | None = None
             be read.
     """
     root = local_features(root)
-    found = [path for path in root.glob("*/config*.json") if _means(_read_json(path), config)]
-    if isinstance(config, ImportedConfig):
-        found = _of_data_set(found, data_set)
-        if not found:
-            raise _not_imported(root, config, data_set)
+    imported = isinstance(config, ImportedConfig)
+    found = [path for path in root.glob("*/config*.json") if _means(read_json(path), config)]
+    if imported and data_set is not None:
+        identities = [(path, read_json(path.parent / _IDENTITY)) for path in found]
+        # A folder without identity is kept, to be reported.
+        found = [path for path, known in identities if not isinstance(known, dict) or known.get("data_set") == data_set]
     if not found:
-        raise StoreError(
-            f"{standing_for(root)}: no {config.modality} features of extractor '{config.extractor}' "
-            "with these settings",
-            hint="Run `eri extract` with the same config and overrides first.",
-        )
-    newest = max(found, key=lambda path: (path.stat().st_mtime_ns, path))
+        raise _not_found(standing_for(root), config, data_set)
+    latest = max(found, key=_order).parent
     if len(found) > 1:
         _LOG.warning(
             "%s: %d feature folders were made with the same settings; %s is the latest and is used",
             root,
             len(found),
-            newest.parent.name,
+            latest.name,
         )
-    identity = _read_json(newest.parent / _IDENTITY)
-    if identity is None or not newest.parent.name.endswith(digest(identity)[:12]):
-        again = "eri features import" if isinstance(config, ImportedConfig) else "eri extract"
-        raise StoreError(
-            f"{newest.parent / _IDENTITY}: missing or altered", hint=f"Run `{again}` again: it writes it anew."
-        )
-    return open_folder(newest.parent, digest(identity))
+    identity = read_json(latest / _IDENTITY)
+    if identity is None or not latest.name.endswith(digest(identity)[:12]):
+        again = "eri features import" if imported else "eri extract"
+        raise StoreError(f"{latest / _IDENTITY}: missing or altered", hint=f"Run `{again}` again: it writes it again.")
+    return open_folder(latest, digest(identity))
 
 
 def _means(stored: Any, config: ExtractorConfig) -> bool:
-    """Tell whether a noted config is this one; what was noted before a setting existed has its usual value."""
+    """Tell whether a recorded config is this one; what was recorded before a setting existed has its default."""
     usual = {name: field.default for name, field in type(config).model_fields.items() if not field.is_required()}
     return isinstance(stored, dict) and {**usual, **stored} == config.model_dump(mode="json")
 
 
-def _of_data_set(found: list[Path], data_set: str | None) -> list[Path]:
-    """Return the configs of folders that belong to a data set; a folder without identity is kept, to be told of."""
-    identities = [(path, _read_json(path.parent / _IDENTITY)) for path in found]
-    return [
-        path
-        for path, identity in identities
-        if data_set is None or not isinstance(identity, dict) or identity.get(DATA_SET) == data_set
-    ]
-
-
-def _not_imported(root: Path, config: ImportedConfig, data_set: str | None) -> StoreError:
+def _not_found(place: object, config: ExtractorConfig, data_set: str | None) -> StoreError:
+    if not isinstance(config, ImportedConfig):
+        return StoreError(
+            f"{place}: no {config.modality} features of extractor '{config.extractor}' with these settings",
+            hint="Run `eri extract` with the same config and overrides first.",
+        )
     dimension = "" if config.dimension is None else f" with {config.dimension} dimensions"
     owner = "" if data_set is None else f" of the data set '{data_set}'"
     return StoreError(
-        f"{standing_for(root)}: no imported {config.modality} features '{config.name}'{dimension}{owner}",
+        f"{place}: no imported {config.modality} features '{config.name}'{dimension}{owner}",
         hint="Put them there with `eri features import`; `eri features ls` lists what is there.",
     )
 
@@ -173,7 +206,7 @@ def data_set_of(folder: FeatureFolder) -> str | None:
         StoreError: The folder's identity is missing or altered.
     """
     identity = identity_of(folder)
-    return str(identity[DATA_SET]) if identity.get("extractor") == "imported" else None
+    return str(identity["data_set"]) if identity.get("extractor") == "imported" else None
 
 
 def identity_of(folder: FeatureFolder) -> dict[str, Any]:
@@ -182,13 +215,129 @@ def identity_of(folder: FeatureFolder) -> dict[str, Any]:
     Raises:
         StoreError: It is missing or altered.
     """
-    identity = _read_json(folder.path / _IDENTITY)
+    identity = read_json(folder.path / _IDENTITY)
     if not isinstance(identity, dict) or digest(identity) != folder.digest:
         raise StoreError(f"{folder.path / _IDENTITY}: missing or altered", hint="Run `eri extract` again.")
     return identity
 
 
-def _read_json(path: Path) -> Any:
+def recorded_configs(folder: Path) -> dict[Path, tuple[dict[str, Any], Order]]:
+    """Return the configs that lead to a feature folder, by their files, and where each stands among its folders."""
+    found = {path: (read_json(path), _order(path)) for path in sorted(folder.glob("config*.json"))}
+    return {path: (values, order) for path, (values, order) in found.items() if isinstance(values, dict)}
+
+
+def modality_of(config: Mapping[str, Any]) -> Literal["visual", "audio"] | None:
+    """Return what a recorded config's features describe; None of an empty one.
+
+    Imported ones say so; of the others, visual ones look for faces or are those of a video model.
+
+    Examples:
+        >>> modality_of({"extractor": "resnet50", "faces": {}}), modality_of({"extractor": "mfcc"}), modality_of({})
+        ('visual', 'audio', None)
+    """
+    if not config:
+        return None
+    modality: Literal["visual", "audio"] = "visual" if "faces" in config or "windows" in config else "audio"
+    return config.get("modality") or modality
+
+
+def choose_folder(features: Path, name: str) -> FeatureFolder:
+    """Return the feature folder of a name.
+
+    Args:
+        features: Folder or URL of the feature store.
+        name: As `eri features ls` prints it, with or without the twelve digits.
+
+    Raises:
+        StoreError: None is called so, or several are; they are listed.
+    """
+    features = local_features(features)
+    with explained(features):
+        folders = sorted(path.parent.name for path in features.glob(f"[!.]*/{_IDENTITY}"))
+    found = [folder for folder in folders if name in (folder, bare_name(folder))]
+    if len(found) != 1:
+        what = f"{len(found)} feature folders are called '{name}'" if found else f"no features are called '{name}'"
+        known = ", ".join(found or folders)
+        raise StoreError(f"{features}: {what}", hint=f"Choose one of: {known}." if known else "It is empty.")
+    path = features / found[0]
+    identity = read_json(path / _IDENTITY)
+    if identity is None or not path.name.endswith(digest(identity)[:12]):
+        raise StoreError(f"{path / _IDENTITY}: missing or altered", hint="Extract or import the features again.")
+    return open_folder(path, digest(identity))
+
+
+def bare_name(folder: str) -> str:
+    """Return the name of a feature folder without its twelve digits.
+
+    Examples:
+        >>> bare_name("resnet50-a59dd5895d8f"), bare_name("FAUs")
+        ('resnet50', 'FAUs')
+    """
+    return re.sub(r"-[0-9a-f]{12}$", "", folder)
+
+
+@dataclass(frozen=True)
+class FeatureListing:
+    """One feature folder.
+
+    Attributes:
+        folder: Its name.
+        extractor: What made the features: an extractor, or ``imported``.
+        modality: What they describe; None where no config stands there.
+        data_set: That they were imported for; None where they were extracted.
+        clips: Feature files.
+        dimension: Length of a row; None where that is not known without opening a file.
+        rows: Rows of all clips, as far as the index knows them.
+        size: Bytes of the feature files.
+    """
+
+    folder: str
+    extractor: str
+    modality: str | None
+    data_set: str | None
+    clips: int
+    dimension: int | None
+    rows: int
+    size: int
+
+
+def list_features(features: Path) -> list[FeatureListing]:
+    """Return what a feature store holds, by name of its folders; nothing where there is none.
+
+    No feature file is opened: rows and dimensions are those of the indexes.
+
+    Args:
+        features: Folder of the store, or its URL.
+
+    Raises:
+        StoreError: It may not be read.
+    """
+    features = local_features(features)
+    with explained(features):
+        return [_describe(path.parent) for path in sorted(features.glob(f"[!.]*/{_IDENTITY}"))]
+
+
+def _describe(path: Path) -> FeatureListing:
+    folder = open_folder(path, "")
+    files = folder.sizes()
+    known = [entry for clip_id, entry in folder.index.load().items() if clip_id in files]
+    stored = (read_json(path / name) for name in (_CONFIG, _IDENTITY))
+    config, identity = (values if isinstance(values, dict) else {} for values in stored)
+    return FeatureListing(
+        folder=path.name,
+        extractor=str(config.get("extractor") or identity.get("extractor") or path.name[:-13]),
+        modality=modality_of(config),
+        data_set=identity.get("data_set"),
+        clips=len(files),
+        dimension=known[0].dimension if known else None,
+        rows=sum(entry.rows for entry in known),
+        size=sum(files.values()),
+    )
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds; None where it is missing or not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -24,10 +24,9 @@ from eri.evaluation.ensembling import predict as predict_table
 from eri.evaluation.held_out import kind_of, read_ensemble
 from eri.extraction.run import ExtractionEvent, Failure, extract
 from eri.features.folder import FeatureFolder
-from eri.features.places import open_folder
 from eri.features.records import FeatureSequence
 from eri.features.sources import clip_source, stamp_source
-from eri.features.store import FeatureStore
+from eri.features.store import FeatureStore, open_folder
 from eri.media.state import State
 from eri.models.running import resolve_device
 from eri.prediction.gaps import Gap, Verdict, describe_states, judge_all

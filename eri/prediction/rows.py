@@ -12,7 +12,7 @@ import numpy as np
 
 from eri.extraction.extractors.crops import CropPreparer
 from eri.extraction.extractors.preparing import ImagePreparer, SoundPreparer
-from eri.features.jpeg import encode_picture
+from eri.features.crops import encode_image
 from eri.features.records import CropSequence, FeatureSequence, Prepared, assemble, join_codes
 from eri.media.audio import SAMPLE_RATE, Sound
 from eri.media.faces import Crops, crop_faces
@@ -156,7 +156,7 @@ def _face_frame(time: float, picture: np.ndarray[Any, np.dtype[np.uint8]], box: 
     small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     found = bool(np.isfinite(box).all())
     x0, y0, x1, y1 = (float(value) * scale for value in box) if found else (0.0,) * 4
-    code = encode_picture(small, _FACE_QUALITY).tobytes()
+    code = encode_image(small, _FACE_QUALITY).tobytes()
     return FaceFrame(time, code, size[0], size[1], (x0, y0, x1, y1) if found else None)
 
 

@@ -68,7 +68,7 @@ def find_inputs(
         RunError: No data are named, and the run does not remember any.
         DataError: They cannot be read.
     """
-    from eri.features.places import local_features
+    from eri.features.store import local_features
 
     recorded: dict[str, str | None] = {}
     if (run / _INPUTS).is_file():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from eri.config import CropsConfig, Runtime, VideoConfig
 from eri.data.clips import Clip
 from eri.extraction.extractors.crops import CropExtractor, CropPreparer
-from eri.features.jpeg import decode_crop_rows
+from eri.features.crops import decode_crop_rows
 from eri.features.records import Prepared
 from eri.media.state import State
 from eri.models.running import batches, forward_mode, library_versions, resolve_device, store_rows

@@ -19,9 +19,8 @@ from eri.data.clips import ClipTable, Split
 from eri.features.crops import holds_crops, open_crops
 from eri.features.folder import FeatureFolder
 from eri.features.packing import pack
-from eri.features.places import local_features, open_folder
 from eri.features.sources import clip_sources
-from eri.features.store import data_set_of, find_folder, identity_of
+from eri.features.store import data_set_of, find_folder, identity_of, local_features, open_folder
 from eri.media.state import State
 from eri.utils.errors import StoreError
 

@@ -113,7 +113,7 @@ def test_workers_that_cannot_start_end_the_run_soon(tmp_path, capfd):
 def test_a_clip_that_another_run_never_finishes_fails_in_the_end(tmp_path, monkeypatch):
     monkeypatch.setattr("eri.extraction.work._GRACE", 0.0)
     run(tmp_path, {"a": "ok"}, 0)
-    claim = folder_in(tmp_path).claim("b")
+    claim = folder_in(tmp_path).lock_clip("b")
     assert claim is not None
     with claim:
         report = run(tmp_path, {"a": "ok", "b": "ok"}, 0, timeout=0.3)

@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors.numpy import load_file
 
 from eri.features.format import read_record
-from eri.features.index import FileStamp, Journal
+from eri.features.index import FeatureIndex, FileStamp
 
 _SUFFIX = ".safetensors"
 
@@ -59,12 +59,12 @@ def _assert_same_folder(folder: Path, expected: Path, wanted: set[str] | None) -
 
 
 def assert_nothing_left(path: Path) -> None:
-    """Fail unless the feature folders of a store hold no temporary file, no claim, and a journal of what is there."""
+    """Fail unless the feature folders of a store hold no temporary file, no lock, and an index of what is there."""
     for folder in feature_folders(path).values():
         assert list(folder.glob(".*.tmp")) == []
-        assert [claim.name for claim in (folder / ".claims").glob("[!.]*")] == []
+        assert [lock.name for lock in (folder / ".claims").glob("[!.]*")] == []
         files = {file.name.removesuffix(_SUFFIX): file for file in folder.glob(f"[!.]*{_SUFFIX}")}
-        entries = Journal(folder / "journal.jsonl").load()
+        entries = FeatureIndex(folder / "journal.jsonl").load()
         assert set(files) <= set(entries)
         for clip_id, file in files.items():
-            assert entries[clip_id].file == FileStamp.of(file.stat()), f"{folder}: the journal knows another {clip_id}"
+            assert entries[clip_id].file == FileStamp.of(file.stat()), f"{folder}: the index knows another {clip_id}"

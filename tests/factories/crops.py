@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from eri.config import CropsConfig, ExperimentConfig, parse_config
 from eri.config.tasks import Task
 from eri.data.clips import Clip, ClipTable, Split
+from eri.features.crops import encode_image
 from eri.features.folder import FeatureFolder
-from eri.features.jpeg import encode_picture
 from eri.features.records import CropSequence
 from eri.features.sources import Source
 from eri.features.store import FeatureStore, remember_config
@@ -27,7 +27,7 @@ NOBODY = Source("clip.mp4", size=1, mtime_ns=1, sha256="00")
 
 def crop_sequence(pictures: NDArray[np.uint8], states: list[State] | None = None) -> CropSequence:
     """Return pictures, uint8 RGB (valid rows, side, side, 3), as cached crops, two a second."""
-    codes = [encode_picture(picture, 95) for picture in pictures]
+    codes = [encode_image(picture, 95) for picture in pictures]
     row_states = np.array(states if states is not None else [State.VALID] * len(codes), dtype=np.uint8)
     offsets = np.cumsum([0, *map(len, codes)]).astype(np.int64)
     joined = np.concatenate([np.zeros(0, dtype=np.uint8), *codes])

@@ -3,7 +3,7 @@
 Usage: python extraction_run.py DATA FEATURES LOG WORKERS DELAY [STALL | I/N | timeout=SECONDS | clock=SECONDS]
 
 STALL makes one step endless once three feature files are there: ``flush`` stops before the fourth is renamed,
-``journal`` before the third is put on the journal. The file ``stalled`` beside the features then says so. I/N extracts
+``journal`` before the third is added to the index. The file ``stalled`` beside the features then says so. I/N extracts
 one shard; ``clock`` sets the time of day by so many seconds once three feature files are there. The report is printed
 as JSON.
 """
@@ -19,13 +19,13 @@ from pathlib import Path
 
 from eri.config import Runtime
 from eri.extraction.run import Shard, extract
-from eri.features.index import Entry, Journal
+from eri.features.index import Entry, FeatureIndex
 from tests.factories.extractors import fake_config, fake_extractors, read_fake_table
 
 
 def stall(step: str, features: Path) -> None:
     """Make a step of writing a feature file last for ever."""
-    flush, append = os.fsync, Journal.append
+    flush, add = os.fsync, FeatureIndex.add
 
     def wait_for_the_end() -> None:
         if len(list(features.glob("*/*.safetensors"))) >= 3:
@@ -36,14 +36,14 @@ def stall(step: str, features: Path) -> None:
         flush(descriptor)
         wait_for_the_end()
 
-    def stalled_append(journal: Journal, entry: Entry) -> None:
+    def stalled_add(index: FeatureIndex, entry: Entry, version: str = "") -> None:
         wait_for_the_end()
-        append(journal, entry)
+        add(index, entry, version)
 
     if step == "flush":
         setattr(os, "fsync", stalled_flush)  # noqa: B010
     else:
-        setattr(Journal, "append", stalled_append)  # noqa: B010
+        setattr(FeatureIndex, "add", stalled_add)  # noqa: B010
 
 
 def set_clock(seconds: float, features: Path) -> None:

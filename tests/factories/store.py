@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from eri.features.folder import FeatureFolder
-from eri.features.index import FileStamp, Journal
+from eri.features.index import FileStamp
 from eri.features.records import FeatureSequence
 from eri.features.sources import Source, identify_source
 from eri.features.store import FeatureStore
@@ -57,8 +57,7 @@ def alter(path: Path) -> None:
 
 
 def decay(folder: FeatureFolder, clip_id: str) -> None:
-    """Alter a feature file so that the journal does not notice, as a failing disk does."""
-    journal = Journal(folder.path / "journal.jsonl")
+    """Alter a feature file so that the index does not notice, as a failing disk does."""
     path = folder.feature_path(clip_id)
     alter(path)
-    journal.append(replace(journal.load()[clip_id], file=FileStamp.of(path.stat())))
+    folder.index.add(replace(folder.index.load()[clip_id], file=FileStamp.of(path.stat())))

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from eri.features.cleaning import clear_features
-from eri.features.verify import verify_features
+from eri.features.verify import clear_features, verify_features
 from tests.factories.disturbing import CLIPS
 from tests.factories.processes import wait_until
 from tests.factories.store import alter

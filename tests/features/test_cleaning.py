@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +13,9 @@ from eri.cli.app import app
 from eri.config import ExtractorConfig, Runtime
 from eri.data.clips import ClipTable
 from eri.extraction.run import extract
-from eri.features.cleaning import clear_features
 from eri.features.exchange.importing import import_features
 from eri.features.records import Extractor
-from eri.features.verify import verify_features
+from eri.features.verify import clear_features, verify_features
 from tests.factories.extracted import CLIPS, extracted_table, folder_of
 from tests.factories.extractors import FakeExtractor, fake_config, fake_extractors
 from tests.factories.organisers import make_table, make_values, write_csvs
@@ -84,9 +82,9 @@ def test_stale_features_are_left_to_extraction(table, tmp_path):
 def test_what_a_run_works_on_is_kept(table, tmp_path):
     folder = folder_of(tmp_path)
     alter(folder.feature_path("003"))
-    claim = folder.claim("003")
-    assert claim is not None
-    with claim:
+    lock = folder.lock_clip("003")
+    assert lock is not None
+    with lock:
         report = clear_features(tmp_path / "features", remove=True)
         assert [finding.clip_id for finding in report.held] == ["003"]
         assert report.findings == ()
@@ -104,8 +102,6 @@ def test_earlier_identities_go_only_when_asked(table, tmp_path):
         return replace(extractor, settings={**extractor.settings, "weights": "others"})
 
     extract(table, [fake_config()], tmp_path / "features", Runtime(workers=0), create=create)
-    for path in first.path.glob("config*.json"):
-        os.utime(path, (1, 1))
     second = folder_of(tmp_path)
     assert second.path != first.path
     alter(first.feature_path("003"))
@@ -113,9 +109,9 @@ def test_earlier_identities_go_only_when_asked(table, tmp_path):
     report = clear_features(tmp_path / "features", older=True)
     assert [(finding.kind, finding.folder) for finding in report.findings] == [("older", first.path.name)]
     assert report.size == sum(path.stat().st_size for path in first.path.rglob("*") if path.is_file())
-    claim = first.claim("001")
-    assert claim is not None
-    with claim:
+    lock = first.lock_clip("001")
+    assert lock is not None
+    with lock:
         assert len(clear_features(tmp_path / "features", older=True, remove=True).held) == 1
     assert first.path.exists()
     assert clear_features(tmp_path / "features", older=True, remove=True).held == ()

@@ -46,7 +46,7 @@ def test_a_code_that_is_no_picture_is_named(folder):
     broken = crop_sequence(coloured_pictures((0, 0, 0), 1, 16, 0))
     broken.codes[:] = 7
     folder.write("a", broken, NOBODY)
-    with pytest.raises(StoreError, match=r"(?s)a\.safetensors: a crop is no picture"):
+    with pytest.raises(StoreError, match=r"(?s)a\.safetensors: a crop is not an image"):
         open_crops(folder, ["a"]).read(["a"])
 
 

@@ -48,7 +48,7 @@ def test_what_is_complete_is_not_opened_again(filled, monkeypatch):
     assert opened == []
 
 
-def test_without_its_journal_a_folder_verifies_each_file_once(filled, monkeypatch):
+def test_without_its_index_a_folder_verifies_each_file_once(filled, monkeypatch):
     folder, sources = filled
     (folder.path / "journal.jsonl").unlink()
     opened = record_reads(monkeypatch)
@@ -82,7 +82,7 @@ def test_an_alteration_that_hides_its_time_is_noticed(filled):
     assert folder.take_inventory(sources).incomplete == ("b",)
 
 
-def test_reading_strikes_a_spoilt_file_from_the_journal(filled):
+def test_reading_removes_a_spoilt_file_from_the_index(filled):
     folder, sources = filled
     decay(folder, "b")
     assert folder.take_inventory(sources).incomplete == ()
@@ -148,9 +148,9 @@ def test_temporary_files_of_the_dead_are_swept_and_those_of_the_living_stay(fill
     forgotten = folder.path / ".failures.csv.1.0123abcd.tmp"
     forgotten.touch()
     os.utime(forgotten, (0, 0))
-    claim = folder.claim("c")
-    assert claim is not None
-    with claim:
+    lock = folder.lock_clip("c")
+    assert lock is not None
+    with lock:
         folder.open_for_writing()
     assert not any(path.exists() for path in dead)
     assert living.exists()

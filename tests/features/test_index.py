@@ -1,11 +1,11 @@
-"""The journal is an index that mends itself."""
+"""The index of a feature folder mends itself."""
 
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
-from eri.features.index import Entry, FileStamp, Journal
+from eri.features.index import Entry, FeatureIndex, FileStamp
 from eri.features.sources import Source
 
 
@@ -16,26 +16,26 @@ def entry(clip_id: str, size: int = 1) -> Entry:
 
 def append_many(path: Path, prefix: str) -> None:
     for number in range(200):
-        Journal(path).append(entry(f"{prefix}{number}"))
+        FeatureIndex(path).add(entry(f"{prefix}{number}"))
 
 
 def test_the_last_word_on_a_clip_counts(tmp_path):
-    journal = Journal(tmp_path / "journal.jsonl")
-    journal.append(entry("a", 1))
-    journal.append(entry("b", 1))
-    journal.append(entry("a", 2))
-    journal.discard("b")
-    assert journal.load() == {"a": entry("a", 2)}
-    assert journal.load()["a"].rows == 5
+    index = FeatureIndex(tmp_path / "journal.jsonl")
+    index.add(entry("a", 1))
+    index.add(entry("b", 1))
+    index.add(entry("a", 2))
+    index.remove("b")
+    assert index.load() == {"a": entry("a", 2)}
+    assert index.load()["a"].rows == 5
 
 
 def test_a_torn_line_costs_itself_only(tmp_path):
     path = tmp_path / "journal.jsonl"
-    Journal(path).append(entry("a"))
-    Journal(path).append(entry("b"))
+    FeatureIndex(path).add(entry("a"))
+    FeatureIndex(path).add(entry("b"))
     path.write_bytes(path.read_bytes()[:-7])
-    Journal(path).append(entry("c"))
-    assert set(Journal(path).load()) == {"a", "c"}
+    FeatureIndex(path).add(entry("c"))
+    assert set(FeatureIndex(path).load()) == {"a", "c"}
 
 
 @pytest.mark.parametrize(
@@ -43,18 +43,18 @@ def test_a_torn_line_costs_itself_only(tmp_path):
 )
 def test_foreign_lines_are_ignored(tmp_path, line):
     path = tmp_path / "journal.jsonl"
-    Journal(path).append(entry("a"))
+    FeatureIndex(path).add(entry("a"))
     with path.open("ab") as stream:
         stream.write(b"\n" + line)
-    assert Journal(path).load() == {"a": entry("a")}
+    assert FeatureIndex(path).load() == {"a": entry("a")}
 
 
 def test_processes_may_append_at_once(tmp_path):
     path = tmp_path / "journal.jsonl"
-    context = get_context("spawn")
+    context = get_context("fork")  # the others need no modules of their own
     processes = [context.Process(target=append_many, args=(path, prefix)) for prefix in "xy"]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
-    assert len(Journal(path).load()) == 400
+    assert len(FeatureIndex(path).load()) == 400

@@ -1,18 +1,18 @@
-"""Claims end with the process that holds them."""
+"""Locks end with the process that holds them."""
 
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from eri.features import locks as claims
+from eri.features import locks
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from eri.features import locks as claims
-claim = claims.take(Path(sys.argv[1]), "a")
-print("held" if claim else "refused", flush=True)
+from eri.features import locks
+lock = locks.try_lock(Path(sys.argv[1]), "a")
+print("held" if lock else "refused", flush=True)
 time.sleep(60)
 """
 
@@ -23,38 +23,38 @@ def holder(folder: Path) -> tuple[subprocess.Popen[str], str]:
     return process, process.stdout.readline().strip()
 
 
-def test_a_claim_shuts_others_out_until_its_process_is_killed(tmp_path):
+def test_a_lock_shuts_others_out_until_its_process_is_killed(tmp_path):
     process, answer = holder(tmp_path)
     try:
         assert answer == "held"
-        assert claims.take(tmp_path, "a") is None
-        other = claims.take(tmp_path, "b")
+        assert locks.try_lock(tmp_path, "a") is None
+        other = locks.try_lock(tmp_path, "b")
         assert other is not None
         other.release()
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    claim = claims.take(tmp_path, "a")
-    assert claim is not None
-    claim.release()
-    claim.release()
+    lock = locks.try_lock(tmp_path, "a")
+    assert lock is not None
+    lock.release()
+    lock.release()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sweeping_removes_files_of_the_dead_and_leaves_held_claims(tmp_path):
+def test_stale_locks_are_removed_and_held_ones_stay(tmp_path):
     (tmp_path / "dead.lock").touch()
     process, _ = holder(tmp_path)
     try:
-        claims.sweep(tmp_path)
+        locks.remove_stale_locks(tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["a.lock"]
-        assert claims.take(tmp_path, "a") is None
+        assert locks.try_lock(tmp_path, "a") is None
     finally:
         process.kill()
         process.communicate()
 
 
-def test_waiting_gets_the_claim_in_the_end(tmp_path):
-    with claims.wait_for(tmp_path, "purpose"):
+def test_waiting_gets_the_lock_in_the_end(tmp_path):
+    with locks.wait_for_lock(tmp_path, "purpose"):
         pass
-    with claims.wait_for(tmp_path, "purpose"):
+    with locks.wait_for_lock(tmp_path, "purpose"):
         pass

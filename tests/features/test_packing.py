@@ -90,7 +90,7 @@ def test_no_features_at_all_say_what_to_run(tmp_path):
 
 
 def test_a_doubled_id_is_a_mistake(filled):
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(ValueError, match="duplicated"):
         pack(filled[0], ["a", "a"])
 
 

@@ -3,13 +3,15 @@
 import json
 import logging
 import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from eri.config import DeepSpectrumConfig, ImageConfig
 from eri.features.store import FeatureStore, find_folder, identity_of, remember_config
 from eri.utils.errors import StoreError
-from eri.utils.files import digest
+from eri.utils.files import digest, write_json
 
 
 def test_an_identity_names_its_folder_whatever_the_order_of_its_keys(tmp_path):
@@ -66,14 +68,60 @@ def test_two_configs_may_lead_to_one_identity(tmp_path):
 def test_of_two_identities_for_one_config_the_latest_is_taken_and_said(tmp_path, caplog):
     store = FeatureStore(tmp_path)
     old, new = (store.folder("resnet50", {"weights": weights}) for weights in ("old", "new"))
-    for folder, when in ((old, 1), (new, 2)):
-        remember_config(folder, ImageConfig())
-        os.utime(folder.path / "config.json", ns=(when, when))
+    remember_config(old, ImageConfig())
+    remember_config(new, ImageConfig())
     with caplog.at_level(logging.WARNING):
         assert find_folder(tmp_path, ImageConfig()).path == new.path
     assert new.path.name in caplog.text
     remember_config(old, ImageConfig())
     assert find_folder(tmp_path, ImageConfig()).path == old.path
+
+
+def test_the_latest_is_known_whatever_became_of_the_times_of_files(tmp_path):
+    store = FeatureStore(tmp_path / "features")
+    folders = [store.folder("resnet50", {"weights": weights}) for weights in ("a", "b", "c", "d")]
+    for folder in (*folders, folders[1]):
+        remember_config(folder, ImageConfig())
+    # As a copy without times leaves them, or clocks that went back.
+    for count, folder in enumerate(folders):
+        for path in folder.path.glob("*.json"):
+            os.utime(path, ns=(count, count))
+    assert find_folder(tmp_path / "features", ImageConfig()).path == folders[1].path
+    shutil.copytree(tmp_path / "features", tmp_path / "copy", copy_function=shutil.copyfile)
+    assert find_folder(tmp_path / "copy", ImageConfig()).path.name == folders[1].path.name
+    # A folder alone keeps its place among those that it is put beside.
+    shutil.copytree(folders[1].path, tmp_path / "other" / folders[1].path.name)
+    shutil.copytree(folders[2].path, tmp_path / "other" / folders[2].path.name)
+    assert find_folder(tmp_path / "other", ImageConfig()).path.name == folders[1].path.name
+
+
+def test_among_folders_of_0_1_the_times_of_their_configs_decide(tmp_path, caplog):
+    store = FeatureStore(tmp_path)
+    old, older = (store.folder("resnet50", {"weights": weights}) for weights in ("old", "older"))
+    for folder, when in ((old, 2 * 10**18), (older, 10**18)):
+        write_json(folder.path / "config.json", ImageConfig().model_dump(mode="json"))
+        os.utime(folder.path / "config.json", ns=(when, when))
+    with caplog.at_level(logging.WARNING):
+        assert find_folder(tmp_path, ImageConfig()).path == old.path
+    assert old.path.name in caplog.text
+    remember_config(older, ImageConfig())
+    assert find_folder(tmp_path, ImageConfig()).path == older.path
+    new = store.folder("resnet50", {"weights": "new"})
+    remember_config(new, ImageConfig())
+    (older.path / "order.json").write_text("{")  # as a failing disk leaves it: no worse than none
+    assert find_folder(tmp_path, ImageConfig()).path == new.path
+
+
+def test_processes_that_use_one_config_at_once_agree_on_a_folder(tmp_path):
+    store = FeatureStore(tmp_path)
+    folders = [store.folder("resnet50", {"weights": number}) for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(remember_config, folders * 8, [ImageConfig()] * 32))
+    latest = find_folder(tmp_path, ImageConfig()).path
+    assert latest in [folder.path for folder in folders]
+    remember_config(folders[0], ImageConfig())
+    assert find_folder(tmp_path, ImageConfig()).path == folders[0].path
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_an_altered_identity_is_refused_and_mended_by_the_next_extraction(tmp_path):

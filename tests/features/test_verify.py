@@ -13,8 +13,7 @@ import pytest
 from eri.config import Runtime
 from eri.data.clips import ClipTable
 from eri.extraction.run import extract
-from eri.features.listing import list_features
-from eri.features.store import find_folder
+from eri.features.store import find_folder, list_features
 from eri.features.verify import DAMAGE, MEANINGS, VerifyReport, verify_features
 from eri.utils.errors import ConfigError, StoreError
 from tests.factories.extracted import CLIPS, extracted_table, folder_of
@@ -98,7 +97,7 @@ def test_what_killed_processes_left_is_told(table, tmp_path):
     assert found(verify_features(tmp_path / "features")) == [
         ("leftover", ".import-4711.0123abcd.tmp"),
         ("leftover", ".001.safetensors.4711.0123abcd.tmp"),
-        ("claim", ".claims/001.lock"),
+        ("lock", ".claims/001.lock"),
         ("leftover", ".failures.csv.4711.0123abcd.tmp"),
     ]
 
@@ -106,8 +105,8 @@ def test_what_killed_processes_left_is_told(table, tmp_path):
 def test_what_a_living_process_holds_is_not_told(table, tmp_path):
     folder = folder_of(tmp_path)
     program = (
-        "import sys; from pathlib import Path; from eri.features import locks as claims\n"
-        "claim = claims.take(Path(sys.argv[1]), '001'); print('held', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from eri.features import locks\n"
+        "lock = locks.try_lock(Path(sys.argv[1]), '001'); print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(folder.path / ".claims")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
@@ -116,7 +115,7 @@ def test_what_a_living_process_holds_is_not_told(table, tmp_path):
         (folder.path / ".001.safetensors.4711.0123abcd.tmp").write_bytes(b"half")
         assert verify_features(tmp_path / "features").findings == ()
         holder.communicate()
-    assert {kind for kind, _ in found(verify_features(tmp_path / "features"))} == {"claim", "leftover"}
+    assert {kind for kind, _ in found(verify_features(tmp_path / "features"))} == {"lock", "leftover"}
 
 
 def test_an_altered_identity_and_unknown_files_are_told(table, tmp_path):

@@ -17,11 +17,9 @@ from eri.config import ImageConfig, Runtime
 from eri.data.clips import ClipTable
 from eri.extraction.run import ExtractionReport, Shard, extract, read_failures
 from eri.features.exchange.importing import import_features
-from eri.features.listing import list_features
 from eri.features.packing import pack
-from eri.features.places import local_features
 from eri.features.sources import clip_sources
-from eri.features.store import find_folder
+from eri.features.store import find_folder, list_features, local_features
 from eri.storage.objects import ObjectStamp, ObjectStore
 from eri.utils.errors import RemoteError, StoreError
 from tests.factories import extraction_run

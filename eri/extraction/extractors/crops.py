@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eri.config import CropsConfig, Runtime
 from eri.data.clips import Clip
 from eri.extraction.extractors.preparing import ImagePreparer
-from eri.features.jpeg import encode_picture
+from eri.features.crops import encode_image
 from eri.features.records import Prepared
 from eri.media.faces import face_identity
 from eri.models.running import decoding_device, library_versions, resolve_device
@@ -39,7 +39,7 @@ class CropPreparer:
 
     def encode(self, prepared: Prepared) -> Prepared:
         """Encode the crops of a clip."""
-        codes = [encode_picture(picture, self.quality) for picture in prepared.inputs]
+        codes = [encode_image(picture, self.quality) for picture in prepared.inputs]
         rows = np.zeros((len(codes), max(map(len, codes), default=1)), dtype=np.uint8)
         for row, code in zip(rows, codes, strict=True):
             row[: len(code)] = code

@@ -100,7 +100,7 @@ class RayModel:
         line = RayLine(self._crew, clips, self._limit, self._runtime.workers, on_settled)
         # A claim, so that its file is swept away by the next run should this process be killed.
         name = f"driver-{secrets.token_hex(16)}"
-        claim = folder.claim(name)
+        claim = folder.lock_clip(name)
         with claim or nullcontext():
             self._crew.open(Desk(folder.for_others(), f".claims/{name}.lock", data), line.lose)
             yield line

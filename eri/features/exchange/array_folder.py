@@ -1,4 +1,4 @@
-"""Folders of one pickled array a clip, as EMI distributes its features: rows × dimension, without times or names."""
+"""Folders of one pickled array per clip, as EMI distributes its features: rows × dimension, without times or names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.features.exchange.raw import RawFeatures, TimeUnit
-from eri.features.sources import Source, identify_source
+from eri.features.exchange.reading import RawFeatures, TimeUnit, identify_file
+from eri.features.sources import Source
 from eri.utils.errors import DataError
 from eri.utils.unpickling import read_pickle
 
@@ -35,21 +35,17 @@ class ArrayFolder:
 
     def identities(self) -> dict[str, Source]:
         """Return the identity of each clip's file."""
-        return {clip_id: self._identity(clip_id) for clip_id in self.files}
+        return {clip_id: identify_file(path) for clip_id, path in self.files.items()}
 
     def sample_times(self, clips: int) -> None:
         """Return None: arrays have no times."""
         return
 
     def read(self, clip_ids: Collection[str], time_unit: TimeUnit) -> Iterator[RawFeatures]:
-        """Read some clips; see :class:`~eri.features.exchange.raw.FeatureSource`."""
+        """Read some clips; see :class:`~eri.features.exchange.reading.FeatureSource`."""
         for clip_id in sorted(clip_ids):
             path = self.files[clip_id]
-            yield RawFeatures(clip_id, str(path), self._identity(clip_id), as_matrix(read_pickle(path), str(path)))
-
-    def _identity(self, clip_id: str) -> Source:
-        path = self.files[clip_id]
-        return identify_source(Source(f"{path.parent.name}/{path.name}", path))
+            yield RawFeatures(clip_id, str(path), identify_file(path), as_matrix(read_pickle(path), str(path)))
 
 
 def as_matrix(value: Any, origin: str) -> NDArray[np.floating]:

@@ -1,4 +1,4 @@
-"""Folders of one CSV file a clip, as MuSe distributes its features: two meta columns, then one column a feature.
+"""Folders of one CSV file per clip, as MuSe distributes its features: two meta columns, then one column per feature.
 
 The first column names the clip, the second the time of the row; both are in every row. A file is parsed line by line
 with Python's own float: for a thousand columns that is forty times faster than a data frame.
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from eri.data.rows import normalise_id
 from eri.data.tables import read_bytes
 from eri.data.text import SEPARATOR_NAMES, decode, guess_separator, is_missing, parse_number
-from eri.features.exchange.raw import RawFeatures, TimeUnit
-from eri.features.sources import Source, identify_source
+from eri.features.exchange.reading import RawFeatures, TimeUnit, identify_file
+from eri.features.sources import Source
 from eri.utils.errors import DataError
 
 META_COLUMNS = 2
@@ -44,30 +44,26 @@ class CsvFolder:
 
     def identities(self) -> dict[str, Source]:
         """Return the identity of each clip's file."""
-        return {clip_id: self._identity(clip_id) for clip_id in self.files}
+        return {clip_id: identify_file(path) for clip_id, path in self.files.items()}
 
     def sample_times(self, clips: int) -> list[NDArray[np.float64]]:
         """Return the times of the first clips as they are written."""
         return [self._parse(clip_id, "s")[1] for clip_id in sorted(self.files)[:clips]]
 
     def read(self, clip_ids: Collection[str], time_unit: TimeUnit) -> Iterator[RawFeatures]:
-        """Read some clips; see :class:`~eri.features.exchange.raw.FeatureSource`."""
+        """Read some clips; see :class:`~eri.features.exchange.reading.FeatureSource`."""
         for clip_id in sorted(clip_ids):
             parsed, times = self._parse(clip_id, time_unit)
             yield RawFeatures(
                 clip_id,
                 str(self.files[clip_id]),
-                self._identity(clip_id),
+                identify_file(self.files[clip_id]),
                 parsed.values,
                 times,
                 parsed.columns,
                 parsed.lines,
                 "line",
             )
-
-    def _identity(self, clip_id: str) -> Source:
-        path = self.files[clip_id]
-        return identify_source(Source(f"{path.parent.name}/{path.name}", path))
 
     def _parse(self, clip_id: str, time_unit: TimeUnit) -> tuple[_Parsed, NDArray[np.float64]]:
         path = self.files[clip_id]
@@ -164,7 +160,7 @@ def _check_header(path: Path, line: int, header: list[str]) -> None:
         )
     if len(set(header)) < len(header):
         doubled = next(name for name in header if header.count(name) > 1)
-        raise DataError(f"{path}, line {line}: column '{doubled}' stands twice", hint=_AGAIN)
+        raise DataError(f"{path}, line {line}: column '{doubled}' is duplicated", hint=_AGAIN)
 
 
 def _numbers(path: Path, line: int, cells: list[str], header: list[str], *, doubtful: bool) -> NDArray[np.float64]:

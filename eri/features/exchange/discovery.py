@@ -1,11 +1,13 @@
-"""Finding out what a path holds: a folder of feature files, the folders around it, or a Parquet table."""
+"""Finding the features at a path: a folder of feature files, the folders around it, or a Parquet table; their names."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
+from eri.config import ORGANISERS_FEATURES
 from eri.data.adapters.emi import TEST_FOLDER
 from eri.data.adapters.listing import find_child, list_files, list_folders
 from eri.data.adapters.muse import FEATURE_FOLDERS
@@ -15,40 +17,38 @@ from eri.features.exchange.array_folder import SUFFIX as ARRAY_SUFFIX
 from eri.features.exchange.array_folder import ArrayFolder
 from eri.features.exchange.csv_folder import SUFFIX as CSV_SUFFIX
 from eri.features.exchange.csv_folder import CsvFolder
-from eri.features.exchange.names import canonical_name
 from eri.features.exchange.parquet import ID_COLUMN, ParquetTable, is_parquet
-from eri.features.exchange.raw import FeatureSource
-from eri.utils.errors import DataError
+from eri.features.exchange.reading import FeatureSource, Modality, refuse_unknown
+from eri.utils.errors import ConfigError, DataError
 
 _HOMES = (*FEATURE_FOLDERS, TEST_FOLDER)
 _LISTED = 20
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]*")
 
-
-@dataclass(frozen=True)
-class OpenedSource:
-    """What a path holds.
-
-    Attributes:
-        name: Of the features.
-        source: Reads them.
-    """
-
-    name: str
-    source: FeatureSource
+KNOWN: MappingProxyType[str, Modality] = MappingProxyType(
+    {
+        **dict.fromkeys(("faus", "vggface2", "facenet512", "vit", "vit-fer"), "visual"),
+        **dict.fromkeys(("egemaps", "deepspectrum", "ds", "wav2vec2", "w2v-msp", "hubert-superb"), "audio"),
+    }
+)
+"""Modality of the features that MuSe-2022 to 2024 and EMI are distributed with, by name in lower case."""
 
 
 def open_source(
     table: ClipTable, path: Path, name: str | None, *, id_column: str | None = None, time_column: str | None = None
-) -> OpenedSource:
+) -> tuple[str, FeatureSource]:
     """Find the features at a path.
 
     Args:
         table: The data set, whose ids they must have.
-        path: A Parquet table; a folder of one file a clip; or, with a name, a folder around such folders: the data
+        path: A Parquet table; a folder of one file per clip; or, with a name, a folder around such folders: the data
             set's own, or its folder of features. Of EMI, the folder of that name in ``test_data/`` belongs to it.
         name: Of the features; None is that of the folder or file.
         id_column: Of a Parquet table; None tries the usual ones.
         time_column: Of a Parquet table; None tries the usual ones.
+
+    Returns:
+        The name of the features, and what reads them.
 
     Raises:
         DataError: Nothing is there, or files that are named after no clip of the data set.
@@ -59,17 +59,17 @@ def open_source(
         if not is_parquet(path):
             raise DataError(
                 f"{path}: is a file, but no Parquet table by its suffix",
-                hint="Give the folder that holds one CSV or one pickled array a clip, or a .parquet table.",
+                hint="Give the folder that holds one CSV or one pickled array per clip, or a .parquet table.",
             )
         usual = (ID_COLUMN, "id", *filter(None, (table.task.id_column, table.id_column)), "File_ID", "Filename")
         names = usual if id_column is None else (id_column,)
         source = ParquetTable(path, tuple(dict.fromkeys(names)), table.task.id_digits, time_column)
-        return OpenedSource(canonical_name(name or path.stem), source)
+        return canonical_name(name or path.stem), source
     if id_column is not None or time_column is not None:
         raise DataError(f"{path}: is a folder; id and time columns can be named of a Parquet table only")
     homes = _homes(table, path)
     folders = _folders(path, homes, name)
-    return OpenedSource(canonical_name(name or path.resolve().name), _open_folders(table, path, folders))
+    return canonical_name(name or path.resolve().name), _open_folders(table, path, folders)
 
 
 def _homes(table: ClipTable, path: Path) -> list[Path]:
@@ -94,7 +94,7 @@ def _folders(path: Path, homes: Sequence[Path], name: str | None) -> list[Path]:
 
 def _choice(folders: Sequence[str]) -> str:
     if not folders:
-        return "Give the folder that holds one CSV or one pickled array a clip, or a .parquet table."
+        return "Give the folder that holds one CSV or one pickled array per clip, or a .parquet table."
     return f"Choose one of its folders with --name: {', '.join(folders[:_LISTED])}."
 
 
@@ -135,18 +135,43 @@ def _by_clip(table: ClipTable, folders: Sequence[Path], files: Iterable[tuple[st
             )
         else:
             by_clip[clip_id] = path
-    if unknown:
-        raise unknown_ids(", ".join(map(str, folders)), unknown, table)
+    refuse_unknown(", ".join(map(str, folders)), unknown, table)
     if not by_clip:
         raise DataError(f"{', '.join(map(str, folders))}: has no feature files", hint="Copy it again.")
     return by_clip
 
 
-def unknown_ids(where: str, ids: Iterable[str], table: ClipTable) -> DataError:
-    """Return the error for features of clips that the data set does not have; the first twenty are listed."""
-    ordered = sorted(ids)
-    more = f" and {len(ordered) - _LISTED} more" if len(ordered) > _LISTED else ""
-    return DataError(
-        f"{where}: {len(ordered)} id(s) of no clip of {table.name}: {', '.join(ordered[:_LISTED])}{more}",
-        hint="Are these the features of another data set or release? Move files that are no features away.",
-    )
+def canonical_name(name: str) -> str:
+    """Return a name as it is stored: MuSe-2022's in the organisers' case, others as they are.
+
+    Raises:
+        ConfigError: It is not safe as the name of a folder.
+
+    Examples:
+        >>> canonical_name("faus"), canonical_name("my-features")
+        ('FAUs', 'my-features')
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"'{name}' is no name for features", hint="Use letters, digits, '.', '_' and '-': --name NAME."
+        )
+    return ORGANISERS_FEATURES.get(name.lower(), name)
+
+
+def known_modality(name: str, stated: Modality | None) -> Modality:
+    """Return what features describe: as stated, else by their name.
+
+    Raises:
+        ConfigError: Nothing is stated and the name is not the organisers'.
+
+    Examples:
+        >>> known_modality("eGeMAPS", None)
+        'audio'
+    """
+    modality = stated or KNOWN.get(name.lower())
+    if modality is None:
+        raise ConfigError(
+            f"it is not known whether features '{name}' are visual or audio",
+            hint="Say so: --modality visual or --modality audio.",
+        )
+    return modality

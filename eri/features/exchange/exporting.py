@@ -1,8 +1,7 @@
-"""Exporting: from the feature store to one CSV file a clip as MuSe distributes them, or to one Parquet table."""
+"""Exporting: from the feature store to one CSV file per clip as MuSe distributes them, or to one Parquet table."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -19,19 +18,16 @@ from numpy.typing import NDArray
 
 from eri.features.exchange.csv_folder import SUFFIX as CSV_SUFFIX
 from eri.features.exchange.parquet import ID_COLUMN, METADATA, TIME_COLUMN, is_parquet
-from eri.features.exchange.raw import TimeUnit
+from eri.features.exchange.reading import TimeUnit
 from eri.features.folder import SUFFIX as FEATURE_SUFFIX
 from eri.features.folder import FeatureFolder
-from eri.features.places import local_features, open_folder
-from eri.features.problems import explained
 from eri.features.records import FeatureSequence
-from eri.features.store import identity_of
+from eri.features.store import bare_name, choose_folder, identity_of
 from eri.utils.errors import DataError, StoreError
-from eri.utils.files import atomic_path, canonical_json, digest
+from eri.utils.files import atomic_path, canonical_json
 
 Format = Literal["csv", "parquet"]
 
-_DIGEST = re.compile(r"-[0-9a-f]{12}$")
 _ROWS_A_GROUP = 4096
 
 
@@ -73,14 +69,14 @@ def export_features(
         features: Folder of the feature store.
         name: Of a feature folder in it, with or without its twelve digits.
         target: A folder to be made, or a Parquet table.
-        format: ``csv`` writes one file a clip: ``File_ID,timestamp`` and a column a feature. ``parquet`` writes one
-            table: ``clip_id``, ``time`` in seconds, and a column a feature. None goes by the target's suffix.
+        format: ``csv`` writes one file per clip: ``File_ID,timestamp`` and a column per feature. ``parquet`` writes one
+            table: ``clip_id``, ``time`` in seconds, and a column per feature. None goes by the target's suffix.
         clip_ids: Which clips; None is all.
         time_unit: Of the CSV files.
         on_progress: Called with the number of clips written and of all.
 
     Raises:
-        StoreError: No features are called so, or one of them does not prove itself.
+        StoreError: No features are called so, or the checksum or identity of one does not match.
         DataError: A clip has no features, the target is there already, or cannot be written.
     """
     started = time.monotonic()
@@ -94,91 +90,50 @@ def export_features(
         raise DataError(f"{folder.path}: {len(absent)} clip(s) without features, the first '{absent[0]}'")
     if not chosen:
         raise StoreError(f"{folder.path}: holds no features", hint="Run `eri extract` or `eri features import` first.")
-    tally = _Tally(folder, chosen, on_progress)
+    clips = _Clips(folder, chosen, on_progress)
     write = _write_parquet if (format or ("parquet" if is_parquet(target) else "csv")) == "parquet" else _write_csv
     try:
-        write(tally, target, time_unit)
+        write(clips, target, time_unit)
     except OSError as error:
         raise DataError(f"{target}: cannot be written: {error.strerror or error}") from error
-    return ExportReport(target, len(chosen), tally.rows, tally.masked, time.monotonic() - started)
+    return ExportReport(target, len(chosen), clips.rows, clips.masked, time.monotonic() - started)
 
 
-def choose_folder(features: Path, name: str) -> FeatureFolder:
-    """Return the feature folder of a name.
+@dataclass
+class _Clips:
+    """Reads clip after clip, and counts all rows and those without numbers."""
 
-    Args:
-        features: Folder or URL of the feature store.
-        name: As `eri features ls` prints it, with or without the twelve digits.
-
-    Raises:
-        StoreError: None is called so, or several are; they are listed.
-    """
-    features = local_features(features)
-    with explained(features):
-        folders = sorted(path.parent.name for path in features.glob("[!.]*/identity.json"))
-    found = [folder for folder in folders if name in (folder, _DIGEST.sub("", folder))]
-    if len(found) != 1:
-        what = f"{len(found)} feature folders are called '{name}'" if found else f"no features are called '{name}'"
-        known = ", ".join(found or folders)
-        raise StoreError(f"{features}: {what}", hint=f"Choose one of: {known}." if known else "It is empty.")
-    path = features / found[0]
-    identity = _read_identity(path)
-    if identity is None or not path.name.endswith(digest(identity)[:12]):
-        raise StoreError(f"{path / 'identity.json'}: missing or altered", hint="Extract or import the features again.")
-    return open_folder(path, digest(identity))
-
-
-def _read_identity(path: Path) -> Any:
-    try:
-        return json.loads((path / "identity.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-class _Tally:
-    """Reads clip after clip and counts.
-
-    Attributes:
-        folder: Where from.
-        clips: Which.
-        rows: Rows so far.
-        masked: Rows without numbers so far.
-    """
-
-    def __init__(
-        self, folder: FeatureFolder, clips: Sequence[str], on_progress: Callable[[int, int], None] | None
-    ) -> None:
-        self.folder = folder
-        self.clips = clips
-        self.rows = 0
-        self.masked = 0
-        self._on_progress = on_progress
+    folder: FeatureFolder
+    ids: Sequence[str]
+    on_progress: Callable[[int, int], None] | None
+    rows: int = 0
+    masked: int = 0
 
     def __iter__(self) -> Iterator[tuple[str, FeatureSequence]]:
-        for count, clip_id in enumerate(self.clips, 1):
+        for count, clip_id in enumerate(self.ids, 1):
             sequence = self.folder.read(clip_id)
             self.rows += len(sequence.states)
             self.masked += int(np.count_nonzero(~sequence.mask))
             yield clip_id, sequence
-            if self._on_progress is not None:
-                self._on_progress(count, len(self.clips))
+            if self.on_progress is not None:
+                self.on_progress(count, len(self.ids))
 
 
 def _columns(folder: FeatureFolder, dimension: int) -> list[str]:
     """Return the names of the features: those that they were imported with, else numbered ones."""
     identity = identity_of(folder)
     columns = identity.get("columns") if identity.get("extractor") == "imported" else None
-    name = _DIGEST.sub("", folder.path.name)
+    name = bare_name(folder.path.name)
     return list(columns) if columns else [f"{name}_{position}" for position in range(dimension)]
 
 
-def _write_csv(tally: _Tally, target: Path, time_unit: TimeUnit) -> None:
+def _write_csv(clips: _Clips, target: Path, time_unit: TimeUnit) -> None:
     staging = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     staging.mkdir(parents=True)
     header = ""
     try:
-        for clip_id, sequence in tally:
-            header = header or _header(_columns(tally.folder, sequence.embeddings.shape[1]), tally.folder)
+        for clip_id, sequence in clips:
+            header = header or _header(_columns(clips.folder, sequence.embeddings.shape[1]), clips.folder)
             (staging / f"{clip_id}{CSV_SUFFIX}").write_text(
                 header + _csv_rows(clip_id, sequence, time_unit), encoding="utf-8", newline="\n"
             )
@@ -220,19 +175,19 @@ def _time_text(seconds: float, unit: TimeUnit) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _write_parquet(tally: _Tally, target: Path, _unit: TimeUnit) -> None:
+def _write_parquet(clips: _Clips, target: Path, _unit: TimeUnit) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     with atomic_path(target) as temporary:
         writer: Any = None
         try:
-            for clips in _groups(tally):
+            for group in _groups(clips):
                 if writer is None:
-                    columns = _columns(tally.folder, clips[0][1].embeddings.shape[1])
-                    schema = _schema(columns, tally.folder)
+                    columns = _columns(clips.folder, group[0][1].embeddings.shape[1])
+                    schema = _schema(columns, clips.folder)
                     writer = pq.ParquetWriter(temporary, schema)
-                writer.write_batch(_batch(clips, schema))
+                writer.write_batch(_batch(group, schema))
         except pa.ArrowException as error:
             raise DataError(f"{target}: cannot be written: {error}") from error
         finally:
@@ -250,15 +205,15 @@ def _schema(columns: Sequence[str], folder: FeatureFolder) -> Any:
     return pa.schema(fields, metadata=stated)
 
 
-def _groups(tally: _Tally) -> Iterator[list[tuple[str, FeatureSequence]]]:
+def _groups(clips: _Clips) -> Iterator[list[tuple[str, FeatureSequence]]]:
     """Yield clips in groups that make row groups of a good size."""
     group: list[tuple[str, FeatureSequence]] = []
     before = 0
-    for pair in tally:
+    for pair in clips:
         group.append(pair)
-        if tally.rows - before >= _ROWS_A_GROUP:
+        if clips.rows - before >= _ROWS_A_GROUP:
             yield group
-            group, before = [], tally.rows
+            group, before = [], clips.rows
     if group:
         yield group
 

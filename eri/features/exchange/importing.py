@@ -1,8 +1,7 @@
-"""Importing: from the organisers' feature files to the feature store, all of them or none."""
+"""Importing: from other people's feature files to the feature store, all of them or none."""
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -19,21 +18,26 @@ import numpy as np
 
 from eri.config import ImportedConfig
 from eri.data.clips import ClipTable
-from eri.features.exchange.discovery import open_source
-from eri.features.exchange.names import known_modality
-from eri.features.exchange.raw import Missing, Modality, TimeUnit
-from eri.features.exchange.reading import Choices, Reading, plan_reading
+from eri.features.exchange.discovery import known_modality, open_source
+from eri.features.exchange.reading import Missing, Modality, Reading, TimeUnit, plan_reading
 from eri.features.folder import FeatureFolder
-from eri.features.locks import wait_for
-from eri.features.places import local_features, open_folder
+from eri.features.locks import wait_for_lock
 from eri.features.problems import explained
-from eri.features.store import FeatureStore, identity_of, remember_config
+from eri.features.store import (
+    STAGING,
+    FeatureStore,
+    identity_of,
+    local_features,
+    open_folder,
+    read_json,
+    recorded_configs,
+    remember_config,
+)
 from eri.utils.errors import DataError
 from eri.utils.files import digest
 
 Progress = Callable[[int, int], None]
 
-_STAGING = ".import-"
 _WRITERS = 8
 
 
@@ -90,7 +94,7 @@ def import_features(
 
     Args:
         table: The data set that the features are of.
-        source: A Parquet table, a folder with one CSV or one pickled array a clip, or, with ``name``, a folder around
+        source: A Parquet table, a folder with one CSV or one pickled array per clip, or, with ``name``, a folder around
             such folders; see :func:`eri.features.exchange.discovery.open_source`.
         features: Folder or URL of the feature store.
         name: Of the features; None is that of the folder or file. Configs refer to it.
@@ -112,22 +116,21 @@ def import_features(
     features = local_features(features)
     if not 0 < hop < float("inf"):
         raise DataError(f"hop is {hop:g}; it must be more than 0 seconds")
-    opened = open_source(table, Path(source), name, id_column=id_column, time_column=time_column)
-    choices = Choices(opened.name, known_modality(opened.name, modality), time_unit, hop, missing)
-    reading = plan_reading(table, opened.source, choices)
-    with explained(features), wait_for(features / ".claims", "import"):
+    name, opened = open_source(table, Path(source), name, id_column=id_column, time_column=time_column)
+    modality = known_modality(name, modality)
+    reading = plan_reading(table, opened, name, modality, time_unit=time_unit, hop=hop, missing=missing)
+    with explained(features), wait_for_lock(features / ".claims", "import"):
         existing = _existing(features, reading)
         there = set() if existing is None else set(existing.entries(reading.contents))
         identity = reading.identity() if existing is None else identity_of(existing)
         added = sorted(set(reading.contents) - there)
         folder, rows, masked = _add(features, reading, identity, added, on_progress)
         for dimension in (None, reading.dimension):
-            config = ImportedConfig(name=choices.name, modality=choices.modality, dimension=dimension)
-            remember_config(folder, config)
+            remember_config(folder, ImportedConfig(name=name, modality=modality, dimension=dimension))
         folder.finish()
     return ImportReport(
-        name=choices.name,
-        modality=choices.modality,
+        name=name,
+        modality=modality,
         folder=folder.path,
         added=len(added),
         already=len(there),
@@ -144,10 +147,7 @@ def _existing(features: Path, reading: Reading) -> FeatureFolder | None:
     """Return the latest folder of these features whose clips are all unchanged, to be added to."""
     fitting = []
     for path in features.glob("*/identity.json"):
-        try:
-            identity = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
+        identity = read_json(path)
         if not isinstance(identity, dict) or identity != reading.identity(str(identity.get("source"))):
             continue
         folder = open_folder(path.parent, digest(identity))
@@ -155,7 +155,8 @@ def _existing(features: Path, reading: Reading) -> FeatureFolder | None:
         if path.parent.name.endswith(folder.digest[:12]) and all(
             entry.source.sha256 == reading.contents[clip_id].sha256 for clip_id, entry in entries.items()
         ):
-            fitting.append((path.stat().st_mtime_ns, folder))
+            orders = [order for _, order in recorded_configs(path.parent).values()]
+            fitting.append((max(orders, default=(0, 0, "")), folder))
     return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
 
 
@@ -167,15 +168,14 @@ def _add(
     Returns:
         The feature folder, how many rows the clips have, and how many of those are masked.
     """
-    name = reading.choices.name
     with _staging(features) as staging:
-        staged = FeatureStore(staging).folder(name, identity)
+        staged = FeatureStore(staging).folder(reading.name, identity)
         rows, masked = _stage(reading, staged, clip_ids, on_progress)
         target = features / staged.path.name
         if not target.exists():
             staged.path.replace(target)
-            return FeatureStore(features).folder(name, identity), rows, masked
-        folder = FeatureStore(features).folder(name, identity)
+            return FeatureStore(features).folder(reading.name, identity), rows, masked
+        folder = FeatureStore(features).folder(reading.name, identity)
         for clip_id in clip_ids:
             record = staged.read_record(clip_id)
             folder.write(clip_id, record, record.source, notes=record.notes)
@@ -205,9 +205,9 @@ def _stage(
 @contextmanager
 def _staging(features: Path) -> Iterator[Path]:
     """Make a folder for the time of the block, and remove what killed imports left; called under their lock."""
-    for left in features.glob(f"{_STAGING}*.tmp"):
+    for left in features.glob(f"{STAGING}*.tmp"):
         shutil.rmtree(left, ignore_errors=True)
-    path = features / f"{_STAGING}{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    path = features / f"{STAGING}{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
         yield path
     finally:

@@ -1,4 +1,4 @@
-"""Parquet tables of features: an id column, a time column, and one column a feature; the rows of a clip together."""
+"""Parquet tables of features: an id column, a time column, and one column per feature; the rows of a clip together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from eri.data.rows import normalise_id
 from eri.data.tables import PARQUET_SUFFIXES
-from eri.features.exchange.raw import RawFeatures, TimeUnit
+from eri.features.exchange.reading import RawFeatures, TimeUnit
 from eri.features.sources import Source
 from eri.utils.errors import DataError
 from eri.utils.files import canonical_json
@@ -77,7 +77,7 @@ class ParquetTable:
         return found
 
     def read(self, clip_ids: Collection[str], time_unit: TimeUnit) -> Iterator[RawFeatures]:
-        """Read some clips; see :class:`~eri.features.exchange.raw.FeatureSource`."""
+        """Read some clips; see :class:`~eri.features.exchange.reading.FeatureSource`."""
         return self._clips(set(clip_ids), time_unit)
 
     @cached_property
@@ -110,7 +110,7 @@ class ParquetTable:
             clip_id = self._clip_id(cells, first)
             if clip_id in seen:
                 raise DataError(
-                    f"{self.path}, row {first}: the rows of clip {clip_id} do not stand together",
+                    f"{self.path}, row {first}: the rows of clip {clip_id} are not together",
                     hint=f"Sort the table by {self._layout.id}, then by time.",
                 )
             seen.add(clip_id)
@@ -209,13 +209,13 @@ def _layout(path: Path, schema: pa.Schema, id_names: Sequence[str], time_name: s
     features = tuple(name for name in names if name not in (id_column, time_column))
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise DataError(f"{path}: column '{doubled[0]}' stands twice", hint="Rename or remove one of them.")
+        raise DataError(f"{path}: column '{doubled[0]}' is duplicated", hint="Rename or remove one of them.")
     numeric = (pa.types.is_integer, pa.types.is_floating)
     for name in features if time_column is None else (time_column, *features):
         if not any(check(schema.field(name).type) for check in numeric):
             raise DataError(
                 f"{path}: column '{name}' is of type {schema.field(name).type}, not of numbers",
-                hint="Keep the id, the time and one column of numbers a feature; drop other columns.",
+                hint="Keep the id, the time and one column of numbers per feature; drop other columns.",
             )
     if not features:
         raise DataError(f"{path}: has no column of features", hint="Every column beside id and time is a feature.")

@@ -1,24 +1,30 @@
-"""How a source of features is read: found out from its first clips, checked on every clip."""
+"""Reading other people's features: what a source gives, how it is interpreted, and what is checked on every clip."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eri.data.clips import ClipTable
-from eri.features.exchange.discovery import unknown_ids
-from eri.features.exchange.raw import FeatureSource, Missing, Modality, RawFeatures, TimeUnit, to_sequence
 from eri.features.records import FeatureSequence
-from eri.features.sources import Source
+from eri.features.sources import Source, identify_source
+from eri.media.state import State
 from eri.utils.errors import DataError
 from eri.utils.files import digest
 
-Floats = NDArray[np.float64]
+Modality = Literal["visual", "audio"]
+TimeUnit = Literal["s", "ms"]
+Missing = Literal["refuse", "mask"]
+
+MISSING_STATES: dict[Modality, State] = {"visual": State.NO_FACE, "audio": State.NO_AUDIO}
+"""What a row without numbers becomes where such rows are masked: no face was found, or there was no audio."""
+
+_NAMED, _LISTED = 5, 20
 
 _FORMAT = 1
 _SAMPLED = 100
@@ -27,23 +33,131 @@ _SHORTEST_STEP = 10.0
 more is in milliseconds, a smaller one in seconds."""
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What the user decides about reading features.
+@dataclass(frozen=True, eq=False)
+class RawFeatures:
+    """The features of one clip as a file holds them.
 
     Attributes:
-        name: Of the features.
-        modality: What they describe.
-        time_unit: What times are written in; None finds out.
-        hop: Seconds between rows where the source has no times.
-        missing: What to do with rows in which a number is missing.
+        clip_id: The clip's id.
+        origin: The file, for errors.
+        source: The file's identity.
+        values: float64 or float32 (rows, dimension); NaN where the file has no number.
+        times: Seconds, float64 (rows,); None where the file has none.
+        columns: Names of the features; None where the file has none.
+        lines: Number of each row in the file, for errors; None where they are counted from 1.
+        unit: What ``lines`` count.
     """
 
-    name: str
-    modality: Modality
-    time_unit: TimeUnit | None
-    hop: float
-    missing: Missing
+    clip_id: str
+    origin: str
+    source: Source
+    values: NDArray[np.floating]
+    times: NDArray[np.float64] | None = None
+    columns: tuple[str, ...] | None = None
+    lines: Sequence[int] | None = None
+    unit: str = "row"
+
+    def place(self, row: int) -> str:
+        """Return where a row stands, for an error."""
+        return f"{self.origin}, {self.unit} {row + 1 if self.lines is None else self.lines[row]}"
+
+    def column(self, position: int) -> str:
+        """Return what a feature is called, for an error."""
+        return str(position) if self.columns is None else self.columns[position]
+
+
+class FeatureSource(Protocol):
+    """A folder or table that holds the features of many clips."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        ...
+
+    def identities(self) -> dict[str, Source]:
+        """Return what identifies the features of each clip, by id.
+
+        Raises:
+            DataError: Something cannot be read, or is not as its format demands.
+        """
+        ...
+
+    def sample_times(self, clips: int) -> list[NDArray[np.float64]] | TimeUnit | None:
+        """Return the times of some clips as they are written, to find out their unit.
+
+        Args:
+            clips: How many clips to look at.
+
+        Returns:
+            One array per clip; or the unit itself, where the source states it; None where there are no times.
+        """
+        ...
+
+    def read(self, clip_ids: Collection[str], time_unit: TimeUnit) -> Iterator[RawFeatures]:
+        """Read some clips one after the other.
+
+        Args:
+            clip_ids: Which.
+            time_unit: What times are written in.
+
+        Raises:
+            DataError: A clip's features are not as their format demands.
+        """
+        ...
+
+
+def to_sequence(raw: RawFeatures, modality: Modality, *, hop: float, missing: Missing) -> FeatureSequence:
+    """Turn one clip's rows into what the store keeps.
+
+    Args:
+        raw: The rows.
+        modality: Decides the state of rows that are masked.
+        hop: Seconds between rows where the file has no times; the first row is at 0.
+        missing: What to do with rows in which a number is missing: refuse the clip, or mask the row.
+
+    Raises:
+        DataError: There is no row, a number is missing, infinite or beyond float32, or times do not ascend.
+    """
+    rows = len(raw.values)
+    if rows == 0:
+        raise DataError(f"{raw.origin}: clip {raw.clip_id} has no rows", hint="Leave the clip out; that is normal.")
+    times = np.arange(rows, dtype=np.float64) * hop if raw.times is None else raw.times
+    _check_times(raw, times)
+    absent = np.isnan(raw.values).any(axis=1)
+    if missing == "refuse" and absent.any():
+        raise _missing_numbers(raw, absent)
+    with np.errstate(over="ignore"):
+        embeddings = raw.values.astype(np.float32)
+    embeddings[absent] = 0
+    if not np.isfinite(embeddings).all():
+        row, position = np.argwhere(~np.isfinite(embeddings))[0]
+        raise DataError(
+            f"{raw.place(int(row))}: {raw.column(int(position))} is {raw.values[row, position]:g}, beyond what a "
+            "32-bit number holds",
+            hint="Correct the features, or leave the clip out.",
+        )
+    states = np.where(absent, MISSING_STATES[modality], State.VALID).astype(np.uint8)
+    return FeatureSequence(embeddings, times, states)
+
+
+def _check_times(raw: RawFeatures, times: NDArray[np.float64]) -> None:
+    for wrong, what in ((~np.isfinite(times), "is no number"), (np.diff(times, prepend=-np.inf) < 0, "goes back")):
+        if wrong.any():
+            raise DataError(
+                f"{raw.place(int(np.argmax(wrong)))}: the time of clip {raw.clip_id} {what}",
+                hint="Rows of a clip stand in the order of their times.",
+            )
+
+
+def _missing_numbers(raw: RawFeatures, absent: NDArray[np.bool_]) -> DataError:
+    row = int(np.argmax(absent))
+    names = [raw.column(int(position)) for position in np.flatnonzero(np.isnan(raw.values[row]))]
+    shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return DataError(
+        f"{raw.place(row)}: {shown} {'has' if len(names) == 1 else 'have'} no number (clip {raw.clip_id}, "
+        f"{int(absent.sum())} of its {len(absent)} rows)",
+        hint="Leave the clip out, or mask such rows with --missing mask: models then pass them over.",
+    )
 
 
 @dataclass(frozen=True)
@@ -53,7 +167,10 @@ class Reading:
     Attributes:
         source: The source.
         contents: What identifies the features of each clip, by id.
-        choices: What the user decided.
+        name: Of the features.
+        modality: What they describe.
+        hop: Seconds between rows where the source has no times.
+        missing: What to do with rows in which a number is missing.
         data_set: That the features are of.
         time_unit: What times are written in.
         guessed: The unit was found out, neither the user nor the source said it.
@@ -64,7 +181,10 @@ class Reading:
 
     source: FeatureSource
     contents: Mapping[str, Source]
-    choices: Choices
+    name: str
+    modality: Modality
+    hop: float
+    missing: Missing
     data_set: str
     time_unit: TimeUnit
     guessed: bool
@@ -76,16 +196,16 @@ class Reading:
         """Return the identity of the features.
 
         Args:
-            source: Digest of the files that they were founded on; None is that of all these.
+            source: Digest of the files that they were first imported from; None is that of all these.
         """
         return {
             "extractor": "imported",
             "format": _FORMAT,
-            "name": self.choices.name,
-            "modality": self.choices.modality,
+            "name": self.name,
+            "modality": self.modality,
             "data_set": self.data_set,
             "times": self.times,
-            "missing": self.choices.missing,
+            "missing": self.missing,
             "dimension": self.dimension,
             "columns": None if self.columns is None else list(self.columns),
             "source": source or digest([[name, self.contents[name].sha256] for name in sorted(self.contents)]),
@@ -105,7 +225,7 @@ class Reading:
             if raw.source.sha256 != self.contents[raw.clip_id].sha256:
                 break
             left.discard(raw.clip_id)
-            yield raw, to_sequence(raw, self.choices.modality, hop=self.choices.hop, missing=self.choices.missing)
+            yield raw, to_sequence(raw, self.modality, hop=self.hop, missing=self.missing)
         if left:
             raise DataError(
                 f"{self.source.path}: was changed while it was imported (clip {min(left)})",
@@ -142,33 +262,67 @@ class Reading:
             )
 
 
-def plan_reading(table: ClipTable, source: FeatureSource, choices: Choices) -> Reading:
+def plan_reading(
+    table: ClipTable,
+    source: FeatureSource,
+    name: str,
+    modality: Modality,
+    *,
+    time_unit: TimeUnit | None,
+    hop: float,
+    missing: Missing,
+) -> Reading:
     """Look at a source: which clips it has, what times are written in, and what the columns are.
+
+    Args:
+        table: The data set.
+        source: The features.
+        name: What they are called.
+        modality: What they describe.
+        time_unit: What times are written in; None finds out.
+        hop: Seconds between rows where the source has no times.
+        missing: What to do with rows in which a number is missing.
 
     Raises:
         DataError: It cannot be read, holds clips that the data set does not have, or the unit cannot be found out.
     """
     contents = source.identities()
-    unknown = [clip_id for clip_id in contents if clip_id not in table]
-    if unknown:
-        raise unknown_ids(str(source.path), unknown, table)
+    refuse_unknown(str(source.path), (clip_id for clip_id in contents if clip_id not in table), table)
     found = source.sample_times(_SAMPLED)
-    unit: TimeUnit = choices.time_unit or (found if isinstance(found, str) else _guess_unit(source.path, found or []))
+    unit: TimeUnit = time_unit or (found if isinstance(found, str) else _guess_unit(source.path, found or []))
     first = next(iter(source.read([min(contents)], unit)))
     return Reading(
         source=source,
         contents=contents,
-        choices=choices,
+        name=name,
+        modality=modality,
+        hop=hop,
+        missing=missing,
         data_set=table.name,
         time_unit=unit,
-        guessed=choices.time_unit is None and isinstance(found, list),
-        times=f"rows of {choices.hop:g} s" if found is None else unit,
+        guessed=time_unit is None and isinstance(found, list),
+        times=f"rows of {hop:g} s" if found is None else unit,
         columns=first.columns,
         dimension=first.values.shape[1],
     )
 
 
-def _guess_unit(path: Path, times: Sequence[Floats]) -> TimeUnit:
+def refuse_unknown(where: str, ids: Iterable[str], table: ClipTable) -> None:
+    """Raise :class:`DataError` for features of clips that the data set does not have; the first twenty are listed."""
+    if ordered := sorted(ids):
+        more = f" and {len(ordered) - _LISTED} more" if len(ordered) > _LISTED else ""
+        raise DataError(
+            f"{where}: {len(ordered)} id(s) of no clip of {table.name}: {', '.join(ordered[:_LISTED])}{more}",
+            hint="Are these the features of another data set or release? Move files that are no features away.",
+        )
+
+
+def identify_file(path: Path) -> Source:
+    """Return the identity of a file of features, named after its folder and itself."""
+    return identify_source(Source(f"{path.parent.name}/{path.name}", path))
+
+
+def _guess_unit(path: Path, times: Sequence[NDArray[np.float64]]) -> TimeUnit:
     """Find out by the median step; without any step, times of 0 are the same in both units.
 
     Examples:
@@ -186,7 +340,7 @@ def _guess_unit(path: Path, times: Sequence[Floats]) -> TimeUnit:
     return "s"
 
 
-def _likely_unit(steps: Floats) -> TimeUnit | None:
+def _likely_unit(steps: NDArray[np.float64]) -> TimeUnit | None:
     steps = np.abs(steps[np.isfinite(steps) & (steps != 0)])
     if not len(steps):
         return None

@@ -14,8 +14,7 @@ from torch import Tensor
 from eri.config import CropsConfig, Runtime
 from eri.data.clips import Clip, ClipTable
 from eri.extraction.extractors.crops import CropExtractor
-from eri.features.crops import CachedCrops, open_crops
-from eri.features.jpeg import decode_crop_rows
+from eri.features.crops import CachedCrops, decode_crop_rows, open_crops
 from eri.features.sources import clip_sources
 from eri.media.state import State
 from eri.models.running import resolve_device

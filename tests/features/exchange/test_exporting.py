@@ -13,10 +13,9 @@ from hypothesis.extra.numpy import arrays
 from eri.features.exchange.exporting import export_features
 from eri.features.exchange.importing import import_features
 from eri.features.folder import FeatureFolder
-from eri.features.listing import list_features
 from eri.features.records import FeatureSequence
 from eri.features.sources import Source
-from eri.features.store import FeatureStore, find_folder, identity_of
+from eri.features.store import FeatureStore, find_folder, identity_of, list_features
 from eri.media.state import State
 from eri.utils.errors import DataError, StoreError
 from tests.factories.organisers import FAUS, IDS, NAMES, make_table, make_values, write_csvs, write_pickles

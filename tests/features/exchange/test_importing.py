@@ -163,7 +163,7 @@ GOOD = f"{HEADER}[00001],0,1,2,3\n[00001],500,1,2,3\n"
         (one(GOOD.replace("[00001],500", "[00002],500")), ["line 3: the row is of clip 00002, the file's name says"]),
         (one(GOOD.replace("[00001],500", "x,500")), ["line 3: id 'x' is not a number of at most 5 digits"]),
         (one(GOOD.replace("AU04", "AU05")), ["feature 3 of clip 00001 is 'AU05', that of clip 00000 is 'AU04'"]),
-        (one(GOOD.replace("AU04", "AU01")), ["00001.csv, line 1: column 'AU01' stands twice"]),
+        (one(GOOD.replace("AU04", "AU01")), ["00001.csv, line 1: column 'AU01' is duplicated"]),
         (one("File_ID,timestamp,a\n1,0,1\n"), ["clip 00001 has 1 features, clip 00000 has 3"]),
         (one("File_ID,timestamp\n1,0\n"), ["line 1: the header begins 'File_ID,timestamp'"]),
         (one("File_ID,AU01,AU02\n1,0,1\n"), ["the header begins 'File_ID,AU01,AU02'", "docs/features.md"]),

@@ -85,7 +85,7 @@ def test_a_table_that_grew_adds_its_new_clips(take, tmp_path):
         (lambda frame: frame.assign(clip_id=[*frame["clip_id"][:4], None]), {}, r"row 5: the id \(clip_id\) is empty"),
         (lambda frame: frame.assign(clip_id="../x"), {}, r"row 1: id '\.\./x' is not a number"),
         (lambda frame: frame.assign(clip_id="00009"), {}, r"1 id\(s\) of no clip of hume-reaction: 00009"),
-        (lambda frame: frame.iloc[[0, 2, 1, 3, 4]], {}, "row 3: the rows of clip 00000 do not stand together"),
+        (lambda frame: frame.iloc[[0, 2, 1, 3, 4]], {}, "row 3: the rows of clip 00000 are not together"),
         (lambda frame: frame.iloc[[1, 0, 2, 3, 4]], {}, "row 2: the time of clip 00000 goes back"),
         (lambda frame: frame.assign(c="text"), {}, "column 'c' is of type (large_)?string, not of numbers"),
         (lambda frame: frame.assign(timestamp="now"), {}, "column 'timestamp' is of type"),
