@@ -46,7 +46,7 @@ def test_a_connection_that_breaks_off_leaves_nothing(tmp_path):
     def respond(handler):
         send(handler, CONTENT, Content_Length=str(len(CONTENT) + 1))
 
-    with serve(respond) as address, pytest.raises(WeightsError, match=rf"{len(CONTENT)} of {len(CONTENT) + 1} bytes"):
+    with serve(respond) as address, pytest.raises(WeightsError, match=rf"{len(CONTENT)} bytes read, 1 more expected"):
         download(f"{address}/a.pth", tmp_path / "a.pth")
     assert list(tmp_path.iterdir()) == []
 
@@ -62,7 +62,7 @@ def test_a_missing_file_names_the_address(tmp_path):
 def test_a_server_that_says_nothing_is_given_up(tmp_path):
     with (
         serve(lambda handler: time.sleep(0.6)) as address,
-        pytest.raises(WeightsError, match="the download failed: timed out"),
+        pytest.raises(WeightsError, match=r"the download failed: .*timed out"),
     ):
         download(f"{address}/a.pth", tmp_path / "a.pth", timeout=0.2)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eri.utils.errors import WeightsError
-from eri.weights.locate import cached_hub_file, cached_hub_folder, fetch_hub_file, fetch_hub_folder, hub_cache
+from eri.weights.download import cached_hub_file, cached_hub_folder, fetch_hub_file, fetch_hub_folder, hub_cache
 from tests.factories.weights import cache_on_hub, hub_of, serve, use_caches, use_hub
 
 
