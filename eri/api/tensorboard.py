@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, get_args
 
+from eri.extraction.rates import Stage
 from eri.extraction.report import ExtractionEvent
-from eri.extraction.stages import Stage
 from eri.training.events import TrainingEvent
 
 FOLDER = "tensorboard"

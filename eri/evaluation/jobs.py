@@ -134,7 +134,7 @@ class Team:
     Attributes:
         workers: Models at a time; on a cluster as many as it has room for.
         engine: ``local``, or ``ray`` for tasks of a Ray cluster.
-        address: Of that cluster, see :func:`eri.extraction.cluster.connecting.connect`.
+        address: Of that cluster, see :func:`eri.extraction.cluster.connect`.
     """
 
     workers: int = 1
@@ -164,8 +164,7 @@ class Team:
             with processes(workers, folder) as pool:
                 yield pool, workers
             return
-        from eri.extraction.cluster.connecting import connect
-        from eri.extraction.cluster.tasks import open_tasks
+        from eri.extraction.cluster import connect, open_tasks
 
         with connect(self.address) as cluster, open_tasks(cluster, runtime, folder) as tasks:
             yield tasks, min(tasks.room, most)

@@ -1,4 +1,4 @@
-"""What an extraction took, stage by stage: left beside the features, so that longer ones can be planned from it."""
+"""How busy the stages of an extraction were, and the rates that longer ones are planned from."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from eri.config import Runtime
-from eri.extraction.stages import StageShares
 from eri.features.folder import FeatureFolder
 from eri.features.problems import explained
 from eri.utils.errors import DataError, StoreError
@@ -23,12 +24,122 @@ from eri.utils.version import __version__
 NAME = "rates.json"
 _FORMAT = "eri-rates-1"
 _KEPT = 20
-"""Machines and settings that are remembered for a feature folder; the latest are."""
+"""The latest machines and settings that are kept for a feature folder."""
+
+
+Stage = Literal["decode", "faces", "model", "write"]
+
+
+@dataclass(frozen=True)
+class StageShares:
+    """The share of an extraction's time in which each stage was at work, in [0, 1].
+
+    Decoding and faces are done by the same workers: their shares are means over these, and it is their sum that says
+    whether workers are short.
+
+    Attributes:
+        decode: Opening media, decoding, and reading the source for its identity.
+        faces: Finding and cropping faces.
+        model: Embedding.
+        write: Writing features.
+        seconds: The time that they are shares of.
+        workers: How many shared decoding and faces.
+        busy: Seconds of processor time, over all cores.
+        media_seconds: Seconds of media that were gone through.
+
+    Examples:
+        >>> shares = StageShares(decode=0.31, faces=0.08, model=0.92, write=0.01)
+        >>> print(shares)
+        decode 31 %, faces 8 %, model 92 %, write 1 %
+        >>> shares.bound
+        'model'
+        >>> StageShares(decode=0.5, faces=0.4, model=0.7, write=0.0).bound
+        'decode'
+    """
+
+    decode: float
+    faces: float
+    model: float
+    write: float
+    seconds: float = 0.0
+    workers: int = 0
+    busy: float = 0.0
+    media_seconds: float = 0.0
+
+    @property
+    def bound(self) -> Stage:
+        """The stage that the others wait for: the busiest; of the workers' two the longer one."""
+        longer: Stage = "decode" if self.decode >= self.faces else "faces"
+        busy: dict[Stage, float] = {longer: self.decode + self.faces, "model": self.model, "write": self.write}
+        return max(busy, key=lambda stage: busy[stage])
+
+    def __str__(self) -> str:
+        shares = {"decode": self.decode, "faces": self.faces, "model": self.model, "write": self.write}
+        return ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items() if name != "faces" or share)
+
+
+class StageClock:
+    """Adds up the seconds of each stage, from any thread."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[Stage, float] = {"decode": 0.0, "faces": 0.0, "model": 0.0, "write": 0.0}
+        self._busy = 0.0
+        self._media = 0.0
+        self._lock = threading.Lock()
+
+    def add(self, stage: Stage, seconds: float) -> None:
+        """Add what a stage took for something."""
+        with self._lock:
+            self._seconds[stage] += seconds
+
+    def count(self, *, busy: float = 0.0, media: float = 0.0) -> None:
+        """Add seconds of processor time, and seconds of media."""
+        with self._lock:
+            self._busy += busy
+            self._media += media
+
+    def seconds(self) -> dict[Stage, float]:
+        """Return what each stage took so far."""
+        with self._lock:
+            return dict(self._seconds)
+
+    @contextmanager
+    def timing(self, stage: Stage) -> Iterator[None]:
+        """Add the time that a block takes."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, time.perf_counter() - begun)
+
+    def shares(self, seconds: float, workers: int) -> StageShares | None:
+        """Return how busy each stage was.
+
+        Args:
+            seconds: Length of the extraction.
+            workers: How many shared decoding and faces.
+
+        Returns:
+            None where nothing was done.
+        """
+        if seconds <= 0 or not any(self._seconds.values()):
+            return None
+        preparing = seconds * max(1, workers)
+        return StageShares(
+            decode=self._seconds["decode"] / preparing,
+            faces=self._seconds["faces"] / preparing,
+            model=self._seconds["model"] / seconds,
+            write=self._seconds["write"] / seconds,
+            seconds=seconds,
+            workers=workers,
+            busy=self._busy,
+            media_seconds=self._media,
+        )
 
 
 @dataclass(frozen=True)
 class StageRates:
-    """What the clips took that were extracted on one machine with one setting of the knobs; sums over all of them.
+    """Sums of what the clips took that were extracted on one machine with one setting of the runtime options.
 
     Attributes:
         extractor: Short name.
@@ -37,7 +148,7 @@ class StageRates:
         cores: Logical cores that the process could use.
         device: ``cpu``, or the name of the GPU.
         workers: Processes that decoded and found faces.
-        batch_size: Model inputs a forward pass.
+        batch_size: Batch size of the model.
         compiled: Whether the model was to be compiled.
         decoder: What decoded sampled frames.
         version: Of eri.
@@ -113,7 +224,7 @@ def measured_rates(
     Args:
         extractor: Short name.
         modality: What the features describe.
-        runtime: The run's knobs.
+        runtime: The run's device, workers and decoder.
         shares: How busy its stages were.
         clips: Clips that it extracted.
         startup: Seconds that the start took.
@@ -155,7 +266,7 @@ def remember_rates(folder: FeatureFolder, rates: StageRates) -> None:
     path = folder.path / NAME
     with suppress(StoreError), folder.lock("rates"), explained(path):
         known: dict[tuple[object, ...], StageRates] = {}
-        with suppress(DataError):  # there is none yet, or it is spoilt
+        with suppress(DataError):  # there is none yet, or it is damaged
             known = {one.setting: one for one in read_rates(path)}
         earlier = known.pop(rates.setting, None)
         known[rates.setting] = rates if earlier is None else earlier + rates
@@ -187,12 +298,12 @@ def _decode(values: Any) -> StageRates | None:
     if not isinstance(values, dict) or set(values) != set(_names()):
         return None
     numbers = [values[name] for name in _names()[_names().index("clips") :]]
-    sound = (
+    valid = (
         all(isinstance(number, int | float) and number >= 0 for number in numbers)
         and values["clips"] > 0
         and values["runs"] > 0
     )
-    return StageRates(**values) if sound else None
+    return StageRates(**values) if valid else None
 
 
 def _device(asked: str) -> str:

@@ -1,18 +1,25 @@
-"""What an extraction tells: events while it runs, and a report when it has ended."""
+"""What an extraction reports: events while it runs, a report at its end, and ``failures.csv`` beside the features."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from eri.extraction.rates import StageRates
+from eri.extraction.rates import StageRates, StageShares
 from eri.extraction.shards import Shard
-from eri.extraction.stages import StageShares
+from eri.features.folder import FeatureFolder
 from eri.features.index import Entry
+from eri.features.problems import explained
 from eri.media.state import State
+from eri.utils.errors import EriError, MediaError, WorkerError
+from eri.utils.files import write_text
+
+FAILURES = "failures.csv"
 
 
 @dataclass(frozen=True)
@@ -40,9 +47,9 @@ class ExtractionEvent:
 
     Attributes:
         extractor: Short name of the extractor.
-        stage: ``check``: looking for what is complete. ``extract``: a clip was settled. ``wait``: only clips that
+        stage: ``check``: checking the cache. ``extract``: a clip was extracted or failed. ``wait``: only clips that
             another run works on are left. ``end``: this extractor is done.
-        done: Clips settled so far: found complete, extracted or failed; while checking, clips looked at.
+        done: Clips finished so far: cached, extracted or failed; while checking, clips checked.
         total: Clips asked for.
         computed: Clips extracted by this run so far.
         failed: Clips failed so far.
@@ -71,7 +78,7 @@ class ExtractionEvent:
 class ExtractorReport:
     """The outcome for one extractor.
 
-    The counts by state are of all clips with features, those that were complete before included.
+    The counts by state are of all clips with features, cached ones included.
 
     Attributes:
         extractor: Short name.
@@ -123,7 +130,7 @@ class ExtractionReport:
     """The outcome of an extraction.
 
     Attributes:
-        extractors: One report an extractor, in the order asked for.
+        extractors: One report per extractor, in the order asked for.
         seconds: Wall time.
         shard: The part of the data set that was asked for; None is all of it.
     """
@@ -175,3 +182,63 @@ def tally_states(entries: Iterable[Entry]) -> dict[str, int]:
         elif entry.rows:
             counts[names[max(names, key=lambda state: entry.state_counts[state])]] += 1
     return {name: counts[name] for name in (*names.values(), "partly_no_face")}
+
+
+_FAILURE_COLUMNS = [field.name for field in fields(Failure)]
+
+
+def describe_failure(error: EriError, clip_id: str, extractor: str, file: str) -> Failure:
+    """Return the row of ``failures.csv`` for an error of one clip."""
+    reason = error.reason if isinstance(error, MediaError | WorkerError) else "data"
+    # With its hint, in one line, and writable even where a file's name is not UTF-8.
+    message = " ".join(str(error).split()).encode("utf-8", "replace").decode()
+    return Failure(clip_id, extractor, file, reason, message)
+
+
+def read_failures(folder: FeatureFolder) -> tuple[Failure, ...]:
+    """Return the failures that a feature folder lists; none where the list is missing or not readable as one."""
+    try:
+        with (folder.path / FAILURES).open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.reader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return ()
+    if not rows or rows[0] != _FAILURE_COLUMNS:
+        return ()
+    return tuple(Failure(*row) for row in rows[1:] if len(row) == len(_FAILURE_COLUMNS))
+
+
+def update_failures(folder: FeatureFolder, finished: Collection[str], failures: Iterable[Failure]) -> None:
+    """Bring ``failures.csv`` up to date: rows of finished clips are replaced, the file goes when no row is left.
+
+    Args:
+        folder: The feature folder.
+        finished: Clips that this run found cached, extracted or saw fail.
+        failures: Those that failed.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    new = tuple(failures)
+    if not new and not (folder.path / FAILURES).exists():
+        return
+    with folder.lock("failures"):
+        kept = [
+            failure
+            for failure in read_failures(folder)
+            if failure.clip_id not in finished and not folder.feature_path(failure.clip_id).exists()
+        ]
+        rows = sorted([*kept, *new], key=lambda failure: failure.clip_id)
+        _write_failures(folder.path / FAILURES, rows)
+
+
+def _write_failures(path: Path, rows: Iterable[Failure]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_FAILURE_COLUMNS)
+    values = [astuple(row) for row in rows]
+    writer.writerows(values)
+    with explained(path):
+        if values:
+            write_text(path, text.getvalue())
+        else:
+            path.unlink(missing_ok=True)

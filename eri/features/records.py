@@ -33,6 +33,9 @@ class Prepared:
         encoded: The inputs are JPEG files, a row of bytes each, uint8 (valid rows, bytes of the longest), filled up
             with zeros: what is stored is the pictures themselves.
         face_seconds: What finding and cropping faces took, of the time that preparing the clip took.
+        source: What the clip was decoded from; a preparer leaves this and the following to extraction.
+        seconds: What preparing the clip took.
+        cpu_seconds: Processor time that it took, where a worker process did it.
     """
 
     clip_id: str
@@ -42,6 +45,9 @@ class Prepared:
     notes: tuple[str, ...] = ()
     encoded: bool = False
     face_seconds: float = 0.0
+    source: Source = field(default_factory=Source)
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from eri.config import Runtime
-from eri.extraction.cluster.connecting import connect
+from eri.extraction.cluster import connect
 from eri.extraction.run import EngineName, ExtractionEvent, ExtractionReport, extract, read_failures
 from eri.features.folder import FeatureFolder
 from eri.features.store import find_folder
@@ -99,25 +99,25 @@ def test_what_concerns_every_clip_stops_the_run_and_names_the_node(cluster, tmp_
         run(tmp_path, {"a": "ok"}, "ray", runtime=Runtime(device="cuda:1"))
 
 
-def test_a_node_must_see_the_folders_of_the_driver(cluster, tmp_path, monkeypatch):
-    from eri.extraction.ray import actor, engine
+def test_a_node_must_see_the_folders_of_the_driver(tmp_path):
+    from eri.extraction.ray_engine import check_shared_folders
 
-    genuine = actor.Desk
-    monkeypatch.setattr(engine, "Desk", lambda folder, probe, data: genuine(folder, "other", data))
-    with pytest.raises(StoreError, match=r"(?s)node .* is not the feature folder of the driver.*NFS"):
-        run(tmp_path, {"a": "ok"}, "ray")
-    lost = tmp_path / "lost"
-    monkeypatch.setattr(engine, "Desk", lambda folder, probe, data: genuine(folder, probe, lost))
-    with pytest.raises(DataError, match=r"(?s)node .*lost: the data set is not there"):
-        run(tmp_path, {"a": "ok"}, "ray")
+    (tmp_path / "probe").touch()
+    folder = FeatureFolder(tmp_path, "")
+    check_shared_folders(folder, "probe", tmp_path)
+    with pytest.raises(StoreError, match=r"(?s)is not the feature folder of the driver.*NFS"):
+        check_shared_folders(folder, "other", None)
+    with pytest.raises(StoreError, match=r"(?s)lost: is not there.*NFS"):
+        check_shared_folders(FeatureFolder(tmp_path / "lost", ""), "probe", None)
+    with pytest.raises(DataError, match=r"lost: the data set is not there"):
+        check_shared_folders(folder, "probe", tmp_path / "lost")
 
 
 def test_an_address_where_nothing_answers_is_refused_soon(monkeypatch):
-    monkeypatch.setattr("eri.extraction.cluster.connecting._PATIENCE", 2.0)
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     started = time.monotonic()
-    with pytest.raises(ClusterError, match=r"(?s)127\.0\.0\.9:6399: nothing answers.*ray status"):
-        connect("127.0.0.9:6399").__enter__()
+    with pytest.raises(ClusterError, match=r"(?s)127\.0\.0\.9:6399: nothing answers within 2 s.*ray status"):
+        connect("127.0.0.9:6399", patience=2.0).__enter__()
     assert time.monotonic() - started < 10
     with pytest.raises(ConfigError, match=r"(?s)Ray Client.*--address auto"):
         connect("ray://127.0.0.9:10001").__enter__()

@@ -9,13 +9,14 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from eri.config import ExtractorConfig, Runtime
-from eri.extraction.cluster.connecting import Cluster
+from eri.extraction.cluster import Cluster, connect
 from eri.extraction.run import ExtractionEvent, ExtractionReport, extract
 from eri.features.folder import FeatureFolder
 from eri.features.records import Extractor
@@ -59,9 +60,15 @@ def run(tmp_path: Path, address: str | None, contents: dict[str, str] = CLIPS, *
     table = fake_table(tmp_path / "data", contents)
     runtime = options.pop("runtime", Runtime(workers=1, timeout=30))
     create = options.pop("create", fake_extractors(tmp_path / "log", options.pop("delay", 0.1)))
-    return extract(
-        table, [fake_config()], tmp_path / "ray", runtime, engine="ray", address=address, create=create, **options
-    )
+    limits = options.pop("limits", None)
+    if limits is None:
+        options |= {"engine": "ray", "address": address, "create": create}
+        return extract(table, [fake_config()], tmp_path / "ray", runtime, **options)
+    with connect(address) as cluster:
+        from eri.extraction.ray_engine import load_on_ray
+
+        engine = partial(load_on_ray, cluster, runtime, create, table.root, **limits)
+        return extract(table, [fake_config()], tmp_path / "ray", runtime, engine=engine, **options)
 
 
 def folder_in(tmp_path: Path) -> FeatureFolder:
@@ -107,10 +114,9 @@ def test_a_node_that_is_killed_half_way_costs_no_clip(cluster, add, tmp_path):
     assert_as_undisturbed(tmp_path)
 
 
-def test_a_node_that_joins_later_takes_part(cluster, add, tmp_path, monkeypatch):
-    monkeypatch.setattr("eri.extraction.ray.crew._RECOUNT", 0.5)
+def test_a_node_that_joins_later_takes_part(cluster, add, tmp_path):
     contents = {f"{number:03d}": f"ok {number}" for number in range(160)}
-    report = run(tmp_path, cluster.address, contents, on_event=Once(add), delay=0.2)
+    report = run(tmp_path, cluster.address, contents, on_event=Once(add), delay=0.2, limits={"recount": 0.5})
     assert report.exit_code == 0
     assert len(workers(tmp_path / "log")) == 3
 
@@ -150,8 +156,7 @@ def test_a_hanging_decoder_is_ended_after_the_timeout(cluster, tmp_path):
     assert [(failure.clip_id, failure.reason) for failure in report.failures] == [("stuck", "timeout")]
 
 
-def test_an_actor_that_hangs_is_replaced(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr("eri.extraction.ray.crew._STALLED", 2.0)
+def test_an_actor_that_hangs_is_replaced(cluster, tmp_path):
     log = tmp_path / "log"
 
     def act() -> bool:
@@ -161,7 +166,8 @@ def test_an_actor_that_hangs_is_replaced(cluster, tmp_path, monkeypatch):
         return True
 
     once = Once(act)
-    report = run(tmp_path, cluster.address, on_event=once, runtime=Runtime(workers=1, timeout=2))
+    runtime = Runtime(workers=1, timeout=2)
+    report = run(tmp_path, cluster.address, on_event=once, runtime=runtime, limits={"stalled": 2.0})
     assert once.done
     assert report.exit_code == 0
 
@@ -299,10 +305,9 @@ def test_a_node_with_another_eri_or_none_is_named(cluster, add, tmp_path, progra
         run(tmp_path, cluster.address)
 
 
-def test_a_cluster_without_a_free_core_is_told_of(cluster, tmp_path, monkeypatch):
+def test_a_cluster_without_a_free_core_is_reported(cluster, tmp_path):
     import ray
 
-    monkeypatch.setattr("eri.extraction.ray.crew._PATIENCE", 5.0)
     ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
     try:
         # Nodes that tests before this one have killed are missed only after a while.
@@ -316,7 +321,7 @@ def test_a_cluster_without_a_free_core_is_told_of(cluster, tmp_path, monkeypatch
         idlers: list[Any] = [Idler.remote() for _ in range(2)]  # type: ignore[attr-defined]
         ray.get([idler.here.remote() for idler in idlers], timeout=60)
         with pytest.raises(ClusterError, match=r"(?s)1 free CPUs within 5 s.*ray status"):
-            run(tmp_path, None)
+            run(tmp_path, None, limits={"patience": 5.0})
     finally:
         ray.shutdown()
 

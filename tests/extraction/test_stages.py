@@ -1,12 +1,9 @@
-"""The closing summary says how busy each stage was, and writing in a thread of its own loses nothing."""
+"""How busy each stage is, while a run goes on and in its summary; a write that fails loses nothing that is done."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
@@ -14,76 +11,15 @@ from numpy.typing import NDArray
 
 from eri.cli.results import show_extraction
 from eri.config import Runtime
-from eri.extraction.pipeline import WritingThread
-from eri.extraction.run import StageShares, extract
-from eri.extraction.stages import StageClock
+from eri.extraction.rates import StageClock
+from eri.extraction.run import ExtractionEvent, StageShares, extract
 from eri.features.folder import FeatureFolder
-from eri.features.index import Entry, FileStamp
 from eri.features.records import Prepared
-from eri.features.sources import Source
 from eri.features.store import find_folder
 from eri.utils.errors import StoreError
 from tests.factories.extractors import fake_config, fake_extractors, fake_table
-from tests.factories.processes import wait_until
 
 CLIPS = {f"{number:03d}": f"ok {number}" for number in range(40)}
-
-
-_ENTRIES = [Entry(str(number), FileStamp(0, 0, 0), "", Source(""), (1,), 1) for number in range(60)]
-
-
-def test_results_come_in_order_and_on_the_thread_that_submits():
-    settled: list[tuple[Entry, int]] = []
-    with WritingThread(lambda one: settled.append((one, threading.get_ident()))) as writing:
-        for one in _ENTRIES:
-            writing.submit(partial(replace, one))
-        writing.finish()
-    assert [one for one, _ in settled] == _ENTRIES
-    assert {thread for _, thread in settled} == {threading.get_ident()}
-
-
-def test_no_more_than_a_bounded_number_waits():
-    gate = threading.Event()
-    waiting: list[None] = []
-
-    def write() -> Entry:
-        gate.wait(60)
-        return _ENTRIES[0]
-
-    def fill(writing: WritingThread) -> None:
-        for _ in range(40):
-            writing.submit(write)
-            waiting.append(None)
-
-    with WritingThread(lambda _: None) as writing:
-        thread = threading.Thread(target=fill, args=(writing,))
-        thread.start()
-        wait_until(lambda: len(waiting) >= 4)
-        thread.join(0.3)
-        assert len(waiting) < 40
-        gate.set()
-        thread.join()
-        writing.finish()
-    assert len(waiting) == 40
-
-
-def test_what_was_submitted_is_written_when_the_block_fails():
-    written: list[int] = []
-
-    def write(number: int) -> Entry:
-        time.sleep(0.01)
-        written.append(number)
-        return _ENTRIES[number]
-
-    def fail() -> None:
-        with WritingThread(lambda _: None) as writing:
-            for number in range(8):
-                writing.submit(partial(write, number))
-            raise LookupError
-
-    with pytest.raises(LookupError):
-        fail()
-    assert written == list(range(8))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -150,3 +86,24 @@ def test_the_summary_names_the_stage_that_bounds_the_run(tmp_path, monkeypatch, 
     assert f"busy {stages}; bottleneck: " in capsys.readouterr().out
     again = extract(table, [fake_config()], tmp_path / "features", Runtime(workers=0), create=slow)
     assert again.extractors[0].stages is None
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_events_tell_how_busy_the_stages_are(tmp_path, workers):
+    events: list[ExtractionEvent] = []
+    table, create = fake_table(tmp_path / "data", CLIPS), fake_extractors(delay=0.05)
+    extract(
+        table,
+        [fake_config()],
+        tmp_path / "features",
+        Runtime(workers=workers),
+        on_event=events.append,
+        create=create,
+    )
+    told = [event for event in events if event.shares is not None]
+    assert told
+    assert len(told) < len([event for event in events if event.stage == "extract"])
+    shares = told[-1].shares
+    assert shares is not None
+    assert shares.bound == "decode"
+    assert 0 < shares.decode <= 1.05

@@ -3,38 +3,53 @@
 import pickle
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from eri.config import Runtime
 from eri.extraction.pipeline import WAITING
-from eri.extraction.run import extract, read_failures
-from eri.extraction.scratch import ScratchFolder
-from eri.extraction.worker import Decoded, park, unpark
+from eri.extraction.preparation import (
+    ClipPreparer,
+    ScratchFolder,
+    inputs_file,
+    load_inputs,
+    remove_temporary,
+    sweep_scratch_folders,
+)
+from eri.extraction.run import ExtractionReport, extract, read_failures
 from eri.features.folder import FeatureFolder
-from eri.features.records import Prepared
-from eri.features.sources import Source
 from eri.features.store import find_folder
-from eri.utils.errors import StoreError, WeightsError, WorkerError
+from eri.utils.errors import StoreError, WeightsError, WorkerStartError
 from tests.factories.disks import small_disk
 from tests.factories.extractors import (
     FakeExtractor,
+    FakePreparer,
     UnloadablePreparer,
     fake_config,
     fake_extractors,
     fake_table,
     logged,
-    mapped,
 )
+from tests.factories.processes import begin
 
 MANY = {f"{number:03d}": f"{'long' if number % 5 == 0 else 'ok'} {number}" for number in range(24)}
 
 
-def run(tmp_path: Path, contents: dict[str, str], workers: int, *, name: str = "features", timeout: float = 60.0):
+def run(
+    tmp_path: Path,
+    contents: dict[str, str],
+    workers: int,
+    *,
+    name: str = "features",
+    timeout: float = 60.0,
+    **options: Any,
+) -> ExtractionReport:
     table = fake_table(tmp_path / "data", contents)
     runtime = Runtime(workers=workers, timeout=timeout)
-    return extract(table, [fake_config()], tmp_path / name, runtime, create=fake_extractors(tmp_path / "log"))
+    create = fake_extractors(tmp_path / "log")
+    return extract(table, [fake_config()], tmp_path / name, runtime, create=create, **options)
 
 
 def folder_in(tmp_path: Path, name: str = "features") -> FeatureFolder:
@@ -96,27 +111,25 @@ def test_a_bug_of_the_model_names_its_clips(tmp_path):
     assert isinstance(caught.value.__cause__, LookupError)
 
 
-def test_an_error_that_cannot_be_sent_home_ends_the_run_and_names_the_clips(tmp_path):
-    with pytest.raises(WorkerError, match=r"(?s)in work were:.*z.*--workers 0"):
+def test_an_error_that_cannot_be_sent_home_ends_the_run_and_names_the_clip(tmp_path):
+    with pytest.raises(RuntimeError, match=r"clip z: .*UnsendableError"):
         run(tmp_path, {"a": "ok", "z": "unsendable"}, 1)
     assert_nothing_left(folder_in(tmp_path))
 
 
-def test_workers_that_cannot_start_end_the_run_soon(tmp_path, capfd):
+def test_workers_that_cannot_start_end_the_run_soon(tmp_path):
     table = fake_table(tmp_path / "data", {"a": "ok"})
     extractor = FakeExtractor("fake", "visual", {}, UnloadablePreparer("visual", 3))
-    with pytest.raises(WorkerError, match="__main__"):
+    with pytest.raises(WorkerStartError, match="a library is broken"):
         extract(table, [fake_config()], tmp_path / "features", Runtime(workers=1), create=lambda *_: extractor)
-    assert "a library is broken" in capfd.readouterr().err
 
 
-def test_a_clip_that_another_run_never_finishes_fails_in_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("eri.extraction.work._GRACE", 0.0)
+def test_a_clip_that_another_run_never_finishes_fails_in_the_end(tmp_path):
     run(tmp_path, {"a": "ok"}, 0)
-    claim = folder_in(tmp_path).lock_clip("b")
-    assert claim is not None
-    with claim:
-        report = run(tmp_path, {"a": "ok", "b": "ok"}, 0, timeout=0.3)
+    lock = folder_in(tmp_path).lock_clip("b")
+    assert lock is not None
+    with lock:
+        report = run(tmp_path, {"a": "ok", "b": "ok"}, 0, timeout=0.3, patience=0.0)
     assert [(failure.clip_id, failure.reason) for failure in report.failures] == [("b", "claimed")]
     assert run(tmp_path, {"a": "ok", "b": "ok"}, 0).exit_code == 0
 
@@ -144,47 +157,77 @@ def test_workers_run_ahead_by_a_bounded_number_only(tmp_path):
     assert max(ahead) <= 2 * 2 + 8 + WAITING
 
 
-def test_a_worker_that_dies_with_the_pools_locks_costs_its_own_clip(tmp_path, monkeypatch):
-    monkeypatch.setattr("eri.extraction.pool._STALLED", 1.0)
-    report = run(tmp_path, {"a": "poison", "b": "ok", "c": "ok"}, 1, timeout=3)
-    assert [(failure.clip_id, failure.reason) for failure in report.failures] == [("a", "crashed")]
-    assert report.extractors[0].complete == 2
-
-
 def test_large_inputs_travel_through_a_file(tmp_path):
-    source = Source("a", size=1, mtime_ns=2, sha256="")
-    array = np.arange(20_000, dtype=np.float32)
-    times, states = np.zeros(1), np.zeros(1, np.uint8)
-    with ScratchFolder() as scratch:
-        parked = park(Decoded(Prepared("a", mapped(array)[2:], times, states), source), scratch.file("a"))
-        assert len(pickle.dumps(parked)) < 4096
-        inputs = unpark(parked).inputs
-        assert isinstance(inputs, np.memmap)
-        np.testing.assert_array_equal(inputs, array[2:])
-        small = park(Decoded(Prepared("b", mapped(array)[:3], times, states), source), scratch.file("b"))
-        np.testing.assert_array_equal(unpark(small).inputs, array[:3])
-        assert len(pickle.dumps(small)) < 4096
-        assert not scratch.file("b").exists()
-    assert not scratch.path.exists()
+    table = fake_table(tmp_path / "data", {"a": "long", "b": "ok"})
+    preparer = ClipPreparer(FakePreparer("visual", 5), tmp_path, pass_files=True)
+    here = ClipPreparer(FakePreparer("visual", 5), tmp_path, pass_files=False)
+    for clip_id, mapped in (("a", True), ("b", False)):
+        prepared = preparer((table[clip_id], None))
+        assert len(pickle.dumps(prepared)) < 4096
+        inputs = load_inputs(prepared, tmp_path).inputs
+        assert isinstance(inputs, np.memmap) == mapped == inputs_file(tmp_path, clip_id).exists()
+        np.testing.assert_array_equal(inputs, here((table[clip_id], None)).inputs)
+        remove_temporary(tmp_path, clip_id)
+        assert not inputs_file(tmp_path, clip_id).exists()
 
 
 def test_a_full_temporary_folder_says_which(tmp_path):
-    source = Source("a", size=1, mtime_ns=2, sha256="")
-    prepared = Prepared("a", np.zeros(200_000, np.float32), np.zeros(1), np.zeros(1, np.uint8))
-    with small_disk(tmp_path, 64), pytest.raises(StoreError, match="TMPDIR"):
-        park(Decoded(prepared, source), tmp_path / "a.npy")
+    table = fake_table(tmp_path / "data", {"a": "long"})
+    small = tmp_path / "small"
+    with small_disk(small, 64), pytest.raises(StoreError, match="TMPDIR"):
+        ClipPreparer(FakePreparer("visual", 5), small, pass_files=True)((table["a"], None))
 
 
-def test_a_source_that_changes_while_it_is_read_fails(tmp_path, monkeypatch):
-    from tests.factories import extractors
-
-    genuine = extractors.misbehave
-
-    def overwrite(word, path):
-        if word == "moving":
-            path.write_text("something longer than before")
-        genuine(word, path)
-
-    monkeypatch.setattr(extractors, "misbehave", overwrite)
+def test_a_source_that_changes_while_it_is_read_fails(tmp_path):
     report = run(tmp_path, {"a": "ok", "b": "moving"}, 0)
     assert [(failure.clip_id, failure.reason) for failure in report.failures] == [("b", "changed")]
+
+
+def test_scratch_folders_of_killed_runs_are_removed_and_those_of_living_ones_are_not(temporary):
+    begin("-c", HOLD.format(signal="SIGKILL")).communicate(timeout=60)
+    living = begin("-c", HOLD.format(signal="SIGSTOP"))
+    try:
+        assert living.stdout is not None
+        path = Path(living.stdout.readline().strip())
+        sweep_scratch_folders()
+        assert sorted(left.name for left in temporary.iterdir()) == [path.name, f"{path.name}.lock"]
+        assert (path / "a.npy").read_text() == "decoded"
+    finally:
+        living.kill()
+        living.communicate()
+    sweep_scratch_folders()
+    assert list(temporary.iterdir()) == []
+    (temporary / "eri-scratch-odd.lock").mkdir()  # what cannot be removed stops nobody
+    sweep_scratch_folders()
+    with ScratchFolder() as scratch:
+        assert scratch.path.is_dir()
+    assert [path.name for path in temporary.iterdir()] == ["eri-scratch-odd.lock"]
+
+
+HOLD = """
+import os, signal
+from eri.extraction.preparation import ScratchFolder
+scratch = ScratchFolder()
+(scratch.path / "a.npy").write_text("decoded")
+print(scratch.path, flush=True)
+os.kill(os.getpid(), signal.{signal})
+"""
+
+COME_AND_GO = """
+from eri.extraction.preparation import ScratchFolder, sweep_scratch_folders
+for turn in range(200):
+    sweep_scratch_folders()
+    with ScratchFolder() as scratch:
+        path = scratch.path / "a.npy"
+        path.write_text("decoded")
+        sweep_scratch_folders()
+        assert path.read_text() == "decoded", turn
+"""
+
+
+def test_processes_that_begin_and_end_side_by_side_take_nothing_from_each_other(temporary):
+    processes = [begin("-c", COME_AND_GO) for _ in range(3)]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert list(temporary.iterdir()) == []

@@ -61,7 +61,7 @@ def _assert_same_folder(folder: Path, expected: Path, wanted: set[str] | None) -
 def assert_nothing_left(path: Path) -> None:
     """Fail unless the feature folders of a store hold no temporary file, no lock, and an index of what is there."""
     for folder in feature_folders(path).values():
-        assert list(folder.glob(".*.tmp")) == []
+        assert [left.name for left in folder.glob(".*.tmp")] == []
         assert [lock.name for lock in (folder / ".claims").glob("[!.]*")] == []
         files = {file.name.removesuffix(_SUFFIX): file for file in folder.glob(f"[!.]*{_SUFFIX}")}
         entries = FeatureIndex(folder / "journal.jsonl").load()

@@ -3,14 +3,13 @@
 The first word of a clip's file decides: ``ok`` gives rows made from the file's content; ``no-face`` and ``partly``
 miss faces; ``truncated`` is a damaged file; ``crash`` ends the worker by a signal; ``hang`` never returns, nor does
 ``seize``, which keeps the interpreter to itself; ``bug`` raises what no one foresees; ``unsendable`` raises what cannot
-be sent home; ``memory`` runs out of memory; ``long`` is large and memory-mapped; ``poison`` dies with the locks of the
-worker pool in its hands. Every clip that is prepared leaves a line in the log, so that tests can count.
+be sent home; ``memory`` runs out of memory; ``long`` is large and memory-mapped; ``moving`` changes its file. Every
+clip that is prepared leaves a line in the log, so that tests can count.
 """
 
 from __future__ import annotations
 
 import ctypes
-import gc
 import hashlib
 import os
 import signal
@@ -23,7 +22,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pebble.pool.channel import WorkerChannel
 
 from eri.config import ExtractorConfig, ImageConfig, Runtime
 from eri.config.tasks import ERI
@@ -97,10 +95,8 @@ def misbehave(word: str, path: Path) -> None:
         raise ZeroDivisionError("no one foresaw this")
     if word == "unsendable":
         raise UnsendableError(detail="x")
-    if word == "poison":
-        channel = next(found for found in gc.get_objects() if isinstance(found, WorkerChannel))
-        channel.mutex.acquire()
-        os._exit(9)
+    if word == "moving":
+        path.write_text("something longer than before")
     if word == "memory":
         raise MemoryError
 

@@ -13,8 +13,8 @@ from eri.config.tasks import ERI
 from eri.data import load_clips
 from eri.data.clips import Clip, ClipTable
 from eri.data.probe import probe
+from eri.extraction.preparation import local_media
 from eri.extraction.run import extract
-from eri.extraction.worker import at_hand
 from eri.features.sources import Source, clip_sources, identify_source, stamp_source
 from eri.reports.html.glimpses import draw_envelope, draw_strip
 from eri.storage import name_urls, objects, parse_url
@@ -193,12 +193,12 @@ def test_server_that_goes_stops_the_run_and_the_next_one_goes_on(
     monkeypatch.setattr(objects, "_ATTEMPTS", 1)
     with (
         pytest.raises(RemoteError, match="/data: cannot be listed") as caught,
-        at_hand(table["a"], source),
+        local_media(table["a"], source),
     ):
         pass
     assert caught.value.reason == "unreachable"
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    with at_hand(table["a"], source) as (clip, _):
+    with local_media(table["a"], source) as (clip, _):
         assert clip.video is not None
         assert clip.video.read_text() == "ok 1"
 
@@ -209,7 +209,7 @@ def test_errors_of_the_block_name_the_url(bucket: Bucket, tmp_path: Path) -> Non
     source = clip_sources(table, "visual")["a"]
 
     def decode() -> None:
-        with at_hand(table["a"], source) as (clip, _):
+        with local_media(table["a"], source) as (clip, _):
             raise TruncatedMediaError(clip.video or Path(), "ends too early")
 
     with pytest.raises(TruncatedMediaError, match=f"^{bucket.url}/data/a.mp4: ends too early$"):

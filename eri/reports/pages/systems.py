@@ -16,8 +16,7 @@ from eri.config.tasks import Task
 from eri.data.clips import ClipTable, Split
 from eri.evaluation.cross_validation import SETTINGS
 from eri.evaluation.held_out import ENSEMBLE, HeldOut, Kind, kind_of, read_held_out
-from eri.extraction.failures import read_failures
-from eri.extraction.report import Failure
+from eri.extraction.report import Failure, read_failures
 from eri.features.folder import FeatureFolder
 from eri.metrics.intensities import Floats
 from eri.metrics.scoring import Scores, create_scorer

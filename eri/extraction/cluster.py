@@ -1,4 +1,4 @@
-"""Connecting to a Ray cluster, or starting one on this machine for as long as it is needed.
+"""A Ray cluster: connecting to it or starting one on this machine, what its nodes have, and tasks that run there.
 
 Ray's own attempts at an address where nothing answers go on for minutes and cannot be broken off. So a process of its
 own tries first, and is ended when it takes too long.
@@ -9,18 +9,51 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import secrets
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from eri.config import Runtime
-from eri.utils.errors import ClusterError, ConfigError, EriError, MissingDependencyError
+from eri.utils.errors import ClusterError, ConfigError, EriError, MissingDependencyError, RunError
 from eri.utils.version import __version__
+
+Result = TypeVar("Result")
+_Error = TypeVar("_Error", bound=EriError)
+
+_LOG = logging.getLogger(__name__)
+
+_HEAD_CHECK = 5.0
+"""Seconds between two checks that the head is still there; as long may one of them take."""
+
+_OBJECT_STORE = 100 << 20
+"""Bytes of the object store of a Ray that is started here: hardly anything travels through it."""
+
+_ATTEMPTS = 3
+"""How often a task is begun again elsewhere, because its process or its node was lost."""
+
+_HINT = (
+    "Is it the address that `ray start --head` printed, and is this machine a node of that cluster? "
+    "`ray status --address HOST:PORT` says. Without --address, Ray is started on this machine."
+)
+
+_TRY = """
+import logging, sys, ray
+from ray.exceptions import RayError
+try:
+    ray.init(sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
+except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
+    sys.exit(str(error))
+ray.shutdown()
+"""
+"""What the process that tries an address first runs."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +107,6 @@ class Needs:
             )
             for node in nodes
         )
-
-
-_Error = TypeVar("_Error", bound=EriError)
 
 
 @dataclass(frozen=True)
@@ -159,23 +189,6 @@ def at_node(error: _Error, node: NodeFacts | str) -> _Error:
     return error
 
 
-_PATIENCE = 12.0
-"""Seconds that a cluster has to answer."""
-
-_LOOK = 5.0
-"""Seconds between two looks at whether the head is still there; as long may one of them take."""
-
-_LOG = logging.getLogger(__name__)
-
-_OBJECT_STORE = 100 << 20
-"""Bytes of the object store of a Ray that is started here: hardly anything travels through it."""
-
-_HINT = (
-    "Is it the address that `ray start --head` printed, and is this machine a node of that cluster? "
-    "`ray status --address HOST:PORT` says. Without --address, Ray is started on this machine."
-)
-
-
 @dataclass(frozen=True)
 class Cluster:
     """A Ray cluster that this process is connected to.
@@ -195,7 +208,7 @@ class Cluster:
 
 
 @contextmanager
-def connect(address: str | None = None) -> Iterator[Cluster]:
+def connect(address: str | None = None, *, patience: float = 12.0) -> Iterator[Cluster]:
     """Be connected to a Ray cluster for as long as a block runs.
 
     A connection that the process has already is used, whatever the address, and left as it is.
@@ -204,6 +217,7 @@ def connect(address: str | None = None) -> Iterator[Cluster]:
         address: ``HOST:PORT`` as ``ray start --head`` printed it, or ``auto`` for the cluster that this machine is a
             node of. None takes the environment's ``RAY_ADDRESS``, which ``ray job submit`` sets; without that, Ray is
             started on this machine and stopped afterwards.
+        patience: Seconds that a cluster has to answer.
 
     Raises:
         ClusterError: Nothing answers there, or its versions of Ray and Python are others than here.
@@ -224,7 +238,7 @@ def connect(address: str | None = None) -> Iterator[Cluster]:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         _initialise("local", include_dashboard=False, object_store_memory=_OBJECT_STORE)
     else:
-        _refuse_unreachable(chosen)
+        _refuse_unreachable(chosen, patience)
         _initialise(chosen)
     try:
         with _watching_head(ray.get_runtime_context().gcs_address):
@@ -250,10 +264,10 @@ def _watch(address: str, over: threading.Event) -> None:
     host, _, port = address.rpartition(":")
     missed = 0
     while missed < 2:
-        if over.wait(_LOOK):
+        if over.wait(_HEAD_CHECK):
             return
         try:
-            socket.create_connection((host, int(port)), timeout=_LOOK).close()
+            socket.create_connection((host, int(port)), timeout=_HEAD_CHECK).close()
         except OSError:
             missed += 1
         else:
@@ -275,18 +289,164 @@ def _initialise(address: str, **settings: Any) -> None:
         raise ClusterError(f"Ray cluster {address}: {' '.join(str(error).split())}", hint=_HINT) from error
 
 
-def _refuse_unreachable(address: str) -> None:
+def _refuse_unreachable(address: str, patience: float) -> None:
     """Raise an error unless a process of its own can connect soon."""
     if address.startswith("ray://"):
         raise ConfigError(
             f"'{address}' is an address of Ray Client, which loses its work with the connection",
             hint="Start the command on a node of the cluster, with --address auto, or with `ray job submit`.",
         )
-    command = [sys.executable, "-m", "eri.extraction.cluster.checking", address]
+    command = [sys.executable, "-c", _TRY, address]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience, check=False)
     except subprocess.TimeoutExpired:
-        raise ClusterError(f"Ray cluster {address}: nothing answers within {_PATIENCE:.0f} s", hint=_HINT) from None
+        raise ClusterError(f"Ray cluster {address}: nothing answers within {patience:g} s", hint=_HINT) from None
     if done.returncode:
-        said = " ".join((done.stdout.strip() or done.stderr.strip()[-500:]).split())
+        said = " ".join(done.stderr.strip()[-500:].split())
         raise ClusterError(f"Ray cluster {address}: {said}", hint=_HINT)
+
+
+@dataclass(frozen=True)
+class _Driver:
+    """What a task must find on its node.
+
+    Attributes:
+        folder: Where results are written.
+        probe: A file in it that the driver has made, of a name that is nowhere else.
+        place: The driver's working folder, in which relative paths mean what they do there.
+        facts: What runs there.
+    """
+
+    folder: Path
+    probe: str
+    place: Path
+    facts: NodeFacts
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """An error that a user is to see, on its way to the driver."""
+
+    error: EriError
+
+
+class Tasks:
+    """Runs independent tasks on the nodes of a cluster, submitted as to an executor.
+
+    Attributes:
+        room: How many tasks the cluster can run at a time, as it is now.
+
+    Args:
+        cluster: The cluster.
+        runtime: Its device is used: a task takes a core, and a GPU where there are any and it is not ``cpu``.
+        driver: What each task must find.
+
+    Raises:
+        ClusterError: No node has what a task needs.
+    """
+
+    def __init__(self, cluster: Cluster, runtime: Runtime, driver: _Driver) -> None:
+        import ray
+
+        nodes = cluster.nodes()
+        needs = Needs.of(replace(runtime, workers=1), nodes)
+        self.room = needs.fit(nodes)
+        self._driver = driver
+        self._task: Any = ray.remote(_work).options(
+            num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=_ATTEMPTS, scheduling_strategy="SPREAD"
+        )
+        self._running: set[Any] = set()
+
+    def submit(self, work: Callable[..., Result], /, *arguments: Any) -> Future[Result]:
+        """Have a node call a function, and return what will come of it.
+
+        The future raises :class:`~eri.utils.errors.EriError` as the function does, with the node's name, and
+        :class:`~eri.utils.errors.RunError` when the processes that worked on it died again and again.
+        """
+        import ray
+
+        reference: Any = self._task.remote(self._driver, work, arguments)
+        self._running.add(reference)
+        found: Future[Result] = Future()
+
+        def settle(done: Future[Any]) -> None:
+            self._running.discard(reference)
+            try:
+                value = done.result()
+            except ray.exceptions.RayTaskError as error:
+                found.set_exception(error.cause if isinstance(error.cause, Exception) else error)
+            except ray.exceptions.RayError as error:
+                found.set_exception(_explain(error, self._driver.folder))
+            else:
+                if isinstance(value, _Refused):
+                    found.set_exception(value.error)
+                else:
+                    found.set_result(value)
+
+        reference.future().add_done_callback(settle)
+        return found
+
+    def cancel(self) -> None:
+        """End what still runs."""
+        import ray
+
+        for reference in list(self._running):
+            with suppress(ray.exceptions.RayError, ValueError, TypeError):
+                ray.cancel(reference, force=True)
+
+
+@contextmanager
+def open_tasks(cluster: Cluster, runtime: Runtime, folder: Path) -> Iterator[Tasks]:
+    """Run tasks on a cluster for the length of a block; what runs at its end is ended.
+
+    Args:
+        cluster: The cluster.
+        runtime: See :class:`Tasks`.
+        folder: Where the tasks write; every node must see it under the same path.
+
+    Raises:
+        ClusterError: No node has what a task needs.
+        RunError: The folder cannot be written.
+    """
+    probe = folder / f".probe.{os.getpid()}.{secrets.token_hex(8)}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written: {error.strerror}", hint="Choose another with --runs.") from error
+    try:
+        tasks = Tasks(cluster, runtime, _Driver(folder.absolute(), probe.name, Path.cwd(), this_node()))
+        try:
+            yield tasks
+        finally:
+            tasks.cancel()
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _work(driver: _Driver, work: Callable[..., Result], arguments: tuple[Any, ...]) -> Result | _Refused:
+    """Run a task, on a node."""
+    node = this_node()
+    try:
+        refuse_stranger(node, driver.facts)
+        if not (driver.folder / driver.probe).exists():
+            raise RunError(
+                f"{driver.folder}: is not the driver's folder, or not there",
+                hint="Every node must see runs and features under the same paths: put them on a file system that all "
+                "nodes share, and name them with --runs and --features.",
+            )
+        with suppress(OSError):
+            os.chdir(driver.place)
+        return work(*arguments)
+    except EriError as error:
+        return _Refused(at_node(error, node))
+
+
+def _explain(error: Exception, folder: Path) -> EriError:
+    said = " ".join(str(error).split())[:300]
+    if type(error).__name__ in ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError"):
+        return RunError(
+            f"{folder}: processes of the cluster that worked on it were killed: {said}",
+            hint="Is memory short there? Go on with --resume.",
+        )
+    return ClusterError(f"the Ray cluster lost a task: {said}", hint="Go on with --resume.")

@@ -1,1 +1,0 @@
-"""Ray clusters: connecting to one, and running tasks on it."""

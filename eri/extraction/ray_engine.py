@@ -1,0 +1,542 @@
+"""Extraction on a Ray cluster: actors that hold the extractor and process clips from the file to the features.
+
+Each actor runs the local engine, with worker processes of its own, and writes features into the shared folder itself:
+what travels is the names of clips and what became of them. The driver keeps the list of clips, as for any engine.
+
+Why neither Ray Data nor :class:`ray.util.ActorPool` nor Ray's own restarts: an actor that dies takes all clips along
+that it has in work. ActorPool gives them up and the actor with them; Ray Data and ``max_task_retries`` begin them all
+again together, as often as the one that kills actors makes it necessary, until the innocent ones fail with it or the
+whole data set does. Here a clip that was there at two deaths is given to an actor alone, so that it fails alone.
+docs/scaling.md says more.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Event
+from typing import Any, Literal
+
+import ray
+from ray.exceptions import RayActorError, RayError, RayTaskError
+
+from eri.config import ExtractorConfig, Runtime
+from eri.extraction.cluster import Cluster, Needs, NodeFacts, at_node, refuse_stranger, this_node
+from eri.extraction.pipeline import WAITING, ClipResult, LocalEngine, Work, look_ahead
+from eri.extraction.rates import Stage, StageClock, StageShares
+from eri.features.folder import FeatureFolder
+from eri.features.problems import explained
+from eri.features.records import Extractor
+from eri.storage import mirrored_url
+from eri.utils.errors import ClusterError, DataError, EriError, StoreError, WorkerError
+
+Create = Callable[[ExtractorConfig, Runtime], Extractor]
+
+_HEARTBEAT = 0.5
+"""Seconds after which whoever hears nothing looks after its limits."""
+
+_LOADING = 900.0
+"""Seconds that an actor has to load its extractor: weights may have to be fetched first."""
+
+_LEAVING = 10.0
+"""Seconds that actors have to end their worker processes."""
+
+_FALSE_STARTS = 3
+"""Actors that may die one after the other before any of them is ready."""
+
+_DEATHS = 3
+"""Actors that may die while they have a clip, before the clip is taken for what killed them."""
+
+
+class _LeavingError(Exception):
+    """An actor is to end."""
+
+
+class ExtractionActor:
+    """An extractor on some node: introduces itself, loads, opens the folder, and processes clips until it is to leave.
+
+    Ray calls each method in a thread of its own; one more thread runs the engine, and the calls wait for what it says
+    of their clips.
+    """
+
+    def __init__(self) -> None:
+        self._work: Queue[Work] = Queue()
+        self._answers: dict[str, Future[tuple[ClipResult, Mapping[Stage, float]]]] = {}
+        self._ending = Event()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="extraction")
+
+    def introduce(self, place: Path) -> NodeFacts:
+        """Go to the driver's own folder, where the node has it, so that relative paths mean the same."""
+        with suppress(OSError):
+            os.chdir(place)
+        return this_node()
+
+    def load(
+        self, config: ExtractorConfig, runtime: Runtime, create: Create
+    ) -> tuple[str, Literal["visual", "audio"], dict[str, Any]]:
+        """Load the extractor and return its name, modality and identity.
+
+        Raises:
+            EriError: It cannot be loaded, such as for weights that this node lacks.
+        """
+        extractor = create(config, runtime)
+        self._engine = LocalEngine(extractor, runtime)
+        self._clips = max(1, runtime.workers)
+        return extractor.name, extractor.modality, extractor.identity()
+
+    def open(self, folder: FeatureFolder, probe: str, data: Path | None) -> None:
+        """Begin to wait for clips; see :func:`check_shared_folders`."""
+        check_shared_folders(folder, probe, data)
+        self._running = self._thread.submit(self._run, folder)
+
+    def process(self, work: Work) -> tuple[ClipResult, Mapping[Stage, float]]:
+        """Process a clip; return what became of it, and the seconds that each stage took since the beginning.
+
+        Raises:
+            EriError: Something that concerns every clip.
+            RuntimeError: A bug; it names the clip.
+        """
+        answer = self._answers[work[0].id] = Future()
+        self._work.put(work)
+        either: list[Future[Any]] = [answer, self._running]
+        wait(either, return_when=FIRST_COMPLETED)
+        if not answer.done():
+            self._running.result()  # raises what ended the engine
+        return answer.result(timeout=0)
+
+    def leave(self) -> None:
+        """End the worker processes and remove what is temporary; clips that are not done yet are left undone."""
+        self._ending.set()
+        self._thread.shutdown(wait=True)
+
+    def _run(self, folder: FeatureFolder) -> None:
+        with suppress(_LeavingError), self._engine.open(folder, self._clips):
+            for result in self._engine.process(self._queued()):
+                self._answers.pop(result.clip_id).set_result((result, self._engine.clock.seconds()))
+        folder.finish()
+
+    def _queued(self) -> Iterator[Work | None]:
+        while not self._ending.is_set():
+            try:
+                yield self._work.get(block=not self._answers, timeout=_HEARTBEAT)
+            except Empty:
+                yield None
+        raise _LeavingError
+
+
+def check_shared_folders(folder: FeatureFolder, probe: str, data: Path | None) -> None:
+    """Raise an error unless this node sees what the driver sees.
+
+    Args:
+        folder: Where the features go.
+        probe: A file in it that the driver has made, of a name that is nowhere else.
+        data: Folder of the data set, where it is one that the driver sees.
+
+    Raises:
+        StoreError: The feature folder is not the driver's, or cannot be written here.
+        DataError: The data set is not here.
+    """
+    if folder.on_disk:
+        path = folder.path
+        if not (path / probe).exists():
+            raise StoreError(
+                f"{path}: is {'not the feature folder of the driver' if path.exists() else 'not there'}",
+                hint="Every node must see one feature folder under the same path: put it on a file system that all "
+                "nodes share, such as NFS, and name it with --features DIR, or give the URL of an object store. "
+                "Without either, give each machine its own --shard.",
+            )
+        with explained(path):
+            own = path / f".probe.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+            own.touch()
+            own.unlink()
+    if data is not None and not data.exists():
+        raise DataError(
+            f"{data}: the data set is not there",
+            hint="Every node must see the clips under the same path: put them on a file system that all nodes share.",
+        )
+
+
+@dataclass(eq=False)
+class _Actor:
+    """One actor, as the driver sees it."""
+
+    handle: Any
+    stage: Literal["starting", "loading", "loaded", "ready"] = "starting"
+    since: float = field(default_factory=time.monotonic)  # when it came so far, or was last heard of
+    node: NodeFacts | None = None
+    work: dict[str, Work] = field(default_factory=dict)  # what it has been given and has not answered
+    seconds: Mapping[Stage, float] = field(default_factory=dict)  # how busy its stages have been
+    began: float | None = None
+    ended: float | None = None
+
+    def __str__(self) -> str:
+        return "of a cluster that has not placed it yet" if self.node is None else str(self.node)
+
+
+@contextmanager
+def load_on_ray(
+    cluster: Cluster,
+    runtime: Runtime,
+    create: Create,
+    data: Path | None,
+    config: ExtractorConfig,
+    missing: Callable[[], int],
+    *,
+    patience: float = 120.0,
+    stalled: float = 180.0,
+    recount: float = 5.0,
+) -> Iterator[RayEngine]:
+    """Load an extractor in as many actors as there seem to be clips to process, in one at least.
+
+    Args:
+        cluster: The cluster.
+        runtime: Device, batch size, workers of each actor, and timeout.
+        create: Makes an extractor from its config, on the nodes.
+        data: Folder of the data set, which every node must see; None where it is in no folder.
+        config: The extractor.
+        missing: Counts the clips without features.
+        patience: Seconds that the cluster has to find room for an actor while none is at work.
+        stalled: Seconds beyond a clip's timeout without an answer after which an actor is taken for dead.
+        recount: Seconds between two counts of what the cluster has in all.
+
+    Raises:
+        EriError: It cannot be loaded there, or the cluster has no room for it.
+    """
+    engine = RayEngine(cluster, runtime, create, data, config, patience, runtime.timeout + stalled, recount)
+    try:
+        engine.load(max(1, missing()))
+        yield engine
+    finally:
+        engine.dismiss()
+
+
+class RayEngine:
+    """An extractor in actors of a Ray cluster, which are started where there is room and replaced when they die.
+
+    Each actor takes a core of its node for each worker process, and a GPU where the cluster has any and the device is
+    not ``cpu``. There are as many actors as the cluster has room for, and never more than clips.
+
+    Attributes:
+        name: Short name for folders and tables.
+        modality: What the features describe.
+
+    Args:
+        silence: Seconds without an answer after which an actor with work is taken for dead.
+        See :func:`load_on_ray` for the others.
+    """
+
+    name: str
+    modality: Literal["visual", "audio"]
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        runtime: Runtime,
+        create: Create,
+        data: Path | None,
+        config: ExtractorConfig,
+        patience: float,
+        silence: float,
+        recount: float,
+    ) -> None:
+        self._cluster = cluster
+        self._patience = patience
+        self._workers = runtime.workers
+        self._order = config, runtime, create
+        self._data = data
+        self._limits = {"starting": float("inf"), "loading": _LOADING, "loaded": _LOADING, "ready": silence}
+        self._recount = recount
+        self._limit = look_ahead(runtime.workers) + WAITING  # what an actor works on, and enough to wait for no one
+        self._needs = Needs.of(runtime, cluster.nodes())
+        self._class = ray.remote(ExtractionActor).options(
+            num_cpus=self._needs.cpus,
+            num_gpus=self._needs.gpus,
+            max_concurrency=self._limit + 2,  # the others are for opening and leaving
+            scheduling_strategy="SPREAD",
+        )
+        self._here = this_node()
+        self._identity: dict[str, Any] | None = None
+        self._shared: tuple[FeatureFolder, str, Path | None] | None = None
+        self._actors: list[_Actor] = []
+        self._former: list[_Actor] = []
+        self._calls: dict[Any, tuple[_Actor, Callable[[Any], None]]] = {}
+        self._room = (0.0, 0)
+        self._false_starts = 0
+        self._placed = time.monotonic()
+        self._pending: deque[Work] = deque()
+        self._deaths: Counter[str] = Counter()
+        self._results: deque[ClipResult] = deque()
+        self._left = 0
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that determines the numbers; all actors agree on it."""
+        return self._identity or {}
+
+    def load(self, clips: int) -> None:
+        """Start actors for so many clips, and wait until one has loaded the extractor."""
+        while self._identity is None:
+            self._start_actors(clips)
+            self._raise(self._poll())
+
+    @contextmanager
+    def open(self, folder: FeatureFolder, clips: int) -> Iterator[None]:
+        """Have the actors open the feature folder, now and whenever one is started."""
+        # Clips of an object store are fetched by each node for itself.
+        here = self._data is not None and self._data.exists() and mirrored_url(self._data, "data") is None
+        data = self._data.absolute() if self._data is not None and here else None
+        self._left = clips
+        # A lock, so that its file is swept away by the next run should this process be killed.
+        name = f"driver-{secrets.token_hex(16)}"
+        with folder.lock_clip(name) or nullcontext():
+            self._shared = folder.for_others(), f".claims/{name}.lock", data
+            for actor in self._actors:
+                if actor.stage == "loaded":
+                    self._open_folder(actor)
+            yield
+            if self._former:  # one that was killed may have left a file that it was writing
+                folder.sweep_all()
+
+    def process(self, work: Iterable[Work | None]) -> Iterator[ClipResult]:
+        """See :meth:`eri.extraction.pipeline.Engine.process`."""
+        for item in work:
+            if item is None:
+                yield from self._advance()
+                continue
+            self._pending.append(item)
+            self._hand_out()
+            while self._pending:
+                yield from self._advance()
+
+    def shares(self, seconds: float) -> StageShares | None:
+        """Return how busy each stage was, as means over the actors and the time that each was ready."""
+        clock, present = StageClock(), 0.0
+        for actor in (*self._former, *self._actors):
+            if actor.began is not None:
+                present += (actor.ended or time.monotonic()) - actor.began
+                for stage, busy in actor.seconds.items():
+                    clock.add(stage, busy)
+        return clock.shares(present, self._workers)
+
+    def dismiss(self) -> None:
+        """Have all actors leave, and end those that do not."""
+        leaving = [actor.handle.leave.remote() for actor in self._actors if actor.stage == "ready"]
+        try:
+            if leaving:
+                ray.wait(leaving, num_returns=len(leaving), timeout=_LEAVING)
+        finally:
+            for actor in self._actors:
+                _end(actor)
+            self._former += self._actors
+            self._actors.clear()
+
+    def _advance(self) -> Iterator[ClipResult]:
+        """Keep the actors complete, give them what dead ones had, and yield what became of clips meanwhile."""
+        self._start_actors(self._left)
+        self._hand_out()
+        error = self._poll()
+        while self._results:
+            result = self._results.popleft()
+            self._left -= result.entry is not None or result.error is not None
+            yield result
+        self._raise(error)
+
+    def _start_actors(self, wanted: int) -> None:
+        """Start actors until there are as many as wanted or as the cluster has room for."""
+        counted, room = self._room
+        now = time.monotonic()
+        if now - counted > self._recount:
+            room = self._needs.fit(self._cluster.nodes())
+            self._room = (now, room)
+        for _ in range(min(wanted, room) - len(self._actors)):
+            actor = _Actor(self._class.remote())
+            self._actors.append(actor)
+            self._call(actor, actor.handle.introduce.remote(Path.cwd()), partial(self._greet, actor))
+
+    def _call(self, actor: _Actor, ref: Any, then: Callable[[Any], None]) -> None:
+        """Have something done with the answer of a call."""
+        self._calls[ref] = actor, then
+
+    def _greet(self, actor: _Actor, node: NodeFacts) -> None:
+        actor.node = node
+        refuse_stranger(node, self._here)
+        actor.stage = "loading"
+        self._call(actor, actor.handle.load.remote(*self._order), partial(self._compare, actor))
+
+    def _compare(self, actor: _Actor, loaded: tuple[str, Literal["visual", "audio"], dict[str, Any]]) -> None:
+        """Accept an extractor, unless it is another than that of the first actor."""
+        name, modality, identity = loaded
+        if self._identity is None:
+            self.name, self.modality, self._identity = name, modality, identity
+        elif self._identity != identity:
+            keys = {*self._identity, *identity}
+            differ = sorted(key for key in keys if self._identity.get(key) != identity.get(key))
+            raise ClusterError(
+                f"node {actor}: its {name} is another than that of the first node: {', '.join(differ)}",
+                hint="Its features would not belong together. Give every node the same weights and libraries.",
+            )
+        actor.stage = "loaded"
+        if self._shared is not None:
+            self._open_folder(actor)
+
+    def _open_folder(self, actor: _Actor) -> None:
+        actor.since = time.monotonic()
+        self._call(actor, actor.handle.open.remote(*(self._shared or ())), lambda _: self._welcome(actor))
+
+    def _welcome(self, actor: _Actor) -> None:
+        actor.stage = "ready"
+        actor.began = time.monotonic()
+        self._false_starts = 0
+
+    def _hand_out(self) -> None:
+        for _ in range(len(self._pending)):
+            clip, source = self._pending.popleft()
+            actor = self._free(alone=self._is_suspect(clip.id))
+            if actor is None:
+                self._pending.append((clip, source))
+                continue
+            actor.since = actor.since if actor.work else time.monotonic()
+            actor.work[clip.id] = clip, source
+            ref = actor.handle.process.remote((clip, source))
+            self._call(actor, ref, partial(self._take, actor))
+
+    def _is_suspect(self, clip_id: str) -> bool:
+        """Whether a clip has to be alone with its actor, so that another death is its own."""
+        return self._deaths[clip_id] >= _DEATHS - 1
+
+    def _free(self, *, alone: bool) -> _Actor | None:
+        """Return the actor with the fewest clips that may have another, or one that has none."""
+        limit = 1 if alone else self._limit
+        actors = [
+            actor
+            for actor in self._actors
+            if actor.stage == "ready" and len(actor.work) < limit and not any(map(self._is_suspect, actor.work))
+        ]
+        return min(actors, key=lambda actor: len(actor.work), default=None)
+
+    def _take(self, actor: _Actor, answer: tuple[ClipResult, Mapping[Stage, float]]) -> None:
+        result, actor.seconds = answer
+        del actor.work[result.clip_id]
+        # An actor that died after it had written the features could not say that they were made just now.
+        found_again = result.entry is not None and self._deaths[result.clip_id] > 0
+        self._results.append(replace(result, computed=result.computed or found_again))
+
+    def _poll(self) -> Exception | None:
+        """Wait for answers, for a heartbeat at most, do what is to be done with them, and return what ends the run.
+
+        Answers come before errors: what a run had achieved is reported before it ends.
+        """
+        if not self._calls:
+            time.sleep(_HEARTBEAT)
+            return self._look_after_limits()
+        done, _ = ray.wait(list(self._calls), num_returns=1, timeout=_HEARTBEAT)
+        if done:
+            done, _ = ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)
+        errors: list[tuple[_Actor, RayError]] = []
+        fatal: Exception | None = None
+        for ref in done:
+            actor, then = self._calls.pop(ref)
+            try:
+                answer = ray.get(ref, timeout=_HEARTBEAT)
+            except RayError as error:
+                errors.append((actor, error))
+                continue
+            actor.since = time.monotonic()
+            try:
+                then(answer)
+            except EriError as error:
+                fatal = fatal or error
+        for actor, ray_error in errors:
+            fatal = fatal or self._explain(actor, ray_error)
+        return fatal or self._look_after_limits()
+
+    @staticmethod
+    def _raise(error: Exception | None) -> None:
+        if error is not None:
+            raise error
+
+    def _explain(self, actor: _Actor, error: RayError) -> Exception | None:
+        """Return what an error of a call means for the run; the death of an actor means nothing for it."""
+        if isinstance(error, RayTaskError):
+            if isinstance(error.cause, EriError):
+                return at_node(error.cause, str(actor))
+            bug = RuntimeError(f"node {actor}: {error.cause}")
+            bug.__cause__ = error
+            return bug
+        if not isinstance(error, RayActorError):
+            return ClusterError(f"node {actor}: {error}")
+        if error.actor_init_failed:
+            return _unusable(str(error), *re.findall(r"ip=([^,)]+)", str(error))[:1])
+        # The sentences of Ray that say why, in one line and without its field of names.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("\t")]
+        return self._lose(actor, " ".join(lines)[:400])
+
+    def _look_after_limits(self) -> Exception | None:
+        now = time.monotonic()
+        if not self._actors or any(actor.stage != "starting" for actor in self._actors):
+            self._placed = now if self._actors else self._placed
+        if now - self._placed > self._patience:
+            what = f"{self._needs.cpus} free CPUs{' and a free GPU' if self._needs.gpus else ''}"
+            return ClusterError(
+                f"no node of the Ray cluster had {what} within {self._patience:g} s",
+                hint="`ray status` tells what others use; run again when they have ended.",
+            )
+        for actor in list(self._actors):
+            waiting = actor.work if actor.stage == "ready" else actor.stage != "loaded" or self._shared
+            if waiting and now - actor.since > self._limits[actor.stage]:
+                error = self._lose(actor, f"nothing was heard of it for {self._limits[actor.stage]:.0f} s")
+                if error is not None:
+                    return error
+        return None
+
+    def _lose(self, actor: _Actor, reason: str) -> ClusterError | None:
+        """Give up a dead actor and take back its clips; a clip that has cost as many actors as it may fails."""
+        if actor not in self._actors:
+            return None  # several of its calls report one death
+        self._actors.remove(actor)
+        self._former.append(actor)
+        self._calls = {ref: call for ref, call in self._calls.items() if call[0] is not actor}
+        _end(actor)
+        for clip_id, work in actor.work.items():
+            self._deaths[clip_id] += 1
+            if self._deaths[clip_id] < _DEATHS:
+                self._pending.append(work)
+                continue
+            error = WorkerError(
+                f"clip {clip_id}: {_DEATHS} actors died while they worked on it, the last on node {actor}: {reason}",
+                reason="crashed",
+                hint="Is the memory of the nodes short? Use a smaller --batch-size.",
+            )
+            self._results.append(ClipResult(clip_id, error=error))
+        if actor.stage == "ready":
+            return None
+        self._false_starts += 1
+        if self._false_starts < _FALSE_STARTS:
+            return None
+        return ClusterError(
+            f"node {actor}: {self._false_starts} actors died before they had loaded their model, the last: {reason}",
+            hint="Is its memory short? Ray's logs on that node tell more; --engine local shows errors as they are.",
+        )
+
+
+def _unusable(said: str, address: str = "of unknown address") -> ClusterError:
+    """Return the error for a node on which not even the actor could be imported."""
+    last = said.strip().splitlines()[-1]
+    return ClusterError(
+        f"node {address}: eri cannot be used there: {last}",
+        hint="Install the same versions of Python, Ray and eri on every node, then start Ray there again.",
+    )
+
+
+def _end(actor: _Actor) -> None:
+    actor.ended = time.monotonic()
+    ray.kill(actor.handle, no_restart=True)
