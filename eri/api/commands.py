@@ -161,6 +161,7 @@ def extract(
     from eri.extraction.run import Shard
     from eri.extraction.run import extract as extract_table
     from eri.features.store import local_features
+    from eri.runs import video_extractor  # noqa: F401  # registers itself
 
     part = None if shard is None else Shard.parse(str(shard))
     chosen = _extractors(config, modality, overrides, weights, windows, runs)

@@ -102,13 +102,13 @@ def profile(
     Raises:
         ConfigError: The system has no video model.
     """
-    from eri.config import VideoModelFields, load_config
+    from eri.config import VideoModelConfig, load_config
     from eri.models.profile import profile_video_model
     from eri.models.running import resolve_device
 
     system = load_config(config, overrides)
     model = system.model
-    if not isinstance(model, VideoModelFields):
+    if not isinstance(model, VideoModelConfig):
         raise ConfigError(
             f"'{system.name}' reads cached features, so that its cost is that of its extractors",
             hint="Profile a system whose model reads images, such as r2plus1d-scl.",

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from eri.config import AudioConfig, ExtractorConfig, VisualConfig, describe_misfits
+from eri.config import ExtractorConfig, describe_misfits
+from eri.config import parse_extractor as parse_section
 from eri.config.tasks import TASKS
 from eri.data.clips import Clip, ClipTable
 from eri.features.store import open_folder
@@ -47,17 +48,10 @@ def parse_extractor(extractor: str | ExtractorConfig, overrides: Sequence[str] =
         for parent in parents:
             node = node.setdefault(parent, {})
         node[last] = yaml.safe_load(text)
-    errors = []
-    sections: tuple[Any, ...] = (VisualConfig, AudioConfig)
-    for section in sections:
-        try:
-            config: ExtractorConfig = TypeAdapter[Any](section).validate_python(values)
-        except ValidationError as error:
-            errors.append(error)
-        else:
-            return config
-    fitting = [error for error in errors if not any(item["type"] == "union_tag_invalid" for item in error.errors())]
-    raise ConfigError(f"extractor '{values['extractor']}': {describe_misfits((fitting or errors)[0])}")
+    try:
+        return parse_section(values)
+    except ValidationError as error:
+        raise ConfigError(f"extractor '{values['extractor']}': {describe_misfits(error)}") from error
 
 
 def clips_of(named: Sequence[PathLike]) -> tuple[ClipTable, Mapping[str, Path]]:

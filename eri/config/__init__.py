@@ -6,6 +6,7 @@ Unknown keys are refused, contradictions are refused with the way out. Knobs tha
 
 from eri.config.experiment import ExperimentConfig, Published
 from eri.config.extractors import (
+    EXTRACTORS,
     ORGANISERS_FEATURES,
     AudioConfig,
     CropsConfig,
@@ -20,30 +21,12 @@ from eri.config.extractors import (
     MFCCConfig,
     Modality,
     Precision,
+    Stream,
     VideoConfig,
     VisualConfig,
     Wav2Vec2Config,
-)
-from eri.config.heads import (
-    FUNCTIONALS,
-    AttentionPoolingConfig,
-    BiLSTMConfig,
-    ConcatenationConfig,
-    CrossAttentionConfig,
-    EncoderConfig,
-    FinetuneConfig,
-    Functional,
-    FusionBase,
-    GatedConfig,
-    GRUConfig,
-    GRUTransformerConfig,
-    LateConfig,
-    LightGBMConfig,
-    LSTMConfig,
-    Pooling,
-    TCNConfig,
-    TCNTransformerConfig,
-    TransformerConfig,
+    extractor_section,
+    parse_extractor,
 )
 from eri.config.loading import (
     config_names,
@@ -55,9 +38,36 @@ from eri.config.loading import (
     read_yaml,
     space_names,
 )
-from eri.config.models import BaselineLSTMConfig, FusionLSTMConfig, HeadConfig, ModelConfig, head_names
+from eri.config.models import (
+    FUNCTIONALS,
+    MODELS,
+    AttentionPoolingConfig,
+    BaselineLSTMConfig,
+    BiLSTMConfig,
+    ConcatenationConfig,
+    CrossAttentionConfig,
+    EncoderConfig,
+    FinetuneConfig,
+    Functional,
+    FusionBase,
+    FusionLSTMConfig,
+    GatedConfig,
+    GRUConfig,
+    GRUTransformerConfig,
+    HeadConfig,
+    LateConfig,
+    LightGBMConfig,
+    LSTMConfig,
+    ModelConfig,
+    Pooling,
+    TCNConfig,
+    TCNTransformerConfig,
+    TransformerConfig,
+    head_names,
+    model_section,
+)
 from eri.config.runtime import Runtime
-from eri.config.strict import Strict
+from eri.config.sections import Strict
 from eri.config.training import (
     CORRELATED_CLIPS,
     BalancingConfig,
@@ -74,12 +84,13 @@ from eri.config.video import (
     CNN3DConfig,
     R2Plus1DConfig,
     VideoModelConfig,
-    VideoModelFields,
 )
 
 __all__ = [
     "CORRELATED_CLIPS",
+    "EXTRACTORS",
     "FUNCTIONALS",
+    "MODELS",
     "ORGANISERS_FEATURES",
     "AttentionPoolingConfig",
     "AudioConfig",
@@ -126,6 +137,7 @@ __all__ = [
     "R2Plus1DConfig",
     "RegularizationConfig",
     "Runtime",
+    "Stream",
     "Strict",
     "TCNConfig",
     "TCNTransformerConfig",
@@ -133,16 +145,18 @@ __all__ = [
     "TransformerConfig",
     "VideoConfig",
     "VideoModelConfig",
-    "VideoModelFields",
     "VisualConfig",
     "Wav2Vec2Config",
     "config_names",
     "config_schema",
     "describe_misfits",
+    "extractor_section",
     "find_space",
     "head_names",
     "load_config",
+    "model_section",
     "parse_config",
+    "parse_extractor",
     "read_yaml",
     "space_names",
 ]

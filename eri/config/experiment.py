@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from eri.config.extractors import AudioConfig, CropsConfig, ExtractorConfig, ImageConfig, Modality, VisualConfig
-from eri.config.heads import FinetuneConfig, LightGBMConfig
-from eri.config.models import ModelConfig, head_names
-from eri.config.strict import Strict
+from eri.config.models import MODELS, FinetuneConfig, HeadConfig, LightGBMConfig, ModelConfig, head_names
+from eri.config.sections import Strict, by_name
 from eri.config.training import TrainingConfig
-from eri.config.video import VideoModelFields
+from eri.config.video import VideoModelConfig
 
 _READ_BY_TREES = frozenset(("seed", "shuffle_labels"))
 _UNREAD_BY_VIDEO = frozenset(("standardize", "center", "chunk"))
@@ -38,7 +37,7 @@ class ExperimentConfig(Strict):
     modality: Modality
     visual: VisualConfig | None = None
     audio: AudioConfig | None = None
-    model: ModelConfig
+    model: Annotated[ModelConfig, by_name(MODELS, ModelConfig, "name")]
     training: TrainingConfig = TrainingConfig()
     published: Published | None = None
 
@@ -59,10 +58,10 @@ class ExperimentConfig(Strict):
                 )
         self._refuse_unread()
         several = self.modality == "multimodal"
-        if isinstance(self.model, VideoModelFields):
+        if isinstance(self.model, VideoModelConfig):
             self._refuse_unfit_video(self.model)
         else:
-            if not isinstance(self.model, LightGBMConfig) and self.model.fuses != several:
+            if isinstance(self.model, HeadConfig) and self.model.fuses != several:
                 raise ValueError(
                     f"model.name '{self.model.name}' does not fit modality '{self.modality}'; "
                     f"use {' or '.join([*head_names(fuses=several), 'lightgbm'])}"
@@ -86,7 +85,7 @@ class ExperimentConfig(Strict):
         if isinstance(self.model, LightGBMConfig):
             unread = changed - _READ_BY_TREES
             hint = " (its own settings, such as rounds, patience and learning_rate, stand under model)"
-        elif isinstance(self.model, VideoModelFields):
+        elif isinstance(self.model, VideoModelConfig):
             unread = changed & _UNREAD_BY_VIDEO
             regularization = self.training.regularization.model_dump(exclude={"ema_decay"})
             unread |= {f"regularization.{name}" for name, value in regularization.items() if value}
@@ -98,7 +97,7 @@ class ExperimentConfig(Strict):
             names = ", ".join(f"training.{name}" for name in (*given, *sorted(unread - set(given))) if name in unread)
             raise ValueError(f"model {self.model.name} does not read {names}; leave that out{hint}")
 
-    def _refuse_unfit_video(self, model: VideoModelFields) -> None:
+    def _refuse_unfit_video(self, model: VideoModelConfig) -> None:
         if self.modality != "visual":
             raise ValueError(
                 f"model.name '{model.name}' reads face crops alone, but modality is '{self.modality}'; make it visual, "
@@ -154,7 +153,7 @@ class ExperimentConfig(Strict):
     @property
     def finetune(self) -> FinetuneConfig | None:
         """How the backbone is trained with the head; None where it only made the cached embeddings."""
-        return None if isinstance(self.model, LightGBMConfig | VideoModelFields) else self.model.finetune
+        return self.model.finetune if isinstance(self.model, HeadConfig) else None
 
     @property
     def extractors(self) -> dict[str, ExtractorConfig]:

@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from eri.config.strict import Strict
+from eri.config.sections import Strict, by_name, register_section
+from eri.utils.registry import Registry
+
+Stream = Literal["visual", "audio"]
+Modality = Literal["visual", "audio", "multimodal"]
+Precision = Literal["float32", "bf16"]
 
 
-class _MelConfig(Strict):
+class ExtractorConfig(Strict):
+    """What the section of every extractor has: its name, and the modality that its features describe.
+
+    A class for an extractor of one's own sets both: ``extractor: Literal["mine"] = "mine"`` and
+    ``modality: ClassVar[eri.config.Stream] = "audio"``.
+    """
+
+    extractor: str
+
+    if TYPE_CHECKING:  # some have it as a setting, and pydantic would take an attribute of the base for that
+
+        @property
+        def modality(self) -> Stream:
+            """The modality that the features describe."""
+
+
+EXTRACTORS: Registry[type[ExtractorConfig]] = Registry("extractor")
+"""The sections by the name of their extractor. ``image`` stands for every timm backbone."""
+
+Config = TypeVar("Config", bound=type[ExtractorConfig])
+
+
+def extractor_section(config: Config) -> Config:
+    """Register the section of an extractor, whose implementation follows: a class decorator.
+
+    Raises:
+        PluginError: Its name is taken, or it has no JSON schema.
+    """
+    register_section(EXTRACTORS, config, "extractor")
+    return config
+
+
+class _MelConfig(ExtractorConfig):
     """Mel spectra of short windows of sound, gathered into rows."""
 
+    modality: ClassVar[Stream] = "audio"
     window: float = Field(0.025, gt=0, le=1.0, description="Seconds of sound in one spectrum.")
     step: float = Field(0.010, ge=0.001, le=1.0, description="Seconds from one spectrum to the next.")
     mel_scale: Literal["slaney", "htk"] = Field(
@@ -36,12 +75,8 @@ class _MelConfig(Strict):
             raise ValueError("statistics mean-std needs rows of several spectra; set hop, or take the mean")
         return self
 
-    @property
-    def modality(self) -> Literal["audio"]:
-        """The modality that the features describe."""
-        return "audio"
 
-
+@extractor_section
 class MFCCConfig(_MelConfig):
     """Mel-frequency cepstral coefficients, averaged over rows."""
 
@@ -59,6 +94,7 @@ class MFCCConfig(_MelConfig):
         return self
 
 
+@extractor_section
 class LogMelConfig(_MelConfig):
     """Log-mel spectra in decibels, averaged over rows."""
 
@@ -66,9 +102,11 @@ class LogMelConfig(_MelConfig):
     mel_bands: int = Field(64, ge=2)
 
 
-class EGeMAPSConfig(Strict):
+@extractor_section
+class EGeMAPSConfig(ExtractorConfig):
     """The extended Geneva minimalistic acoustic parameter set, by openSMILE (extra `opensmile`, non-commercial)."""
 
+    modality: ClassVar[Stream] = "audio"
     extractor: Literal["egemaps"] = "egemaps"
     level: Literal["functionals", "low-level"] = Field(
         "functionals",
@@ -82,15 +120,6 @@ class EGeMAPSConfig(Strict):
         if self.level == "low-level" and self.window is not None:
             raise ValueError("window belongs to level functionals; low-level rows span one hop: leave window out")
         return self
-
-    @property
-    def modality(self) -> Literal["audio"]:
-        """The modality that the features describe."""
-        return "audio"
-
-
-Modality = Literal["visual", "audio", "multimodal"]
-Precision = Literal["float32", "bf16"]
 
 
 class FaceConfig(Strict):
@@ -120,9 +149,10 @@ class FaceConfig(Strict):
         return self
 
 
-class ImageConfig(Strict):
+class ImageConfig(ExtractorConfig):
     """Embeddings of face crops by a timm backbone, one a sampled frame."""
 
+    modality: ClassVar[Stream] = "visual"
     extractor: str = Field("resnet50", description="'resnet50', 'vgg16', or any timm model name.")
     weights: str = Field("pretrained", description="'pretrained', 'random', or a path to a checkpoint.")
     seed: int = Field(0, ge=0, description="Of random weights.")
@@ -146,11 +176,6 @@ class ImageConfig(Strict):
         return self
 
     @property
-    def modality(self) -> Literal["visual"]:
-        """The modality that the features describe."""
-        return "visual"
-
-    @property
     def plain(self) -> ImageConfig:
         """The features that nothing was done to: what clips are predicted from."""
         return ImageConfig.model_validate(self.model_dump(exclude={"brightness", "draws", "draw"}))
@@ -170,9 +195,11 @@ class DrawnImageConfig(ImageConfig):
     draw: int = Field(ge=1, description="Which of the draws: with the clip's id it decides the factor.")
 
 
-class CropsConfig(Strict):
+@extractor_section
+class CropsConfig(ExtractorConfig):
     """Face crops, cached as pictures: what a model that learns from pixels reads, so that no epoch decodes video."""
 
+    modality: ClassVar[Stream] = "visual"
     extractor: Literal["crops"] = "crops"
     frames: int = Field(32, ge=1, description="Frames of a clip.")
     take: Literal["spread", "last"] = Field(
@@ -183,33 +210,27 @@ class CropsConfig(Strict):
     quality: int = Field(95, ge=50, le=100, description="Of the JPEG pictures; colours keep their full resolution.")
     faces: FaceConfig = FaceConfig()
 
-    @property
-    def modality(self) -> Literal["visual"]:
-        """The modality that the pictures show."""
-        return "visual"
 
-
-class VideoConfig(Strict):
+@extractor_section
+class VideoConfig(ExtractorConfig):
     """Embeddings of whole clips by a video model that was trained before: its features before the last layer.
 
     Which frames, how large, and which faces is what the run's own config says.
     """
 
+    modality: ClassVar[Stream] = "visual"
     extractor: Literal["video"] = "video"
     weights: Path = Field(description="Folder of the run that trained the model.")
     windows: int = Field(
         1, ge=1, description="Rows of a clip: its frames are cut into so many even pieces, each read as a clip."
     )
 
-    @property
-    def modality(self) -> Literal["visual"]:
-        """The modality that the features describe."""
-        return "visual"
 
-
-class DeepSpectrumConfig(Strict):
+@extractor_section
+class DeepSpectrumConfig(ExtractorConfig):
     """Mel-spectrogram pictures in viridis through an image backbone, one embedding a window."""
 
+    modality: ClassVar[Stream] = "audio"
     extractor: Literal["deepspectrum"] = "deepspectrum"
     backbone: str = Field("densenet121", description="timm name; densenet121 gives the challenge's 1024 dimensions.")
     weights: str = Field("pretrained", description="'pretrained', 'random', or a path to a checkpoint.")
@@ -220,15 +241,12 @@ class DeepSpectrumConfig(Strict):
     input_size: int = Field(224, ge=32, description="Side of the picture in pixels.")
     precision: Precision = "float32"
 
-    @property
-    def modality(self) -> Literal["audio"]:
-        """The modality that the features describe."""
-        return "audio"
 
-
-class Wav2Vec2Config(Strict):
+@extractor_section
+class Wav2Vec2Config(ExtractorConfig):
     """Hidden states of a wav2vec 2.0 model (or HuBERT, WavLM) from transformers."""
 
+    modality: ClassVar[Stream] = "audio"
     extractor: Literal["wav2vec2"] = "wav2vec2"
     model: str = Field(
         "facebook/wav2vec2-base",
@@ -242,13 +260,9 @@ class Wav2Vec2Config(Strict):
     chunk: float = Field(30.0, gt=1.0, description="Longer audio is embedded in pieces of this many seconds.")
     precision: Precision = "float32"
 
-    @property
-    def modality(self) -> Literal["audio"]:
-        """The modality that the features describe."""
-        return "audio"
 
-
-class ImportedConfig(Strict):
+@extractor_section
+class ImportedConfig(ExtractorConfig):
     """Features that someone else computed, such as the organisers'; `eri features import` puts them into the store."""
 
     extractor: Literal["imported"] = "imported"
@@ -256,7 +270,7 @@ class ImportedConfig(Strict):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$",
         description="As they were imported: the organisers' folder, such as 'FAUs' (these in any case), or --name.",
     )
-    modality: Literal["visual", "audio"] = Field(description="That of the section they stand in.")
+    modality: Stream = Field(description="That of the section they stand in.")
     dimension: int | None = Field(None, ge=1, description="Length of one row, to be checked; None takes any.")
 
     @field_validator("name")
@@ -269,39 +283,29 @@ ORGANISERS_FEATURES = MappingProxyType({name.lower(): name for name in ("FAUs", 
 """MuSe-2022's names of features by their lower case: copies of the data differ in it."""
 
 
-EXTRACTOR_KINDS = ("crops", "video", "deepspectrum", "wav2vec2", "mfcc", "logmel", "egemaps", "imported")
-"""Kinds of extractors that the key `extractor` names; any other name is a timm backbone."""
-
-
-def _extractor_kind(value: Any) -> str:
-    name = value.get("extractor", "resnet50") if isinstance(value, dict) else getattr(value, "extractor", "")
-    return name if name in EXTRACTOR_KINDS else "image"
-
+register_section(EXTRACTORS, ImageConfig, "extractor", "image")
 
 VisualConfig = Annotated[
-    Annotated[ImageConfig, Tag("image")]
-    | Annotated[CropsConfig, Tag("crops")]
-    | Annotated[VideoConfig, Tag("video")]
-    | Annotated[ImportedConfig, Tag("imported")],
-    Discriminator(_extractor_kind),
+    ExtractorConfig,
+    by_name(
+        EXTRACTORS, ExtractorConfig, "extractor", lambda config: _describes(config, "visual"), "resnet50", ImageConfig
+    ),
 ]
 AudioConfig = Annotated[
-    Annotated[DeepSpectrumConfig, Tag("deepspectrum")]
-    | Annotated[Wav2Vec2Config, Tag("wav2vec2")]
-    | Annotated[MFCCConfig, Tag("mfcc")]
-    | Annotated[LogMelConfig, Tag("logmel")]
-    | Annotated[EGeMAPSConfig, Tag("egemaps")]
-    | Annotated[ImportedConfig, Tag("imported")],
-    Discriminator(_extractor_kind),
+    ExtractorConfig, by_name(EXTRACTORS, ExtractorConfig, "extractor", lambda config: _describes(config, "audio"))
 ]
-ExtractorConfig = (
-    ImageConfig
-    | CropsConfig
-    | VideoConfig
-    | DeepSpectrumConfig
-    | Wav2Vec2Config
-    | MFCCConfig
-    | LogMelConfig
-    | EGeMAPSConfig
-    | ImportedConfig
-)
+
+
+def parse_extractor(values: Mapping[str, Any]) -> ExtractorConfig:
+    """Return the section that values describe, such as those that stand in a feature folder, of this version or 0.1.
+
+    Raises:
+        pydantic.ValidationError: They describe none.
+    """
+    kind = DrawnImageConfig if "draw" in values else EXTRACTORS.get(str(values.get("extractor")), ImageConfig)
+    return kind.model_validate(values)
+
+
+def _describes(config: type[ExtractorConfig], modality: Stream) -> bool:
+    own = getattr(config, "modality", None)
+    return own == modality or "modality" in config.model_fields

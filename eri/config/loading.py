@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import yaml
 from pydantic import ValidationError
 
 from eri.config.experiment import ExperimentConfig
-from eri.config.extractors import EXTRACTOR_KINDS
-from eri.config.models import ModelConfig
 from eri.utils.errors import ConfigError
-
-_MODEL_KINDS = frozenset(kind.model_fields["name"].default for kind in get_args(get_args(ModelConfig)[0]))
 
 _SPACES: Literal["spaces"] = "spaces"
 
@@ -122,21 +118,8 @@ def read_yaml(text: str) -> Any:
 
 def describe_misfits(error: ValidationError) -> str:
     """Return one line for every setting that does not fit, for a message that begins with the file."""
-    lines = [f"  {_dotted(item['loc']) or '(whole)'}: {item['msg']}" for item in error.errors()]
+    lines = [f"  {'.'.join(map(str, item['loc'])) or '(whole)'}: {item['msg']}" for item in error.errors()]
     return f"{len(lines)} setting(s) do not fit:\n" + "\n".join(lines)
-
-
-def _dotted(location: tuple[int | str, ...]) -> str:
-    """Return the key as a file has it: pydantic puts the kind of a section after it, which no file does."""
-    keys: list[str] = []
-    for part in map(str, location):
-        section = keys[-1] if keys else ""
-        kind = (section in ("visual", "audio") and part in ("image", *EXTRACTOR_KINDS)) or (
-            section in ("model", "encoder") and part in _MODEL_KINDS
-        )
-        if not kind:
-            keys.append(part)
-    return ".".join(keys)
 
 
 def _config_folder() -> Path:

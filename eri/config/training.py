@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from eri.config.strict import Strict
+from eri.config.sections import Strict
 from eri.config.tasks import Activation, TaskKind
 
 

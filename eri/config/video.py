@@ -6,13 +6,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from eri.config.strict import Strict
+from eri.config.models import ModelConfig, model_section
 
 
-class VideoModelFields(Strict):
-    """A network that reads the face crops of a clip themselves, trained end to end."""
+class VideoModelConfig(ModelConfig):
+    """A network that reads the face crops of a clip themselves, trained end to end; see :mod:`eri.models.video`."""
 
-    name: str
     frames: int = Field(16, ge=1, description="Frames that it reads of one clip.")
     input_size: int = Field(112, ge=16, description="Side of a face crop in pixels.")
     seed: int | None = Field(
@@ -23,7 +22,7 @@ class VideoModelFields(Strict):
     )
 
 
-class BackboneFields(VideoModelFields):
+class BackboneFields(VideoModelConfig):
     """A video model around a published backbone."""
 
     weights: str = Field("pretrained", description="Of the backbone: 'pretrained', 'random', or a path.")
@@ -32,7 +31,7 @@ class BackboneFields(VideoModelFields):
     )
 
 
-class C3DFields(VideoModelFields):
+class C3DFields(VideoModelConfig):
     """What both share: the convolutions of C3D."""
 
     input_size: int = Field(224, ge=16, description="Side of a face crop in pixels; the network's own is 112.")
@@ -50,6 +49,7 @@ class C3DFields(VideoModelFields):
         return weights
 
 
+@model_section
 class C3DConfig(C3DFields):
     """C3D (Tran et al. 2015): eight 3 × 3 × 3 convolutions, two dense layers, one output a label.
 
@@ -61,6 +61,7 @@ class C3DConfig(C3DFields):
     dense: int = Field(4096, ge=1, description="Width of fc6 and fc7, as published; checkpoints have it too.")
 
 
+@model_section
 class C3DLSTMConfig(C3DFields):
     """C3D's convolutions, an LSTM over the moments that they leave, a dense layer, one output a label.
 
@@ -74,6 +75,7 @@ class C3DLSTMConfig(C3DFields):
     dense: int = Field(512, ge=1, description="Width of the dense layer after the LSTM.")
 
 
+@model_section
 class CEFLNetConfig(BackboneFields):
     """CEFLNet, all of whose parts can be switched off: the rows of the paper's table 6 are configs of this.
 
@@ -164,7 +166,8 @@ class CEFLNetConfig(BackboneFields):
 Nonlinearity = Literal["relu", "elu", "prelu", "leaky_relu", "mish"]
 
 
-class CNN3DConfig(VideoModelFields):
+@model_section
+class CNN3DConfig(VideoModelConfig):
     """The paper's network, with each searched part of its table 1 as a setting; the values are table 2's, for CK+.
 
     Two rows of table 1 belong to training rather than to the network: Lookahead, and weights of the classes in the
@@ -219,6 +222,7 @@ class CentersConfig(BackboneFields):
     )
 
 
+@model_section
 class R2Plus1DConfig(CentersConfig):
     """R(2+1)D-18, attention over space and time, and two heads."""
 
@@ -242,7 +246,3 @@ class R2Plus1DConfig(CentersConfig):
     classifier: Literal["flattened", "pooled"] = Field(
         "flattened", description="What the last layer reads: all positions, as the paper says, or channel averages."
     )
-
-
-VideoModelConfig = R2Plus1DConfig | C3DConfig | C3DLSTMConfig | CNN3DConfig | CEFLNetConfig
-"""A network over face crops, see :mod:`eri.models.video`."""

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eri.config import LightGBMConfig, VideoModelFields
+from eri.config import LightGBMConfig, VideoModelConfig
 from eri.models import Regressor, Sequences
 from eri.models.video.regressor import VideoRegressor
 from eri.training.neural import load_model, load_video_model
@@ -134,7 +134,7 @@ def build_graph(run: Run) -> Graph:
         raise ConfigError(
             f"{run.path}: boosted trees are no ONNX graph here", hint="The exported folder has them as LightGBM's text."
         )
-    if isinstance(run.config.model, VideoModelFields):
+    if isinstance(run.config.model, VideoModelConfig):
         return video_graph(load_video_model(run))
     dimensions = run.environment["dimensions"]
     if run.config.finetune is not None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from eri.config import ExtractorConfig
+from eri.config import parse_extractor
 from eri.data.clips import ClipTable
 from eri.features.folder import SUFFIX, FeatureFolder
 from eri.features.format import read_record
@@ -58,7 +58,6 @@ _NAMES = re.compile(
     r"identity\.json|config(-[0-9a-f]{12})?\.json|order\.json|journal\.jsonl|failures\.csv|rates\.json|packed|\.claims"
     r"|\..+\.tmp"
 )
-_CONFIGS: TypeAdapter[ExtractorConfig] = TypeAdapter(ExtractorConfig)
 
 Progress = Callable[[int, int], None]
 
@@ -287,7 +286,7 @@ def _open(path: Path) -> _StoredFolder:
 def _canonical(values: dict[str, Any]) -> str:
     """Return a config as one text, with settings that did not exist when it was recorded at their defaults."""
     try:
-        return canonical_json(_CONFIGS.validate_python(values).model_dump(mode="json"))
+        return canonical_json(parse_extractor(values).model_dump(mode="json"))
     except ValidationError:  # of a version with other settings
         return canonical_json(values)
 

@@ -14,6 +14,7 @@ from eri.evaluation.cross_validation import MODELS
 from eri.evaluation.held_out import kind_of, read_ensemble
 from eri.extraction.extractors.registry import create_extractor
 from eri.features.records import Extractor, Prepared, Preparer
+from eri.runs import video_extractor  # noqa: F401  # registers itself
 from eri.training.run_folder import Run, read_run
 from eri.utils.errors import RunError
 from eri.utils.files import canonical_json, differences

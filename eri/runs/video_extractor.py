@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from eri.config import CropsConfig, Runtime, VideoConfig
 from eri.data.clips import Clip
 from eri.extraction.extractors.crops import CropExtractor, CropPreparer
+from eri.extraction.extractors.registry import register_extractor
 from eri.features.crops import decode_crop_rows
 from eri.features.records import Prepared
 from eri.media.state import State
@@ -68,6 +69,7 @@ class VideoPreparer:
         return Prepared(encoded.clip_id, inputs, times, np.array(states, dtype=np.uint8), encoded.notes)
 
 
+@register_extractor(VideoConfig)
 class VideoExtractor:
     """The model of a run, up to its last layer.
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from eri.config import LightGBMConfig, ModelConfig, VideoModelFields
+from eri.config import LightGBMConfig, ModelConfig, VideoModelConfig
 from eri.metrics.intensities import Floats
 from eri.training.data import TrainingInputs
 from eri.training.events import Listener
@@ -62,7 +62,7 @@ def create_learner(model: ModelConfig) -> Learner:
         from eri.training.trees import TreeLearner
 
         return TreeLearner()
-    if isinstance(model, VideoModelFields):
+    if isinstance(model, VideoModelConfig):
         from eri.training.neural import VideoLearner
 
         return VideoLearner()

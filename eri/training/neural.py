@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eri.config import ExperimentConfig, HeadConfig, LightGBMConfig, VideoModelConfig, VideoModelFields
+from eri.config import ExperimentConfig, HeadConfig, VideoModelConfig
 from eri.config.tasks import Task
 from eri.features.crops import CachedCrops
 from eri.metrics.intensities import Floats
@@ -148,7 +148,7 @@ def head_of(config: ExperimentConfig) -> HeadConfig:
     Raises:
         TypeError: Its model is no neural head.
     """
-    if isinstance(config.model, LightGBMConfig | VideoModelFields):
+    if not isinstance(config.model, HeadConfig):
         raise TypeError(f"{config.name}: {config.model.name} is no head")
     return config.model
 
@@ -232,7 +232,7 @@ def video_model_of(config: ExperimentConfig) -> VideoModelConfig:
     Raises:
         ConfigError: Its model reads embeddings.
     """
-    if not isinstance(config.model, VideoModelFields):
+    if not isinstance(config.model, VideoModelConfig):
         raise ConfigError(
             f"'{config.name}' reads cached embeddings, it has no video model",
             hint="Take a system or a run whose model reads face crops, such as ceflnet.",

@@ -49,6 +49,10 @@ class ConfigError(EriError):
     exit_code = 2
 
 
+class PluginError(ConfigError):
+    """A module that registers things and cannot be loaded, or something of it that cannot be registered."""
+
+
 class DataError(EriError):
     """A challenge folder, table or label that is not as its format demands."""
 

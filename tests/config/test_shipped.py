@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from eri.api import commands
 from eri.cli.app import app
-from eri.config import Runtime, VideoModelFields, config_names, find_space, load_config, space_names
+from eri.config import Runtime, VideoModelConfig, config_names, find_space, load_config, space_names
 from eri.data import load_clips
 from eri.evaluation.cross_validation import cv
 from eri.evaluation.folds import FoldPlan
@@ -22,7 +22,7 @@ from tests.factories.expressions import WRITERS, Miniature
 
 CPU = Runtime(device="cpu", workers=0)
 SIZE = Miniature(subjects=4, classes=2, frames=10, side=48)
-VIDEO = [name for name in config_names() if isinstance(load_config(name).model, VideoModelFields)]
+VIDEO = [name for name in config_names() if isinstance(load_config(name).model, VideoModelConfig)]
 SHOWN_ON = {"cnn3d-optuna": "ck-plus"}
 """Data sets of video systems that have no published figure of their own."""
 

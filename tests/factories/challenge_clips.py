@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from eri.config import ExperimentConfig, LightGBMConfig, VideoModelFields
+from eri.config import ExperimentConfig, LightGBMConfig, VideoModelConfig
 from tests.factories.challenge import Entry, make_entries, write_abaw5
 from tests.factories.media import write_clip, write_wav
 
@@ -82,7 +82,7 @@ def small_overrides(config: ExperimentConfig) -> list[str]:
     if isinstance(config.model, LightGBMConfig):
         return ["model.rounds=2", *(item for item in SMALL if _fits(config, item) and not item.startswith("training."))]
     small = [item for item in SMALL if _fits(config, item)]
-    if isinstance(config.model, VideoModelFields):
+    if isinstance(config.model, VideoModelConfig):
         video = [item for item in SMALL_VIDEO if _fits(config, item)]
         return [*small, *video, *SMALL_MODELS[config.model.name]]
     return small

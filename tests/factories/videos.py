@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from torch import Tensor
 
-from eri.config.video import VideoModelConfig
+from eri.config import MODELS, VideoModelConfig
 from eri.models.video import VideoModel, create_video_model
 
-CLASSES: tuple[Any, ...] = get_args(VideoModelConfig)
+CLASSES = tuple(model for model in MODELS.values() if issubclass(model, VideoModelConfig))
 """The config class of every registered video model."""
 
 NAMES: tuple[str, ...] = tuple(str(item.model_fields["name"].default) for item in CLASSES)
@@ -33,10 +33,9 @@ def small_config(name: str, **settings: Any) -> VideoModelConfig:
         values.setdefault("weights", "random")
     if "hidden_size" in fields:
         values.setdefault("hidden_size", 16)
-    adapter: TypeAdapter[VideoModelConfig] = TypeAdapter(VideoModelConfig)
     for frames in range(4, 64):
         try:
-            return adapter.validate_python({"frames": frames, **values})
+            return CLASSES[NAMES.index(name)].model_validate({"frames": frames, **values})
         except ValidationError:
             continue
     raise AssertionError(f"no small {name} could be made of {values}")

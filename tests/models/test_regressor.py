@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from eri.config import (
+    MODELS,
     AttentionPoolingConfig,
     BaselineLSTMConfig,
     FusionBase,
@@ -18,13 +19,13 @@ from eri.config import (
     HeadConfig,
     LSTMConfig,
 )
-from eri.config.heads import EncoderBase
+from eri.config.models import EncoderConfig
 from eri.config.tasks import ERI, Task
 from eri.models import Regressor, Sequences, create_head
 
 PAIR = Task("pair", ("first", "second"))
-HEADS: tuple[type[HeadConfig], ...] = get_args(HeadConfig)
-ENCODERS = [head for head in HEADS if issubclass(head, EncoderBase)]
+HEADS = [head for head in MODELS.values() if issubclass(head, HeadConfig)]
+ENCODERS = [head for head in HEADS if issubclass(head, EncoderConfig)]
 FUSIONS = [head for head in HEADS if issubclass(head, FusionBase)]
 SIZES = {
     "hidden_size": 16,
@@ -80,7 +81,7 @@ def largest_difference(first: Tensor, second: Tensor) -> float:
 
 
 def test_every_name_is_covered():
-    names = {head().name for head in HEADS}
+    names = {name for name in MODELS if MODELS[name] in HEADS}
     assert names >= {"lstm", "baseline-lstm", "fusion-lstm", "gru", "bilstm", "attention-pooling", "tcn"}
     assert names >= {"transformer", "tcn-transformer", "gru-transformer"}
     assert names >= {"concatenation", "gated", "cross-attention", "late"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import singledispatch
+
 from eri.config import (
     AttentionPoolingConfig,
     BiLSTMConfig,
@@ -17,6 +19,7 @@ from eri.models.encoders.convolution import TCNEncoder
 from eri.models.encoders.pooling import AttentionPoolingEncoder, Encoded, Encoder
 from eri.models.encoders.recurrent import RecurrentEncoder
 from eri.models.encoders.transformer import GRUTransformerEncoder, TCNTransformerEncoder, TransformerEncoder
+from eri.utils.errors import PluginError
 
 __all__ = ["Encoded", "Encoder", "create_encoder"]
 
@@ -27,17 +30,23 @@ def create_encoder(config: EncoderConfig, dimension: int) -> Encoder:
     Args:
         config: Its name and sizes.
         dimension: Length of one embedding.
+
+    Raises:
+        PluginError: No encoder is registered for the config.
     """
-    match config:
-        case LSTMConfig() | GRUConfig() | BiLSTMConfig():
-            return RecurrentEncoder(config, dimension)
-        case AttentionPoolingConfig():
-            return AttentionPoolingEncoder(config, dimension)
-        case TCNConfig():
-            return TCNEncoder(config, dimension)
-        case TransformerConfig():
-            return TransformerEncoder(config, dimension)
-        case TCNTransformerConfig():
-            return TCNTransformerEncoder(config, dimension)
-        case GRUTransformerConfig():
-            return GRUTransformerEncoder(config, dimension)
+    return build_encoder(config, dimension)
+
+
+@singledispatch
+def build_encoder(config: EncoderConfig, dimension: int) -> Encoder:
+    """Build an encoder; ``build_encoder.register(MyConfig, MyEncoder)`` adds one."""
+    raise PluginError(f"{type(config).__name__}: no encoder is registered for it")
+
+
+for recurrent in (LSTMConfig, GRUConfig, BiLSTMConfig):
+    build_encoder.register(recurrent, RecurrentEncoder)
+build_encoder.register(AttentionPoolingConfig, AttentionPoolingEncoder)
+build_encoder.register(TCNConfig, TCNEncoder)
+build_encoder.register(TransformerConfig, TransformerEncoder)
+build_encoder.register(TCNTransformerConfig, TCNTransformerEncoder)
+build_encoder.register(GRUTransformerConfig, GRUTransformerEncoder)

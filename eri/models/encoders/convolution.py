@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eri.config import TCNConfig
-from eri.config.heads import ConvolutionFields
+from eri.config.models import ConvolutionFields
 from eri.models.encoders.pooling import Encoded, Encoder, create_pooling
 from eri.models.sequences import Sequences
 

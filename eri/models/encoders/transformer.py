@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eri.config import GRUTransformerConfig, TCNTransformerConfig, TransformerConfig
-from eri.config.heads import TransformerFields
+from eri.config.models import TransformerFields
 from eri.models.encoders.convolution import Convolutions
 from eri.models.encoders.pooling import Encoded, Encoder
 from eri.models.sequences import Sequences, run_recurrent

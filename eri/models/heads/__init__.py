@@ -1,24 +1,34 @@
-"""The heads: from sequences of embeddings to one raw output a label. Each is known by the name of its config."""
+"""The heads: from sequences of embeddings to one raw output per label. Each is known by the class of its config."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import singledispatch
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from eri.config import (
+    MODELS,
     BaselineLSTMConfig,
     ConcatenationConfig,
     CrossAttentionConfig,
+    EncoderConfig,
     FusionLSTMConfig,
     GatedConfig,
     HeadConfig,
     LateConfig,
     LSTMConfig,
 )
+from eri.config.sections import make_section, register_section
 from eri.models.heads.encoded import EncoderHead, Head
 from eri.models.heads.fusion import ConcatenationHead, CrossAttentionHead, GatedHead, LateHead
 from eri.models.heads.lstm import BaselineLSTMHead, FusionLSTMHead, LSTMHead
+from eri.utils.errors import PluginError
 
-__all__ = ["Head", "create_head"]
+__all__ = ["Head", "create_head", "register_head"]
+
+Net = TypeVar("Net", bound=type[Head])
 
 
 def create_head(config: HeadConfig, dimensions: Mapping[str, int], labels: int) -> Head:
@@ -31,21 +41,54 @@ def create_head(config: HeadConfig, dimensions: Mapping[str, int], labels: int) 
 
     Raises:
         ValueError: A head of one modality is given several.
+        PluginError: No head is registered for the config.
     """
-    match config:
-        case LSTMConfig():
-            return LSTMHead(config, dimensions, labels)
-        case BaselineLSTMConfig():
-            return BaselineLSTMHead(config, dimensions, labels)
-        case FusionLSTMConfig():
-            return FusionLSTMHead(config, dimensions, labels)
-        case ConcatenationConfig():
-            return ConcatenationHead(config, dimensions, labels)
-        case GatedConfig():
-            return GatedHead(config, dimensions, labels)
-        case CrossAttentionConfig():
-            return CrossAttentionHead(config, dimensions, labels)
-        case LateConfig():
-            return LateHead(config, dimensions, labels)
-        case _:  # every other config is that of an encoder
-            return EncoderHead(config, dimensions, labels)
+    return _build(config, dimensions, labels)
+
+
+@singledispatch
+def _build(config: HeadConfig, dimensions: Mapping[str, int], labels: int) -> Head:
+    raise PluginError(f"{type(config).__name__}: no head is registered for it", hint="Register it: eri.register_head.")
+
+
+def register_head(
+    config: type[HeadConfig] | str, *, settings: type[BaseModel] | None = None, fuses: bool = False
+) -> Callable[[Net], Net]:
+    """Register a head: a class decorator.
+
+    The class derives from :class:`Head` and is built as ``MyHead(config, dimensions, labels)``, see
+    :func:`create_head`.
+
+    Args:
+        config: Its name in the section ``model``; or the class of that section, derived from
+            :class:`eri.config.HeadConfig`, for settings that check each other.
+        settings: With a name: a pydantic class with the settings of the head, which are attributes of its ``config``.
+        fuses: With a name: whether the head reads several modalities.
+
+    Raises:
+        PluginError: The name is taken, the settings cannot be, or the class is no :class:`Head`.
+    """
+
+    def register(net: Net) -> Net:
+        if not issubclass(net, Head):
+            raise PluginError(f"{net.__module__}: the head {net.__qualname__} does not derive from eri.Head")
+        section = config
+        if isinstance(section, str):
+            section = make_section(MODELS, HeadConfig, "name", section, net.__module__, settings)
+            section.fuses, section.__doc__ = fuses, net.__doc__
+        if not section.__module__.startswith("eri."):
+            register_section(MODELS, section, "name")
+        _build.register(section, net)
+        return net
+
+    return register
+
+
+register_head(EncoderConfig)(EncoderHead)
+register_head(LSTMConfig)(LSTMHead)
+register_head(BaselineLSTMConfig)(BaselineLSTMHead)
+register_head(FusionLSTMConfig)(FusionLSTMHead)
+register_head(ConcatenationConfig)(ConcatenationHead)
+register_head(GatedConfig)(GatedHead)
+register_head(CrossAttentionConfig)(CrossAttentionHead)
+register_head(LateConfig)(LateHead)

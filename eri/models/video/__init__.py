@@ -5,10 +5,13 @@ Importing this package imports none of them, so that a command that needs one mo
 
 from __future__ import annotations
 
+from functools import singledispatch
+
 import torch
 
 from eri.config.video import C3DConfig, C3DLSTMConfig, CEFLNetConfig, CNN3DConfig, R2Plus1DConfig, VideoModelConfig
 from eri.models.video.base import PublishedCost, VideoModel, VideoOutput
+from eri.utils.errors import PluginError
 
 __all__ = ["PublishedCost", "VideoModel", "VideoOutput", "create_video_model"]
 
@@ -30,26 +33,41 @@ def create_video_model(config: VideoModelConfig, outputs: int) -> VideoModel:
         return _build(config, outputs)
 
 
+@singledispatch
 def _build(config: VideoModelConfig, outputs: int) -> VideoModel:
-    """Find a config's class. A new model is added here and to the union in :mod:`eri.config.video`."""
-    match config:
-        case R2Plus1DConfig():
-            from eri.models.video.r2plus1d import R2Plus1DModel
+    raise PluginError(f"{type(config).__name__}: no video model is registered for it")
 
-            return R2Plus1DModel(config, outputs)
-        case C3DConfig():
-            from eri.models.video.c3d import C3DModel
 
-            return C3DModel(config, outputs)
-        case C3DLSTMConfig():
-            from eri.models.video.c3d import C3DLSTMModel
+@_build.register
+def _(config: R2Plus1DConfig, outputs: int) -> VideoModel:
+    from eri.models.video.r2plus1d import R2Plus1DModel
 
-            return C3DLSTMModel(config, outputs)
-        case CNN3DConfig():
-            from eri.models.video.cnn3d import CNN3D
+    return R2Plus1DModel(config, outputs)
 
-            return CNN3D(config, outputs)
-        case CEFLNetConfig():
-            from eri.models.video.ceflnet import CEFLNet
 
-            return CEFLNet(config, outputs)
+@_build.register
+def _(config: C3DConfig, outputs: int) -> VideoModel:
+    from eri.models.video.c3d import C3DModel
+
+    return C3DModel(config, outputs)
+
+
+@_build.register
+def _(config: C3DLSTMConfig, outputs: int) -> VideoModel:
+    from eri.models.video.c3d import C3DLSTMModel
+
+    return C3DLSTMModel(config, outputs)
+
+
+@_build.register
+def _(config: CNN3DConfig, outputs: int) -> VideoModel:
+    from eri.models.video.cnn3d import CNN3D
+
+    return CNN3D(config, outputs)
+
+
+@_build.register
+def _(config: CEFLNetConfig, outputs: int) -> VideoModel:
+    from eri.models.video.ceflnet import CEFLNet
+
+    return CEFLNet(config, outputs)

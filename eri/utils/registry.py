@@ -1,0 +1,182 @@
+"""Things by name, ours and those of plugins; and finding the plugins.
+
+A plugin is a module that registers things when it is imported. It is found through the entry-point group
+``eri.plugins`` of an installed package, through the environment variable ``ERI_PLUGINS`` (module names between
+commas), or by :func:`load_plugin`. Nothing of it is imported before a name is looked up.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from eri.utils.errors import PluginError
+from eri.utils.spelling import did_you_mean
+
+_LOG = logging.getLogger(__name__)
+
+GROUP, VARIABLE = "eri.plugins", "ERI_PLUGINS"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A module that was to register things.
+
+    Attributes:
+        module: Its name.
+        found: How it was found: the package with its entry point, the variable, or ``asked for``.
+        error: Why it could not be loaded; None where it could.
+    """
+
+    module: str
+    found: str
+    error: str | None = None
+
+
+class _Plugins:
+    """Which plugins were loaded in this process; what is registered is a process's own, as its modules are."""
+
+    def __init__(self) -> None:
+        self.loaded: dict[str, Plugin] = {}
+        self.searched = False
+
+    def search(self) -> None:
+        """Load what is installed or named by the variable, once."""
+        if self.searched:
+            return
+        self.searched = True
+        for name in filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))):
+            self.load(Plugin(name, VARIABLE))
+        for point in entry_points(group=GROUP):
+            package = point.dist.name if point.dist is not None else "an unknown package"
+            plugin = Plugin(point.module, f"entry point '{point.name}' of {package}")
+            try:
+                self.load(plugin)
+            except PluginError as error:
+                _LOG.warning("%s (%s; everything else works)", error.message, plugin.found)
+
+    def load(self, plugin: Plugin) -> None:
+        if plugin.module in self.loaded and self.loaded[plugin.module].error is None:
+            return
+        try:
+            _import(plugin.module)
+        except Exception as error:  # whatever a stranger's module raises
+            reason = error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+            self.loaded[plugin.module] = replace(plugin, error=reason)
+            raise PluginError(
+                f"plugin '{plugin.module}' cannot be loaded: {reason}",
+                hint="Correct the module, install what it imports, or do without the plugin.",
+            ) from error
+        self.loaded[plugin.module] = plugin
+
+
+_PLUGINS = _Plugins()
+
+
+def load_plugin(module: str) -> None:
+    """Import a module that registers things, such as extractors; child processes load it too.
+
+    Args:
+        module: Its dotted name; one that lies in the current folder is found as well.
+
+    Raises:
+        PluginError: It cannot be imported, or registers what cannot be.
+    """
+    _PLUGINS.load(Plugin(module, "asked for"))
+    named = [name for name in os.environ.get(VARIABLE, "").split(",") if name]
+    if module not in named:
+        os.environ[VARIABLE] = ",".join([*named, module])
+
+
+def plugins() -> list[Plugin]:
+    """Return the plugins of this process, those that could not be loaded too."""
+    _PLUGINS.search()
+    return list(_PLUGINS.loaded.values())
+
+
+def _import(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        here = str(Path.cwd())
+        if error.name != module.partition(".")[0] or here in sys.path:
+            raise
+        sys.path.append(here)
+        importlib.invalidate_caches()
+        importlib.import_module(module)
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """The things of one kind by name, in the order in which they were registered.
+
+    It is filled while modules are imported. The first look at it loads the plugins that are installed.
+
+    Args:
+        kind: What they are, for messages, such as ``extractor``.
+
+    Examples:
+        >>> colours = Registry("colour")
+        >>> colours.register("red", 0xFF0000, "eri.colours")
+        >>> colours["red"], colours.origin("red")
+        (16711680, 'eri.colours')
+        >>> colours.register("red", 0xFE0000, "my.colours")
+        Traceback (most recent call last):
+        eri.utils.errors.PluginError: my.colours: the colour 'red' is registered by eri.colours already...
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._things: dict[str, T] = {}
+        self._origins: dict[str, str] = {}
+
+    def register(self, name: str, thing: T, module: str) -> None:
+        """Add a thing. A module that is run again, such as a notebook's cell, replaces what it registered before.
+
+        Args:
+            name: Lower-case letters, digits, ``-``, ``_`` and ``.``.
+            thing: What stands under it.
+            module: The module that registers it.
+
+        Raises:
+            PluginError: Another module registers that name, or it is no name.
+        """
+        if not name or set(name) - set("abcdefghijklmnopqrstuvwxyz0123456789-_."):
+            raise PluginError(
+                f"{module}: '{name}' cannot name the {self.kind}",
+                hint="Use lower-case letters, digits, '-', '_' and '.'.",
+            )
+        origin = self._origins.get(name, module)
+        if origin != module:
+            raise PluginError(
+                f"{module}: the {self.kind} '{name}' is registered by {origin} already", hint="Choose another name."
+            )
+        self._things[name], self._origins[name] = thing, module
+
+    def origin(self, name: str) -> str:
+        """Return the module that registered a name."""
+        return self._origins[name]
+
+    def unknown(self, name: str) -> str:
+        """Return the message that a name is not known, with a guess at what was meant."""
+        return f"no {self.kind} is named '{name}'{did_you_mean(name, self)}; known: {', '.join(self)}"
+
+    def __getitem__(self, name: str) -> T:
+        _PLUGINS.search()
+        return self._things[name]
+
+    def __iter__(self) -> Iterator[str]:
+        _PLUGINS.search()
+        return iter(self._things)
+
+    def __len__(self) -> int:
+        _PLUGINS.search()
+        return len(self._things)
