@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from eri.config import ExtractorConfig, ImportedConfig
+from pydantic import ValidationError
+
+from eri.config import ExtractorConfig, ImportedConfig, parse_extractor
 from eri.features.folder import FeatureFolder
 from eri.features.mirrored import MirroredFolder, update_mirror
 from eri.features.problems import explained
@@ -238,8 +240,11 @@ def modality_of(config: Mapping[str, Any]) -> Literal["visual", "audio"] | None:
     """
     if not config:
         return None
-    modality: Literal["visual", "audio"] = "visual" if "faces" in config or "windows" in config else "audio"
-    return config.get("modality") or modality
+    try:
+        return parse_extractor(config).modality
+    except ValidationError:  # of a version with other settings, or of a plugin that is not there
+        modality: Literal["visual", "audio"] = "visual" if "faces" in config or "windows" in config else "audio"
+        return config.get("modality") or modality
 
 
 def choose_folder(features: Path, name: str) -> FeatureFolder:
