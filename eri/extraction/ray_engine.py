@@ -32,6 +32,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from eri.config import ExtractorConfig, Runtime
 from eri.extraction.cluster import Cluster, Needs, NodeFacts, at_node, refuse_stranger, this_node
+from eri.extraction.extractors.registry import create_extractor, extractor_factory
 from eri.extraction.pipeline import WAITING, ClipResult, LocalEngine, Work, look_ahead
 from eri.extraction.rates import Stage, StageClock, StageShares
 from eri.features.folder import FeatureFolder
@@ -212,6 +213,8 @@ def load_on_ray(
     Raises:
         EriError: It cannot be loaded there, or the cluster has no room for it.
     """
+    # What makes it is sent rather than its name: an actor has imported nothing that registers it.
+    create = extractor_factory(config) if create is create_extractor else create
     engine = RayEngine(cluster, runtime, create, data, config, patience, runtime.timeout + stalled, recount)
     try:
         engine.load(max(1, missing()))

@@ -16,7 +16,7 @@ from pydantic import Field
 from eri.config import ExtractorConfig, FaceConfig, Runtime, Stream
 from eri.extraction.extractors.preparing import ImagePreparer, WindowPreparer
 from eri.features.records import Prepared, Preparer
-from eri.media.resampling import SAMPLE_RATE
+from eri.media.audio import SAMPLE_RATE
 from eri.media.state import State
 from eri.utils.errors import PluginError
 
