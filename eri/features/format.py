@@ -1,4 +1,4 @@
-"""One feature file: the arrays of one clip in safetensors format, with metadata by which the file proves itself.
+"""One feature file: the arrays of one clip in safetensors format, with the metadata that its content is verified by.
 
 Tensors: ``embeddings`` float32 (rows, dimension), ``times`` float64 (rows,), ``states`` uint8 (rows,). Where face crops
 are cached, ``codes`` uint8 (bytes,) and ``offsets`` int64 (valid rows + 1,) stand in place of the embeddings.

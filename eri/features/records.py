@@ -25,13 +25,13 @@ class Prepared:
 
     Attributes:
         clip_id: The clip's id.
-        inputs: What the model sees, of valid rows only. Pictures: uint8 (valid rows, side, side, 3) RGB. Sound:
+        inputs: What the model sees, of valid rows only. Images: uint8 (valid rows, side, side, 3) RGB. Audio:
             float32 (samples,) mono at 16 kHz, possibly a read-only memory map when the clip is long.
         times: Seconds of every row of the time grid, ascending, float64 (rows,).
         states: A :class:`State` for every row, uint8 (rows,).
-        notes: Things worth telling about the clip, such as ``audio shorter than video``.
+        notes: Warnings about the clip, such as ``audio shorter than video``.
         encoded: The inputs are JPEG files, a row of bytes each, uint8 (valid rows, bytes of the longest), filled up
-            with zeros: what is stored is the pictures themselves.
+            with zeros: what is stored is the images themselves.
         face_seconds: What finding and cropping faces took, of the time that preparing the clip took.
         source: What the clip was decoded from; a preparer leaves this and the following to extraction.
         seconds: What preparing the clip took.
@@ -114,7 +114,7 @@ class Preparer(Protocol):
     def prepare(self, clip: Clip) -> Prepared:
         """Decode one clip.
 
-        A clip without a face or without sound is not an error: its rows carry that state.
+        A clip without a face or without audio is not an error: its rows carry that state.
 
         Raises:
             MediaError: The clip's file is missing, damaged or not media.

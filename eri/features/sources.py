@@ -28,7 +28,7 @@ class Source:
         path: Where it is on this machine, or what has its size and time where it is not; empty of one read back from
             a feature file.
         url: Where its content is, if in an object store.
-        size: Bytes; of a folder, those of all its files. 0 until looked at, see :func:`stamp_source`.
+        size: Bytes; of a folder, those of all its files. 0 until it was looked up, see :func:`stamp_source`.
         mtime_ns: Time of the last change in nanoseconds; of a folder, the latest of its own and its files'.
         sha256: Of its content, 64 hex digits; empty until read, see :func:`identify_source`.
     """
@@ -83,7 +83,7 @@ def stamp_source(source: Source) -> Source:
 
     Raises:
         MissingMediaError: It is not there.
-        MediaError: It may not be looked at.
+        MediaError: Its folder may not be read.
     """
     path = source.path
     try:

@@ -1,11 +1,15 @@
-"""Media of an object store, one clip at a time: fetched just before it is decoded, removed right after."""
+"""Media of an object store, one clip at a time: fetched just before it is decoded, removed right after.
+
+Not by fsspec's file cache: that keeps every clip it ever opened, and reads an object that is replaced meanwhile as if
+it were whole.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +30,7 @@ _CLIP_ERRORS = {"missing": MissingMediaError, "forbidden": ForbiddenMediaError, 
 
 @contextmanager
 def fetched(url: ObjectUrl, folder: Path | None = None) -> Iterator[Path]:
-    """Fetch a media file, or a folder of pictures, for the time of a block.
+    """Fetch a media file, or a folder of frames, for the time of a block.
 
     The copy has the object's name, size and time, so that it looks as the object's placeholder does. Errors of the
     block that are about the copy name the URL instead.
@@ -83,12 +87,18 @@ def _fetch(url: ObjectUrl, path: Path) -> None:
         # Listed rather than looked at: of credentials that ran out, only the answer to a listing says so. Listed first:
         # of an object that is replaced meanwhile the stamp then says too little, never too much.
         found = store.stamps(url.name)
-        pictures = {name: stamp for name, stamp in found.items() if name.startswith(f"{url.name}/")}
+        frames = {name: stamp for name, stamp in found.items() if name.startswith(f"{url.name}/")}
         if url.name in found:
             store.download(url.name, path)
             _check(path, found[url.name], store.stamp(url.name))
-        elif pictures:
-            _fetch_pictures(store, path, pictures)
+        elif frames:
+            path.mkdir(exist_ok=True)
+            direct = {name: stamp for name, stamp in frames.items() if name.count("/") == 1 and not name.endswith("/")}
+            for name, stamp in direct.items():
+                store.download(name, path.parent / name)
+                _check(path.parent / name, stamp, stamp)
+            latest = max((stamp.mtime_ns for stamp in direct.values()), default=0)
+            os.utime(path, ns=(latest, latest))  # as its placeholder has
         else:
             raise MissingMediaError(path, "no such object")
     except OSError as error:
@@ -96,18 +106,6 @@ def _fetch(url: ObjectUrl, path: Path) -> None:
             f"{path}: {url} cannot be kept here while it is decoded: {error.strerror or error}",
             hint="Free some space there, or set TMPDIR to a folder on another disk.",
         ) from error
-
-
-def _fetch_pictures(store: ObjectStore, path: Path, stamps: Mapping[str, ObjectStamp]) -> None:
-    """Fetch the objects directly below a prefix; the folder gets the time of the latest, as its placeholder has."""
-    path.mkdir(exist_ok=True)
-    direct = {name: stamp for name, stamp in stamps.items() if name.count("/") == 1 and not name.endswith("/")}
-    for name, stamp in direct.items():
-        target = path / name.partition("/")[2]
-        store.download(name, target)
-        _check(target, stamp, stamp)
-    latest = max((stamp.mtime_ns for stamp in direct.values()), default=0)
-    os.utime(path, ns=(latest, latest))
 
 
 def _check(path: Path, before: ObjectStamp, after: ObjectStamp | None) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
@@ -52,8 +52,15 @@ def mirror_data(url: ObjectUrl) -> Path:
         raise DataError(f"{url}: nothing is there", hint="Check the bucket's name and the key.")
     root = mirror_path(folder, "data")
     try:
-        with _lock(root, folder):
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root.with_name(f".{root.name}.lock"), timeout=_PATIENCE):
             _update(store, root, listing)
+    except Timeout as error:
+        raise RemoteError(
+            f"{folder}: another process has been listing it for {_PATIENCE:.0f} s",
+            reason="unreachable",
+            hint="Try again when it has ended.",
+        ) from error
     except OSError as error:
         raise DataError(
             f"{error.filename or root}: the mirror of {folder} cannot be written: {error.strerror or error}",
@@ -73,24 +80,6 @@ def _legible(listing: Mapping[str, ObjectStamp], url: ObjectUrl) -> dict[str, Ob
     if len(fitting) < len(listing):
         _LOG.warning("%s: %d objects have names that no file can have", url, len(listing) - len(fitting))
     return fitting
-
-
-@contextmanager
-def _lock(root: Path, url: ObjectUrl) -> Iterator[None]:
-    root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(root.with_name(f".{root.name}.lock"), timeout=_PATIENCE)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise RemoteError(
-            f"{url}: another process has been listing it for {_PATIENCE:.0f} s",
-            reason="unreachable",
-            hint="Try again when it has ended.",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _update(store: ObjectStore, root: Path, listing: Mapping[str, ObjectStamp]) -> None:
@@ -132,11 +121,7 @@ def _make_folder(folder: Path, root: Path) -> None:
 
 
 def place(path: Path, stamp: ObjectStamp) -> None:
-    """Make the placeholder of an object. It is not flushed to disk: one that is lost is made again.
-
-    Raises:
-        OSError: The mirror cannot be written.
-    """
+    """Make the placeholder of an object. It is not flushed to disk: one that is lost is made again."""
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("wb") as stream:
@@ -161,7 +146,7 @@ def _remove_others(root: Path, listing: Mapping[str, ObjectStamp]) -> None:
 
 
 def _stamp_folders(root: Path, listing: Mapping[str, ObjectStamp]) -> None:
-    """Give each folder the time of its latest file: a folder of pictures is a clip, and so looks alike everywhere."""
+    """Give each folder the time of its latest file: a folder of frames is a clip, and so looks alike everywhere."""
     latest: dict[str, int] = {}
     for name, stamp in listing.items():
         folder = str(PurePosixPath(name).parent)

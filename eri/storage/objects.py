@@ -23,19 +23,20 @@ _CLIENT_ERRORS = (
     ("google.auth.exceptions", "GoogleAuthError"),
     ("gcsfs.retry", "HttpError"),
 )
-_NO_CREDENTIALS = frozenset(
-    {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "DefaultCredentialsError"}
-)
-_NOT_BELIEVED = frozenset(
-    {
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-        "TokenRefreshRequired",
-    }
-)
+_NO_CREDENTIALS = [
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "CredentialRetrievalError",
+    "DefaultCredentialsError",
+]
+_REFUSED_CREDENTIALS = [
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+]
 _OF_THIS_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE})
 _CREDENTIALS = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run `aws configure`; for a public "
@@ -63,16 +64,15 @@ def explained(url: ObjectUrl, doing: str) -> Iterator[None]:
     except _errors() as error:
         if isinstance(error, OSError) and error.errno in _OF_THIS_MACHINE:
             raise
-        raise remote_error(url, doing, error) from error
+        raise _remote_error(url, doing, error) from error
 
 
-def remote_error(url: ObjectUrl, doing: str, error: BaseException) -> RemoteError:
-    """Return the error that tells a user what went wrong with a URL, and what to do."""
+def _remote_error(url: ObjectUrl, doing: str, error: BaseException) -> RemoteError:
     credentials = _CREDENTIALS.get(url.protocol, "Give credentials as the fsspec package of this protocol takes them.")
     code, said = _code(error), " ".join(str(error).split()) or type(error).__name__
     if type(error).__name__ in _NO_CREDENTIALS:
         return RemoteError(f"{url}: no credentials were found ({said})", reason="credentials", hint=credentials)
-    if code in _NOT_BELIEVED:
+    if code in _REFUSED_CREDENTIALS:
         return RemoteError(
             f"{url}: the credentials are not accepted ({code}: {said})", reason="credentials", hint=credentials
         )
@@ -178,7 +178,7 @@ class ObjectStore:
             try:
                 found = self._files.ls(self._base, detail=True, **self._limit(_LISTING))
             except FileNotFoundError:
-                # An empty prefix is not told from a bucket that is not there: ask for the latter.
+                # An empty prefix looks like a bucket that is not there: ask for the latter.
                 self._files.ls(self._base.partition("/")[0] or self._base, detail=False, **self._limit(_LISTING))
                 return []
         names = (str(info["name"]).rstrip("/") for info in found if info.get("type") == "directory")
@@ -266,9 +266,7 @@ def _open(url: ObjectUrl) -> Any:
             f"{url}: no protocol is called '{url.protocol}'", reason="protocol", hint="Use s3:// or gs://."
         ) from error
     protocols = (kind.protocol,) if isinstance(kind.protocol, str) else kind.protocol
-    configured: dict[str, Any] = {}
-    for protocol in protocols:
-        configured |= conf.get(protocol, {})
+    configured = {key: value for protocol in protocols for key, value in conf.get(protocol, {}).items()}
     with explained(url, "read"):
         return fsspec.filesystem(url.protocol, **_options(url.protocol, configured))
 

@@ -69,7 +69,7 @@ def locate_weights(
 ) -> Path:
     """Return the local file (or folder) of a set of weights, fetching it when need be.
 
-    Looked at in this order: ``path``; ``$ERI_WEIGHTS`` and the user's cache of eri; the caches of torch hub and of
+    Searched in this order: ``path``; ``$ERI_WEIGHTS`` and the user's cache of eri; the caches of torch hub and of
     the Hugging Face hub; a download.
 
     Args:

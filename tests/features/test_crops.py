@@ -34,7 +34,7 @@ def test_crops_come_back_clip_after_clip(folder):
     assert holds_crops(folder)
 
 
-def test_a_damaged_file_is_named_and_made_anew_by_the_next_extraction(folder):
+def test_a_damaged_file_is_named_and_written_again_by_the_next_extraction(folder):
     crops = open_crops(folder, ["a", "c"])
     alter(folder.feature_path("a"))
     with pytest.raises(StoreError, match=r"(?s)a\.safetensors.*eri extract"):

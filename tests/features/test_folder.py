@@ -164,9 +164,7 @@ WRITE = """
 import os, sys, resource
 from pathlib import Path
 from eri.utils.errors import StoreError
-from tests.factories.store import alter, decay, feature_folder, feature_sequence
-from eri.features.format import read_record
-from eri.features.records import CropSequence, FeatureSequence
+from tests.factories.store import feature_folder, feature_sequence
 from eri.features.sources import Source
 if sys.argv[2] == "limit":
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))

@@ -57,7 +57,7 @@ def whole_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_changed_byte_is_noticed_or_changes_nothing(tmp_path_factory, whole_file, data):
     position = data.draw(st.integers(0, len(whole_file) - 1))

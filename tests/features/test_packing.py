@@ -62,7 +62,7 @@ def test_a_changed_feature_file_makes_a_new_pack_and_removes_the_old(filled):
 
 
 @pytest.mark.parametrize("name", ["embeddings.npy", "offsets.npy", "pack.json"])
-def test_a_spoilt_pack_is_made_anew(filled, name):
+def test_a_spoilt_pack_is_written_again(filled, name):
     folder, _ = filled
     path = pack(folder, ["a", "b"]).path / name
     path.write_bytes(path.read_bytes()[:-5])
@@ -75,7 +75,7 @@ def test_an_altered_feature_file_is_never_packed(filled):
     assert pack(folder, ["a", "b"]).missing == ("b",)
 
 
-def test_a_file_that_decays_behind_the_journals_back_stops_the_packing(filled):
+def test_a_file_that_decays_behind_the_indexs_back_stops_the_packing(filled):
     folder, _ = filled
     decay(folder, "b")
     with pytest.raises(StoreError, match=r"(?s)b\.safetensors.*eri extract"):

@@ -139,7 +139,7 @@ def test_extraction_equals_that_of_the_same_files_here(bucket: Bucket, tmp_path:
     assert_same_features(tmp_path / "there", tmp_path / "here")
 
 
-def test_second_run_fetches_nothing_and_replaced_clip_is_done_anew(bucket: Bucket, tmp_path: Path) -> None:
+def test_second_run_fetches_nothing_and_replaced_clip_is_done_again(bucket: Bucket, tmp_path: Path) -> None:
     fake_table(tmp_path / "media", {"a": "ok 1", "b": "ok 2"})
     root = bucket.upload(tmp_path / "media", "data")
     log = tmp_path / "log"

@@ -123,7 +123,7 @@ def test_features_are_fetched_and_packed_elsewhere(
     assert folder.read("a").embeddings.shape == expected["a"].embeddings.shape
 
 
-def test_replaced_source_is_done_anew_and_older_copies_elsewhere_are_dropped(
+def test_replaced_source_is_done_again_and_older_copies_elsewhere_are_dropped(
     table: ClipTable, bucket: Bucket, tmp_path: Path, machine: Machine
 ) -> None:
     machine("one")
@@ -149,7 +149,7 @@ def test_without_records_features_are_fetched_and_verified(table: ClipTable, buc
     assert len(fetched_features()) == DONE
 
 
-def test_damaged_object_is_found_on_reading_and_made_anew(
+def test_damaged_object_is_found_on_reading_and_written_again(
     table: ClipTable, bucket: Bucket, machine: Machine, tmp_path: Path
 ) -> None:
     run(table, bucket)

@@ -48,29 +48,21 @@ class CsvFolder:
 
     def sample_times(self, clips: int) -> list[NDArray[np.float64]]:
         """Return the times of the first clips as they are written."""
-        return [self._parse(clip_id, "s")[1] for clip_id in sorted(self.files)[:clips]]
+        raws = (self._parse(clip_id, "s") for clip_id in sorted(self.files)[:clips])
+        return [raw.times for raw in raws if raw.times is not None]
 
     def read(self, clip_ids: Collection[str], time_unit: TimeUnit) -> Iterator[RawFeatures]:
         """Read some clips; see :class:`~eri.features.exchange.reading.FeatureSource`."""
         for clip_id in sorted(clip_ids):
-            parsed, times = self._parse(clip_id, time_unit)
-            yield RawFeatures(
-                clip_id,
-                str(self.files[clip_id]),
-                identify_file(self.files[clip_id]),
-                parsed.values,
-                times,
-                parsed.columns,
-                parsed.lines,
-                "line",
-            )
+            yield self._parse(clip_id, time_unit)
 
-    def _parse(self, clip_id: str, time_unit: TimeUnit) -> tuple[_Parsed, NDArray[np.float64]]:
+    def _parse(self, clip_id: str, time_unit: TimeUnit) -> RawFeatures:
         path = self.files[clip_id]
         parsed = _parse(path)
         self._check_ids(clip_id, path, parsed)
         times = np.array([_seconds(cell, time_unit) for cell in parsed.times], dtype=np.float64)
-        return parsed, times
+        source = identify_file(path)
+        return RawFeatures(clip_id, str(path), source, parsed.values, times, parsed.columns, parsed.lines, "line")
 
     def _check_ids(self, clip_id: str, path: Path, parsed: _Parsed) -> None:
         """Refuse a file that holds rows of another clip than its name says."""

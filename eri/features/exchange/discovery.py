@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
@@ -122,11 +123,9 @@ def _by_clip(table: ClipTable, folders: Sequence[Path], files: Iterable[tuple[st
     by_clip: dict[str, Path] = {}
     unknown: list[str] = []
     for stem, path in files:
-        try:
+        clip_id = ""
+        with suppress(DataError):
             clip_id = normalise_id(stem, digits=table.task.id_digits)
-        except DataError:
-            unknown.append(stem)
-            continue
         if clip_id not in table:
             unknown.append(stem)
         elif clip_id in by_clip:

@@ -154,17 +154,20 @@ class ParquetTable:
 
     def _runs(self) -> Iterator[tuple[int, Any, NDArray[np.float64] | None, NDArray[np.floating]]]:
         """Yield runs of rows of one id: number of the first row (from 1), id, times, values."""
-        pending: list[_Run] = []
-        row = 1
+        import pyarrow as pa
+
+        layout, row = self._layout, 1
+        rest: pa.Table | None = None
         for batch in self._batches():
-            for run in _split_runs(batch, self._layout):
-                if pending and pending[0].id != run.id:
-                    yield _joined(row, pending)
-                    row += sum(len(part.values) for part in pending)
-                    pending = []
-                pending.append(run)
-        if pending:
-            yield _joined(row, pending)
+            part = pa.Table.from_batches([batch])
+            rest = part if rest is None else pa.concat_tables([rest, part])
+            ids = rest.column(layout.id).to_pylist()
+            starts = [0, *(place for place in range(1, len(ids)) if ids[place] != ids[place - 1])]
+            for start, end in pairwise(starts):  # the last one's rows may go on in the next batch
+                yield row + start, ids[start], *_arrays(rest.slice(start, end - start), layout)
+            rest, row = rest.slice(starts[-1]), row + starts[-1]
+        if rest is not None and rest.num_rows:
+            yield row, rest.column(layout.id)[0].as_py(), *_arrays(rest, layout)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -182,15 +185,6 @@ class _Layout:
     id: str
     time: str | None
     features: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """Rows of one id within a batch."""
-
-    id: Any
-    times: NDArray[np.float64] | None
-    values: NDArray[np.floating]
 
 
 def _layout(path: Path, schema: pa.Schema, id_names: Sequence[str], time_name: str | None) -> _Layout:
@@ -224,28 +218,17 @@ def _layout(path: Path, schema: pa.Schema, id_names: Sequence[str], time_name: s
 
 def _find(names: Iterable[str], wanted: Iterable[str]) -> str | None:
     """Return the first wanted name that is there, exactly or in another case."""
+    names = list(names)
     by_lower = {name.lower(): name for name in names}
-    for name in wanted:
-        if name.lower() in by_lower:
-            return name if name in by_lower.values() else by_lower[name.lower()]
-    return None
+    found = (name if name in names else by_lower.get(name.lower()) for name in wanted)
+    return next(filter(None, found), None)
 
 
-def _split_runs(batch: pa.RecordBatch, layout: _Layout) -> Iterator[_Run]:
-    ids = batch.column(layout.id).to_pylist()
-    values = np.column_stack([_floats(batch.column(name)) for name in layout.features])
-    times = None if layout.time is None else _floats(batch.column(layout.time)).astype(np.float64)
-    starts = [0, *(position for position in range(1, len(ids)) if ids[position] != ids[position - 1]), len(ids)]
-    for start, end in pairwise(starts):
-        if start < end:
-            yield _Run(ids[start], None if times is None else times[start:end], values[start:end])
+def _arrays(table: pa.Table, layout: _Layout) -> tuple[NDArray[np.float64] | None, NDArray[np.floating]]:
+    times = None if layout.time is None else _floats(table.column(layout.time)).astype(np.float64)
+    return times, np.column_stack([_floats(table.column(name)) for name in layout.features])
 
 
-def _floats(column: pa.Array) -> NDArray[np.floating]:
-    array: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+def _floats(column: pa.ChunkedArray) -> NDArray[np.floating]:
+    array: NDArray[Any] = column.to_numpy()
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
-
-
-def _joined(row: int, runs: Sequence[_Run]) -> tuple[int, Any, NDArray[np.float64] | None, NDArray[np.floating]]:
-    times = [run.times for run in runs if run.times is not None]
-    return row, runs[0].id, np.concatenate(times) if times else None, np.concatenate([run.values for run in runs])

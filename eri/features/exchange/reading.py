@@ -333,7 +333,7 @@ def _guess_unit(path: Path, times: Sequence[NDArray[np.float64]]) -> TimeUnit:
         return unit
     if any(np.any(clip != 0) for clip in times):
         raise DataError(
-            f"{path}: no clip has two rows at different times, so it cannot be told whether they are seconds or "
+            f"{path}: no clip has two rows at different times, so it is not known whether they are seconds or "
             "milliseconds",
             hint="Say so: --time-unit s or --time-unit ms.",
         )

@@ -21,7 +21,7 @@ from eri.utils.errors import DataError, StoreError
 from tests.factories.organisers import FAUS, IDS, NAMES, make_table, make_values, write_csvs, write_pickles
 from tests.factories.store import feature_sequence
 
-few = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FORMATS = pytest.mark.parametrize(("kind", "unit"), [("csv", "ms"), ("csv", "s"), ("parquet", "ms")])
 
 
@@ -125,7 +125,7 @@ def test_a_large_table_is_written_in_groups(tmp_path):
     same(find_folder(tmp_path / "two", FAUS).read("00009"), feature_sequence(900, 2, seed=9))
 
 
-def test_some_clips_can_be_chosen_and_progress_is_told(tmp_path):
+def test_some_clips_can_be_chosen_and_progress_is_reported(tmp_path):
     put(tmp_path, {clip_id: feature_sequence() for clip_id in IDS})
     told: list[tuple[int, int]] = []
     report = export_features(

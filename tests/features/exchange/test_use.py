@@ -37,11 +37,6 @@ def test_they_are_packed_although_the_data_sets_own_files_are_others(tmp_path, m
     assert len(packed.missing) == 1
 
 
-def test_a_system_trains_on_them(tmp_path, muse):
-    run = train(system(), muse, tmp_path / "features", tmp_path / "runs")
-    assert (run / "best.safetensors").is_file()
-
-
 def test_features_of_another_data_set_are_not_taken_for_this_ones(tmp_path, muse):
     other = make_table(tmp_path / "other", 20, name="other")
     with pytest.raises(StoreError, match="no imported visual features 'FAUs' of the data set 'other'"):
