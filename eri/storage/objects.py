@@ -23,13 +23,18 @@ _CLIENT_ERRORS = (
     ("google.auth.exceptions", "GoogleAuthError"),
     ("gcsfs.retry", "HttpError"),
 )
-_NO_CREDENTIALS = [
+_NO_CREDENTIALS = frozenset(
+    {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "DefaultCredentialsError"}
+)
     "NoCredentialsError",
     "PartialCredentialsError",
     "CredentialRetrievalError",
     "DefaultCredentialsError",
 ]
-_REFUSED_CREDENTIALS = [
+_REFUSED_CREDENTIALS = frozenset(
+    {"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "RequestTimeTooSkewed"}
+    | {"SignatureDoesNotMatch", "TokenRefreshRequired"}
+)
     "ExpiredToken",
     "InvalidAccessKeyId",
     "InvalidToken",
