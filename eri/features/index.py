@@ -64,12 +64,9 @@ class Entry:
 
 
 class IndexLine(NamedTuple):
-    """One line of an index.
+    """One line of an index: a verified file, or None where it was found to be another than an earlier line says.
 
-    Attributes:
-        clip_id: The clip's id.
-        entry: Its verified file; None where the file was found to be another than an earlier line says.
-        version: The object that holds the file, in the index of an object store; else empty.
+    In the index of an object store the version is that of the object that holds the file; else it is empty.
     """
 
     clip_id: str

@@ -189,7 +189,7 @@ class WeightsError(EriError):
 
 
 class StoreError(EriError):
-    """A feature folder that cannot be read or written, or a feature file that does not prove itself."""
+    """A feature folder that cannot be read or written, or a feature file whose checksum or identity does not match."""
 
 
 class RunError(EriError):

@@ -5,6 +5,7 @@ Pickles of arrays, as VGGFace2's models are published, are read by their opcodes
 
 from __future__ import annotations
 
+import io
 import pickle
 import struct
 import zipfile
@@ -132,8 +133,6 @@ def _read_torch(path: Path) -> Any:
             if archived is None:
                 return torch.load(stream, map_location="cpu", weights_only=True)
         with zipfile.ZipFile(path) as archive, archive.open(archived) as member:
-            import io
-
             return torch.load(io.BytesIO(member.read()), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(

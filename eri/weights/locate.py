@@ -142,10 +142,9 @@ def _given(entry: WeightsEntry, path: Path, option: str) -> Path:
     if not path.exists():
         raise WeightsError(f"{path}: no such file of weights", hint=f"Correct the setting '{option}'.")
     if path.is_dir() != entry.is_folder:
-        found = "a folder" if path.is_dir() else "a file"
+        found, wanted = ("a folder", "a file") if path.is_dir() else ("a file", "a folder")
         raise WeightsError(
-            f"{path}: is {found}, the weights '{entry.name}' are {'a folder' if entry.is_folder else 'a file'}",
-            hint=f"Correct the setting '{option}'.",
+            f"{path}: is {found}, the weights '{entry.name}' are {wanted}", hint=f"Correct the setting '{option}'."
         )
     if path.name == entry.file_name and path.is_file():
         check_digest(path, entry.sha256, digest=weights_digest(path))

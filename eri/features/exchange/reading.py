@@ -106,18 +106,8 @@ class FeatureSource(Protocol):
         ...
 
 
-def to_sequence(raw: RawFeatures, modality: Modality, *, hop: float, missing: Missing) -> FeatureSequence:
-    """Turn one clip's rows into what the store keeps.
-
-    Args:
-        raw: The rows.
-        modality: Decides the state of rows that are masked.
-        hop: Seconds between rows where the file has no times; the first row is at 0.
-        missing: What to do with rows in which a number is missing: refuse the clip, or mask the row.
-
-    Raises:
-        DataError: There is no row, a number is missing, infinite or beyond float32, or times do not ascend.
-    """
+def _to_sequence(raw: RawFeatures, modality: Modality, *, hop: float, missing: Missing) -> FeatureSequence:
+    """Turn one clip's rows into what the store keeps; :class:`DataError` where they cannot be."""
     rows = len(raw.values)
     if rows == 0:
         raise DataError(f"{raw.origin}: clip {raw.clip_id} has no rows", hint="Leave the clip out; that is normal.")
@@ -225,7 +215,7 @@ class Reading:
             if raw.source.sha256 != self.contents[raw.clip_id].sha256:
                 break
             left.discard(raw.clip_id)
-            yield raw, to_sequence(raw, self.modality, hop=self.hop, missing=self.missing)
+            yield raw, _to_sequence(raw, self.modality, hop=self.hop, missing=self.missing)
         if left:
             raise DataError(
                 f"{self.source.path}: was changed while it was imported (clip {min(left)})",
