@@ -279,7 +279,7 @@ def test_the_commands_say_it_and_exit_by_it(table, tmp_path):
     code, output = run("verify", "fake", *features)
     assert (code, "1 damaged" in output, "003" in output) == (1, True, True)
     code, output = run("verify", "--json", *features)
-    answer = json.loads(output)
+    answer = json.loads(output.splitlines()[-1])  # the lines before are progress
     assert (code, answer["exit_code"], answer["verification"]["findings"][0]["kind"]) == (1, 1, "damaged")
     size = folder_of(tmp_path).feature_path("003").stat().st_size
     code, output = run("gc", *features)
@@ -289,4 +289,4 @@ def test_the_commands_say_it_and_exit_by_it(table, tmp_path):
     assert (code, "1 removed" in output) == (0, True)
     assert not folder_of(tmp_path).feature_path("003").exists()
     code, output = run("gc", "--json", *features)
-    assert (code, json.loads(output)["clearing"]["findings"]) == (0, [])
+    assert (code, json.loads(output.splitlines()[-1])["clearing"]["findings"]) == (0, [])

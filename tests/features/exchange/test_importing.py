@@ -107,7 +107,7 @@ def test_a_unit_that_cannot_be_found_out_must_be_stated(tmp_path, table):
     folder = tmp_path / "FAUs"
     folder.mkdir()
     (folder / "00000.csv").write_text("File_ID,timestamp,a\n0,250,1\n")
-    with pytest.raises(DataError, match=r"(?s)cannot be told whether.*--time-unit"):
+    with pytest.raises(DataError, match=r"(?s)not known whether.*--time-unit"):
         import_features(table, folder, tmp_path / "features")
     import_features(table, folder, tmp_path / "features", time_unit="ms")
     assert stored(tmp_path / "features").read("00000").times.tolist() == [0.25]
