@@ -25,7 +25,7 @@ from eri.metrics.scoring import Scorer, Scores, create_scorer
 from eri.training.data import refuse_reserved_labels
 from eri.training.experiment import together
 from eri.training.processes import current_rank
-from eri.training.run_folder import claimed, run_path, writing
+from eri.training.run_folder import locked, run_path, writing
 from eri.utils.errors import ConfigError, DataError, RunError
 from eri.utils.files import atomic_path, digest, write_json, write_text
 
@@ -175,7 +175,7 @@ def cv(
     if not rank.writes:  # one of several processes that train each model together
         with together(config, runtime):
             return _conclude(path, table, _train(bench, jobs, Team(), ignore), seeds, bootstrap)[0]
-    with claimed(path), together(config, runtime) if rank.world_size > 1 else nullcontext():
+    with locked(path), together(config, runtime) if rank.world_size > 1 else nullcontext():
         _begin(path, settings, folds, resume=resume, overwrite=overwrite)
         team = Team() if rank.world_size > 1 else Team(max(1, runtime.workers), engine, address)
         result, held_out, predictions = _conclude(path, table, _train(bench, jobs, team, on_event), seeds, bootstrap)

@@ -23,7 +23,7 @@ from eri.evaluation.held_out import ENSEMBLE, HeldOut, kind_of, predict_cv, read
 from eri.metrics.bootstrap import RESAMPLES
 from eri.metrics.intensities import Floats
 from eri.metrics.scoring import Scores
-from eri.training.run_folder import claimed, run_path, writing
+from eri.training.run_folder import locked, run_path, writing
 from eri.utils.errors import ConfigError, RunError
 from eri.utils.files import atomic_path, write_json
 
@@ -284,7 +284,7 @@ def _write(
         },
         "combination": to_json(combination),
     }
-    with claimed(path), writing(path):
+    with locked(path), writing(path):
         if path.exists():
             shutil.rmtree(path)
         with atomic_path(path / PREDICTIONS) as temporary:

@@ -102,10 +102,15 @@ class TrainingInputs:
 
     @property
     def train_labels(self) -> Floats:
-        """Labels of the usable train clips, float64 (clips, labels); permuted where the config asks for the control."""
+        """Labels of the usable train clips, float64 (clips, labels); permuted for the shuffled-label baseline."""
         settings = self.config.training
         labels = self.train.labels[self.train.usable]
         return shuffled(labels, settings.seed) if settings.shuffle_labels else labels
+
+    @property
+    def fallback(self) -> Floats:
+        """Prediction of clips without features, float64 (labels,): the means over all labelled train clips."""
+        return np.asarray(self.train.labels.mean(axis=0), dtype=np.float64)
 
 
 def labelled_split(table: ClipTable, split: Split, features: FeatureSet) -> SplitData:
@@ -207,7 +212,7 @@ def fallback_vector(means: Mapping[str, float], names: Sequence[str]) -> Floats:
 
 
 def shuffled(labels: Floats, seed: int) -> Floats:
-    """Permute whole rows of labels: the control that must end at no correlation, or at chance."""
+    """Permute whole rows of labels, for the baseline that must end at no correlation, or at chance."""
     return labels[np.random.default_rng([seed, 0]).permutation(len(labels))]
 
 

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import platform
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from eri.config import ExperimentConfig, LightGBMConfig, Runtime
 from eri.data.clips import ClipTable
+from eri.features.folder import FeatureFolder
 from eri.models.running import resolve_device
 from eri.training import run_folder as layout
 from eri.training.data import (
     TrainingInputs,
+    label_means,
     labelled_split,
     refuse_few_clips,
     refuse_reserved_labels,
     refuse_silent_modality,
     warn_of_absent_classes,
 )
-from eri.training.environment import describe_run
 from eri.training.events import Listener, ignore
-from eri.training.features import find_features, find_versions, open_split, open_versions
+from eri.training.features import describe, find_features, find_versions, open_split, open_versions
 from eri.training.learners import create_learner
 from eri.training.objective import refuse_unfit_training
 from eri.training.processes import (
@@ -37,6 +43,7 @@ from eri.training.processes import (
 from eri.utils.errors import ConfigError
 
 _LOG = logging.getLogger(__name__)
+_PACKAGES = "eri lightgbm lightning-fabric numpy pandas safetensors scipy timm torch transformers"
 
 
 def train(
@@ -65,9 +72,10 @@ def train(
         config: The system.
         table: Its train and val splits need labels.
         features: Folder of the feature store; every extractor of the config must have been run on the table.
-        runs: Folder that run folders stand in.
+        runs: Folder of the run folders.
         runtime: Its device is used.
-        name: Of the run folder; None is ``<config>-seed<seed>``, with ``-shuffled`` after it for the control.
+        name: Name of the run folder; None is ``<config>-seed<seed>``, with ``-shuffled`` after it for the
+            shuffled-label baseline.
         resume: Go on from the last state that was saved; begins when there is nothing to go on from.
         overwrite: Replace a run of this name.
         on_event: Called with each event; what it raises, such as KeyboardInterrupt, leaves a run that can be resumed.
@@ -84,19 +92,18 @@ def train(
     rank = current_rank()
     if rank.writes:
         layout.refuse_existing(path, resume=resume, overwrite=overwrite)
-    prepared = _prepare(config, table, features, runtime)
+    inputs, environment = _prepare(config, table, features, runtime)
     stays = joined()
     if rank.world_size > 1:
-        prepared = _join(prepared, rank)
+        inputs = _join(inputs, rank)
     try:
-        with _begun(path, config, prepared, resume=resume, overwrite=overwrite):
-            listener = on_event if rank.writes else ignore
-            best = create_learner(config.model).learn(prepared.inputs, path, listener)
+        with _open_folder(path, inputs, environment, resume=resume, overwrite=overwrite):
+            best = create_learner(config.model).learn(inputs, path, on_event if rank.writes else ignore)
     finally:
         if rank.world_size > 1 and not stays:
             end_processes()
     if rank.writes:
-        _LOG.info("%s: best epoch %d, %s on val %s", path, best.epoch, prepared.inputs.scorer.described, best.figure)
+        _LOG.info("%s: best epoch %d, %s on val %s", path, best.epoch, inputs.scorer.described, best.figure)
     return path
 
 
@@ -119,64 +126,103 @@ def together(config: ExperimentConfig, runtime: Runtime) -> Iterator[None]:
 
 
 @contextmanager
-def _begun(
-    path: Path, config: ExperimentConfig, prepared: _Prepared, *, resume: bool, overwrite: bool
+def _open_folder(
+    path: Path, inputs: TrainingInputs, environment: dict[str, Any], *, resume: bool, overwrite: bool
 ) -> Iterator[None]:
-    """Make or take up the run folder for the length of a block; of several processes, the first one does."""
+    """Make or go on with the run folder for the length of a block; of several processes, the first one does."""
     with ExitStack() as stack:
-        if prepared.inputs.rank.writes:
-            stack.enter_context(layout.claimed(path))
+        if inputs.rank.writes:
+            stack.enter_context(layout.locked(path))
             layout.refuse_existing(path, resume=resume, overwrite=overwrite)
             if resume and (path / layout.CONFIG).is_file():
-                layout.refuse_changes(layout.read_run(path), config, prepared.environment)
+                layout.refuse_changes(layout.read_run(path), inputs.config, environment)
                 layout.sweep(path)
             else:
-                layout.begin(path, config, prepared.environment)
-        if prepared.inputs.fabric is not None:
-            prepared.inputs.fabric.barrier()
+                layout.begin(path, inputs.config, environment)
+        if inputs.fabric is not None:
+            inputs.fabric.barrier()
         yield
-        if prepared.inputs.fabric is not None:
-            prepared.inputs.fabric.barrier()  # the first one may still be writing what the others go on with
+        if inputs.fabric is not None:
+            inputs.fabric.barrier()  # the first one may still be writing what the others go on with
 
 
-def _join(prepared: _Prepared, rank: ProcessRank) -> _Prepared:
+def _join(inputs: TrainingInputs, rank: ProcessRank) -> TrainingInputs:
     """Wait for the other processes, and take a device of one's own.
 
     Raises:
         ConfigError: The system cannot be trained by several processes.
     """
-    config = prepared.inputs.config
-    if isinstance(config.model, LightGBMConfig):
+    if isinstance(inputs.config.model, LightGBMConfig):
         raise ConfigError("lightgbm trains in one process", hint="Start it without torchrun.")
-    if config.training.loss.correlates:
+    if inputs.config.training.loss.correlates:
         raise ConfigError(
             "a correlation in the loss compares the clips of a step, but each process has only some of them",
             hint="Start training without torchrun, or use training.loss.mse or cross_entropy alone.",
         )
-    fabric = join_processes(prepared.inputs.device, prepared.inputs.precision)
-    inputs = replace(prepared.inputs, fabric=fabric, rank=rank, device=fabric.device)
-    return replace(prepared, inputs=inputs)
+    fabric = join_processes(inputs.device, inputs.precision)
+    return replace(inputs, fabric=fabric, rank=rank, device=fabric.device)
 
 
-@dataclass(frozen=True, eq=False)
-class _Prepared:
-    inputs: TrainingInputs
-    environment: dict[str, Any]
-
-
-def _prepare(config: ExperimentConfig, table: ClipTable, features: Path, runtime: Runtime) -> _Prepared:
-    """Check everything that can be checked before a run folder is touched."""
+def _prepare(
+    config: ExperimentConfig, table: ClipTable, features: Path, runtime: Runtime
+) -> tuple[TrainingInputs, dict[str, Any]]:
+    """Check everything that can be checked before a run folder is touched; return what is trained on, and where."""
     refuse_reserved_labels(table.task)
     refuse_unfit_training(config, table.task)
     device = resolve_device(runtime.device)
     precision = choose_precision(config.training.precision, device)
     folders = find_features(config, features, table.name)
     versions = find_versions(config, features)
-    data = labelled_split(table, "train", open_split(folders, table, "train"))
-    val = labelled_split(table, "val", open_split(folders, table, "val"))
-    refuse_silent_modality(data)
-    refuse_few_clips(config.training, data)
-    warn_of_absent_classes(data, table.task)
-    environment = describe_run(config, table, folders, versions, data, val, device=device, precision=precision)
-    inputs = TrainingInputs(config, table.task, data, val, device, precision, open_versions(versions, table))
-    return _Prepared(inputs, environment)
+    train_split = labelled_split(table, "train", open_split(folders, table, "train"))
+    val_split = labelled_split(table, "val", open_split(folders, table, "val"))
+    refuse_silent_modality(train_split)
+    refuse_few_clips(config.training, train_split)
+    warn_of_absent_classes(train_split, table.task)
+    inputs = TrainingInputs(
+        config, table.task, train_split, val_split, device, precision, open_versions(versions, table)
+    )
+    return inputs, _describe(inputs, table, folders, versions)
+
+
+def _describe(
+    inputs: TrainingInputs,
+    table: ClipTable,
+    folders: Mapping[str, FeatureFolder],
+    versions: Mapping[str, Sequence[FeatureFolder]],
+) -> dict[str, Any]:
+    """Gather what is needed to repeat a run and to judge new data against it, as JSON values."""
+    train, device, ids = inputs.train, inputs.device, inputs.train.usable_ids
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": inputs.config.training.seed,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: _version(name) for name in _PACKAGES.split()},
+        },
+        "machine": {
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            "threads": torch.get_num_threads(),
+        },
+        "precision": inputs.precision,
+        "data": {
+            "name": table.name,
+            "fingerprint": table.fingerprint,
+            "task": {**asdict(table.task), "labels": list(table.task.labels)},
+        },
+        "features": {name: describe(folder) for name, folder in folders.items()},
+        "drawn": {name: [describe(folder) for folder in drawn] for name, drawn in versions.items()},
+        "dimensions": train.features.dimensions,
+        "clips": {"train": train.summary(), "val": inputs.val.summary()},
+        # Train clips without a valid row, by modality: what a model learnt to do without.
+        "lacking": {name: int((source.counts(ids) == 0).sum()) for name, source in train.features.sources.items()},
+        "train_label_means": label_means(train, table.task.labels),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

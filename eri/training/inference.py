@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,7 +13,12 @@ from eri.training.loading import BatchSource
 from eri.training.processes import Positions
 
 
-def predict_clips(model: Predictor, loader: BatchSource, batches: Sequence[Positions] | None = None) -> Floats:
+def predict_clips(
+    model: Predictor,
+    loader: BatchSource,
+    batches: Sequence[Positions] | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> Floats:
     """Predict clips of a loader.
 
     Everything runs in full float32, whatever precision the model was trained in: rounding to bf16 or TF32 would make a
@@ -22,7 +27,8 @@ def predict_clips(model: Predictor, loader: BatchSource, batches: Sequence[Posit
     Args:
         model: Left in evaluation mode.
         loader: Its batches are on the model's device.
-        batches: As :meth:`~eri.training.loading.Loader.batches` takes them; None is every clip.
+        batches: As :meth:`~eri.training.loading.BatchSource.batches` takes them; None is every clip.
+        on_batch: Called after each batch with the number of those done.
 
     Returns:
         float64 (clips, labels) within the task's range, in the order that the clips were asked for.
@@ -32,5 +38,7 @@ def predict_clips(model: Predictor, loader: BatchSource, batches: Sequence[Posit
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for _, inputs in loader.batches(batches):
             parts.append(model.predict(inputs).cpu().numpy())
+            if on_batch is not None:
+                on_batch(len(parts))
     result: Floats = np.concatenate(parts)
     return result

@@ -11,10 +11,9 @@ import torch
 from eri.config import LightGBMConfig, ModelConfig, VideoModelConfig
 from eri.metrics.intensities import Floats
 from eri.training.data import TrainingInputs
-from eri.training.events import Listener
+from eri.training.events import Best, Listener
 from eri.training.features import FeatureSet
 from eri.training.run_folder import Run
-from eri.training.selection import Best
 
 
 class Learner(Protocol):
@@ -25,7 +24,7 @@ class Learner(Protocol):
 
         Args:
             inputs: The data and settings.
-            folder: The run folder, claimed, with its config and environment.
+            folder: The run folder, locked, with its config and environment.
             on_event: Called with ``start``, an ``epoch`` for each step that was validated, and ``end``.
 
         Returns:

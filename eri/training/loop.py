@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -29,7 +28,7 @@ from eri.training.checkpoint import (
     save_state,
     save_weights,
 )
-from eri.training.events import Listener, TrainingEvent
+from eri.training.events import Best, EventKind, Listener, Row, TrainingEvent, history_row, write_history
 from eri.training.inference import predict_clips
 from eri.training.loading import BatchSource
 from eri.training.losses import Objective, strongest_labels
@@ -43,9 +42,7 @@ from eri.training.processes import (
     plan_steps,
     share_buffers,
 )
-from eri.training.selection import Best
 from eri.utils.errors import RunError
-from eri.utils.files import write_text
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -53,32 +50,6 @@ if TYPE_CHECKING:
 _CHECK_EVERY = 16
 """Steps from one check of the loss to the next. A check waits for all that the device has yet to do, so not every step
 has one; a loss that is not a number any more is found so many steps late at most."""
-
-
-Row = dict[str, float | int | None]
-
-
-def history_row(
-    epoch: int, loss: float, result: Validation, scorer: Scorer, learning_rate: float, seconds: float
-) -> Row:
-    """Return the row of one epoch; a figure that is undefined is None."""
-    return {
-        "epoch": epoch,
-        "loss": loss,
-        "val_loss": result.loss,
-        **scorer.columns(result),
-        "learning_rate": learning_rate,
-        "seconds": round(seconds, 3),
-    }
-
-
-def write_history(path: Path, rows: Sequence[Row]) -> None:
-    """Write all rows in one atomic step; None becomes an empty cell."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["epoch"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
 
 
 Stream = Iterator[tuple[Positions, Any]]
@@ -224,7 +195,7 @@ class Trainer:
         epoch = self.state.epoch + 1
         loss = self._learn(epoch, started)
         rate = self._rates.rate
-        result = self._validate()
+        result = self._validate(loss)
         if self._rates.plateau is not None:
             self._rates.plateau.step(result.score)
         self.state.epoch, self.state.within = epoch, _EpochProgress()
@@ -333,14 +304,18 @@ class Trainer:
         """The model that is validated and kept."""
         return self.model if self._average is None else cast(Predictor, self._average.module)
 
-    def _validate(self) -> Validation:
+    def _validate(self, loss: float) -> Validation:
         """Score the whole val split as evaluation would: clips without features get the fallback."""
         share_buffers(self._validated, self._rank)
         ids = len(self.data.val.ids)
         own = self._rank.own(np.arange(ids))
         served = np.zeros((ids, len(self.data.fallback)))
         if len(own):
-            served[own] = predict_clips(self._validated, self.data.val, cut_batches(own, self.config.batch_size))
+            batches = cut_batches(own, self.config.batch_size)
+            report = partial(self._report, "validate", epoch=self.state.epoch + 1, loss=loss, batches=len(batches))
+            served[own] = predict_clips(
+                self._validated, self.data.val, batches, on_batch=lambda done: report(batch=done)
+            )
         predictions = np.tile(self.data.fallback, (len(self.data.val_labels), 1))
         predictions[self.data.val_usable] = gather_sums(self._fabric, served)
         self._refuse_divergence(bool(np.isfinite(predictions).all()), self.state.epoch + 1)
@@ -386,7 +361,7 @@ class Trainer:
             "generators": generator_states(),
         }
 
-    def _report(self, kind: Literal["start", "batch", "epoch", "end"], **values: Any) -> None:
+    def _report(self, kind: EventKind, **values: Any) -> None:
         latest = self.state.history[-1] if self.state.history else {}
         known = {
             "run": self.folder.name,

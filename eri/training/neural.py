@@ -22,8 +22,8 @@ from eri.training import run_folder as layout
 from eri.training.augmentation import HeadPass, Mixing, TrainingPass
 from eri.training.balancing import Change, Sample, lay_out
 from eri.training.checkpoint import load_weights, seed_generators, weights_metadata
-from eri.training.data import TrainingInputs, fallback_vector, label_means
-from eri.training.events import Listener
+from eri.training.data import TrainingInputs
+from eri.training.events import Best, Listener, TrainingEvent
 from eri.training.features import FeatureSet, RowSource
 from eri.training.inference import predict_clips
 from eri.training.keeping import kept
@@ -32,8 +32,7 @@ from eri.training.loop import TrainData, Trainer
 from eri.training.objective import create_objective
 from eri.training.processes import create_fabric
 from eri.training.run_folder import Run
-from eri.training.selection import Best
-from eri.training.standardization import create_encoders, fit, fit_centered, measure_start
+from eri.training.standardization import Report, create_encoders, fit, fit_centered, measure_start
 from eri.utils.errors import ConfigError, RunError
 
 
@@ -45,7 +44,11 @@ class NeuralLearner(ABC):
         settings = inputs.config.training
         seed_generators(settings.seed)
         resumed = (folder / layout.STATE).is_file()
-        training_pass, data = self.prepare(inputs, fresh=not resumed)
+
+        def report(done: int, clips: int) -> None:
+            on_event(TrainingEvent("prepare", folder.name, 0, settings.epochs, batch=done, batches=clips))
+
+        training_pass, data = self.prepare(inputs, report, fresh=not resumed)
         fabric = inputs.fabric or create_fabric(inputs.device, inputs.precision)
         trainer = Trainer(settings, training_pass, data, folder, fabric, on_event, inputs.rank)
         if resumed:
@@ -53,11 +56,12 @@ class NeuralLearner(ABC):
         return trainer.run().best
 
     @abstractmethod
-    def prepare(self, inputs: TrainingInputs, *, fresh: bool) -> tuple[TrainingPass, TrainData]:
+    def prepare(self, inputs: TrainingInputs, report: Report, *, fresh: bool) -> tuple[TrainingPass, TrainData]:
         """Build the model and lay out the clips.
 
         Args:
             inputs: The data and settings.
+            report: Called with the clips that were measured so far, and all.
             fresh: Give the model what it starts from; without, a saved state is to bring it.
         """
 
@@ -81,7 +85,7 @@ def create_train_data(
         val: Serves the val clips.
         samples: Index of the usable train clip behind each that ``train`` serves; None where it serves each once.
     """
-    labels, names = inputs.train_labels, inputs.task.labels
+    labels = inputs.train_labels
     if samples is not None:
         labels = labels[np.asarray(samples, dtype=np.int64)]
     return TrainData(
@@ -90,7 +94,7 @@ def create_train_data(
         val=val,
         val_labels=inputs.val.labels,
         val_usable=inputs.val.usable,
-        fallback=fallback_vector(label_means(inputs.train, names), names),
+        fallback=inputs.fallback,
         scorer=inputs.scorer,
         objective=create_objective(inputs.config.training.loss, inputs.task, labels),
     )
@@ -99,9 +103,9 @@ def create_train_data(
 class HeadLearner(NeuralLearner):
     """Trains a head of :mod:`eri.models` over embeddings, with its backbone where that is fine-tuned."""
 
-    def prepare(self, inputs: TrainingInputs, *, fresh: bool) -> tuple[TrainingPass, TrainData]:
+    def prepare(self, inputs: TrainingInputs, report: Report, *, fresh: bool) -> tuple[TrainingPass, TrainData]:
         """See :meth:`NeuralLearner.prepare`; what a model starts from is its standardisation and its backbone."""
-        model = create_model(inputs, measured=fresh)
+        model = create_model(inputs, report, measured=fresh)
         settings = inputs.config.training
         load = partial(Loader, batch_size=settings.batch_size, chunk=settings.chunk, device=inputs.device)
         train = load(inputs.train.features, inputs.train.usable_ids, versions=inputs.versions, seed=settings.seed)
@@ -116,11 +120,12 @@ class HeadLearner(NeuralLearner):
         return predict_clips(model, loader)
 
 
-def create_model(inputs: TrainingInputs, *, measured: bool = True) -> Regressor:
+def create_model(inputs: TrainingInputs, report: Report, *, measured: bool = True) -> Regressor:
     """Build a model.
 
     Args:
         inputs: The data and settings.
+        report: Called with the clips that were measured so far, and all.
         measured: Fit the standardisation to the train clips; without, a saved state is to bring it.
     """
     data, settings = inputs.train, inputs.config.training
@@ -133,7 +138,7 @@ def create_model(inputs: TrainingInputs, *, measured: bool = True) -> Regressor:
     for modality, standardizer in model.standardizers.items():
         centered = modality in settings.center
         if modality in encoders:
-            statistics = measure_start(encoders[modality], data, modality, inputs.device, centered=centered)
+            statistics = measure_start(encoders[modality], data, modality, inputs.device, report, centered=centered)
         else:
             measure = fit_centered if centered else fit
             statistics = measure(data.features.modalities[modality], data.usable_ids)
@@ -184,7 +189,7 @@ class VideoPass(TrainingPass):
 class VideoLearner(NeuralLearner):
     """Trains a model of :mod:`eri.models.video` end to end on cached face crops."""
 
-    def prepare(self, inputs: TrainingInputs, *, fresh: bool) -> tuple[TrainingPass, TrainData]:
+    def prepare(self, inputs: TrainingInputs, report: Report, *, fresh: bool) -> tuple[TrainingPass, TrainData]:
         """See :meth:`NeuralLearner.prepare`; what a model starts from is its backbone's weights."""
         config, settings = inputs.config, inputs.config.training
         model = create_video_regressor(config, inputs.task, filled=fresh)

@@ -105,7 +105,7 @@ def run_path(runs: Path, name: str) -> Path:
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold a run folder for the length of a block; the system lets go of it also when the process is killed.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from eri.training.data import SplitData
 from eri.training.features import ModalityFeatures
 
 _BLOCK = 2048
+
+Report = Callable[[int, int], None]
+"""Called with what is done so far, and all there is to do."""
 
 
 def fit_centered(features: ModalityFeatures, ids: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -121,7 +124,7 @@ def create_encoders(config: ExperimentConfig, *, filled: bool = True) -> dict[st
 
 
 def measure_start(
-    encoder: PictureEncoder, data: SplitData, modality: str, device: torch.device, *, centered: bool
+    encoder: PictureEncoder, data: SplitData, modality: str, device: torch.device, report: Report, *, centered: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Measure the embeddings of the train clips before the backbone has learnt anything.
 
@@ -130,17 +133,18 @@ def measure_start(
         data: The train clips.
         modality: Which of their pictures.
         device: Where to compute.
+        report: Called with the clips that were measured so far, and all.
         centered: After each clip has lost its own mean.
 
     Returns:
         Mean (0 where centred) and (population) deviation, float64 (dimension,) each.
     """
     encoder = encoder.to(device).eval()
-    return merge(_embedded(encoder, data, modality, device, centered=centered), encoder.dimension)
+    return merge(_embedded(encoder, data, modality, device, report, centered=centered), encoder.dimension)
 
 
 def _embedded(
-    encoder: PictureEncoder, data: SplitData, modality: str, device: torch.device, *, centered: bool
+    encoder: PictureEncoder, data: SplitData, modality: str, device: torch.device, report: Report, *, centered: bool
 ) -> Iterator[NDArray[np.float32]]:
     ids = data.usable_ids
     for first in range(0, len(ids), _CLIPS_AT_ONCE):
@@ -151,3 +155,4 @@ def _embedded(
         for clip in np.split(rows.cpu().numpy(), np.cumsum(counts)[:-1]):
             if len(clip):
                 yield clip - clip.mean(axis=0) if centered else clip
+        report(min(first + _CLIPS_AT_ONCE, len(ids)), len(ids))

@@ -235,13 +235,17 @@ class TestEvents:
     def test_tell_where_training_is(self, tmp_path, data):
         events: list[TrainingEvent] = []
         run = train(data.configured(epochs=2), data.table, data.features, tmp_path, CPU, on_event=events.append)
-        expected = ["start", *["batch"] * 4, "epoch", *["batch"] * 4, "epoch", "end"]
+        epoch = [*["batch"] * 4, *["validate"] * 3, "epoch"]
+        expected = ["start", *epoch, *epoch, "end"]
         assert [event.kind for event in events] == expected
-        assert {(event.run, event.epochs, event.batches) for event in events} == {("tiny-seed3", 2, 4)}
-        assert [(event.epoch, event.batch) for event in events[6:10]] == [(2, 1), (2, 2), (2, 3), (2, 4)]
+        assert {(event.run, event.epochs, event.batches) for event in events} == {
+            ("tiny-seed3", 2, 4),
+            ("tiny-seed3", 2, 3),
+        }
+        assert [(event.epoch, event.batch) for event in events[9:13]] == [(2, 1), (2, 2), (2, 3), (2, 4)]
         rows = history(run)
-        assert events[5].figure == pytest.approx(float(rows[0]["val_pearson"]))
-        assert events[5].loss == pytest.approx(float(rows[0]["loss"]))
+        assert events[8].figure == pytest.approx(float(rows[0]["val_pearson"]))
+        assert events[8].loss == pytest.approx(float(rows[0]["loss"]))
         assert events[-1].best == max(float(row["val_pearson"]) for row in rows)
 
     def test_count_batches_also_where_several_make_a_step(self, tmp_path, data):

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from eri.training import Listener, TrainingEvent, train
-from eri.training.run_folder import claimed
+from eri.training.run_folder import locked
 from eri.utils.errors import ConfigError, RunError
 from tests.factories.features import DataSet, Recipe, make_data_set
 from tests.training.test_experiment import CPU, history, same, weights
@@ -198,7 +198,7 @@ def test_a_state_that_would_run_code_is_refused(tmp_path, data):
 
 
 def test_two_processes_do_not_train_one_run(tmp_path, data):
-    with claimed(tmp_path / "tiny-seed3"), pytest.raises(RunError, match="another process is training this run"):
+    with locked(tmp_path / "tiny-seed3"), pytest.raises(RunError, match="another process is training this run"):
         train(data.config, data.table, data.features, tmp_path, CPU)
 
 

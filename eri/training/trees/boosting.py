@@ -1,4 +1,4 @@
-"""Growing one booster tree by tree, and choosing by the validation split how many trees it keeps."""
+"""Training one booster per label with LightGBM, and choosing on the validation split how many trees it keeps."""
 
 from __future__ import annotations
 
@@ -13,38 +13,15 @@ import torch
 from numpy.typing import NDArray
 
 from eri.config import LightGBMConfig
-from eri.config.tasks import Task
 from eri.metrics.intensities import Floats
 from eri.metrics.scoring import validate_intensities
-from eri.training.selection import Best
-
-
-@dataclass(frozen=True, eq=False)
-class Judge:
-    """How a booster's predictions are scored: over the whole val split, as evaluation would.
-
-    Attributes:
-        labels: float64 (val clips, labels).
-        usable: bool (val clips,), which of them the booster predicts; the others get the fallback.
-        fallback: float64 (labels,).
-        task: For the range that predictions are clipped to.
-    """
-
-    labels: Floats
-    usable: NDArray[np.bool_]
-    fallback: Floats
-    task: Task
-
-    def whole(self, predictions: Floats, label: int) -> Floats:
-        """Return predictions of the whole val split, (val clips,), from those of its usable clips."""
-        result = np.full(len(self.labels), self.fallback[label])
-        result[self.usable] = np.clip(predictions, self.task.low, self.task.high)
-        return result
+from eri.training.data import TrainingInputs
+from eri.training.events import Best
 
 
 @dataclass(eq=False)
-class Growth:
-    """How one booster grew, a value a tree.
+class BoosterHistory:
+    """How one booster was trained, a value per tree.
 
     Attributes:
         train_loss: Mean squared error on the train clips.
@@ -63,92 +40,77 @@ class Growth:
     predictions: Floats = field(default_factory=lambda: np.zeros(0))
 
 
-class Grower:
-    """Grows boosters on the same clips, one label after the other.
+class BoosterTrainer:
+    """Trains boosters on the same clips, one label after the other.
 
     Trees are grown with LightGBM (Ke et al. 2017) on squared error. The clips and features that a tree may see are
-    drawn from the seed; the same seed gives the same boosters, whatever the number of threads.
+    drawn from the seed; the same seed gives the same boosters, whatever the number of threads. Predictions are scored
+    over the whole val split, as evaluation does it.
 
     Args:
         config: Of the boosters.
-        seed: Of the draws.
-        train: Functionals of the train clips, (clips, values); NaN is missing.
-        labels: float64 (clips, labels).
-        val: Functionals of the usable val clips.
-        judge: How to score them.
+        inputs: Labels, and the seed of the draws.
+        train: Functionals of the usable train clips, (clips, values); NaN is missing.
+        val: Functionals of the usable val clips, at least one.
     """
 
     def __init__(
-        self,
-        config: LightGBMConfig,
-        seed: int,
-        train: NDArray[np.float32],
-        labels: Floats,
-        val: NDArray[np.float32],
-        judge: Judge,
+        self, config: LightGBMConfig, inputs: TrainingInputs, train: NDArray[np.float32], val: NDArray[np.float32]
     ) -> None:
-        self._config, self._labels, self._judge = config, labels, judge
-        self._settings = _settings(config, seed)
+        self._config, self._inputs, self._labels = config, inputs, inputs.train_labels
+        self._settings = _settings(config, inputs.config.training.seed)
         # Binned once: between boosters only the labels change.
-        self._train = lightgbm.Dataset(train, label=labels[:, 0], params=self._settings).construct()
-        self._val = None
-        if len(val):
-            truth = judge.labels[judge.usable, 0]
-            self._val = lightgbm.Dataset(val, label=truth, reference=self._train, params=self._settings).construct()
+        self._train = lightgbm.Dataset(train, label=self._labels[:, 0], params=self._settings).construct()
+        truth = inputs.val.labels[inputs.val.usable, 0]
+        self._val = lightgbm.Dataset(val, label=truth, reference=self._train, params=self._settings).construct()
 
-    def grow(self, label: int, on_tree: Callable[[Growth], None]) -> tuple[lightgbm.Booster, Growth]:
-        """Grow the booster of a label until no better tree came for ``patience`` trees, or to the last round.
+    def train(self, label: int, on_tree: Callable[[BoosterHistory], None]) -> tuple[lightgbm.Booster, BoosterHistory]:
+        """Train the booster of a label until no better tree came for ``patience`` trees, or to the last round.
+
+        Not by ``lightgbm.train``: it does not say when no split is left that any tree could make, and would go on.
 
         Args:
             label: Index of the label.
             on_tree: Called after each tree.
 
         Returns:
-            The booster with all its trees, and how it grew.
+            The booster with all its trees, and how it was trained.
         """
         self._train.set_label(self._labels[:, label])
-        booster = lightgbm.Booster(self._settings, self._train)
-        if self._val is not None:
-            booster.add_valid(self._val, "val")
-        growth = Growth()
-        while len(growth.pearson) < self._config.rounds and self._patient(growth):
+        booster = lightgbm.Booster(self._settings, self._train).add_valid(self._val, "val")
+        history, patience = BoosterHistory(), self._config.patience
+        for tree in range(self._config.rounds):
+            if patience is not None and tree - history.best.epoch >= patience:
+                break
             started = time.perf_counter()
             stuck = booster.update()
-            self._measure(booster, label, growth)
-            growth.seconds.append(time.perf_counter() - started)
-            on_tree(growth)
-            if stuck:  # no split is left that any tree could make
+            history.train_loss.append(next(float(entry[2]) for entry in booster.eval_train() if entry[1] == "l2"))
+            self._validate(booster, label, history)
+            history.seconds.append(time.perf_counter() - started)
+            on_tree(history)
+            if stuck:
                 break
-        return booster, growth
+        return booster, history
 
-    def _patient(self, growth: Growth) -> bool:
-        patience = self._config.patience
-        return patience is None or len(growth.pearson) - growth.best.epoch < patience
+    def _validate(self, booster: lightgbm.Booster, label: int, history: BoosterHistory) -> None:
+        current: list[Floats] = []
 
-    def _measure(self, booster: lightgbm.Booster, label: int, growth: Growth) -> None:
-        train_loss = next(entry[2] for entry in booster.eval_train() if entry[1] == "l2")
-        predictions = self._judge.whole(self._predictions(booster), label)
-        result = validate_intensities(predictions[:, None], self._judge.labels[:, [label]])
-        growth.train_loss.append(float(train_loss))
-        growth.val_loss.append(result.loss)
-        growth.pearson.append(float(result.labels[0]))
+        def take(predictions: Any, _: lightgbm.Dataset) -> list[tuple[str, float, bool]]:
+            current.append(np.array(predictions, dtype=np.float64))
+            return []
+
+        booster.eval_valid(feval=take)  # what LightGBM keeps up to date, rather than run all trees again
+        val, task = self._inputs.val, self._inputs.task
+        predictions = np.full(len(val.labels), self._inputs.fallback[label])
+        predictions[val.usable] = np.clip(current[0], task.low, task.high)
+        result = validate_intensities(predictions[:, None], val.labels[:, [label]])
+        history.val_loss.append(result.loss)
+        history.pearson.append(float(result.labels[0]))
         if self._config.patience is None:
-            growth.best = Best()  # nothing is chosen: the latest tree is kept
+            history.best = Best()  # nothing is chosen: the latest tree is kept
         # On a few clips a label's Pearson goes up and down by chance; its squared error is steadier to choose by.
-        if growth.best.update(len(growth.pearson), replace(result, score=-result.loss)):
-            growth.predictions = predictions
-
-    def _predictions(self, booster: lightgbm.Booster) -> Floats:
-        """Return what LightGBM keeps up to date while it grows, rather than run all trees anew."""
-        kept: list[Floats] = []
-
-        def take(predictions: Any, _: lightgbm.Dataset) -> tuple[str, float, bool]:
-            kept.append(np.array(predictions, dtype=np.float64))
-            return "taken", 0.0, True
-
-        if self._val is not None:
-            booster.eval_valid(feval=take)
-        return kept[0] if kept else np.zeros(0)
+        if history.best.update(len(history.pearson), replace(result, score=-result.loss)):
+            history.predictions = predictions
 
 
 def _settings(config: LightGBMConfig, seed: int) -> dict[str, Any]:

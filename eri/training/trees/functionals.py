@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eri.config import Functional
-from eri.training.features import FeatureSet, ModalityFeatures
+from eri.training.features import FeatureSet
 from eri.utils.errors import DataError
 
 Floats = NDArray[np.float64]
@@ -62,7 +62,10 @@ def summarize(values: NDArray[np.floating[Any]], times: Floats, functionals: Seq
 
 
 def clip_functionals(
-    features: FeatureSet, ids: Sequence[str], functionals: Sequence[Functional]
+    features: FeatureSet,
+    ids: Sequence[str],
+    functionals: Sequence[Functional],
+    on_clip: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Describe clips, modality after modality; masked rows are left out.
 
@@ -70,6 +73,7 @@ def clip_functionals(
         features: To read from, a clip at a time.
         ids: The clips.
         functionals: See :func:`summarize`.
+        on_clip: Called after each clip with the number of those done.
 
     Returns:
         float32 (clips, len(functionals) · sum of the dimensions); NaN where a clip has no valid row of a modality.
@@ -77,23 +81,23 @@ def clip_functionals(
     Raises:
         DataError: A valid row holds a value that is not a finite number.
     """
-    parts = [_modality(name, modality, ids, functionals) for name, modality in features.modalities.items()]
-    return np.concatenate(parts, axis=1)
-
-
-def _modality(
-    name: str, features: ModalityFeatures, ids: Sequence[str], functionals: Sequence[Functional]
-) -> NDArray[np.float32]:
-    result = np.full((len(ids), len(functionals) * features.dimension), np.nan, dtype=np.float32)
+    length = len(functionals) * sum(features.dimensions.values())
+    result = np.full((len(ids), length), np.nan, dtype=np.float32)
     for index, clip_id in enumerate(ids):
-        values, counts, times = features.read([clip_id])
-        if counts[0]:
+        start = 0
+        for name, modality in features.modalities.items():
+            stop = start + len(functionals) * modality.dimension
+            values, counts, times = modality.read([clip_id])
             if not np.isfinite(values).all():
                 raise DataError(
                     f"clip '{clip_id}': its {name} features hold a value that is not a finite number",
                     hint="Extract or import the clip's features again.",
                 )
-            result[index] = summarize(values, times.astype(np.float64), functionals)
+            if counts[0]:
+                result[index, start:stop] = summarize(values, times.astype(np.float64), functionals)
+            start = stop
+        if on_clip is not None:
+            on_clip(index + 1)
     return result
 
 

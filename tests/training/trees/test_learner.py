@@ -183,7 +183,8 @@ class TestProgress:
     def test_events_count_labels_and_trees(self, tmp_path, data):
         events: list[TrainingEvent] = []
         train(with_trees(data, rounds=5), data.table, data.features, tmp_path, CPU, on_event=events.append)
-        kinds = [event.kind for event in events]
+        kinds = [event.kind for event in events if event.kind != "prepare"]
+        assert [event.batch for event in events if event.kind == "prepare"][-1] == len(data.table.split("val")) - 1
         assert kinds == ["start", *(["batch"] * 5 + ["epoch"]) * 3, "end"]
         assert {event.epochs for event in events} == {3}
         assert events[-1].best is not None

@@ -8,7 +8,7 @@ import pytest
 from eri.metrics.intensities import Floats, score
 from eri.metrics.scoring import ClassificationScorer, Validation, create_scorer
 from eri.metrics.scoring import validate_intensities as validate
-from eri.training.selection import Best
+from eri.training.events import Best
 
 
 def pair(clips: int = 30, labels: int = 3, seed: int = 0) -> tuple[Floats, Floats]:
