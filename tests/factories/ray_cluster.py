@@ -22,7 +22,7 @@ from typing import Self
 from tests.factories.processes import wait_until
 
 _STORE = 100 << 20
-_STARTING = 180.0
+_STARTING = 120.0
 
 
 def descendants(pid: int) -> list[int]:

@@ -1,24 +1,21 @@
-"""Face crops kept as pictures: what a model that learns from pixels reads in place of video."""
+"""Face crops kept as JPEG images: what a model that learns from pixels reads in place of video."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eri.config import CropsConfig, Runtime
 from eri.data.clips import Clip
+from eri.extraction.extractors.base import BaseExtractor
 from eri.extraction.extractors.preparing import ImagePreparer
 from eri.features.crops import encode_image
 from eri.features.records import Prepared
 from eri.media.faces import face_identity
-from eri.models.running import decoding_device, library_versions, resolve_device
-
-_RULES = 1
-"""Version of the rules in this family: raised when its pictures change for the same settings."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class CropPreparer:
         return replace(prepared, inputs=rows, encoded=True)
 
 
-class CropExtractor:
+class CropExtractor(BaseExtractor):
     """No model at all: the crops themselves are what is cached.
 
     Args:
@@ -57,35 +54,36 @@ class CropExtractor:
         MissingDependencyError: torchcodec is to decode and is not installed.
     """
 
+    family = "crops"
+    modality = "visual"
+    libraries = ("av", "opencv-python-headless")
+
     def __init__(self, config: CropsConfig, runtime: Runtime) -> None:
         self.name: str = config.extractor
-        self.modality: Literal["visual", "audio"] = "visual"
         self.dimension = config.input_size
         self._config = config
-        self._runtime = runtime
+        from eri.models.running import decoding_device, resolve_device  # imports torch, which preparing does without
+
+        self._detect_on = str(resolve_device(runtime.device)) if config.faces.detector == "retinaface" else "cpu"
         self._decode_on = decoding_device(runtime)
 
     @property
     def preparer(self) -> CropPreparer:
         """The part that decodes, crops and encodes."""
         config = self._config
-        device = str(resolve_device(self._runtime.device)) if config.faces.detector == "retinaface" else "cpu"
         images = ImagePreparer(
-            config.frames, config.input_size, config.faces, device, take=config.take, decode_on=self._decode_on
+            config.frames, config.input_size, config.faces, self._detect_on, take=config.take, decode_on=self._decode_on
         )
         return CropPreparer(images, config.quality)
 
-    def identity(self) -> dict[str, Any]:
-        """Return everything that determines the pictures, as JSON values."""
+    def settings(self) -> dict[str, Any]:
+        """Return what determines the images beside family, rules and libraries."""
         return {
-            "family": "crops",
-            "rules": _RULES,
             "frames": self._config.frames,
             "take": self._config.take,
             "side": self._config.input_size,
             "quality": self._config.quality,
             "faces": face_identity(self._config.faces),
-            "versions": library_versions("av", "opencv-python-headless"),
         }
 
     def embed(self, prepared: Sequence[Prepared]) -> list[NDArray[Any]]:

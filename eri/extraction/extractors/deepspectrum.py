@@ -1,11 +1,11 @@
-"""DeepSpectrum: mel-spectrogram pictures of one-second windows through an image backbone."""
+"""DeepSpectrum: mel-spectrogram images of one-second windows through an image backbone."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,12 +16,13 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from eri.config import DeepSpectrumConfig, Runtime
+from eri.extraction.extractors.base import BaseExtractor, embed_rows
 from eri.extraction.extractors.preparing import WindowPreparer
 from eri.features.records import Prepared
 from eri.media.audio import SAMPLE_RATE
 from eri.media.state import State
 from eri.models.backbones import create_backbone
-from eri.models.running import batches, library_versions, resolve_device, store_rows
+from eri.models.running import resolve_device
 from eri.utils.errors import ConfigError
 
 N_FFT = 512
@@ -38,7 +39,7 @@ _LINEAR_BELOW = 1000.0
 
 
 class SpectrogramPainter:
-    r"""Draws windows of sound as mel-spectrogram pictures.
+    r"""Draws windows of audio as mel-spectrogram images.
 
     The steps are those of the DeepSpectrum toolkit (Amiriparian et al., "Snore sound classification using image-based
     deep spectrum features", Interspeech 2017; its ``mel`` mode with default settings): power spectra by a Hann
@@ -77,11 +78,11 @@ class SpectrogramPainter:
         self._colours = colours.astype(np.uint8)
 
     def paint(self, windows: Tensor, real: Tensor) -> Tensor:
-        """Draw windows of sound.
+        """Draw windows of audio.
 
         Args:
             windows: Mono in [-1, 1], float32 (n, samples), at least :data:`N_FFT` samples.
-            real: Samples of each window that are sound, not padding after the end of a clip, int64 (n,). The padding
+            real: Samples of each window that are audio, not padding after the end of a clip, int64 (n,). The padding
                 is drawn in the darkest colour, and does not stretch the scale of the rest.
 
         Returns:
@@ -148,14 +149,10 @@ def _axis(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
     return heights
 
 
-_RULES = 1
-"""Version of the rules in this family: raised when its numbers change for the same settings."""
+class DeepSpectrumExtractor(BaseExtractor):
+    """An image backbone over mel-spectrogram images, one embedding per window.
 
-
-class DeepSpectrumExtractor:
-    """An image backbone over mel-spectrogram pictures, one embedding a window.
-
-    Windows of ``config.window`` seconds start every ``config.hop`` seconds; the last one is padded, and sound shorter
+    Windows of ``config.window`` seconds start every ``config.hop`` seconds; the last one is padded, and audio shorter
     than a window gives one row. A row's time is the middle of its window. The pictures are described at
     :class:`SpectrogramPainter`. Where the original toolkit cuts zeros off both ends of
     a file and stretches a last, shorter piece over the whole picture, rows here keep to the clip's time axis.
@@ -169,9 +166,10 @@ class DeepSpectrumExtractor:
         WeightsError: Weights are nowhere to be found, damaged, or of another model.
     """
 
+    name = family = "deepspectrum"
+    libraries = ("av", "matplotlib", "timm", "torch", "torchaudio")
+
     def __init__(self, config: DeepSpectrumConfig, runtime: Runtime) -> None:
-        self.name = "deepspectrum"
-        self.modality: Literal["visual", "audio"] = "audio"
         self._config = config
         self._batch_size = runtime.batch_size
         self._window, self._hop = (max(1, round(seconds * SAMPLE_RATE)) for seconds in (config.window, config.hop))
@@ -194,30 +192,28 @@ class DeepSpectrumExtractor:
 
     @property
     def preparer(self) -> WindowPreparer:
-        """The part that decodes sound."""
+        """The part that decodes audio."""
         return WindowPreparer(self._window, self._hop, SAMPLE_RATE)
 
-    def identity(self) -> dict[str, Any]:
-        """Return everything that determines the numbers, as JSON values."""
+    def settings(self) -> dict[str, Any]:
+        """Return what determines the numbers beside family, rules and libraries."""
         return {
-            "family": "deepspectrum",
-            "rules": _RULES,
             "backbone": self._backbone.identity(),
             "window": self._window,
             "hop": self._hop,
             "rate": SAMPLE_RATE,
             "picture": {"mel_bands": self._config.mel_bands, "n_fft": N_FFT, "hop": HOP, "canvas": CANVAS},
-            "versions": library_versions("av", "matplotlib", "timm", "torch", "torchaudio"),
         }
 
     def embed(self, prepared: Sequence[Prepared]) -> list[NDArray[np.float32]]:
         """Embed clips together; each result is float32 (valid rows of that clip, dimension)."""
         rows = [np.flatnonzero(clip.states == State.VALID) for clip in prepared]
-        results = [np.empty((len(valid), self.dimension), dtype=np.float32) for valid in rows]
-        for batch in batches([len(valid) for valid in rows], self._batch_size):
+
+        def launch(batch: list[tuple[int, slice]]) -> Tensor:
             windows = [(prepared[clip].inputs, row) for clip, part in batch for row in rows[clip][part]]
-            store_rows(results, batch, self._backbone.embed(self._pictures(windows)).numpy())
-        return results
+            return self._backbone.embed(self._pictures(windows))
+
+        return embed_rows([len(valid) for valid in rows], self._batch_size, self.dimension, launch)
 
     def pictures(self, prepared: Prepared) -> NDArray[np.uint8]:
         """Return the pictures of a clip's valid rows, RGB uint8 (valid rows, side, side, 3), for looking at."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eri.config import EGeMAPSConfig, Runtime
+from eri.extraction.extractors.base import BaseExtractor
 from eri.extraction.extractors.preparing import WindowPreparer
 from eri.features.records import Prepared
 from eri.media.audio import SAMPLE_RATE
@@ -18,9 +19,6 @@ from eri.media.state import State
 from eri.utils.errors import MissingDependencyError
 
 Level = Literal["functionals", "low-level"]
-
-_RULES = 1
-"""Version of the rules in this family: raised when its numbers change for the same settings."""
 
 _SET = "eGeMAPSv02"
 _LEVELS = {"functionals": "Functionals", "low-level": "LowLevelDescriptors"}
@@ -71,7 +69,7 @@ class EGeMAPSPreparer(WindowPreparer):
         return result
 
 
-class EGeMAPSExtractor:
+class EGeMAPSExtractor(BaseExtractor):
     """The extended Geneva minimalistic acoustic parameter set (Eyben et al. 2016), version 02, by openSMILE.
 
     ``functionals`` are the set's 88 statistics of each window; the last window is as short as the sound is, and sound
@@ -88,9 +86,10 @@ class EGeMAPSExtractor:
         MissingDependencyError: The package opensmile is not installed.
     """
 
+    name = family = "egemaps"
+    libraries = ("av", "opensmile")
+
     def __init__(self, config: EGeMAPSConfig, runtime: Runtime) -> None:
-        self.name = "egemaps"
-        self.modality: Literal["visual", "audio"] = "audio"
         self._level: Level = config.level
         hop = round(config.hop * SAMPLE_RATE)
         window = hop if config.level == "low-level" else round((config.window or 1.0) * SAMPLE_RATE)
@@ -103,20 +102,15 @@ class EGeMAPSExtractor:
         """The part that decodes and describes sound."""
         return self._preparer
 
-    def identity(self) -> dict[str, Any]:
-        """Return everything that determines the numbers, as JSON values."""
-        from eri.models.running import library_versions  # imports torch, which workers do without
-
+    def settings(self) -> dict[str, Any]:
+        """Return what determines the numbers beside family, rules and libraries."""
         return {
-            "family": "egemaps",
-            "rules": _RULES,
             "set": _SET,
             "level": self._level,
             "window": self._preparer.window,
             "hop": self._preparer.hop,
             "rate": SAMPLE_RATE,
             "columns": self.columns,
-            "versions": library_versions("av", "opensmile"),
         }
 
     def embed(self, prepared: Sequence[Prepared]) -> list[NDArray[np.float32]]:

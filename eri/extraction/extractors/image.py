@@ -1,10 +1,10 @@
-"""Embeddings of face crops, one a sampled frame, by an image backbone."""
+"""Embeddings of face crops, one per sampled frame, by an image backbone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,18 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eri.config import DrawnImageConfig, ImageConfig, Runtime
+from eri.extraction.extractors.base import BaseExtractor, embed_rows
 from eri.extraction.extractors.preparing import Brightening, ImagePreparer
 from eri.features.records import Prepared
 from eri.media.faces import face_identity
 from eri.models.backbones import create_backbone
 from eri.models.compiling import CompiledLater
-from eri.models.running import Batching, batches, decoding_device, library_versions, resolve_device, store_rows
-
-_RULES = 1
-"""Version of the rules in this family: raised when its numbers change for the same settings."""
+from eri.models.running import Batching, decoding_device, resolve_device
 
 
-class ImageExtractor:
+class ImageExtractor(BaseExtractor):
     """A timm backbone over face crops.
 
     Crops are cut at the backbone's own input size (the face package resamples them once, from the frame itself),
@@ -35,14 +33,17 @@ class ImageExtractor:
         runtime: Device and batch size.
 
     Raises:
-        ConfigError: No model has that name, or it does not take pictures of that size.
+        ConfigError: No model has that name, or it does not take images of that size.
         WeightsError: Weights are nowhere to be found, damaged, or of another model.
         MissingDependencyError: torchcodec is to decode and is not installed.
     """
 
+    family = "image"
+    modality = "visual"
+    libraries = ("av", "timm", "torch")
+
     def __init__(self, config: ImageConfig, runtime: Runtime) -> None:
         self.name = config.extractor
-        self.modality: Literal["visual", "audio"] = "visual"
         self._config = config
         self._batching = Batching(runtime.batch_size)
         self._backbone = create_backbone(
@@ -80,33 +81,22 @@ class ImageExtractor:
             return None
         return Brightening(config.brightness, config.draw)
 
-    def identity(self) -> dict[str, Any]:
-        """Return everything that determines the numbers, as JSON values."""
+    def settings(self) -> dict[str, Any]:
+        """Return what determines the numbers beside family, rules and libraries."""
         brightening = self._brightening
         return {
-            "family": "image",
-            "rules": _RULES,
             "backbone": self._backbone.identity(),
             "frames": self._config.frames,
             "faces": face_identity(self._config.faces),
-            "versions": library_versions("av", "timm", "torch"),
             **({} if brightening is None else {"brightening": asdict(brightening)}),
         }
 
     def embed(self, prepared: Sequence[Prepared]) -> list[NDArray[np.float32]]:
         """Embed clips together; each result is float32 (valid rows of that clip, dimension)."""
-        counts = [len(clip.inputs) for clip in prepared]
-        results = [np.empty((count, self.dimension), dtype=np.float32) for count in counts]
-        launched: tuple[list[tuple[int, slice]], Tensor] | None = None
-        for batch in batches(counts, self._batching.size):
-            pictures = np.concatenate([prepared[clip].inputs[rows] for clip, rows in batch])
+
+        def launch(batch: list[tuple[int, slice]]) -> Tensor:
+            images = np.concatenate([prepared[clip].inputs[rows] for clip, rows in batch])
             # Rows of pixels with their three channels side by side are the channels-last layout already.
-            inputs = torch.from_numpy(pictures).permute(0, 3, 1, 2)
-            following = batch, self._batching.run(self._backbone.launch, inputs)
-            # The batch before is waited for only when a GPU has this one to work on.
-            if launched is not None:
-                store_rows(results, launched[0], launched[1].cpu().numpy())
-            launched = following
-        if launched is not None:
-            store_rows(results, launched[0], launched[1].cpu().numpy())
-        return results
+            return self._batching.run(self._backbone.launch, torch.from_numpy(images).permute(0, 3, 1, 2))
+
+        return embed_rows([len(clip.inputs) for clip in prepared], self._batching.size, self.dimension, launch)

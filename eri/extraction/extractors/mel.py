@@ -1,4 +1,4 @@
-"""MFCCs and log-mel spectra: short windows of sound, gathered into rows of a longer hop."""
+"""MFCCs and log-mel spectra: short windows of audio, gathered into rows of a longer hop."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eri.config import LogMelConfig, MFCCConfig, Runtime
+from eri.extraction.extractors.base import BaseExtractor
 from eri.extraction.extractors.preparing import FramePreparer
 from eri.features.records import Prepared
 from eri.media.audio import SAMPLE_RATE
 from eri.media.state import State
-from eri.models.running import library_versions
 
 _FLOOR = 1e-10
 _DELTA_REACH = 2
@@ -126,13 +126,10 @@ class MelSpectra:
         return levels if self._cosines is None else levels @ self._cosines
 
 
-_RULES = 1
-"""Version of the rules in this family: raised when its numbers change for the same settings."""
-
 _FRAMES_AT_ONCE = 4096
 
 
-class MelExtractor:
+class MelExtractor(BaseExtractor):
     """Mel-frequency cepstral coefficients or log-mel spectra, one row a hop.
 
     The spectra are described at :class:`MelSpectra`. A row is the mean of the spectra whose
@@ -148,9 +145,10 @@ class MelExtractor:
         runtime: Without influence.
     """
 
+    libraries = ("av", "torch", "torchaudio")
+
     def __init__(self, config: MFCCConfig | LogMelConfig, runtime: Runtime) -> None:
-        self.name: str = config.extractor
-        self.modality: Literal["visual", "audio"] = "audio"
+        self.name = self.family = config.extractor
         self._config = config
         self._spectra = MelSpectra(
             window=round(config.window * SAMPLE_RATE),
@@ -182,16 +180,13 @@ class MelExtractor:
         hop = None if self._config.hop is None else round(self._config.hop * SAMPLE_RATE)
         return FramePreparer(self._spectra.window, self._spectra.step, hop, SAMPLE_RATE)
 
-    def identity(self) -> dict[str, Any]:
-        """Return everything that determines the numbers, as JSON values."""
+    def settings(self) -> dict[str, Any]:
+        """Return what determines the numbers beside family, rules and libraries."""
         return {
-            "family": self.name,
-            "rules": _RULES,
             "spectra": self._spectra.identity(),
             "hop": self.preparer.hop,
             "statistics": self._config.statistics,
             "columns": self.columns,
-            "versions": library_versions("av", "torch", "torchaudio"),
         }
 
     def embed(self, prepared: Sequence[Prepared]) -> list[NDArray[np.float32]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from eri.config import Runtime, Wav2Vec2Config
+from eri.extraction.extractors.base import BaseExtractor
 from eri.extraction.extractors.preparing import FramePreparer
 from eri.features.records import Prepared
 from eri.media.audio import SAMPLE_RATE
 from eri.media.state import State
-from eri.models.running import forward_mode, library_versions, resolve_device
+from eri.models.running import forward_mode, resolve_device
 from eri.utils.errors import ConfigError, WeightsError
 from eri.weights import WEIGHTS, WeightsEntry, locate_weights, weights_digest
 
@@ -213,9 +214,6 @@ def _in_our_words(folder: Path) -> Iterator[None]:
         ) from error
 
 
-_RULES = 1
-"""Version of the rules in this family: raised when its numbers change for the same settings."""
-
 _SECONDS_A_WAVEFORM = 4
 _BLOCK = 1 << 20
 _EPSILON = 1e-7  # added to the variance, as the models' own feature extractor does
@@ -238,7 +236,7 @@ class _Piece:
     samples: int
 
 
-class Wav2Vec2Extractor:
+class Wav2Vec2Extractor(BaseExtractor):
     """A speech model of transformers over raw waveforms, one embedding a frame or a hop.
 
     A waveform is brought to zero mean and unit deviation over the whole clip where the model's feature extractor asks
@@ -259,9 +257,10 @@ class Wav2Vec2Extractor:
         WeightsError: The model is nowhere to be found, damaged, or lacks tensors.
     """
 
+    name = family = "wav2vec2"
+    libraries = ("av", "torch", "transformers")
+
     def __init__(self, config: Wav2Vec2Config, runtime: Runtime) -> None:
-        self.name = "wav2vec2"
-        self.modality: Literal["visual", "audio"] = "audio"
         self._config = config
         self._batch_size = runtime.batch_size
         self._device = resolve_device(runtime.device)
@@ -280,13 +279,11 @@ class Wav2Vec2Extractor:
         hop = None if self._config.hop is None else round(self._config.hop * SAMPLE_RATE)
         return FramePreparer(self._loaded.field, self._loaded.stride, hop, SAMPLE_RATE)
 
-    def identity(self) -> dict[str, Any]:
-        """Return everything that determines the numbers, as JSON values."""
+    def settings(self) -> dict[str, Any]:
+        """Return what determines the numbers beside family, rules and libraries."""
         layers = self._loaded.layers
         layer = self._config.layer if self._config.layer == "mean" else self._config.layer % layers
         return {
-            "family": "wav2vec2",
-            "rules": _RULES,
             "weights": f"sha256:{self._weights}",
             "layer": layer,
             "hop": self.preparer.hop,
@@ -294,7 +291,6 @@ class Wav2Vec2Extractor:
             "normalize": self._loaded.normalize,
             "precision": self._config.precision,
             "rate": SAMPLE_RATE,
-            "versions": library_versions("av", "torch", "transformers"),
         }
 
     def embed(self, prepared: Sequence[Prepared]) -> list[NDArray[np.float32]]:

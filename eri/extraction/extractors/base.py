@@ -1,0 +1,69 @@
+"""What extractors share: how an identity is made up, and how rows of many clips are embedded in batches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class BaseExtractor(ABC):
+    """The base of our extractors, see :class:`~eri.features.records.Extractor`.
+
+    Attributes:
+        family: Name of the family of models, in the identity.
+        libraries: Distributions whose versions may change the numbers.
+        rules: Version of the rules in this family: raised when its numbers change for the same settings.
+    """
+
+    family: str
+    libraries: ClassVar[tuple[str, ...]]
+    rules: ClassVar[int] = 1
+    name: str
+    modality: Literal["visual", "audio"] = "audio"
+    dimension: int
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return what determines the numbers beside family, rules and libraries, as JSON values."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that determines the numbers, as JSON values."""
+        from eri.models.running import library_versions  # imports torch, which worker processes do without
+
+        versions = library_versions(*self.libraries)
+        return {"family": self.family, "rules": self.rules, **self.settings(), "versions": versions}
+
+
+def embed_rows(
+    counts: Sequence[int], batch_size: int, dimension: int, launch: Callable[[list[tuple[int, slice]]], Tensor]
+) -> list[NDArray[np.float32]]:
+    """Embed the rows of many clips in batches, one of which a GPU works on while the next is made up.
+
+    Args:
+        counts: Rows of each clip.
+        batch_size: Most rows in a batch.
+        dimension: Length of one embedding.
+        launch: Embeds the pieces (index of the clip, its rows) of a batch, (rows, dimension), without waiting.
+
+    Returns:
+        float32 (rows, dimension) per clip.
+    """
+    from eri.models.running import batches, store_rows
+
+    results = [np.empty((count, dimension), dtype=np.float32) for count in counts]
+    launched: list[tuple[list[tuple[int, slice]], Tensor]] = []
+    for batch in batches(counts, batch_size):
+        launched.append((batch, launch(batch)))
+        if len(launched) > 1:
+            earlier, embedded = launched.pop(0)
+            store_rows(results, earlier, embedded.cpu().numpy())
+    for earlier, embedded in launched:
+        store_rows(results, earlier, embedded.cpu().numpy())
+    return results
