@@ -43,9 +43,6 @@ DEFAULT_CONFIGS: MappingProxyType[Modality, str] = MappingProxyType(
 )
 """The config that `--modality` stands for when none is named."""
 
-SUBMITTABLE = ("config.yaml", "cv.yaml", "ensemble.json")
-"""One of these files marks the folder of a run, a cross-validation or an ensemble."""
-
 
 def choose_config(
     config: PathLike | None = None, modality: Modality | None = None, overrides: Sequence[str] = ()
@@ -218,7 +215,7 @@ def _extractors(
     runs: PathLike,
 ) -> list[ExtractorConfig]:
     from eri.config import VideoConfig, load_config
-    from eri.runs.finding import find_run
+    from eri.runs.folders import find_run
     from eri.training import read_run
 
     if weights is not None:
@@ -330,7 +327,7 @@ def train(
     from eri.config import Runtime
     from eri.data import load_clips
     from eri.features.store import local_features
-    from eri.runs.finding import note_inputs
+    from eri.runs.folders import write_inputs
     from eri.training import train as train_table
 
     system = choose_config(config, modality, overrides)
@@ -340,7 +337,7 @@ def train(
         def listen(event: TrainingEvent) -> None:
             # At the start, so that a run that was killed can be resumed and evaluated by its name alone.
             if event.kind == "start":
-                note_inputs(Path(runs) / event.run, data, adapter, features)
+                write_inputs(Path(runs) / event.run, data, adapter, features)
             curves.on_event(event)
 
         return train_table(
@@ -383,7 +380,7 @@ def evaluate(
     """
     from eri.config import Runtime
     from eri.evaluation.evaluate import evaluate as evaluate_run
-    from eri.runs.finding import find_inputs, find_run
+    from eri.runs.folders import find_inputs, find_run
 
     check_split(split)
     folder = find_run(run, Path(runs))
@@ -428,12 +425,12 @@ def submit(
         EriError: No such run, it does not fit the data, or the file exists already.
     """
     from eri.config import Runtime
-    from eri.evaluation.ensembling import predict
-    from eri.runs.finding import find_inputs, find_run
+    from eri.evaluation.evaluate import predict
+    from eri.runs.folders import EVERY_KIND, find_inputs, find_run
     from eri.submission import format_of, validate_submission, write_submission
 
     check_split(split)
-    folder = find_run(run, Path(runs), marks=SUBMITTABLE)
+    folder = find_run(run, Path(runs), kinds=EVERY_KIND)
     with reporting(f"predicting {split} with {folder.name}", progress, on_event):
         table, cache = find_inputs(folder, data, adapter, features)
         format_of(table, brackets)  # refuses data without one before anything is predicted

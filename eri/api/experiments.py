@@ -72,7 +72,7 @@ def cv(
     from eri.evaluation.cross_validation import cv as cross_validate
     from eri.evaluation.folds import FoldPlan
     from eri.features.store import local_features
-    from eri.runs.finding import note_inputs
+    from eri.runs.folders import write_inputs
 
     system = choose_config(config, modality, overrides)
     first = system.training.seed
@@ -103,7 +103,7 @@ def cv(
             address=address,
             on_event=report,
         )
-    note_inputs(result.path, data, adapter, features)
+    write_inputs(result.path, data, adapter, features)
     return result
 
 
@@ -138,7 +138,7 @@ def ensemble(
     from eri.data import load_clips
     from eri.evaluation.ensembling import ensemble as make_ensemble
     from eri.features.store import local_features
-    from eri.runs.finding import note_inputs
+    from eri.runs.folders import write_inputs
 
     check_split(split)
     with reporting(f"combining {len(members)} members", progress, on_event):
@@ -153,7 +153,7 @@ def ensemble(
             name=name,
             overwrite=overwrite,
         )
-    note_inputs(report.path, data, adapter, features)
+    write_inputs(report.path, data, adapter, features)
     return report
 
 

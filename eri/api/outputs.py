@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eri.api.choices import OnEvent, PathLike, Split, documented
-from eri.api.commands import SUBMITTABLE, check_split
+from eri.api.commands import check_split
 from eri.api.progress import counter, reporting
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def predict(
     """
     from eri.config import Runtime
     from eri.reports.predictions import predict_videos
-    from eri.runs.finding import find_run
+    from eri.runs.folders import EVERY_KIND, find_run
 
-    folder = find_run(run, Path(runs), marks=SUBMITTABLE)
+    folder = find_run(run, Path(runs), kinds=EVERY_KIND)
     with reporting(f"predicting with {folder.name}", progress, on_event) as report:
         return predict_videos(
             folder,
@@ -141,9 +141,9 @@ def export(
         EriError: The run is incomplete or not a single run, or the folder exists already.
     """
     from eri.exports import export_run
-    from eri.runs.finding import find_run
+    from eri.runs.folders import EVERY_KIND, find_run
 
-    folder = find_run(run, Path(runs), marks=SUBMITTABLE)
+    folder = find_run(run, Path(runs), kinds=EVERY_KIND)
     target = Path(output) if output is not None else Path("exports") / folder.resolve().name
     with reporting(f"exporting {folder.name}", progress, on_event):
         return export_run(folder, target, onnx=onnx, overwrite=overwrite)
@@ -173,7 +173,7 @@ def draw_activation(
     """
     from eri.config import Runtime
     from eri.reports.pictures import draw_video
-    from eri.runs.finding import find_run
+    from eri.runs.folders import find_run
 
     folder = find_run(run, Path(runs))
     with reporting(f"drawing {Path(video).name}", progress, on_event):
@@ -213,7 +213,7 @@ def draw_embeddings(
     """
     from eri.config import Runtime
     from eri.reports.pictures import draw_embeddings as draw
-    from eri.runs.finding import find_inputs, find_run
+    from eri.runs.folders import find_inputs, find_run
 
     check_split(split)
     folders = [find_run(one, Path(runs)) for one in (run, *beside)]
@@ -258,7 +258,7 @@ def draw_localization(
     """
     from eri.config import Runtime
     from eri.reports.pictures import locate_apexes, read_apexes
-    from eri.runs.finding import find_inputs, find_run
+    from eri.runs.folders import find_inputs, find_run
 
     folder = find_run(run, Path(runs))
     with reporting("locating apexes", progress, on_event):

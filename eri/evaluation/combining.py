@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from eri.config.tasks import TaskKind
 from eri.metrics.intensities import Floats
+from eri.runs.combination import Combination, Ridge, Trees, Weights, side_by_side
 
 Method = Literal["mean", "weighted", "ridge", "lightgbm"]
 
@@ -31,57 +31,6 @@ _TREE_SETTINGS: tuple[tuple[str, Any], ...] = (
     ("verbosity", -1),
 )
 """Small trees: a few members give few inputs. One thread, so that the numbers are the same everywhere."""
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A weight for each member, not negative, with sum 1."""
-
-    values: tuple[float, ...]
-
-    def combine(self, stacked: Floats) -> Floats:
-        """Return (clips, labels) from the members' predictions, (members, clips, labels)."""
-        result: Floats = np.tensordot(np.asarray(self.values), stacked, axes=1)
-        return result
-
-
-@dataclass(frozen=True)
-class Ridge:
-    """A linear map from all labels of all members to each label.
-
-    Attributes:
-        coefficients: (members · labels, labels).
-        intercept: (labels,).
-        penalty: The chosen one.
-    """
-
-    coefficients: tuple[tuple[float, ...], ...]
-    intercept: tuple[float, ...]
-    penalty: float
-
-    def combine(self, stacked: Floats) -> Floats:
-        """Return (clips, labels) from the members' predictions, (members, clips, labels)."""
-        result: Floats = _inputs(stacked) @ np.asarray(self.coefficients) + np.asarray(self.intercept)
-        return result
-
-
-@dataclass(frozen=True)
-class Trees:
-    """LightGBM models, one a label, as the text that LightGBM writes."""
-
-    models: tuple[str, ...]
-
-    def combine(self, stacked: Floats) -> Floats:
-        """Return (clips, labels) from the members' predictions, (members, clips, labels)."""
-        from lightgbm import Booster
-
-        inputs = _inputs(stacked)
-        columns = [np.asarray(Booster(model_str=model).predict(inputs), dtype=np.float64) for model in self.models]
-        return np.stack(columns, axis=1)
-
-
-Combination = Weights | Ridge | Trees
-_KINDS: tuple[type[Combination], ...] = (Weights, Ridge, Trees)
 
 
 def fit_combination(method: Method, stacked: Floats, truth: Floats, kind: TaskKind = "regression") -> Combination:
@@ -188,7 +137,7 @@ def fit_class_weights(stacked: Floats, truth: Floats) -> Weights:
 
 def fit_ridge(stacked: Floats, truth: Floats) -> Ridge:
     """Fit ridge regression, with the penalty of the least generalised cross-validation error (Golub et al. 1979)."""
-    inputs = _inputs(stacked)
+    inputs = side_by_side(stacked)
     middle, offset = inputs.mean(axis=0), truth.mean(axis=0)
     left, singular, right = np.linalg.svd(inputs - middle, full_matrices=False)
     squares = singular**2
@@ -210,36 +159,10 @@ def fit_trees(stacked: Floats, truth: Floats) -> Trees:
     """Fit small boosted trees (Ke et al. 2017) for each label, of a fixed number, so that nothing is chosen."""
     import lightgbm
 
-    inputs = _inputs(stacked)
+    inputs = side_by_side(stacked)
     settings = {**dict(_TREE_SETTINGS), "min_data_in_leaf": max(2, min(20, len(inputs) // 5))}
     models = []
     for column in truth.T:
         data = lightgbm.Dataset(inputs, label=column, params={"verbosity": -1})
         models.append(lightgbm.train(settings, data, _TREES).model_to_string())
     return Trees(tuple(models))
-
-
-def to_json(combination: Combination) -> dict[str, Any]:
-    """Return JSON values that :func:`from_json` reads back to the bit."""
-    return {"kind": type(combination).__name__, **asdict(combination)}
-
-
-def from_json(values: dict[str, Any]) -> Combination:
-    """Read what :func:`to_json` gave.
-
-    Raises:
-        ValueError: The kind is unknown.
-        TypeError: A value is missing.
-    """
-    fields: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key != "kind"
-    }
-    for kind in _KINDS:
-        if kind.__name__ == values.get("kind"):
-            return kind(**fields)
-    raise ValueError(f"kind of combination '{values.get('kind')}' is unknown")
-
-
-def _inputs(stacked: Floats) -> Floats:
-    """Return all labels of all members for each clip, (clips, members · labels)."""
-    return np.concatenate(list(stacked), axis=1)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from eri.config import ExperimentConfig, Runtime, parse_config
+from eri.config import ExperimentConfig, Runtime
 from eri.config.tasks import Task
 from eri.data.clips import ClipTable, Split
 from eri.evaluation.folds import FIVE_FOLDS, Fold, FoldPlan, make_folds, write_folds
@@ -22,6 +22,8 @@ from eri.evaluation.jobs import Bench, Job, Team, Trained, run_jobs
 from eri.extraction.run import EngineName
 from eri.metrics.bootstrap import RESAMPLES
 from eri.metrics.scoring import Scorer, Scores, create_scorer
+from eri.runs.combination import average
+from eri.runs.folders import CV_FOLDS, CV_HELD_OUT, CV_MODELS, CV_RESULT, FILES, read_cv
 from eri.training.data import refuse_reserved_labels
 from eri.training.experiment import together
 from eri.training.processes import current_rank
@@ -31,8 +33,7 @@ from eri.utils.files import atomic_path, digest, write_json, write_text
 
 _LOG = logging.getLogger(__name__)
 
-SETTINGS, RESULT, FOLDS, MODELS = "cv.yaml", "cv.json", "folds.csv", "models"
-HELD_OUT, PREDICTIONS = "out_of_fold.parquet", "predictions.parquet"
+SETTINGS, PREDICTIONS = FILES["cross-validation"], "predictions.parquet"
 RESERVED = frozenset(("repeat", "fold", "seed"))
 
 
@@ -168,7 +169,7 @@ def cv(
     path = run_path(runs, name if name is not None else f"{config.name}-cv")
     settings = _settings(config, table, folds, seeds, splits)
     jobs = _jobs(config, folds, seeds)
-    bench = Bench(table, features, path / MODELS, runtime)
+    bench = Bench(table, features, path / CV_MODELS, runtime)
     rank = current_rank()
     if rank.world_size > 1 and engine == "ray":
         raise ConfigError("torchrun and --engine ray both spread the models", hint="Use one of them.")
@@ -180,37 +181,11 @@ def cv(
         team = Team() if rank.world_size > 1 else Team(max(1, runtime.workers), engine, address)
         result, held_out, predictions = _conclude(path, table, _train(bench, jobs, team, on_event), seeds, bootstrap)
         with writing(path):
-            _write_parquet(path / HELD_OUT, held_out)
+            _write_parquet(path / CV_HELD_OUT, held_out)
             _write_parquet(path / PREDICTIONS, predictions.reset_index())
-            write_json(path / RESULT, _to_json(result, scorer_of(table.task), seeds))
+            write_json(path / CV_RESULT, _to_json(result, scorer_of(table.task), seeds))
     _LOG.info("%s: %s over all clips %s", path, scorer_of(table.task).described, result.metrics.score)
     return result
-
-
-def read_cv(path: Path) -> dict[str, Any]:
-    """Read the settings of a cross-validation that has ended.
-
-    Raises:
-        RunError: It is none, it has not ended, or its file is damaged.
-    """
-    if not (path / RESULT).is_file():
-        raise RunError(f"{path}: the cross-validation has not ended", hint="Go on with `eri cv --resume`.")
-    return _read_settings(path)
-
-
-def task_of(settings: dict[str, Any]) -> Task:
-    """Return the task that the settings of a cross-validation name."""
-    values = settings["data"]["task"]
-    return Task(**{**values, "labels": tuple(values["labels"])})
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        settings: dict[str, Any] = yaml.safe_load((path / SETTINGS).read_text(encoding="utf-8"))
-        parse_config(settings["config"], origin=str(path / SETTINGS))
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, ConfigError) as error:
-        raise RunError(f"{path}: the cross-validation cannot be read: {error}", hint="Begin it anew.") from error
-    return settings
 
 
 def _refuse_labels(task: Task) -> None:
@@ -248,7 +223,7 @@ def _begin(path: Path, settings: dict[str, Any], folds: Sequence[Fold], *, resum
             hint="Go on with it: --resume. Replace it: --overwrite. Keep it: --name OTHER.",
         )
     if there and resume:
-        before = _read_settings(path)
+        before = read_cv(path, ended=False)
         changed = [key for key in settings if before.get(key) != settings[key]]
         if changed:
             raise RunError(
@@ -259,7 +234,7 @@ def _begin(path: Path, settings: dict[str, Any], folds: Sequence[Fold], *, resum
     with writing(path):
         if path.exists():
             shutil.rmtree(path)
-        write_folds(path / FOLDS, folds)
+        write_folds(path / CV_FOLDS, folds)
         write_text(path / SETTINGS, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 
@@ -334,20 +309,6 @@ def _stamped(job: Job, predictions: pd.DataFrame) -> pd.DataFrame:
     frame.insert(2, "fold", job.fold.name)
     frame.insert(3, "seed", job.seed)
     return frame
-
-
-def average(predictions: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """Average several predictions of each clip.
-
-    Args:
-        predictions: Columns ``clip_id``, the labels and ``rule``; a row for each clip and model.
-        task: Its labels.
-
-    Returns:
-        Index ``clip_id``, ascending; the labels, and ``rule`` where any model followed one.
-    """
-    grouped = predictions.groupby("clip_id", sort=True)
-    return grouped[list(task.labels)].mean().assign(rule=grouped["rule"].max())
 
 
 def _optimism(trained: Sequence[tuple[Job, Trained]], table: ClipTable) -> float | None:

@@ -14,15 +14,16 @@ import pandas as pd
 from eri.config import Runtime
 from eri.config.tasks import Task, TaskKind
 from eri.data.clips import ClipTable, Split
-from eri.evaluation.combining import CLASS_METHODS, Combination, Method, Weights, fit_combination, from_json, to_json
+from eri.evaluation.combining import CLASS_METHODS, Method, fit_combination
 from eri.evaluation.comparison import common_clips
 from eri.evaluation.cross_validation import PREDICTIONS, scorer_of
-from eri.evaluation.evaluate import predict as predict_run
 from eri.evaluation.folds import FIVE_FOLDS, FoldPlan, make_folds
-from eri.evaluation.held_out import ENSEMBLE, HeldOut, kind_of, predict_cv, read_ensemble, read_held_out, stamp_of
+from eri.evaluation.held_out import HeldOut, read_held_out
 from eri.metrics.bootstrap import RESAMPLES
 from eri.metrics.intensities import Floats
 from eri.metrics.scoring import Scores
+from eri.runs.combination import Combination, Weights, to_json
+from eri.runs.folders import FILES, kind_of, stamp_of
 from eri.training.run_folder import locked, run_path, writing
 from eri.utils.errors import ConfigError, RunError
 from eri.utils.files import atomic_path, write_json
@@ -76,7 +77,7 @@ def ensemble(
     combination itself has not.
 
     The folder holds what was fitted on all clips (``ensemble.json``) and the nested predictions
-    (``predictions.parquet``); :func:`predict` predicts any other split with it.
+    (``predictions.parquet``); :func:`eri.evaluation.evaluate.predict` predicts any other split with it.
 
     Args:
         members: Folders of two or more runs, or of two or more cross-validations with the same folds.
@@ -150,53 +151,10 @@ def nested_predictions(
     return result
 
 
-def predict(
-    path: Path, table: ClipTable, features: Path, split: Split = "test", runtime: Runtime = Runtime()
-) -> pd.DataFrame:
-    """Predict a split with a run, a cross-validation or an ensemble.
-
-    Args:
-        path: Its folder.
-        table: Data with its labels.
-        features: Folder of the feature store.
-        split: To predict; not one that an ensemble or a cross-validation was made on.
-        runtime: Its device is used.
-
-    Returns:
-        As :func:`eri.evaluation.evaluate.predict` does; ``rule`` is that of any member.
-
-    Raises:
-        RunError: The folder, or a member of the ensemble, is incomplete or was made anew since.
-        DataError: The split has no clip, or models were trained on it.
-    """
-    kind = kind_of(path)
-    if kind == "run":
-        return predict_run(path, table, features, split, runtime)
-    if kind == "cross-validation":
-        return predict_cv(path, table, features, split, runtime)
-    values = read_ensemble(path)
-    try:
-        combination = from_json(values["combination"])
-        members = {(path / member["path"]).resolve(): str(member["stamp"]) for member in values["members"]}
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: the ensemble cannot be read: {error}", hint="Make it anew.") from error
-    for member, stamp in members.items():
-        if stamp_of(member) != stamp:
-            raise RunError(
-                f"{member}: was made anew since {path} was fitted on it", hint="Make the ensemble anew: --overwrite."
-            )
-    frames = [predict(member, table, features, split, runtime) for member in members]
-    labels = list(table.task.labels)
-    stacked = np.stack([frame[labels].to_numpy(dtype=np.float64) for frame in frames])
-    combined = np.clip(combination.combine(stacked), table.task.low, table.task.high)
-    result = pd.DataFrame(combined, index=frames[0].index, columns=labels)
-    return result.assign(rule=np.max([frame["rule"].to_numpy(dtype=object) for frame in frames], axis=0))
-
-
 def _refuse_existing(path: Path, *, overwrite: bool) -> None:
     if not path.exists():
         return
-    if not (path / ENSEMBLE).is_file() and any(path.iterdir()):
+    if not (path / FILES["ensemble"]).is_file() and any(path.iterdir()):
         raise RunError(f"{path}: is there already and is no ensemble", hint="Choose another --name.")
     if not overwrite:
         raise RunError(f"{path}: the ensemble exists already", hint="Replace it: --overwrite. Keep it: --name OTHER.")
@@ -289,4 +247,4 @@ def _write(
             shutil.rmtree(path)
         with atomic_path(path / PREDICTIONS) as temporary:
             predictions.rename_axis("clip_id").reset_index().to_parquet(temporary, index=False)
-        write_json(path / ENSEMBLE, values)
+        write_json(path / FILES["ensemble"], values)

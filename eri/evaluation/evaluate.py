@@ -9,7 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from filelock import FileLock
 
@@ -18,19 +17,14 @@ from eri.config.tasks import Task
 from eri.data.clips import ClipTable, Split
 from eri.metrics.bootstrap import RESAMPLES
 from eri.metrics.scoring import Scores, create_scorer
-from eri.models.running import resolve_device
-from eri.training.data import fallback_vector, warn_of_clips
-from eri.training.features import open_split, recorded_features
+from eri.runs.opening import TRAIN_MEAN, OpenedRun, open_run
+from eri.training.data import warn_of_clips
 from eri.training.learners import create_learner
 from eri.training.run_folder import METRICS, PREDICTIONS, Run, read_run, writing
 from eri.utils.errors import DataError, RunError
 from eri.utils.files import atomic_path, write_json
 
 _LOG = logging.getLogger(__name__)
-
-TRAIN_MEAN = "train-mean"
-"""The rule for a clip that has no valid row in any modality: the mean of each label over the train clips, which is how
-frequent each class is among them."""
 
 _PUBLISHED = MappingProxyType({"mean_pearson": "mean", "war": "WAR", "uar": "UAR"})
 
@@ -64,30 +58,36 @@ class Evaluation:
 
 
 def predict(
-    run: Path, table: ClipTable, features: Path, split: Split = "test", runtime: Runtime = Runtime()
+    run: Path | OpenedRun, table: ClipTable, features: Path, split: Split = "test", runtime: Runtime = Runtime()
 ) -> pd.DataFrame:
-    """Predict every clip of a split with a run's best weights.
-
-    A clip's figures depend on its own features alone, not on the clips beside it or their order.
+    """Predict every clip of a split with a run, a cross-validation or an ensemble.
 
     Args:
-        run: The run folder.
-        table: Data with the run's labels.
-        features: Folder of the feature store, holding features of the identities the run was trained on.
-        split: The split to predict.
-        runtime: Its device is used.
+        run: Its folder, or what :func:`~eri.runs.opening.open_run` made of it.
+        table: Data with its labels.
+        features: Folder of the feature store, holding features of the identities that it was trained on.
+        split: The split to predict; not one whose clips models of a cross-validation were trained on.
+        runtime: Its device is used, unless the run is open already.
 
     Returns:
-        Index ``clip_id``, ascending; a float64 column a label, within the task's range (the probability of a class);
-        and ``rule``: empty where the
-        model predicted, ``train-mean`` where the clip has no valid row of features in any modality.
+        As :meth:`eri.runs.opening.OpenedRun.predict`: index ``clip_id``, a column per label, and ``rule``.
 
     Raises:
-        RunError: The run is incomplete, or predicts other labels than the table's.
-        DataError: The split has no clip.
+        RunError: The folder, or a member of an ensemble, is incomplete, was made again since, or predicts other labels
+            than the table's.
+        DataError: The split has no clip, or models were trained on it.
         StoreError: The features are not there, or were made from other files.
     """
-    return _predict(read_run(run), table, features, split, runtime)
+    opened = open_run(run, runtime) if isinstance(run, Path) else run
+    _refuse_other_task(opened, table)
+    ids = [clip.id for clip in table.split(split)]
+    if not ids:
+        raise DataError(f"{table.name}: there is no clip of split '{split}'", hint="Choose another --split.")
+    opened.refuse_fitted_split(split)
+    predictions = opened.predict(opened.read_features(features, table, split), ids)
+    fallback = list(predictions.index[predictions["rule"] != ""])
+    warn_of_clips(f"{opened.path}, split '{split}': %d clip(s) without features get the train mean", fallback)
+    return predictions
 
 
 def evaluate(
@@ -119,7 +119,7 @@ def evaluate(
         StoreError: The features are not there, or were made from other files.
     """
     opened = read_run(run)
-    predictions = _predict(opened, table, features, split, runtime)
+    predictions = predict(run, table, features, split, runtime)
     labelled = [clip.id for clip in table.split(split) if clip.labels is not None]
     names = list(opened.task.labels)
     metrics = None
@@ -145,27 +145,6 @@ def evaluate(
     return result
 
 
-def _predict(run: Run, table: ClipTable, features: Path, split: Split, runtime: Runtime) -> pd.DataFrame:
-    _refuse_other_task(run, table)
-    clips = table.split(split)
-    if not clips:
-        raise DataError(f"{table.name}: there is no clip of split '{split}'", hint="Choose another --split.")
-    ids = tuple(clip.id for clip in clips)
-    names = run.task.labels
-    packed = open_split(recorded_features(run.environment["features"], features), table, split)
-    device = resolve_device(runtime.device)
-    usable = packed.usable(ids)
-    values = np.tile(fallback_vector(run.environment["train_label_means"], names), (len(ids), 1))
-    if usable.any():
-        served = [clip_id for clip_id, kept in zip(ids, usable, strict=True) if kept]
-        values[usable] = create_learner(run.config.model).predict(run, packed, served, device)
-    unserved = [clip_id for clip_id, kept in zip(ids, usable, strict=True) if not kept]
-    warn_of_clips(f"{run.path}, split '{split}': %d clip(s) without features get the train mean", unserved)
-    frame = pd.DataFrame(values, index=pd.Index(ids, name="clip_id"), columns=list(names))
-    frame["rule"] = np.where(usable, "", TRAIN_MEAN)
-    return frame
-
-
 def _published(run: Run, table: ClipTable) -> Published | None:
     """Return what a paper reports for the system on the table's task, in a figure of its kind."""
     published = run.config.published
@@ -175,7 +154,7 @@ def _published(run: Run, table: ClipTable) -> Published | None:
     return published if fitting else None
 
 
-def _refuse_other_task(run: Run, table: ClipTable) -> None:
+def _refuse_other_task(run: OpenedRun, table: ClipTable) -> None:
     own, given = run.task, table.task
     if (own.kind, own.labels, own.low, own.high) != (given.kind, given.labels, given.low, given.high):
         raise RunError(

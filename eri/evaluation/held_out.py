@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,25 +12,12 @@ import pandas as pd
 from eri.config import Runtime
 from eri.config.tasks import Task
 from eri.data.clips import ClipTable, Split
-from eri.evaluation.cross_validation import (
-    FOLDS,
-    HELD_OUT,
-    MODELS,
-    PREDICTIONS,
-    RESULT,
-    SETTINGS,
-    average,
-    read_cv,
-    task_of,
-)
-from eri.evaluation.evaluate import predict as predict_run
+from eri.evaluation.cross_validation import PREDICTIONS
+from eri.evaluation.evaluate import predict
 from eri.metrics.intensities import Floats
-from eri.training.run_folder import CONFIG, ENVIRONMENT, read_run
+from eri.runs.folders import CV_FOLDS, Kind, kind_of, read_cv, read_ensemble, task_of
+from eri.training.run_folder import read_run
 from eri.utils.errors import ConfigError, DataError, RunError
-from eri.utils.files import digest, sha256_file
-
-Kind = Literal["run", "cross-validation", "ensemble"]
-ENSEMBLE = "ensemble.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +30,7 @@ class HeldOut:
         task: Its labels.
         fingerprint: Of the data set that it was made on.
         predictions: Index ``clip_id``, ascending; a column a label.
-        folds: The fold of each clip in a cross-validation's first dealing; empty for a run.
+        folds: The fold of each clip in a cross-validation's first repeat; empty for a run.
         notes: What a reader of the figures should know.
     """
 
@@ -60,13 +45,6 @@ class HeldOut:
     def values(self, ids: Sequence[str]) -> Floats:
         """Return the predictions of some clips, float64 (len(ids), labels)."""
         return self.predictions.loc[list(ids), list(self.task.labels)].to_numpy(dtype=np.float64)
-
-
-def kind_of(path: Path) -> Kind:
-    """Return what a folder is, as far as its files tell."""
-    if (path / ENSEMBLE).is_file():
-        return "ensemble"
-    return "cross-validation" if (path / SETTINGS).is_file() else "run"
 
 
 def read_held_out(
@@ -93,71 +71,18 @@ def read_held_out(
     if kind == "run":
         return _read_run(path, table, features, split, runtime)
     if kind == "cross-validation":
-        settings = read_cv(path)
-        data, task = settings["data"], task_of(settings)
-        folds = _first_dealing(path / FOLDS)
+        settings, folds = read_cv(path), _first_repeat(path / CV_FOLDS)
     else:
-        settings = read_ensemble(path)
-        data, task = settings["data"], task_of(settings)
-        folds = {}
+        settings, folds = read_ensemble(path), {}
+    data, task = settings["data"], task_of(settings)
     _refuse_other_data(path, task, data["fingerprint"], table)
     predictions = _read_predictions(path / PREDICTIONS, task)
     return HeldOut(path, kind, task, data["fingerprint"], predictions, folds, tuple(settings.get("notes", ())))
 
 
-def predict_cv(
-    path: Path, table: ClipTable, features: Path, split: Split = "test", runtime: Runtime = Runtime()
-) -> pd.DataFrame:
-    """Predict a split by the mean of all models of a cross-validation; see :func:`eri.evaluation.evaluate.predict`.
-
-    Raises:
-        RunError: The cross-validation has not ended, or one of its models is gone.
-        DataError: The clips of the split are among those that its models were trained on.
-    """
-    settings = read_cv(path)
-    task = task_of(settings)
-    names = sorted(model.parent.name for model in (path / MODELS).glob("[!.]*/config.yaml"))
-    if not names:
-        raise RunError(f"{path / MODELS}: no model is there", hint="Run `eri cv` again with --overwrite.")
-    if split in settings["splits"]:
-        raise DataError(
-            f"{path}: its models were trained on clips of split '{split}'",
-            hint=f"Their out-of-fold predictions are in {path / HELD_OUT}.",
-        )
-    frames = [predict_run(path / MODELS / name, table, features, split, runtime).reset_index() for name in names]
-    return average(pd.concat(frames, ignore_index=True), task)
-
-
-def stamp_of(path: Path) -> str:
-    """Return a checksum over files that are written anew with each run or cross-validation.
-
-    Raises:
-        RunError: One of them cannot be read.
-    """
-    files = (RESULT,) if kind_of(path) == "cross-validation" else (CONFIG, ENVIRONMENT)
-    try:
-        return digest([sha256_file(path / file) for file in files])
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error}", hint="Is the folder whole?") from error
-
-
-def read_ensemble(path: Path) -> dict[str, Any]:
-    """Read what an ensemble is.
-
-    Raises:
-        RunError: The file is damaged.
-    """
-    try:
-        values: dict[str, Any] = json.loads((path / ENSEMBLE).read_text(encoding="utf-8"))
-        task_of(values)
-        return values
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: the ensemble cannot be read: {error}", hint="Make it anew.") from error
-
-
 def _read_predictions(path: Path, task: Task) -> pd.DataFrame:
     """Read predictions by clip id, a finite number for each label."""
-    again = "Make the folder anew with --overwrite."
+    again = "Make the folder again with --overwrite."
     try:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's errors are among these
@@ -184,12 +109,12 @@ def _read_run(path: Path, table: ClipTable, features: Path, split: Split, runtim
     labelled = [clip.id for clip in table.split(split) if clip.labels is not None]
     if not labelled:
         raise DataError(f"{table.name}: no clip of split '{split}' has labels", hint="Choose another --split.")
-    predictions = predict_run(path, table, features, split, runtime).loc[labelled]
+    predictions = predict(path, table, features, split, runtime).loc[labelled]
     notes = (f"the epoch of run {path.name} was chosen on these clips",) if split == "val" else ()
     return HeldOut(path, "run", run.task, fingerprint, predictions, {}, notes)
 
 
-def _first_dealing(path: Path) -> dict[str, str]:
+def _first_repeat(path: Path) -> dict[str, str]:
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
         first = frame[frame["repeat"] == "1"]
@@ -208,5 +133,5 @@ def _refuse_other_data(path: Path, task: Task, fingerprint: str, table: ClipTabl
     if fingerprint != table.fingerprint:
         raise RunError(
             f"{path}: was made on other data than {table.name} is now: its clips, labels, splits or subjects differ",
-            hint="Name the data that it was made on, or make it anew on this.",
+            hint="Name the data that it was made on, or make it again on this.",
         )

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eri.config import LightGBMConfig
-from eri.evaluation.held_out import kind_of
 from eri.exports.card import write_card
 from eri.exports.graph import Graph, build_graph, write_onnx
-from eri.prediction.members import run_folders
+from eri.runs.folders import kind_of
+from eri.runs.opening import run_folders
 from eri.training.learners import create_learner
 from eri.training.run_folder import CONFIG, ENVIRONMENT, METRICS, WEIGHTS, Run, read_run
 from eri.training.trees.files import FOLDER as BOOSTERS

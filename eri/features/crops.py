@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -83,6 +84,18 @@ def _decode(codes: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return np.stack(decoded).astype(np.uint8, copy=False) if decoded else np.zeros((0, 1, 1, 3), dtype=np.uint8)
 
 
+class CropFiles(Protocol):
+    """Where the face crops of clips are: a feature folder, or memory."""
+
+    def read_crops(self, clip_id: str) -> CropSequence:
+        """Return the face crops of a clip."""
+        ...
+
+    def feature_path(self, clip_id: str) -> Path:
+        """Return what messages call them."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class CachedCrops:
     """The face crops of many clips.
@@ -94,7 +107,7 @@ class CachedCrops:
         fingerprint: Changes when any crop does.
     """
 
-    folder: FeatureFolder
+    folder: CropFiles
     valid: Mapping[str, int]
     side: int
     fingerprint: str

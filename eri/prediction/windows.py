@@ -1,47 +1,48 @@
-"""A window that slides over a video: its grid of frames, and what a run makes of each window."""
+"""Windows that slide over a video: their grid of frames, and their features, from rows of frames that windows share."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
+import cv2
 import numpy as np
 
-from eri.data.clips import Clip, ClipTable
-from eri.features.folder import FeatureFolder
-from eri.features.sources import Source as Origin
-from eri.features.sources import stamp_source
-from eri.features.store import FeatureStore
-from eri.media.audio import Sound, read_sound
-from eri.media.opening import is_folder
+from eri.extraction.extractors.crops import CropPreparer
+from eri.extraction.extractors.preparing import ImagePreparer, SoundPreparer
+from eri.features.crops import encode_image
+from eri.features.records import CropSequence, FeatureSequence, Prepared, assemble, join_codes
+from eri.media.audio import SAMPLE_RATE, Sound
+from eri.media.faces import Crops, crop_faces
+from eri.media.state import State
 from eri.media.streaming import FrameStream
+from eri.media.video import FrameSequence
 from eri.metrics.intensities import Floats
-from eri.prediction.gaps import Gap, describe_states, judge_all
-from eri.prediction.loading import LoadedRun
-from eri.prediction.rows import RowStream, SoundWindows
-from eri.prediction.timeline import FaceFrame, Timeline, TimelineEvent
-from eri.training.keeping import keeping_models
-from eri.utils.errors import ConfigError, DataError, MediaError, NoAudioError, NoVideoError
+from eri.prediction.extractors import RecordedExtractor
+from eri.prediction.timeline import FaceFrame
+from eri.runs.video_extractor import VideoPreparer
+from eri.utils.errors import ConfigError
 
-WINDOWS_AT_ONCE = 64
-"""Windows that are predicted together. Their features pass through a temporary folder, so that memory and disk do not
-grow with the video's length."""
+Span = tuple[float, float]
+Features = FeatureSequence | CropSequence
 
+_FACES = 6
+_FACE_SIDE = 480
+_FACE_QUALITY = 80
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The windows over a video: the first at its begin, the last ends before its end.
+    """The windows over a video: the first at its start, the last ends before its end.
 
     Attributes:
         duration: Seconds of the video.
         window: Seconds of a window; a shorter video is one window.
-        hop: Seconds from one window's begin to the next one's.
+        hop: Seconds from the start of one window to that of the next.
 
     Examples:
         >>> Grid.over(10.0, 4.0, 1.0).count, Grid.over(3.0, 4.0, 1.0)
@@ -68,7 +69,7 @@ class Grid:
 
     @property
     def starts(self) -> Floats:
-        """Begin of each window in seconds, float64 (windows,)."""
+        """Start of each window in seconds, float64 (windows,)."""
         starts: Floats = np.arange(self.count, dtype=np.float64) * self.hop
         return starts
 
@@ -103,183 +104,148 @@ class Grid:
         return np.unique(np.concatenate([*inside, empty]))
 
 
-def slide(
-    loaded: LoadedRun,
-    video: Path,
-    *,
-    window: float = 4.0,
-    hop: float = 1.0,
-    on_event: Callable[[TimelineEvent], None] | None = None,
-) -> Timeline:
-    """Predict a window that slides over a video.
-
-    Each window is predicted as a clip of its own: as many frames as the run reads of a clip, spread over the window or
-    its last ones, as the run has it, and the window's sound. The subject is looked for in 32 frames at a time, which
-    windows share. Memory does not grow with the video's length.
-
-    Args:
-        loaded: The run.
-        video: Any video or sound, or a folder of numbered pictures.
-        window: Seconds of a window.
-        hop: Seconds between two windows.
-        on_event: Called after every few windows.
-
-    Raises:
-        ConfigError: A window or hop that is not a positive number.
-        MediaError: The file is missing, damaged or not media, or lacks what the run reads.
-        DataError: It lacks a modality that the run did not learn to do without.
-    """
-    for name, value in (("window", window), ("hop", hop)):
-        if not (math.isfinite(value) and value > 0):
-            raise ConfigError(f"--{name} is {value}; it must be a positive number of seconds")
-    footage = Footage.open(loaded, video)
-    verdict = judge_all(loaded.members, footage.gaps)
-    if verdict.reason and verdict.empty:
-        raise footage.error
-    if verdict.reason:
-        raise DataError(f"{video}: {verdict.reason}", hint="Predict it with a run of what it has.")
-    grid = Grid.over(footage.duration, window, hop)
-    values, missing, faces = _predict(loaded, footage, grid, on_event)
-    task = loaded.task
-    return Timeline(
-        video=video,
-        labels=task.labels,
-        low=task.low,
-        high=task.high,
-        times=grid.starts[: len(values)] + grid.window / 2,
-        values=values,
-        window=grid.window,
-        hop=grid.hop,
-        duration=grid.duration,
-        missing=tuple(missing),
-        faces=faces,
-        notes=(*verdict.notes, *footage.notes),
-    )
-
-
-@dataclass(eq=False)
-class Footage:
-    """A video opened for what a run reads of it.
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """One moment of a video.
 
     Attributes:
-        path: The video.
-        pictures: Its pictures; None where there are none or none are read.
-        sound: Its sound; None where there is none or none is read.
-        errors: Why a modality is not there, by its name.
+        time: Its second.
+        state: A :class:`State`.
+        value: The embedding, or the encoded crop, of a valid row.
     """
 
-    path: Path
-    pictures: FrameStream | None
-    sound: Sound | None
-    errors: dict[str, MediaError]
-
-    @classmethod
-    def open(cls, loaded: LoadedRun, path: Path) -> Footage:
-        """Open a video."""
-        read = {source.modality for source in loaded.sources.values()}
-        pictures, sound, errors = None, None, dict[str, MediaError]()
-        if "visual" in read:
-            try:
-                pictures = FrameStream(path)
-            except MediaError as error:
-                errors["visual"] = error
-        if "audio" in read:
-            try:
-                if is_folder(path):
-                    raise NoAudioError(path, "a folder of pictures has no sound")
-                sound = read_sound(path)
-            except MediaError as error:
-                errors["audio"] = error
-        return cls(path, pictures, sound, errors)
-
-    @property
-    def gaps(self) -> dict[str, Gap]:
-        """What is not there, by modality."""
-        return {
-            name: Gap("no sound track" if isinstance(error, NoAudioError) else error.message, error=True)
-            for name, error in self.errors.items()
-        }
-
-    @property
-    def error(self) -> MediaError:
-        """What to raise where nothing is there: of two errors, the one that says more than that a track is absent."""
-        mild = (NoAudioError, NoVideoError)
-        return min(self.errors.values(), key=lambda error: isinstance(error, mild))
-
-    @cached_property
-    def duration(self) -> float:
-        """Seconds until the last picture goes or the sound ends."""
-        pictures = 0.0 if self.pictures is None else self.pictures.end
-        return max(pictures, 0.0 if self.sound is None else self.sound.start + self.sound.duration)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Problems met while reading."""
-        pictures = () if self.pictures is None else self.pictures.notes
-        return tuple(dict.fromkeys((*pictures, *(() if self.sound is None else self.sound.notes))))
+    time: float
+    state: int
+    value: np.ndarray[Any, np.dtype[Any]] | None
 
 
-def _predict(
-    loaded: LoadedRun, footage: Footage, grid: Grid, on_event: Callable[[TimelineEvent], None] | None
-) -> tuple[Floats, list[str], tuple[FaceFrame, ...]]:
-    """Predict the windows in order, some at a time."""
-    makers = _makers(loaded, footage, grid)
-    values, missing = list[Floats](), list[str]()
-    with keeping_models():
-        for first in range(0, grid.count, WINDOWS_AT_ONCE):
-            places = range(first, min(grid.count, first + WINDOWS_AT_ONCE))
-            with TemporaryDirectory(prefix="eri-timeline-", ignore_cleanup_errors=True) as store:
-                block, reasons = _predict_block(loaded, footage, makers, Path(store), grid, places)
-            values.append(block)
-            missing += reasons
-            if on_event is not None:
-                on_event(TimelineEvent(footage.path.name, places.stop, grid.count))
-    faces = next((maker.faces for maker in makers.values() if isinstance(maker, RowStream)), ())
-    return np.concatenate(values), missing, tuple(faces)
+class FrameWindows:
+    """Makes rows of frames in the order of time and cuts them into windows; it keeps the rows of the latest window.
+
+    Attributes:
+        faces: A few frames with the face that was found.
+
+    Args:
+        extractor: Embeds face crops, keeps them, or embeds windows of them.
+        stream: The frames of the video.
+        grid: The windows.
+        faces: Keep frames to be shown.
+
+    Raises:
+        ConfigError: The extractor reads something else than face crops.
+    """
+
+    def __init__(self, extractor: RecordedExtractor, stream: FrameStream, grid: Grid, *, faces: bool) -> None:
+        self.faces: list[FaceFrame] = []
+        self._extractor = extractor
+        preparer = extractor.preparer
+        self._video = preparer if isinstance(preparer, VideoPreparer) else None
+        crops = preparer.crops if isinstance(preparer, VideoPreparer) else preparer
+        self._encoder = crops if isinstance(crops, CropPreparer) else None
+        images = crops.images if isinstance(crops, CropPreparer) else crops
+        if not isinstance(images, ImagePreparer):
+            raise ConfigError(f"{extractor.name}: its features of a sliding window cannot be made")
+        self._images = images
+        last = images.take == "last"
+        times = grid.last_frames(stream.onsets, images.frames) if last else grid.frames(images.frames)
+        self._most = images.frames if last else len(times)
+        self._shown = deque(times[np.linspace(0, len(times) - 1, 2 * _FACES + 1).astype(int)[1::2]] if faces else [])
+        self._coming = self._make(stream, times)
+        self._kept: deque[_Row] = deque()
+
+    def cut(self, spans: Sequence[Span]) -> Iterator[Features]:
+        """Yield the features of windows, whose starts and ends ascend from call to call."""
+        for start, end in spans:
+            while self._kept and self._kept[0].time < start:
+                self._kept.popleft()
+            while not self._kept or self._kept[-1].time < end:
+                row = next(self._coming, None)
+                if row is None:
+                    break
+                if row.time >= start:
+                    self._kept.append(row)
+            yield self._join([row for row in self._kept if row.time < end][-self._most :], (start + end) / 2)
+
+    def _make(self, stream: FrameStream, times: Floats) -> Iterator[_Row]:
+        """Crop and embed the frames of a video, some at a time."""
+        for frames in stream.blocks(times):
+            crops = crop_faces(frames, self._images.faces, self._images.side, device=self._images.device)
+            self._show(frames, crops)
+            prepared = Prepared("frames", crops.pictures, frames.times, crops.states)
+            if self._encoder is not None:
+                values = iter(self._encoder.encode(prepared).inputs)
+            else:
+                values = iter(self._extractor.embed([prepared])[0] if len(crops.pictures) else ())
+            for time, state in zip(frames.times.tolist(), crops.states.tolist(), strict=True):
+                yield _Row(time, state, next(values) if state == State.VALID else None)
+
+    def _join(self, rows: Sequence[_Row], middle: float) -> Features:
+        """Return the features of one window; one without a frame has a row without a face."""
+        rows = rows or [_Row(middle, State.NO_FACE, None)]
+        times = np.array([row.time for row in rows])
+        states = np.array([row.state for row in rows], dtype=np.uint8)
+        values = [row.value for row in rows if row.value is not None]
+        if self._encoder is None:
+            nothing = np.zeros((0, self._extractor.dimension), dtype=np.float32)
+            prepared = Prepared("window", nothing, times, states)
+            return assemble(prepared, np.stack(values) if values else nothing)
+        codes = np.zeros((len(values), max(map(len, values), default=1)), dtype=np.uint8)
+        for code, value in zip(codes, values, strict=True):
+            code[: len(value)] = value
+        prepared = Prepared("window", codes, times, states, encoded=True)
+        if self._video is None:
+            return join_codes(prepared, codes)
+        cut = self._video.cut(prepared)
+        embedded = self._extractor.embed([cut])[0] if values else np.zeros((0, self._extractor.dimension), np.float32)
+        return assemble(cut, embedded)
+
+    def _show(self, frames: FrameSequence, crops: Crops) -> None:
+        """Keep the frames that are to be shown."""
+        for row, time in enumerate(frames.times):
+            if not self._shown or time < self._shown[0]:
+                continue
+            self._shown.popleft()
+            self.faces.append(_face_frame(float(time), frames.frames[row], crops.boxes[row]))
 
 
-def _makers(loaded: LoadedRun, footage: Footage, grid: Grid) -> dict[str, RowStream | SoundWindows]:
-    """Return what makes the features of windows, by the digest of their source."""
-    makers: dict[str, RowStream | SoundWindows] = {}
-    for digest, extractor in loaded.extractors.items():
-        if extractor.modality == "visual" and footage.pictures is not None:
-            first = not any(isinstance(maker, RowStream) for maker in makers.values())
-            pictures = footage.pictures if first else FrameStream(footage.path)
-            makers[digest] = RowStream(extractor, pictures, grid, faces=first)
-        elif extractor.modality == "audio" and footage.sound is not None:
-            makers[digest] = SoundWindows(extractor, footage.sound)
-    return makers
+def _face_frame(time: float, image: np.ndarray[Any, np.dtype[np.uint8]], box: np.ndarray[Any, Any]) -> FaceFrame:
+    height, width = image.shape[:2]
+    scale = min(1.0, _FACE_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    found = bool(np.isfinite(box).all())
+    x0, y0, x1, y1 = (float(value) * scale for value in box) if found else (0.0,) * 4
+    code = encode_image(small, _FACE_QUALITY).tobytes()
+    return FaceFrame(time, code, size[0], size[1], (x0, y0, x1, y1) if found else None)
 
 
-def _predict_block(
-    loaded: LoadedRun,
-    footage: Footage,
-    makers: dict[str, RowStream | SoundWindows],
-    store: Path,
-    grid: Grid,
-    places: range,
-) -> tuple[Floats, list[str]]:
-    """Write the features of some windows and predict them; NaN and a reason where one has nothing."""
-    identity = stamp_source(Origin(footage.path.name, footage.path))
-    ids = [f"window-{place:08d}" for place in places]
-    spans = [(place * grid.hop, place * grid.hop + grid.window) for place in places]
-    gaps: list[dict[str, Gap]] = [dict(footage.gaps) for _ in ids]
-    for digest, maker in makers.items():
-        source = loaded.sources[digest]
-        folder: FeatureFolder = FeatureStore(store).folder(loaded.extractors[digest].name, source.identity)
-        folder.open_for_writing()
-        for clip_id, lacks, features in zip(ids, gaps, maker.cut(spans), strict=True):
-            entry = folder.write(clip_id, features, identity)
-            gap = describe_states(entry.state_counts)
-            if gap is not None:
-                lacks[source.modality] = gap
-    verdicts = [judge_all(loaded.members, lacks) for lacks in gaps]
-    told = [
-        "; ".join(dict.fromkeys(gap.words for gap in lacks.values())) if verdict.reason or verdict.empty else ""
-        for verdict, lacks in zip(verdicts, gaps, strict=True)
-    ]
-    kept = [clip_id for clip_id, reason in zip(ids, told, strict=True) if not reason]
-    clips = tuple(Clip(clip_id, loaded.split, video=footage.path) for clip_id in ids)
-    table = ClipTable("windows", footage.path.parent, loaded.task, clips)
-    predicted = loaded.predict_table(table, store, kept)
-    return predicted.reindex(ids)[list(loaded.task.labels)].to_numpy(dtype=np.float64), told
+class AudioWindows:
+    """Makes the features of the audio of each window.
+
+    Args:
+        extractor: Embeds audio.
+        audio: The audio of the video.
+
+    Raises:
+        ConfigError: The extractor reads something else than audio.
+    """
+
+    def __init__(self, extractor: RecordedExtractor, audio: Sound) -> None:
+        preparer = extractor.preparer
+        if not isinstance(preparer, SoundPreparer):
+            raise ConfigError(f"{extractor.name}: its features of a sliding window cannot be made")
+        self._extractor, self._preparer, self._audio = extractor, preparer, audio
+
+    def cut(self, spans: Sequence[Span]) -> Iterator[Features]:
+        """Yield the features of windows; one that the audio does not reach has a row without audio."""
+        nothing = np.zeros((0, self._extractor.dimension), dtype=np.float32)
+        for start, end in spans:
+            first, last = (max(0, round((second - self._audio.start) * SAMPLE_RATE)) for second in (start, end))
+            samples = np.asarray(self._audio.samples[first:last])
+            if not len(samples):
+                row = np.full(1, State.NO_AUDIO, dtype=np.uint8)
+                yield assemble(Prepared("window", nothing, np.array([(start + end) / 2]), row), nothing)
+                continue
+            prepared = self._preparer.lay("window", samples, self._audio.start + first / SAMPLE_RATE)
+            valid = bool((prepared.states == State.VALID).any())
+            yield assemble(prepared, self._extractor.embed([prepared])[0] if valid else nothing)

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from eri.metrics.intensities import Floats
 from eri.models import Predictor
+from eri.training.features import FeatureSet
 from eri.training.loading import BatchSource
 from eri.training.processes import Positions
+
+
+class TrainedModel(Protocol):
+    """What a run folder holds of a model, loaded to predict."""
+
+    def predict(self, features: FeatureSet, ids: Sequence[str]) -> Floats:
+        """Predict clips that have a valid row in some modality; a clip's scores depend on its own features alone.
+
+        Returns:
+            float64 (len(ids), labels), within the task's range.
+
+        Raises:
+            RunError: It was trained on other features.
+        """
+        ...
 
 
 def predict_clips(
@@ -22,7 +39,7 @@ def predict_clips(
     """Predict clips of a loader.
 
     Everything runs in full float32, whatever precision the model was trained in: rounding to bf16 or TF32 would make a
-    clip's figures depend on the shape of its batch. What remains is the order of float32 sums (differences under 1e-6).
+    clip's scores depend on the shape of its batch. What remains is the order of float32 sums (differences under 1e-6).
 
     Args:
         model: Left in evaluation mode.

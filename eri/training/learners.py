@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
 from eri.config import LightGBMConfig, ModelConfig, VideoModelConfig
-from eri.metrics.intensities import Floats
 from eri.training.data import TrainingInputs
 from eri.training.events import Best, Listener
-from eri.training.features import FeatureSet
+from eri.training.inference import TrainedModel
 from eri.training.run_folder import Run
 
 
 class Learner(Protocol):
-    """One way to learn, and to predict from what a run folder holds of it."""
+    """One way to learn, and to load what a run folder holds of it."""
 
     def learn(self, inputs: TrainingInputs, folder: Path, on_event: Listener) -> Best:
-        """Learn, or go on after an interruption, and leave in the run folder what :meth:`predict` needs.
+        """Learn, or go on after an interruption, and leave in the run folder what :meth:`load` needs.
 
         Args:
             inputs: The data and settings.
@@ -35,14 +33,11 @@ class Learner(Protocol):
         """
         ...
 
-    def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
-        """Predict clips that have a valid row in some modality; a clip's figures depend on its own features alone.
-
-        Returns:
-            float64 (len(ids), labels), within the task's range.
+    def load(self, run: Run, device: torch.device) -> TrainedModel:
+        """Load what a run learnt, to predict on a device.
 
         Raises:
-            RunError: What was learnt is missing, damaged or of other features.
+            RunError: What was learnt is missing or damaged.
         """
         ...
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from eri.config import ExperimentConfig, HeadConfig, VideoModelConfig
 from eri.config.tasks import Task
 from eri.features.crops import CachedCrops
 from eri.metrics.intensities import Floats
-from eri.models import Regressor, Standardizer
+from eri.models import Predictor, Regressor, Standardizer
 from eri.models.video import create_video_model
 from eri.models.video.regressor import VideoRegressor
 from eri.training import run_folder as layout
@@ -25,8 +26,7 @@ from eri.training.checkpoint import load_weights, seed_generators, weights_metad
 from eri.training.data import TrainingInputs
 from eri.training.events import Best, Listener, TrainingEvent
 from eri.training.features import FeatureSet, RowSource
-from eri.training.inference import predict_clips
-from eri.training.keeping import kept
+from eri.training.inference import TrainedModel, predict_clips
 from eri.training.loading import BatchSource, ClipLoader, Loader
 from eri.training.loop import TrainData, Trainer
 from eri.training.objective import create_objective
@@ -34,6 +34,18 @@ from eri.training.processes import create_fabric
 from eri.training.run_folder import Run
 from eri.training.standardization import Report, create_encoders, fit, fit_centered, measure_start
 from eri.utils.errors import ConfigError, RunError
+
+
+@dataclass(frozen=True, eq=False)
+class _TrainedNetwork:
+    """A network on its device, and what serves it clips."""
+
+    model: Predictor
+    serve: Callable[[FeatureSet, Sequence[str]], BatchSource]
+
+    def predict(self, features: FeatureSet, ids: Sequence[str]) -> Floats:
+        """See :meth:`~eri.training.learners.TrainedModel.predict`."""
+        return predict_clips(self.model, self.serve(features, ids))
 
 
 class NeuralLearner(ABC):
@@ -66,8 +78,8 @@ class NeuralLearner(ABC):
         """
 
     @abstractmethod
-    def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
-        """See :meth:`~eri.training.learners.Learner.predict`."""
+    def load(self, run: Run, device: torch.device) -> TrainedModel:
+        """See :meth:`~eri.training.learners.Learner.load`."""
 
     def chosen(self, run: Run) -> int:
         """Return the best epoch, counted from 1."""
@@ -112,12 +124,12 @@ class HeadLearner(NeuralLearner):
         val = load(inputs.val.features, inputs.val.usable_ids)
         return HeadPass(model, settings.regularization), create_train_data(inputs, train, val)
 
-    def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
-        """See :meth:`~eri.training.learners.Learner.predict`."""
-        model = kept(run.path, lambda: load_model(run, features.dimensions).to(device))
+    def load(self, run: Run, device: torch.device) -> TrainedModel:
+        """See :meth:`~eri.training.learners.Learner.load`."""
+        model = load_model(run, run.environment["dimensions"]).to(device)
         settings = run.config.training
-        loader = Loader(features, ids, batch_size=settings.batch_size, chunk=settings.chunk, device=device)
-        return predict_clips(model, loader)
+        serve = partial(Loader, batch_size=settings.batch_size, chunk=settings.chunk, device=device)
+        return _TrainedNetwork(model, serve)
 
 
 def create_model(inputs: TrainingInputs, report: Report, *, measured: bool = True) -> Regressor:
@@ -206,12 +218,14 @@ class VideoLearner(NeuralLearner):
         val = serve(crops_of(inputs.val.features.sources), inputs.val.usable_ids)
         return VideoPass(model), create_train_data(inputs, train, val, [sample.position for sample in samples])
 
-    def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
-        """See :meth:`~eri.training.learners.Learner.predict`."""
-        model = kept(run.path, lambda: load_video_model(run).to(device))
-        crops = crops_of(features.sources)
-        loader = ClipLoader(crops, tuple(ids), model.network, run.config.training.batch_size, device)
-        return predict_clips(model, loader)
+    def load(self, run: Run, device: torch.device) -> TrainedModel:
+        """See :meth:`~eri.training.learners.Learner.load`."""
+        model, batch_size = load_video_model(run).to(device), run.config.training.batch_size
+
+        def serve(features: FeatureSet, ids: Sequence[str]) -> BatchSource:
+            return ClipLoader(crops_of(features.sources), tuple(ids), model.network, batch_size, device)
+
+        return _TrainedNetwork(model, serve)
 
 
 def create_video_regressor(config: ExperimentConfig, task: Task, *, filled: bool = True) -> VideoRegressor:

@@ -12,7 +12,8 @@ import pytest
 from eri.evaluation.combining import fit_combination
 from eri.evaluation.comparison import compare, compare_predictions
 from eri.evaluation.cross_validation import CrossValidation, ModelTrained, cv
-from eri.evaluation.ensembling import ensemble, predict
+from eri.evaluation.ensembling import ensemble
+from eri.evaluation.evaluate import predict
 from eri.evaluation.search import Parameter, TrialEnded, search
 from eri.metrics.recognition import Recognition, recognize
 from eri.submission import validate_submission, write_submission

@@ -16,9 +16,8 @@ from eri.data.clips import Split
 from eri.evaluation.combining import Method
 from eri.evaluation.comparison import compare
 from eri.evaluation.cross_validation import CrossValidation, cv
-from eri.evaluation.ensembling import ensemble, nested_predictions, predict
-from eri.evaluation.evaluate import evaluate
-from eri.evaluation.evaluate import predict as predict_run
+from eri.evaluation.ensembling import ensemble, nested_predictions
+from eri.evaluation.evaluate import evaluate, predict
 from eri.evaluation.folds import FoldPlan
 from eri.metrics.intensities import pearson
 from eri.submission import validate_submission, write_submission
@@ -165,7 +164,7 @@ class TestSubmission:
         manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
         assert set(manifest["checksums"]) == {"ensemble.json"}
         if method == "mean":
-            single = [predict_run(run, data.table, data.features, "test", CPU)[LABELS] for run in pair]
+            single = [predict(run, data.table, data.features, "test", CPU)[LABELS] for run in pair]
             np.testing.assert_allclose(predictions[LABELS], (single[0] + single[1]) / 2, atol=1e-12)
 
     def test_of_cross_validations(self, data, tmp_path, finished, other):
@@ -174,7 +173,7 @@ class TestSubmission:
         assert list(predictions.index) == [clip.id for clip in data.table.split("test")]
         one = predict(finished.path, data.table, data.features, "test", CPU)
         models = sorted((finished.path / "models").glob("*/config.yaml"))
-        single = [predict_run(path.parent, data.table, data.features, "test", CPU)[LABELS] for path in models]
+        single = [predict(path.parent, data.table, data.features, "test", CPU)[LABELS] for path in models]
         assert len(single) == 6
         np.testing.assert_allclose(one[LABELS], np.mean(single, axis=0), atol=1e-12)
 
@@ -184,7 +183,7 @@ class TestSubmission:
         ]
         report = ensemble(paths, data.table, data.features, tmp_path, CPU, bootstrap=0)
         train(data.configured(epochs=2, seed=1), data.table, data.features, tmp_path, CPU, overwrite=True)
-        with pytest.raises(RunError, match="tiny-seed1: was made anew since"):
+        with pytest.raises(RunError, match="tiny-seed1: was made again since"):
             predict(report.path, data.table, data.features, "test", CPU)
 
 

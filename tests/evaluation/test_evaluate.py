@@ -14,8 +14,9 @@ import pytest
 from eri.config import Published, Runtime
 from eri.config.tasks import Task
 from eri.data.clips import ClipTable
-from eri.evaluation.evaluate import TRAIN_MEAN, evaluate, predict
+from eri.evaluation.evaluate import evaluate, predict
 from eri.metrics.intensities import Metrics, pearson
+from eri.runs.opening import TRAIN_MEAN
 from eri.training import train
 from eri.utils.errors import DataError, RunError, StoreError
 from tests.factories.features import TASK, DataSet, Recipe, make_data_set

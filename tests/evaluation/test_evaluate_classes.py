@@ -13,8 +13,9 @@ import pytest
 
 from eri.config import Published
 from eri.config.tasks import Task
-from eri.evaluation.evaluate import TRAIN_MEAN, evaluate, predict
+from eri.evaluation.evaluate import evaluate, predict
 from eri.metrics.recognition import Recognition, recognize
+from eri.runs.opening import TRAIN_MEAN
 from eri.training import train
 from eri.utils.errors import RunError
 from tests.factories.features import DataSet, Recipe, make_data_set

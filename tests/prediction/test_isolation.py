@@ -28,7 +28,7 @@ def test_a_video_that_takes_too_long_or_kills_its_process_costs_itself_only(visu
     endless, short = write_film(tmp_path, "endless.mp4", 30.0), write_film(tmp_path, "short.mp4", 1.0)
     events: list[TimelineEvent] = []
     with TimelineWorker(visual.path, BRIEF, window=1.0, hop=0.0005) as worker:
-        with pytest.raises(WorkerError, match=r"endless\.mp4: its timeline took longer than 4 s") as caught:
+        with pytest.raises(WorkerError, match=r"endless\.mp4: making its timeline took longer than 4 s") as caught:
             worker.make(endless, events.append)
         assert caught.value.reason == "timeout"
         alone = worker.make(short)

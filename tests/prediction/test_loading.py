@@ -116,7 +116,7 @@ class TestModalities:
         run = eri.load(shop.train("multimodal"), CPU)
         names = by_name(run.predict([videos / "talks.mp4", videos / "mute.mkv", videos / "black.mp4"]))
         assert np.isfinite(names.loc["talks.mp4", LABELS].astype(float)).all()
-        assert "audio: no sound track" in told(names, "mute.mkv", "reason")
+        assert "audio: no audio track" in told(names, "mute.mkv", "reason")
         assert names.loc["mute.mkv", LABELS].isna().all()
         assert told(names, "black.mp4", "rule") == "train-mean"
         assert run.members[0].run.environment["lacking"] == {"visual": 0, "audio": 0}
@@ -134,7 +134,7 @@ class TestModalities:
         bearing = eri.load(altered(run, tmp_path, lambda values: values["lacking"].update(audio=2)), CPU)
         timeline = bearing.timeline(videos / "mute.mkv", window=0.5, hop=0.25)
         assert timeline.missing == ("",) * 3
-        assert timeline.notes == ("audio: no sound track",)
+        assert timeline.notes == ("audio: no audio track",)
 
 
 class TestKinds:
@@ -145,7 +145,7 @@ class TestKinds:
     def test_boosted_trees_predict_too(self, shop, videos):
         names = by_name(eri.load(shop.train_shipped("mfcc-lightgbm"), CPU).predict(videos))
         assert np.isfinite(names.loc[["talks.mp4", "sound.wav"], LABELS].to_numpy(dtype=float)).all()
-        assert told(names, "mute.mkv", "notes").startswith("audio: no sound track")
+        assert told(names, "mute.mkv", "notes").startswith("audio: no audio track")
 
     def test_a_cross_validation_is_the_mean_of_its_models(self, shop, visual, videos):
         table, config = load_clips(shop.data), load_config(shop.root / "visual.yaml")

@@ -1,9 +1,9 @@
-"""A window that slides over a video: its grid, its values, what it says of gaps, and its table and picture."""
+"""A window that slides over a video: its grid, its values, what is said of windows without a face, its table."""
 
 from __future__ import annotations
 
 import resource
-from collections.abc import Mapping
+import shutil
 from operator import attrgetter
 from pathlib import Path
 
@@ -15,12 +15,9 @@ from hypothesis import strategies as some
 from PIL import Image
 
 import eri
-from eri.models import Regressor
 from eri.prediction.timeline import Timeline
 from eri.prediction.windows import Grid
 from eri.reports.predictions import draw_timeline
-from eri.training import neural
-from eri.training.run_folder import Run
 from eri.utils.errors import ConfigError, DataError, MediaError, NoVideoError
 from tests.factories.media import write_clip, write_wav
 from tests.factories.predicting import CPU, paint, write_videos
@@ -98,23 +95,18 @@ class TestSlide:
         alone = visual.predict(second)
         np.testing.assert_allclose(values_of(timeline)[1], alone.iloc[0, :7].astype(float), atol=2e-3)
 
-    def test_blocks_do_not_change_the_figures(self, visual, film, monkeypatch):
+    def test_how_many_windows_are_predicted_together_does_not_change_them(self, visual, film):
         whole = visual.timeline(film, window=1.0, hop=0.5)
-        monkeypatch.setattr("eri.prediction.windows.WINDOWS_AT_ONCE", 3)
-        np.testing.assert_allclose(values_of(visual.timeline(film, window=1.0, hop=0.5)), values_of(whole), atol=1e-6)
+        parts = visual.timeline(film, window=1.0, hop=0.5, windows_at_once=3)
+        assert len(whole.times) > 6
+        np.testing.assert_allclose(values_of(parts), values_of(whole), atol=1e-6)
 
-    def test_the_model_is_read_once_however_many_blocks_there_are(self, visual, film, monkeypatch):
-        read: list[Path] = []
-        load = neural.load_model
-
-        def note(run: Run, dimensions: Mapping[str, int]) -> Regressor:
-            read.append(run.path)
-            return load(run, dimensions)
-
-        monkeypatch.setattr(neural, "load_model", note)
-        monkeypatch.setattr("eri.prediction.windows.WINDOWS_AT_ONCE", 3)
-        assert len(visual.timeline(film, window=1.0, hop=0.5).times) > 6
-        assert read == [visual.path]
+    def test_the_model_is_read_once(self, visual, film, tmp_path):
+        shutil.copytree(visual.path, tmp_path, dirs_exist_ok=True)
+        run = eri.load(tmp_path, CPU)
+        first = run.timeline(film, window=2.0, hop=2.0)
+        (tmp_path / "best.safetensors").unlink()
+        np.testing.assert_array_equal(values_of(run.timeline(film, window=2.0, hop=2.0)), values_of(first))
 
     def test_a_system_that_reads_a_clips_last_frames_reads_those_of_each_window(self, shop, film, tmp_path):
         run = eri.load(shop.train_shipped("cnn3d-optuna"), CPU)
@@ -145,7 +137,7 @@ class TestSlide:
         run = eri.load(shop.train("multimodal"), CPU)
         assert np.isfinite(values_of(run.timeline(film, window=2.0, hop=1.0))).all()
         mute = write_clip(tmp_path / "mute.mp4", 2.0, fps=10, size=(64, 48), frames=paint, audio=False)
-        with pytest.raises(DataError, match="audio: no sound track"):
+        with pytest.raises(DataError, match="audio: no audio track"):
             run.timeline(mute)
 
     def test_features_of_a_video_model(self, shop, film):

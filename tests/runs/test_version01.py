@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from eri.config import Runtime, load_config
-from eri.evaluation.ensembling import predict
-from eri.evaluation.evaluate import evaluate
+from eri.evaluation.evaluate import evaluate, predict
 from eri.training.run_folder import read_run
 from tests.factories.version01 import FIXTURE, RUNS, SELECTIONS, Version01
 

@@ -15,11 +15,10 @@ from eri.reports.pages.errors import make_calibration, make_confusion, make_cooc
 from eri.reports.pages.origins import make_failures, make_origins
 from eri.reports.pages.scores import make_comparison, make_headlines, make_learning, make_scores
 from eri.reports.pages.systems import System, read_system
-from eri.runs.finding import find_inputs, find_run
+from eri.runs.folders import EVERY_KIND, find_inputs, find_run
 from eri.utils.errors import ConfigError, RunError
 
 NAME = "report.html"
-_MARKS = ("config.yaml", "cv.yaml", "ensemble.json")
 _MANY = 4
 """Of as many runs and more, fewer clips are shown of each: the page stays small enough to be mailed."""
 
@@ -53,7 +52,7 @@ def report(
         DataError: No predicted clip has labels.
         ConfigError: One is named twice.
     """
-    paths = [find_run(run, Path(folder), marks=_MARKS) for run in (runs or (None,))]
+    paths = [find_run(run, Path(folder), kinds=EVERY_KIND) for run in (runs or (None,))]
     doubled = [path for place, path in enumerate(paths) if path.resolve() in [one.resolve() for one in paths[:place]]]
     if doubled:
         raise ConfigError(f"{doubled[0]}: is named twice", hint="Name each run once.")

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from eri.config import ExperimentConfig, config_names, load_config
 from eri.config.tasks import Task
 from eri.data.clips import ClipTable, Split
-from eri.evaluation.cross_validation import SETTINGS
-from eri.evaluation.held_out import ENSEMBLE, HeldOut, Kind, kind_of, read_held_out
+from eri.evaluation.held_out import HeldOut, read_held_out
 from eri.extraction.report import Failure, read_failures
 from eri.features.folder import FeatureFolder
 from eri.metrics.intensities import Floats
 from eri.metrics.scoring import Scores, create_scorer
+from eri.runs.folders import FILES, Kind, kind_of
 from eri.training.features import recorded_features
-from eri.training.run_folder import CONFIG, HISTORY, METRICS, PREDICTIONS, Run, read_run
+from eri.training.run_folder import HISTORY, METRICS, PREDICTIONS, Run, read_run
 from eri.utils.errors import DataError, RunError, StoreError
 
 _METRICS = {"mean_pearson": "mean", "war": "WAR", "uar": "UAR"}
@@ -197,7 +197,7 @@ def _kept(path: Path, split: Split, table: ClipTable) -> tuple[tuple[str, ...], 
 
 
 def _settings(path: Path, kind: Kind) -> str:
-    name = {"run": CONFIG, "cross-validation": SETTINGS, "ensemble": ENSEMBLE}[kind]
+    name = FILES[kind]
     return (path / name).read_text(encoding="utf-8")
 
 

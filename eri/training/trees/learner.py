@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from lightgbm import Booster
 from lightgbm.basic import LightGBMError
 
 from eri.config import ExperimentConfig, LightGBMConfig
@@ -17,7 +19,6 @@ from eri.metrics.scoring import Scorer, Validation
 from eri.training.data import TrainingInputs
 from eri.training.events import Best, EventKind, Listener, Row, TrainingEvent, history_row, write_history
 from eri.training.features import FeatureSet
-from eri.training.keeping import kept
 from eri.training.run_folder import HISTORY, Run, read_run, writing
 from eri.training.trees import files
 from eri.training.trees.boosting import BoosterHistory, BoosterTrainer
@@ -51,25 +52,43 @@ class TreeLearner:
         progress.report("end", epoch=labels, best=best.figure, best_epoch=best.epoch)
         return best
 
-    def predict(self, run: Run, features: FeatureSet, ids: Sequence[str], device: torch.device) -> Floats:
-        """See :meth:`~eri.training.learners.Learner.predict`; the device is without influence."""
+    def load(self, run: Run, device: torch.device) -> TrainedTrees:
+        """See :meth:`~eri.training.learners.Learner.load`; the device is without influence."""
         manifest = files.read_manifest(run)
-        read = partial(files.read_booster, run)
-        boosters = kept(run.path, lambda: [read(manifest["boosters"][label]) for label in run.task.labels])
-        inputs = clip_functionals(features, ids, trees_of(run.config).functionals)
-        if inputs.shape[1] != manifest["inputs"]:
-            raise RunError(
-                f"{run.path}: its boosters read {manifest['inputs']} functionals, the features give {inputs.shape[1]}",
-                hint="Train again with --overwrite.",
-            )
-        columns = [booster.predict(inputs, num_threads=torch.get_num_threads()) for booster in boosters]
-        result: Floats = np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
-        return result.clip(run.task.low, run.task.high)
+        boosters = tuple(files.read_booster(run, manifest["boosters"][label]) for label in run.task.labels)
+        return TrainedTrees(run, boosters, manifest["inputs"])
 
     def chosen(self, run: Run) -> dict[str, int]:
         """Return the trees of each label's booster."""
         boosters = files.read_manifest(run)["boosters"]
         return {label: int(boosters[label]["trees"]) for label in run.task.labels}
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedTrees:
+    """Boosters that predict.
+
+    Attributes:
+        run: What they are of.
+        boosters: One per label.
+        inputs: Functionals that they read of a clip.
+    """
+
+    run: Run
+    boosters: tuple[Booster, ...]
+    inputs: int
+
+    def predict(self, features: FeatureSet, ids: Sequence[str]) -> Floats:
+        """See :meth:`~eri.training.learners.TrainedModel.predict`."""
+        inputs = clip_functionals(features, ids, trees_of(self.run.config).functionals)
+        if inputs.shape[1] != self.inputs:
+            raise RunError(
+                f"{self.run.path}: its boosters read {self.inputs} functionals, the features give {inputs.shape[1]}",
+                hint="Train again with --overwrite.",
+            )
+        columns = [booster.predict(inputs, num_threads=torch.get_num_threads()) for booster in self.boosters]
+        result: Floats = np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
+        return result.clip(self.run.task.low, self.run.task.high)
 
 
 def trees_of(config: ExperimentConfig) -> LightGBMConfig:

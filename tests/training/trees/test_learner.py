@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from eri.config import ExperimentConfig, Runtime, parse_config
-from eri.evaluation.evaluate import TRAIN_MEAN, evaluate, predict
+from eri.evaluation.evaluate import evaluate, predict
 from eri.metrics.intensities import Metrics, pearson
+from eri.runs.opening import TRAIN_MEAN
 from eri.training import TrainingEvent, train
 from eri.utils.errors import ConfigError, DataError, RunError
 from tests.factories.features import TASK, DataSet, Recipe, make_data_set

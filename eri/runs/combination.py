@@ -1,0 +1,103 @@
+"""How predictions of several models become one: their mean, weights on the simplex, ridge regression, or trees."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from eri.config.tasks import Task
+from eri.metrics.intensities import Floats
+
+
+def average(predictions: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """Average several predictions of each clip.
+
+    Args:
+        predictions: Columns ``clip_id``, the labels and ``rule``; a row for each clip and model.
+        task: Its labels.
+
+    Returns:
+        Index ``clip_id``, ascending; the labels, and ``rule`` where any model followed one.
+    """
+    grouped = predictions.groupby("clip_id", sort=True)
+    return grouped[list(task.labels)].mean().assign(rule=grouped["rule"].max())
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weight for each member, not negative, with sum 1."""
+
+    values: tuple[float, ...]
+
+    def combine(self, stacked: Floats) -> Floats:
+        """Return (clips, labels) from the members' predictions, (members, clips, labels)."""
+        result: Floats = np.tensordot(np.asarray(self.values), stacked, axes=1)
+        return result
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A linear map from all labels of all members to each label.
+
+    Attributes:
+        coefficients: (members · labels, labels).
+        intercept: (labels,).
+        penalty: The chosen one.
+    """
+
+    coefficients: tuple[tuple[float, ...], ...]
+    intercept: tuple[float, ...]
+    penalty: float
+
+    def combine(self, stacked: Floats) -> Floats:
+        """Return (clips, labels) from the members' predictions, (members, clips, labels)."""
+        result: Floats = side_by_side(stacked) @ np.asarray(self.coefficients) + np.asarray(self.intercept)
+        return result
+
+
+@dataclass(frozen=True)
+class Trees:
+    """LightGBM models, one per label, as the text that LightGBM writes."""
+
+    models: tuple[str, ...]
+
+    def combine(self, stacked: Floats) -> Floats:
+        """Return (clips, labels) from the members' predictions, (members, clips, labels)."""
+        from lightgbm import Booster
+
+        inputs = side_by_side(stacked)
+        columns = [np.asarray(Booster(model_str=model).predict(inputs), dtype=np.float64) for model in self.models]
+        return np.stack(columns, axis=1)
+
+
+Combination = Weights | Ridge | Trees
+_KINDS: tuple[type[Combination], ...] = (Weights, Ridge, Trees)
+
+
+def side_by_side(stacked: Floats) -> Floats:
+    """Return all labels of all members for each clip, (clips, members · labels), from (members, clips, labels)."""
+    return np.concatenate(list(stacked), axis=1)
+
+
+def to_json(combination: Combination) -> dict[str, Any]:
+    """Return JSON values that :func:`from_json` reads back to the bit."""
+    return {"kind": type(combination).__name__, **asdict(combination)}
+
+
+def from_json(values: dict[str, Any]) -> Combination:
+    """Read what :func:`to_json` gave.
+
+    Raises:
+        ValueError: The kind is unknown.
+        TypeError: A value is missing.
+    """
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key != "kind"
+    }
+    for kind in _KINDS:
+        if kind.__name__ == values.get("kind"):
+            return kind(**fields)
+    raise ValueError(f"kind of combination '{values.get('kind')}' is unknown")
