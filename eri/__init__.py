@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from eri.data import load_clips
     from eri.prediction import load
     from eri.reports.pages import report_data
+    from eri.runs.opening import open_run
     from eri.utils.version import __version__
 
     run_demo = demo
@@ -49,6 +50,7 @@ __all__ = [
     "load",
     "load_clips",
     "load_config",
+    "open_run",
     "plan",
     "predict",
     "probe",
@@ -68,6 +70,7 @@ _LAZY = {
     "load": "eri.prediction",
     "load_clips": "eri.data",
     "load_config": "eri.config",
+    "open_run": "eri.runs.opening",
     "report_data": "eri.reports.pages",
 }
 

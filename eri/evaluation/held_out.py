@@ -29,7 +29,7 @@ class HeldOut:
         kind: What it is.
         task: Its labels.
         fingerprint: Of the data set that it was made on.
-        predictions: Index ``clip_id``, ascending; a column a label.
+        predictions: Index ``clip_id``, ascending; a column per label.
         folds: The fold of each clip in a cross-validation's first repeat; empty for a run.
         notes: What a reader of the figures should know.
     """

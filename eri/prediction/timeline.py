@@ -33,10 +33,10 @@ class FaceFrame:
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """What a run makes of a window that slides over a video.
+    """What a run predicts for a window that slides over a video.
 
     Attributes:
-        video: The file, or the folder of pictures.
+        video: The file, or the folder of images.
         labels: Names of the labels or classes.
         low: Smallest value a label can have.
         high: Largest value a label can have.
@@ -45,9 +45,9 @@ class Timeline:
         window: Seconds of a window.
         hop: Seconds between two windows.
         duration: Seconds of the video.
-        missing: Why a window has no values, such as ``no face``; empty where it has, one a window.
-        faces: A few frames, spread over the video; empty where the run looks at no pictures.
-        notes: What a reader should know, such as a missing sound track.
+        missing: Why a window has no values, such as ``no face``; empty where it has; one per window.
+        faces: A few frames, spread over the video; empty where the run reads no frames.
+        notes: What a reader should know, such as a missing audio track.
     """
 
     video: Path
@@ -64,7 +64,7 @@ class Timeline:
     notes: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a row a window: ``start``, ``end``, ``time`` in seconds, a column a label, and ``missing``."""
+        """Return one row per window: ``start``, ``end``, ``time`` in seconds, a column per label, and ``missing``."""
         half = self.window / 2
         frame = pd.DataFrame(
             {"start": self.times - half, "end": np.minimum(self.times + half, self.duration), "time": self.times}

@@ -24,8 +24,8 @@ _PATTERN = frozenset("*?[")
 def find_videos(named: Sequence[str | Path]) -> tuple[Path, ...]:
     """Return the videos that paths and patterns name, each once, in the order named.
 
-    A folder stands for the media in it and in the folders under it, by name; a folder of numbered pictures without
-    media is itself one video. What is named and is not there is returned too: reading it will tell what is wrong.
+    A folder stands for the media in it and in the folders under it, by name; a folder of numbered images without
+    media is itself one video. What is named and is not there is returned too: reading it reports what is wrong.
 
     Args:
         named: Files, folders, or patterns such as ``clips/*.mp4`` and ``clips/**/*.mkv``.
@@ -70,15 +70,15 @@ def _in_folder(folder: Path, *, strict: bool = True) -> Iterator[Path]:
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
     ]
-    if not media and holds_pictures(folder):
+    if not media and holds_images(folder):
         media = [folder]
     if not media and strict:
-        raise DataError(f"{folder}: holds no video, no sound and no numbered pictures", hint="Name another folder.")
+        raise DataError(f"{folder}: holds no video, no audio and no numbered images", hint="Name another folder.")
     yield from media
 
 
-def holds_pictures(folder: Path) -> bool:
-    """Return whether a folder holds numbered pictures, so that it is itself a video."""
+def holds_images(folder: Path) -> bool:
+    """Return whether a folder holds numbered images, so that it is itself a video."""
     try:
         return bool(list_pictures(folder).paths)
     except NoVideoError:

@@ -276,7 +276,7 @@ def open_run(path: str | Path, runtime: Runtime = Runtime()) -> OpenedRun:
     Examples:
         Predictions of clips whose features are in memory::
 
-            run = eri.runs.open_run("runs/yap-csm-v4-seed101")
+            run = eri.open_run("runs/yap-csm-v4-seed101")
             run.predict({"visual": {"clip": features}})
     """
     return _open(Path(path), resolve_device(runtime.device), {})

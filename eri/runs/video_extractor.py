@@ -54,14 +54,14 @@ class VideoPreparer:
 
         A window with fewer faces than the fullest repeats its last one; one without any is not valid.
         """
-        pictures = decode_crop_rows(np.asarray(encoded.inputs))
+        images = decode_crop_rows(np.asarray(encoded.inputs))
         pieces = np.array_split(np.arange(len(encoded.times)), min(self.windows, max(1, len(encoded.times))))
         valid = encoded.states == State.VALID
         place = np.cumsum(valid) - 1
         rows = [place[piece[valid[piece]]] for piece in pieces]
         most = max(map(len, rows))
         filled = [np.concatenate([own, np.repeat(own[-1:], most - len(own))]) for own in rows if len(own)]
-        inputs = pictures[np.stack(filled)] if filled else np.zeros((0, 1, 1, 1, 3), dtype=np.uint8)
+        inputs = images[np.stack(filled)] if filled else np.zeros((0, 1, 1, 1, 3), dtype=np.uint8)
         states = [
             State.VALID if len(own) else encoded.states[piece[0]] for own, piece in zip(rows, pieces, strict=True)
         ]
@@ -122,9 +122,9 @@ class VideoExtractor:
         with forward_mode(self._device, "float32"):
             for batch in batches(counts, self._clips_at_once):
                 windows = [window for clip, rows in batch for window in np.asarray(prepared[clip].inputs[rows])]
-                pictures = torch.from_numpy(np.stack([self._model.network.select(window) for window in windows])).to(
+                images = torch.from_numpy(np.stack([self._model.network.select(window) for window in windows])).to(
                     self._device
                 )
-                embedded = self._model.embed(pictures.permute(0, 1, 4, 2, 3)).cpu().numpy()
+                embedded = self._model.embed(images.permute(0, 1, 4, 2, 3)).cpu().numpy()
                 store_rows(results, batch, embedded)
         return results
