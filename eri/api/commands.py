@@ -21,11 +21,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from eri.api.choices import Decoder, Engine, Modality, OnEvent, PathLike, Split, documented
 from eri.api.progress import counter, reporting
 from eri.utils.errors import ConfigError, MediaError
+from eri.utils.spelling import did_you_mean
 from eri.utils.tables import ShownList
 
 if TYPE_CHECKING:
@@ -201,9 +202,17 @@ def check_split(name: str | None) -> None:
 
     Raises:
         ConfigError: It is none.
+
+    Examples:
+        >>> check_split("tset")
+        Traceback (most recent call last):
+        eri.utils.errors.ConfigError: no split is named 'tset' (did you mean 'test'?)...
     """
-    if name not in (None, "train", "val", "test"):
-        raise ConfigError(f"'{name}' is no split", hint="The splits are train, val and test.")
+    known = get_args(Split)
+    if name is not None and name not in known:
+        raise ConfigError(
+            f"no split is named '{name}'{did_you_mean(name, known)}", hint=f"The splits are {', '.join(known)}."
+        )
 
 
 def _extractors(
@@ -262,8 +271,8 @@ def extract_file(
 
     Returns:
         One float32 row per time and one column per dimension; the index has the levels ``file``, ``start`` and ``end``
-        in seconds (``end`` is the start of the next row). Rows without a face or without audio are NaN. With a list,
-        files that fail have no rows; ``frame.attrs["failures"]`` has the reason of each.
+        in seconds, half-way to the times of the neighbouring rows. Rows without a face or without audio are NaN. With a
+        list, files that fail have no rows; ``frame.attrs["failures"]`` has the reason of each.
 
     Raises:
         ConfigError: No extractor has that name.
@@ -291,7 +300,7 @@ def extract_file(
         if failures and (single or len(failures) == len(files)):
             first, message = next(iter(failures.items()))
             raise MediaError(Path(first), message.removeprefix(f"{first}: "))
-        frame = features_frame(done.extractors[0].folder, files)
+        frame = features_frame(Path(folder), config, files)
     frame.attrs["failures"] = failures
     return frame
 

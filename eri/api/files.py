@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import yaml
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from eri.config import ExtractorConfig, describe_misfits
 from eri.config import parse_extractor as parse_section
 from eri.config.tasks import TASKS
 from eri.data.clips import Clip, ClipTable
-from eri.features.store import open_folder
+from eri.features.store import find_folder
 from eri.prediction.loading import clip_id_of
 from eri.prediction.videos import find_videos
 from eri.utils.errors import ConfigError
@@ -65,20 +67,32 @@ def clips_of(named: Sequence[PathLike]) -> tuple[ClipTable, Mapping[str, Path]]:
     return ClipTable("files", Path.cwd(), next(iter(TASKS.values())), clips), files
 
 
-def features_frame(folder: Path, files: Mapping[str, Path]) -> pd.DataFrame:
-    """Return the features of a folder as one table, see :func:`eri.extract_file`.
+def features_frame(features: Path, config: ExtractorConfig, files: Mapping[str, Path]) -> pd.DataFrame:
+    """Return the features in a store as one table, see :func:`eri.extract_file`.
 
     Raises:
         StoreError: A feature file cannot be read, or the features are face crops.
     """
-    opened = open_folder(folder, folder.name.rpartition("-")[2])
+    opened = find_folder(features, config)
     found = opened.entries(files)
     values, index = [], list[tuple[str, float, float]]()
     for clip_id, path in files.items():
         if clip_id in found:
-            features = opened.read(clip_id)
-            ends = np.append(features.times[1:], features.times[-1:] + np.diff(features.times[-2:]).sum())
-            values.append(np.where(features.mask[:, None], features.embeddings, np.nan).astype(np.float32))
-            index.extend((str(path), start, end) for start, end in zip(features.times, ends, strict=True))
+            rows = opened.read(clip_id)
+            edges = _edges(rows.times)
+            values.append(np.where(rows.mask[:, None], rows.embeddings, np.nan).astype(np.float32))
+            index.extend((str(path), start, end) for start, end in pairwise(edges))
     names = pd.MultiIndex.from_tuples(index, names=("file", "start", "end"))
     return pd.DataFrame(np.concatenate(values), index=names)
+
+
+def _edges(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where rows begin and end whose times are their middles, one more than there are times.
+
+    Examples:
+        >>> _edges(np.array([0.5, 1.5, 2.5])).tolist()
+        [0.0, 1.0, 2.0, 3.0]
+    """
+    inner = (times[:-1] + times[1:]) / 2
+    first, last = (inner[0], inner[-1]) if len(inner) else (2 * times[0], 0.0)
+    return np.concatenate([[max(0.0, 2 * times[0] - first)], inner, [2 * times[-1] - last]])

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -20,6 +19,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 
 from eri.api.choices import PathLike, arguments_of
+from eri.utils.errors import ConfigError
+from eri.utils.spelling import did_you_mean
 
 _SHORT = MappingProxyType({"data": "-d", "config": "-c", "modality": "-m", "output": "-o"})
 _FLAGS = MappingProxyType(
@@ -116,8 +117,6 @@ class Command:
                 several = tuple(values.pop(name) or ())
             elif name in values and values[name] is None and isinstance(parameter.default, tuple):
                 values[name] = ()
-            elif isinstance(values.get(name), list):
-                values[name] = [one.value if isinstance(one, StrEnum) else one for one in values[name]]
         result = self.function(*several, **values)
         code = exit_code(result)
         if json and self.json is not None:
@@ -169,6 +168,17 @@ def _parameter(
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 
+def _check(flag: str, choices: Sequence[str]) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        for name in [value] if isinstance(value, str) else value or ():
+            if name not in choices:
+                guess = did_you_mean(name, choices)
+                raise ConfigError(f"{flag} {name}: no such choice{guess}", hint=f"Choose from {', '.join(choices)}.")
+        return value
+
+    return check
+
+
 def _is_positional(parameter: inspect.Parameter, scope: Mapping[str, inspect.Parameter]) -> bool:
     if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
         return True
@@ -185,8 +195,9 @@ def _kind(parameter: inspect.Parameter, scope: Mapping[str, Any]) -> tuple[Any, 
     kind: Any = eval(one, dict(scope))  # noqa: S307  the package's own annotations, which are kept as text
     if kind == PathLike:
         kind, extra["metavar"] = str, "PATH"
-    elif several and get_origin(kind) is Literal:  # typer takes a list of choices as an enumeration only
-        make: Any = StrEnum
-        kind = make("Choice", {name: name for name in get_args(kind)})
+    elif get_origin(kind) is Literal:  # not typer's own choices: they do not guess what a misspelt one was meant to be
+        choices = list(map(str, get_args(kind)))
+        kind, extra["metavar"], extra["autocompletion"] = str, "|".join(choices), lambda: choices
+        extra["callback"] = _check(f"--{parameter.name.replace('_', '-')}", choices)
     kind = list[kind] if several else kind  # type: ignore[valid-type]
     return (kind | None if optional else kind), extra

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 from rich.console import Console
@@ -65,3 +66,20 @@ def test_a_terminal_gets_a_bar_with_the_current_pearson(show):
 
 def test_markup_in_a_name_is_text(show):
     assert "[red]x[/red]" in show("[red]x[/red]")
+
+
+def test_a_log_says_that_silent_work_goes_on():
+    stream = io.StringIO()
+    with ProgressDisplay(Console(file=stream, width=100), "scoring a run", silence=0.2):
+        time.sleep(0.7)
+    assert stream.getvalue().startswith("scoring a run: 0 s so far\n")
+
+
+def test_a_terminal_shows_what_it_waits_for():
+    stream = io.StringIO()
+    with ProgressDisplay(Console(file=stream, force_terminal=True, width=100), "scoring a run", silence=0.2) as display:
+        time.sleep(0.5)
+        display.on_event(CountEvent("probing", 1, 2))
+        display.on_event(CountEvent("probing", 2, 2))
+    assert "scoring a run: 0 s" in stream.getvalue()
+    assert "probing: 2/2 clips" in stream.getvalue()
