@@ -64,7 +64,7 @@ class DemoReport(Shown):
         """0 when the submission would be accepted, else 1."""
         return 0 if self.accepted else 1
 
-    def summary(self) -> Summary:
+    def as_table(self) -> Summary:
         """Return the score of each system."""
         named = {**self.scores, "multimodal, shuffled labels (baseline)": self.control}
         rows = [(name, one.metrics.score if one.metrics else None) for name, one in named.items()]

@@ -13,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from eri.api.choices import PathLike
+from eri.api.choices import OnEvent, PathLike, documented
+from eri.api.progress import reporting
 from eri.utils.tables import ShownList
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ class Check:
     advice: str = ""
 
 
-def doctor(features: PathLike = "features") -> list[Check]:
+@documented
+def doctor(
+    features: PathLike = "features", *, progress: bool | None = None, on_event: OnEvent | None = None
+) -> list[Check]:
     """List what is installed and ready, and what to do about each gap.
 
     Nothing is downloaded and no model is loaded.
@@ -58,7 +62,8 @@ def doctor(features: PathLike = "features") -> list[Check]:
     Args:
         features: Folder of cached features whose disk is checked.
     """
-    checks = [*_machine(), *_packages(), *_extractors(), *_weights(), *_folders(Path(features))]
+    with reporting("checking what is installed", progress, on_event):
+        checks = [*_machine(), *_packages(), *_extractors(), *_weights(), *_folders(Path(features))]
     return ShownList("checks", ("section", "name", "status", "found", "advice"), checks)
 
 

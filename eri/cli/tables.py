@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -34,15 +35,17 @@ def show_table(
     """
     console = open_console()
     cells = [[cell.encode("utf-8", "replace").decode() for cell in row] for row in rows]
-    right = set(numbers)
+    right = {headers[index] for index in numbers}
+    if cells:  # an empty column says nothing
+        headers, *cells = zip(*(pair for pair in zip(headers, *cells, strict=True) if any(pair[1:])), strict=True)
     widths = fit_widths([[header, *column] for header, *column in zip(headers, *cells, strict=True)], console.width)
     if widths is None:
-        say(title, *(line for row in cells for line in _paragraph(headers, row)))
+        say(title, *(line for row in cells for line in _paragraph(headers, row, console.width)))
         return
     console.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True, highlight=False)
     table = Table()
-    for index, (header, width) in enumerate(zip(headers, widths, strict=True)):
-        side: JustifyMethod = "right" if index in right else "left"
+    for header, width in zip(headers, widths, strict=True):
+        side: JustifyMethod = "right" if header in right else "left"
         table.add_column(escape(header), justify=side, width=width)
     for row in cells:
         table.add_row(*map(escape, row))
@@ -77,10 +80,20 @@ def fit_widths(columns: Sequence[Sequence[str]], width: int) -> list[int] | None
     return chosen
 
 
-def _paragraph(headers: Sequence[str], row: Sequence[str]) -> list[str]:
+def _paragraph(headers: Sequence[str], row: Sequence[str], width: int) -> list[str]:
     first, *rest = row
-    parts = [f"{header}: {cell}" if header else cell for header, cell in zip(headers[1:], rest, strict=True) if cell]
-    return [first or "–", *(f"    {part}" for part in parts)]
+    lines = [first or "–"]
+    for header, cell in zip(headers[1:], rest, strict=True):
+        part = f"{header}: {cell}" if header else cell
+        if cell and len(lines) > 1 and len(lines[-1]) + len(part) + 2 <= width:
+            lines[-1] += f"; {part}"
+        elif cell:
+            lines.append(f"    {part}")
+    return [wrapped for line in lines for wrapped in _wrap(line, width)]
+
+
+def _wrap(line: str, width: int) -> list[str]:
+    return wrap(line, width, subsequent_indent="      ", break_long_words=False, break_on_hyphens=False)
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -95,7 +108,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def interval_text(interval: Interval | None) -> str:
     """Return an interval as text; none is empty."""
-    return "" if interval is None else f"[{interval.low:.3f}, {interval.high:.3f}]"
+    return "" if interval is None else str(interval)
 
 
 def score_headers(scores: Scores) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from eri.config.tasks import Task
 from eri.utils.errors import DataError
 from eri.utils.files import digest
+from eri.utils.tables import Shown, Summary
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -50,8 +51,8 @@ class Clip:
         return self.audio or self.video
 
 
-@dataclass(frozen=True)
-class ClipTable:
+@dataclass(frozen=True, repr=False)
+class ClipTable(Shown):
     """All clips of a data set with their task, keyed by id.
 
     Attributes:
@@ -76,6 +77,16 @@ class ClipTable:
     id_column: str = "id"
     pooled: bool = False
     folds: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def as_table(self) -> Summary:
+        """Return the first clips."""
+        counts = ", ".join(f"{len(self.split(name))} {name}" for name in SPLITS if self.split(name))
+        rows = (
+            (clip.id, clip.split, clip.group, " ".join(f"{value:g}" for value in clip.labels or ()))
+            for clip in self.clips
+        )
+        headers = ("clip", "split", "subject", "labels")
+        return Summary(f"{self.name}: {len(self.clips):,} clips ({counts})", headers, rows, len(self.clips))
 
     def __post_init__(self) -> None:
         seen: set[str] = set()

@@ -12,6 +12,7 @@ from eri.data.clips import Clip, ClipTable
 from eri.media.container import MediaInfo, probe_media
 from eri.storage.media import at_hand
 from eri.utils.errors import MediaError, WorkerError
+from eri.utils.tables import Shown, Summary
 from eri.utils.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class ProbeSummary:
         return 1000 * self.seconds / self.clips if self.clips else 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class ProbeReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class ProbeReport(Shown):
     """What probing found.
 
     Attributes:
@@ -89,6 +90,14 @@ class ProbeReport:
 
     table: pd.DataFrame
     summary: ProbeSummary
+
+    def as_table(self) -> Summary:
+        """Return the first clips."""
+        columns = ["split", "duration", "fps", "width", "height", "audio", "problem"]
+        rows = ((clip_id, *row) for clip_id, *row in self.table[columns].itertuples())
+        one = self.summary
+        title = f"{one.clips:,} clips, {one.hours:.2f} hours, {sum(one.problems.values())} with a problem"
+        return Summary(title, ("clip", *columns), rows, len(self.table))
 
 
 def probe(

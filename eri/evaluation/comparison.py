@@ -19,6 +19,7 @@ from eri.metrics.bootstrap import LEVEL, Interval, percentile_interval
 from eri.metrics.intensities import Floats
 from eri.metrics.scoring import create_scorer
 from eri.utils.errors import DataError, RunError
+from eri.utils.tables import Shown, Summary
 
 SIGNIFICANCE = 0.05
 
@@ -144,8 +145,8 @@ class Difference:
     corrected: float | None
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """Two systems on the same clips.
 
     Attributes:
@@ -180,6 +181,16 @@ class Comparison:
     averaged_as: str = "mean"
     over_folds: tuple[FoldComparison, ...] = ()
     subjects: int | None = None
+
+    def as_table(self) -> Summary:
+        """Return the difference of each label."""
+        pairs = {**self.labels, self.averaged_as: self.mean, **({"WAR": self.overall} if self.overall else {})}
+        rows = [
+            (name, one.first, one.second, one.difference, one.interval, one.corrected) for name, one in pairs.items()
+        ]
+        headers = ("", "first", "second", "difference", f"{self.level:.0%} interval", "p, Holm")
+        title = f"{self.first} against {self.second}, {self.clips} clips"
+        return Summary(title, headers, rows, notes=self.notes)
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""

@@ -30,6 +30,7 @@ from eri.training.processes import current_rank
 from eri.training.run_folder import locked, run_path, writing
 from eri.utils.errors import ConfigError, DataError, RunError
 from eri.utils.files import atomic_path, digest, write_json, write_text
+from eri.utils.tables import Shown, Summary
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,8 +53,8 @@ class FoldScore:
     metrics: Scores
 
 
-@dataclass(frozen=True)
-class CrossValidation:
+@dataclass(frozen=True, repr=False)
+class CrossValidation(Shown):
     """What came of a cross-validation.
 
     Attributes:
@@ -74,6 +75,12 @@ class CrossValidation:
     single: dict[str, float | None]
     optimism: float | None
     notes: tuple[str, ...]
+
+    def as_table(self) -> Summary:
+        """Return the score of each label."""
+        rows = [(line.name, line.value, line.interval, line.remark) for line in self.metrics.lines()]
+        title = f"{self.path.name}, {self.metrics.clips} clips out of fold, {len(self.folds)} folds"
+        return Summary(title, ("", "score", "95 % interval", "remarks"), rows, notes=self.notes)
 
     @property
     def over_folds(self) -> tuple[float, float] | None:

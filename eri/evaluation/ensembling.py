@@ -27,10 +27,11 @@ from eri.runs.folders import FILES, kind_of, stamp_of
 from eri.training.run_folder import locked, run_path, writing
 from eri.utils.errors import ConfigError, RunError
 from eri.utils.files import atomic_path, write_json
+from eri.utils.tables import Shown, Summary
 
 
-@dataclass(frozen=True)
-class EnsembleReport:
+@dataclass(frozen=True, repr=False)
+class EnsembleReport(Shown):
     """What an ensemble is worth.
 
     Attributes:
@@ -53,6 +54,13 @@ class EnsembleReport:
     members: dict[str, float | None]
     weights: dict[str, float] | None
     notes: tuple[str, ...]
+
+    def as_table(self) -> Summary:
+        """Return the score of each label, and of each member."""
+        rows: list[tuple[object, ...]] = [(line.name, line.value, line.interval) for line in self.metrics.lines()]
+        rows += [(f"{name} alone", value, None) for name, value in self.members.items()]
+        title = f"{self.path.name}, nested over {self.metrics.clips} clips"
+        return Summary(title, ("", "score", "95 % interval"), rows, notes=self.notes)
 
 
 def ensemble(

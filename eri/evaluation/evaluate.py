@@ -23,14 +23,15 @@ from eri.training.learners import create_learner
 from eri.training.run_folder import METRICS, PREDICTIONS, Run, read_run, writing
 from eri.utils.errors import DataError, RunError
 from eri.utils.files import atomic_path, write_json
+from eri.utils.tables import Shown, Summary
 
 _LOG = logging.getLogger(__name__)
 
 _PUBLISHED = MappingProxyType({"mean_pearson": "mean", "war": "WAR", "uar": "UAR"})
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Shown):
     """What came of evaluating a run on one split.
 
     Attributes:
@@ -55,6 +56,13 @@ class Evaluation:
     published_as: str
     source: str | None
     notes: tuple[str, ...]
+
+    def as_table(self) -> Summary:
+        """Return the score of each label."""
+        lines = self.metrics.lines() if self.metrics is not None else []
+        title = f"{self.run.name}, {self.split} split, {len(self.predictions)} clips"
+        rows = [(line.name, line.value, line.interval, line.remark) for line in lines]
+        return Summary(title, ("", "score", "95 % interval", "remarks"), rows, notes=self.notes)
 
 
 def predict(

@@ -18,6 +18,7 @@ from eri.features.problems import explained
 from eri.media.state import State
 from eri.utils.errors import EriError, MediaError, WorkerError
 from eri.utils.files import write_text
+from eri.utils.tables import Shown, Summary
 
 FAILURES = "failures.csv"
 
@@ -125,8 +126,8 @@ class ExtractorReport:
         return (self.computed + len(self.failures)) / self.seconds if self.seconds > 0 else 0.0
 
 
-@dataclass(frozen=True)
-class ExtractionReport:
+@dataclass(frozen=True, repr=False)
+class ExtractionReport(Shown):
     """The outcome of an extraction.
 
     Attributes:
@@ -138,6 +139,17 @@ class ExtractionReport:
     extractors: tuple[ExtractorReport, ...]
     seconds: float
     shard: Shard | None = None
+
+    def as_table(self) -> Summary:
+        """Return the counts of each extractor, and the first failures."""
+        rows = [
+            (one.extractor, one.total, one.computed, one.already_complete, len(one.failures), one.folder)
+            for one in self.extractors
+        ]
+        failed = tuple(f"failed: clip {one.clip_id} ({one.reason})" for one in self.failures[:3])
+        more = len(self.failures) - len(failed)
+        notes = (*failed, f"… {more:,} more failures") if more else failed
+        return Summary("Extraction", ("extractor", "clips", "new", "cached", "failed", "folder"), rows, notes=notes)
 
     @property
     def failures(self) -> tuple[Failure, ...]:

@@ -25,6 +25,7 @@ from eri.prediction.sliding import slide
 from eri.prediction.timeline import Timeline, TimelineEvent
 from eri.prediction.videos import find_videos
 from eri.runs.opening import Member, OpenedRun, open_run
+from eri.utils.tables import Shown, Summary
 
 REMARKS = ("rule", "reason", "notes")
 """The columns of a table of predictions after those of the labels."""
@@ -60,8 +61,8 @@ def load(run: str | Path, runtime: Runtime = Runtime()) -> LoadedRun:
     return LoadedRun(opened, extractors, runtime)
 
 
-@dataclass(frozen=True, eq=False)
-class LoadedRun:
+@dataclass(frozen=True, eq=False, repr=False)
+class LoadedRun(Shown):
     """What :func:`load` returns.
 
     Attributes:
@@ -73,6 +74,11 @@ class LoadedRun:
     run: OpenedRun
     extractors: Mapping[str, RecordedExtractor]
     runtime: Runtime
+
+    def as_table(self) -> Summary:
+        """Return the models and what they read."""
+        rows = [(member.run.path.name, member.run.config.name) for member in self.members]
+        return Summary(f"{self.path}: predicts {', '.join(self.task.labels)}", ("model", "system"), rows)
 
     @property
     def path(self) -> Path:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from eri.metrics.intensities import Floats
 from eri.utils.files import atomic_path
+from eri.utils.tables import Shown, Summary
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +32,8 @@ class FaceFrame:
     box: tuple[float, float, float, float] | None
 
 
-@dataclass(frozen=True, eq=False)
-class Timeline:
+@dataclass(frozen=True, eq=False, repr=False)
+class Timeline(Shown):
     """What a run predicts for a window that slides over a video.
 
     Attributes:
@@ -62,6 +63,15 @@ class Timeline:
     missing: tuple[str, ...]
     faces: tuple[FaceFrame, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def as_table(self) -> Summary:
+        """Return the first windows."""
+        rows = (
+            (time, *values, missing)
+            for time, values, missing in zip(self.times.tolist(), self.values.tolist(), self.missing, strict=True)
+        )
+        title = f"{self.video.name}: {len(self.times):,} windows of {self.window:g} s in {self.duration:.1f} s"
+        return Summary(title, ("seconds", *self.labels, "missing"), rows, len(self.times), self.notes)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per window: ``start``, ``end``, ``time`` in seconds, a column per label, and ``missing``."""

@@ -21,6 +21,7 @@ from eri.prediction.timeline import Timeline
 from eri.reports.pictures.figures import new_figure, save_figure
 from eri.utils.errors import DataError, MediaError, StoreError, WorkerError
 from eri.utils.files import atomic_path
+from eri.utils.tables import Shown, Summary
 
 _LINE = "#0072b2"  # the blue of Okabe and Ito's palette; one colour, since each label has a panel of its own
 _GAP = "#e4e4e4"
@@ -88,8 +89,8 @@ def _title(timeline: Timeline) -> str:
 TABLE = "predictions.csv"
 
 
-@dataclass(frozen=True, eq=False)
-class PredictionReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class PredictionReport(Shown):
     """What came of predicting videos.
 
     Attributes:
@@ -105,6 +106,16 @@ class PredictionReport:
     table: pd.DataFrame
     timelines: dict[str, tuple[Path, ...]]
     problems: dict[str, str]
+
+    def as_table(self) -> Summary:
+        """Return the predictions of the first videos."""
+        labels = list(self.task.labels)
+        rows = (
+            (Path(str(file)).name, *(row[label] for label in labels), row["reason"] or row["rule"])
+            for file, row in self.table.iterrows()
+        )
+        title = f"{self.path}: {len(self.table) - self.failed} of {len(self.table)} predicted"
+        return Summary(title, ("file", *labels, "remarks"), rows, len(self.table))
 
     @property
     def failed(self) -> int:

@@ -31,6 +31,7 @@ from eri.config import ExperimentConfig, parse_config
 from eri.config.tasks import Task
 from eri.utils.errors import ConfigError, RunError
 from eri.utils.files import differences, write_json, write_text
+from eri.utils.tables import Shown, Summary
 
 CONFIG, ENVIRONMENT, HISTORY = "config.yaml", "environment.json", "history.csv"
 WEIGHTS, STATE = "best.safetensors", "last.pt"
@@ -39,8 +40,8 @@ METRICS, PREDICTIONS = "metrics.json", "predictions.parquet"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,127}")
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
+@dataclass(frozen=True, eq=False, repr=False)
+class Run(Shown):
     """A run as its folder tells it.
 
     Attributes:
@@ -52,6 +53,12 @@ class Run:
     path: Path
     config: ExperimentConfig
     environment: dict[str, Any]
+
+    def as_table(self) -> Summary:
+        """Return what the run is of."""
+        config = self.config
+        rows = [("system", config.name), ("model", config.model.name), ("labels", ", ".join(self.task.labels))]
+        return Summary(f"Run {self.path}", ("", ""), rows)
 
     @property
     def task(self) -> Task:

@@ -80,7 +80,7 @@ def digest(value: Any) -> str:
 
 
 def differences(was: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield where two JSON values differ: the dotted key, and what stands there in each.
+    """Yield where two JSON values differ: the dotted key, and the value in each.
 
     Examples:
         >>> list(differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4}))

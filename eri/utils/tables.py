@@ -47,7 +47,7 @@ class Shown:
 
     Examples:
         >>> class Numbers(Shown):
-        ...     def summary(self) -> Summary:
+        ...     def as_table(self) -> Summary:
         ...         return Summary("Numbers", ("n", "square"), [(n, n * n) for n in range(15_806)])
         >>> print(repr(Numbers()))
         Numbers
@@ -67,12 +67,12 @@ class Shown:
         '<b>Numbers</b><table><tr><th>n</th><th>square</th></'
     """
 
-    def summary(self) -> Summary:
+    def as_table(self) -> Summary:
         """Return what is shown."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        shown = self.summary()
+        shown = self.as_table()
         rows = shown.cells()
         table = [list(map(str, shown.headers)), *rows] if rows else []
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -81,7 +81,7 @@ class Shown:
         return "\n".join(part.rstrip() for part in parts if part)
 
     def _repr_html_(self) -> str:
-        shown = self.summary()
+        shown = self.as_table()
         rows = shown.cells()
 
         def row(cells: Iterable[str], tag: str) -> str:
@@ -105,7 +105,7 @@ class ShownList(Shown, list[T]):
         super().__init__(items)
         self._title, self._headers = title, headers
 
-    def summary(self) -> Summary:
+    def as_table(self) -> Summary:
         """Return the first records."""
         rows = ([getattr(item, name) for name in self._headers] for item in self)
         return Summary(f"{self._title}: {len(self) or 'none'}", self._headers, rows, len(self))

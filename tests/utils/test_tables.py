@@ -9,7 +9,7 @@ class Rows(Shown):
     def __init__(self, *rows: tuple[object, ...], total: int | None = None) -> None:
         self.rows, self.total = rows, total
 
-    def summary(self) -> Summary:
+    def as_table(self) -> Summary:
         return Summary("Rows <1>", ("a", "b"), self.rows, self.total, ("a note & more",))
 
 

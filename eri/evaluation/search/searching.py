@@ -25,6 +25,7 @@ from eri.extraction.run import EngineName
 from eri.training.run_folder import run_path, writing
 from eri.utils.errors import ConfigError, RunError
 from eri.utils.files import digest, write_text
+from eri.utils.tables import Shown, Summary
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class TrialEnded:
     error: str | None = None
 
 
-@dataclass(frozen=True)
-class SearchReport:
+@dataclass(frozen=True, repr=False)
+class SearchReport(Shown):
     """What came of a search.
 
     Attributes:
@@ -71,6 +72,12 @@ class SearchReport:
     pruned: int
     failed: int
     notes: tuple[str, ...]
+
+    def as_table(self) -> Summary:
+        """Return the best settings."""
+        title = f"{self.path.name}: {self.complete} trials complete, {self.pruned} pruned, {self.failed} failed"
+        best = () if self.best is None else (f"best validation {self.metric} {self.value}: {self.best}",)
+        return Summary(title, ("setting", "best"), list(self.values.items()), notes=(*best, *self.notes))
 
 
 @dataclass(frozen=True, eq=False)
