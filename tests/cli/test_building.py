@@ -15,7 +15,16 @@ from eri.cli.app import app
 SHOWING = {"help", "quiet", "json", "all"}
 """Options that say what is shown; they change nothing of what is done."""
 
-NO_COMMANDS = {"extract_file", "load", "load_clips", "load_config", "load_plugin", "report_data", "run_demo"}
+NO_COMMANDS = {
+    "extract_file",
+    "load",
+    "load_clips",
+    "load_config",
+    "load_plugin",
+    "open_run",
+    "report_data",
+    "run_demo",
+}
 
 
 def walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
