@@ -120,16 +120,18 @@ def remember_config(folder: FeatureFolder, config: ExtractorConfig) -> None:
     values = config.model_dump(mode="json")
     first, other = folder.path / _CONFIG, folder.path / f"config-{digest(values)[:12]}.json"
     path = next((path for path in (first, other) if _means(read_json(path), config)), None)
-    if path is None:
-        path = first if read_json(first) is None else other
-        with explained(path):
-            write_json(path, values)
+    recorded = path is not None
+    path = path or (first if read_json(first) is None else other)
+    # The order comes first: a process killed in between leaves a number of nothing, not a config of no number.
     with suppress(OSError, StoreError), folder.lock("order"):  # a folder that may only be read still serves
         configs = folder.path.parent.glob("*/config*.json")
         before = [_order(one)[0] for one in configs if one != path and _means(read_json(one), config)]
-        if _order(path)[0] <= max(before, default=0):
-            order = _read_order(folder.path) | {path.name: max(before, default=0) + 1}
-            write_json(folder.path / _ORDER, order)
+        order = _read_order(folder.path)
+        if order.get(path.name, 0) <= max(before, default=0):
+            write_json(folder.path / _ORDER, order | {path.name: max(before, default=0) + 1})
+    if not recorded:
+        with explained(path):
+            write_json(path, values)
 
 
 def _read_order(folder: Path) -> dict[str, int]:

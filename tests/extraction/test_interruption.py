@@ -59,6 +59,7 @@ def assert_clean(folder: Path) -> None:
     assert names - {"rates.json"} == {
         "identity.json",
         "config.json",
+        "order.json",
         "journal.jsonl",
         ".claims",
         *(f"{name}.safetensors" for name in CLIPS),

@@ -9,9 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from eri.config import DeepSpectrumConfig, ImageConfig
-from eri.features.store import FeatureStore, find_folder, identity_of, remember_config
+from eri.features.store import (
+    FeatureStore,
+    choose_folder,
+    find_folder,
+    identity_of,
+    list_features,
+    remember_config,
+)
+from eri.features.verify import verify_features
 from eri.utils.errors import StoreError
 from eri.utils.files import digest, write_json
+from tests.factories.version01 import FIXTURE
 
 
 def test_an_identity_names_its_folder_whatever_the_order_of_its_keys(tmp_path):
@@ -110,6 +119,16 @@ def test_among_folders_of_0_1_the_times_of_their_configs_decide(tmp_path, caplog
     remember_config(new, ImageConfig())
     (older.path / "order.json").write_text("{")  # as a failing disk leaves it: no worse than none
     assert find_folder(tmp_path, ImageConfig()).path == new.path
+
+
+def test_feature_folders_that_0_1_wrote_are_whole(tmp_path):
+    features = tmp_path / "features"
+    shutil.copytree(FIXTURE / "features", features, copy_function=shutil.copyfile)
+    report = verify_features(features)
+    assert (report.files, report.findings) == (135, ())
+    assert {listing.clips for listing in list_features(features)} == {27}
+    folder = choose_folder(features, "mfcc")
+    assert folder.read(min(folder.sizes())).embeddings.shape[1] == 8
 
 
 def test_processes_that_use_one_config_at_once_agree_on_a_folder(tmp_path):

@@ -19,7 +19,7 @@ from eri.extraction.run import ExtractionReport, Shard, extract, read_failures
 from eri.features.exchange.importing import import_features
 from eri.features.packing import pack
 from eri.features.sources import clip_sources
-from eri.features.store import find_folder, list_features, local_features
+from eri.features.store import FeatureStore, find_folder, list_features, local_features, remember_config
 from eri.storage.objects import ObjectStamp, ObjectStore
 from eri.utils.errors import RemoteError, StoreError
 from tests.factories import extraction_run
@@ -254,3 +254,14 @@ def test_folder_of_another_config_is_not_found(table: ClipTable, bucket: Bucket)
     run(table, bucket)
     with pytest.raises(StoreError, match=f"^{bucket.url}/features: no visual features of extractor 'fake'"):
         find_folder(Path(f"{bucket.url}/features"), ImageConfig(extractor="fake", frames=9))
+
+
+def test_another_machine_finds_the_latest_folder_of_a_config(bucket: Bucket, machine: Machine) -> None:
+    store = FeatureStore(Path(f"{bucket.url}/features"))
+    folders = [store.folder("resnet50", {"weights": weights}) for weights in ("a", "b")]
+    for folder in (*folders, folders[0]):
+        remember_config(folder, ImageConfig())
+    for folder in folders:
+        folder.finish()
+    machine("another")
+    assert find_folder(Path(f"{bucket.url}/features"), ImageConfig()).path.name == folders[0].path.name
