@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -157,9 +158,7 @@ def check_shared_folders(folder: FeatureFolder, probe: str, data: Path | None) -
                 "Without either, give each machine its own --shard.",
             )
         with explained(path):
-            own = path / f".probe.{os.getpid()}.{os.urandom(4).hex()}.tmp"
-            own.touch()
-            own.unlink()
+            tempfile.TemporaryFile(dir=path).close()  # without a name: nothing is left should this process be killed
     if data is not None and not data.exists():
         raise DataError(
             f"{data}: the data set is not there",

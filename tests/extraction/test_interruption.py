@@ -77,7 +77,12 @@ def assert_as_undisturbed(folder: FeatureFolder, data: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("moment", "stalled"),
-    [("the first clip", None), ("the ninth clip", None), ("a flush", "flush"), ("before the journal", "journal")],
+    [
+        pytest.param("the first clip", None, marks=pytest.mark.slow),
+        ("the ninth clip", None),
+        ("a flush", "flush"),
+        pytest.param("before the journal", "journal", marks=pytest.mark.slow),
+    ],
 )
 def test_a_killed_run_is_completed_by_the_next(data, tmp_path, temporary, moment, stalled):
     features, log = tmp_path / "features", tmp_path / "log"

@@ -54,8 +54,12 @@ labels: [A]
 
 @pytest.mark.parametrize(
     ("script", "command"),
-    [(SCRIPT, ["script.py"]), (SCRIPT, ["-"]), (OWN_EXTRACTOR, ["script.py"])],
-    ids=["a file", "standard input", "an extractor of its own"],
+    [
+        pytest.param(SCRIPT, ["script.py"], marks=pytest.mark.slow),
+        (SCRIPT, ["-"]),
+        (OWN_EXTRACTOR, ["script.py"]),
+    ],
+    ids=["a file", "standard input", "a file with an extractor of its own"],
 )
 def test_a_program_without_a_guard_extracts(tmp_path, script, command):
     for number in range(3):

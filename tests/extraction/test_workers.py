@@ -61,16 +61,14 @@ def assert_nothing_left(folder: FeatureFolder) -> None:
     assert [path for path in (folder.path / ".claims").iterdir() if not path.name.startswith(".")] == []
 
 
-def test_no_one_and_four_workers_give_the_same_arrays(tmp_path):
-    for workers in (0, 1, 4):
+def test_workers_change_nothing_about_the_arrays(tmp_path):
+    for workers in (0, 3):
         assert run(tmp_path, MANY, workers, name=f"features{workers}").exit_code == 0
-    alone, one, four = (folder_in(tmp_path, f"features{workers}") for workers in (0, 1, 4))
+    alone, shared = (folder_in(tmp_path, f"features{workers}") for workers in (0, 3))
     for clip_id in MANY:
-        expected = alone.read(clip_id)
-        for folder in (one, four):
-            np.testing.assert_array_equal(folder.read(clip_id).embeddings, expected.embeddings)
-            np.testing.assert_array_equal(folder.read(clip_id).states, expected.states)
-    for folder in (alone, one, four):
+        np.testing.assert_array_equal(shared.read(clip_id).embeddings, alone.read(clip_id).embeddings)
+        np.testing.assert_array_equal(shared.read(clip_id).states, alone.read(clip_id).states)
+    for folder in (alone, shared):
         assert_nothing_left(folder)
 
 
@@ -215,7 +213,7 @@ os.kill(os.getpid(), signal.{signal})
 
 COME_AND_GO = """
 from eri.extraction.preparation import ScratchFolder, sweep_scratch_folders
-for turn in range(200):
+for turn in range(100):
     sweep_scratch_folders()
     with ScratchFolder() as scratch:
         path = scratch.path / "a.npy"
