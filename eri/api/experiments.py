@@ -141,7 +141,7 @@ def ensemble(
     from eri.runs.folders import write_inputs
 
     check_split(split)
-    with reporting(f"combining {len(members)} members", progress, on_event):
+    with reporting(f"combining {len(members)} members", progress, on_event) as listen:
         report = make_ensemble(
             [_found(member, runs) for member in members],
             load_clips(Path(data), adapter),
@@ -152,6 +152,7 @@ def ensemble(
             split=split,
             name=name,
             overwrite=overwrite,
+            on_event=listen,
         )
     write_inputs(report.path, data, adapter, features)
     return report
@@ -191,7 +192,7 @@ def compare(
     from eri.features.store import local_features
 
     check_split(split)
-    with reporting(f"comparing {Path(first).name} and {Path(second).name}", progress, on_event):
+    with reporting(f"comparing {Path(first).name} and {Path(second).name}", progress, on_event) as listen:
         return compare_pair(
             _found(first, runs),
             _found(second, runs),
@@ -201,6 +202,7 @@ def compare(
             resamples=bootstrap,
             by=by,
             runtime=Runtime(device=device),
+            on_event=listen,
         )
 
 
@@ -251,8 +253,8 @@ def search(
     from eri.config import Runtime, find_space
     from eri.data import load_clips
     from eri.evaluation.folds import FoldPlan
-    from eri.evaluation.search import read_space
     from eri.evaluation.search import search as search_space
+    from eri.evaluation.search_space import read_space
     from eri.features.store import local_features
 
     system = choose_config(config, modality, overrides)

@@ -17,8 +17,7 @@ from eri.api.choices import OnEvent
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from eri.evaluation.cross_validation import ModelTrained
-    from eri.evaluation.search import TrialEnded
+    from eri.evaluation.events import ModelTrained, StepDone, TrialEnded
     from eri.extraction.run import ExtractionEvent
     from eri.prediction.timeline import TimelineEvent
     from eri.training.events import TrainingEvent
@@ -206,9 +205,12 @@ class ProgressDisplay:
         self._show(event.run, min(done, event.epochs), event.epochs, note, line, ended=event.kind == "end")
 
     def _model(self, event: ModelTrained) -> None:
-        self._surface.say(f"{event.done}/{event.total} {event.name}: {event.metric} {_number(event.figure)}")
+        self._surface.say(f"{event.done}/{event.total} {event.name}: {event.metric} {_number(event.score)}")
         if self._live:
             self._show("models trained", event.done, event.total, "", "", ended=event.done == event.total)
+
+    def _step(self, event: StepDone) -> None:
+        self._surface.say(f"{event.done}/{event.total} {event.name}")
 
     def _trial(self, event: TrialEnded) -> None:
         values = ", ".join(f"{key}={value}" for key, value in event.values.items())
@@ -236,6 +238,7 @@ _VIEWS: Mapping[str, Callable[[ProgressDisplay, Any], None]] = MappingProxyType(
         "ExtractionEvent": ProgressDisplay._extraction,
         "ModelTrained": ProgressDisplay._model,
         "TimelineEvent": ProgressDisplay._timeline,
+        "StepDone": ProgressDisplay._step,
         "TrainingEvent": ProgressDisplay._training,
         "TrialEnded": ProgressDisplay._trial,
     }

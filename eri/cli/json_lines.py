@@ -13,6 +13,7 @@ _NAMES = {
     "CountEvent": "count",
     "ExtractionEvent": "extraction",
     "ModelTrained": "model",
+    "StepDone": "step",
     "TimelineEvent": "timeline",
     "TrainingEvent": "training",
     "TrialEnded": "trial",

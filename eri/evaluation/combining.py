@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from eri.runs.combination import Combination, Ridge, Trees, Weights, side_by_sid
 Method = Literal["mean", "weighted", "ridge", "lightgbm"]
 
 CLASS_METHODS: tuple[Method, ...] = ("mean", "weighted")
-"""What a combination of class probabilities may be: a mean of them, so that the result is probabilities too."""
+"""How class probabilities may be combined: by a mean of them, so that the result is probabilities too."""
 
 _LEAST_PROBABILITY = 1e-12
 _PENALTIES = np.logspace(-4, 2, 13)
@@ -40,7 +41,7 @@ def fit_combination(method: Method, stacked: Floats, truth: Floats, kind: TaskKi
         method: ``mean`` (nothing is fitted), ``weighted``, ``ridge`` or ``lightgbm``.
         stacked: (members, clips, labels), predictions of clips that the members were not fitted on.
         truth: (clips, labels).
-        kind: What is predicted; class probabilities are put together by ``mean`` or ``weighted`` only.
+        kind: Kind of the task; class probabilities are combined by ``mean`` or ``weighted`` only.
 
     Raises:
         ValueError: A method that gives no probabilities.
@@ -69,11 +70,16 @@ def fit_weights(stacked: Floats, truth: Floats) -> Weights:
 
     The correlation of a weighted sum needs the covariances of members only, so each step costs no pass over clips. The
     search begins at equal weights and at each member alone, and the best end is taken; equal weights win ties.
-    """
-    from scipy.optimize import LinearConstraint, minimize
 
+    Args:
+        stacked: (members, clips, labels).
+        truth: (clips, labels).
+    """
     members = len(stacked)
+    equal = np.full(members, 1.0 / members)
     varies = np.ptp(truth, axis=0) > 0
+    if not varies.any():
+        return _weights(equal)
     centred = (stacked - stacked.mean(axis=1, keepdims=True))[:, :, varies]
     target = (truth - truth.mean(axis=0))[:, varies]
     target = target / np.linalg.norm(target, axis=0)
@@ -86,73 +92,69 @@ def fit_weights(stacked: Floats, truth: Floats) -> Weights:
         slope = towards / spread[:, None] - (along / spread**3)[:, None] * (gram @ weights)
         return -float(np.mean(along / spread)), -slope.mean(axis=0)
 
-    equal = np.full(members, 1.0 / members)
-    best, least = equal, loss(equal)[0] if varies.any() else 0.0
-    for start in (equal, *np.eye(members)) if varies.any() else ():
-        found = minimize(
-            loss,
-            0.9 * start + 0.1 * equal,
-            jac=True,
-            method="SLSQP",
-            bounds=[(0.0, 1.0)] * members,
-            constraints=LinearConstraint(np.ones((1, members)), 1.0, 1.0),
-        )
-        weights = np.clip(found.x, 0.0, None)
-        weights = weights / weights.sum()
+    best, least = equal, loss(equal)[0]
+    for start in (equal, *np.eye(members)):
+        weights = _minimise_on_simplex(loss, 0.9 * start + 0.1 * equal)
         value = loss(weights)[0]
         if value < least - 1e-9:
             best, least = weights, value
-    return Weights(tuple(float(weight) for weight in best))
+    return _weights(best)
 
 
 def fit_class_weights(stacked: Floats, truth: Floats) -> Weights:
     """Find the weights on the simplex with the smallest cross-entropy of the weighted class probabilities.
 
-    Stacked density estimation (Smyth & Wolpert 1999, eq. 3): the loss is convex, so one search finds its only depth.
+    Stacked density estimation (Smyth & Wolpert 1999, eq. 3): the loss is convex, so one search finds its minimum.
 
     Args:
         stacked: (members, clips, classes), probabilities.
         truth: One-hot, (clips, classes).
     """
-    from scipy.optimize import LinearConstraint, minimize
-
-    members = len(stacked)
     right = np.maximum(np.einsum("mcl,cl->mc", stacked, truth), _LEAST_PROBABILITY)
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         mixed = np.maximum(weights @ right, _LEAST_PROBABILITY)
         return -float(np.log(mixed).mean()), -(right / mixed).mean(axis=1)
 
+    return _weights(_minimise_on_simplex(loss, np.full(len(stacked), 1.0 / len(stacked))))
+
+
+def _minimise_on_simplex(loss: Callable[[Floats], tuple[float, Floats]], start: Floats) -> Floats:
+    """Minimise a function, given with its gradient, over weights that are not negative and sum to 1."""
+    from scipy.optimize import LinearConstraint, minimize
+
     found = minimize(
         loss,
-        np.full(members, 1.0 / members),
+        start,
         jac=True,
         method="SLSQP",
-        bounds=[(0.0, 1.0)] * members,
-        constraints=LinearConstraint(np.ones((1, members)), 1.0, 1.0),
+        bounds=[(0.0, 1.0)] * len(start),
+        constraints=LinearConstraint(np.ones((1, len(start))), 1.0, 1.0),
     )
-    weights = np.clip(found.x, 0.0, None)
-    return Weights(tuple(float(weight) for weight in weights / weights.sum()))
+    weights: Floats = np.clip(found.x, 0.0, None)
+    return weights / weights.sum()
+
+
+def _weights(values: Floats) -> Weights:
+    return Weights(tuple(float(value) for value in values))
 
 
 def fit_ridge(stacked: Floats, truth: Floats) -> Ridge:
     """Fit ridge regression, with the penalty of the least generalised cross-validation error (Golub et al. 1979)."""
+    from sklearn.linear_model import Ridge as RidgeRegression
+
     inputs = side_by_side(stacked)
-    middle, offset = inputs.mean(axis=0), truth.mean(axis=0)
-    left, singular, right = np.linalg.svd(inputs - middle, full_matrices=False)
-    squares = singular**2
-    projected = left.T @ (truth - offset)
-    rest = float(((truth - offset) ** 2).sum() - (projected**2).sum())
-    unit = float(squares.mean()) or 1.0
-    errors = []
-    for penalty in _PENALTIES * unit:
-        kept = squares / (squares + penalty)
-        residual = rest + float(((1 - kept)[:, None] ** 2 * projected**2).sum())
-        errors.append(residual / max(1e-12, 1 - (kept.sum() + 1) / len(inputs)) ** 2)
-    chosen = float(_PENALTIES[int(np.argmin(errors))] * unit)
-    coefficients = right.T @ ((singular / (squares + chosen))[:, None] * projected)
-    intercept = offset - middle @ coefficients
-    return Ridge(tuple(map(tuple, coefficients.tolist())), tuple(intercept.tolist()), chosen)
+    squares = np.linalg.svd(inputs - inputs.mean(axis=0), compute_uv=False) ** 2
+    penalties = _PENALTIES * (float(squares.mean()) or 1.0)
+    models = [RidgeRegression(alpha=float(penalty), solver="svd").fit(inputs, truth) for penalty in penalties]
+
+    def error(model: Any) -> float:
+        residual = float(((truth - model.predict(inputs)) ** 2).sum())
+        free = 1 - (float((squares / (squares + model.alpha)).sum()) + 1) / len(inputs)
+        return residual / max(1e-12, free) ** 2
+
+    best = min(models, key=error)
+    return Ridge(tuple(map(tuple, best.coef_.T.tolist())), tuple(best.intercept_.tolist()), best.alpha)
 
 
 def fit_trees(stacked: Floats, truth: Floats) -> Trees:

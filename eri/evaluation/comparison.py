@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ import numpy as np
 from eri.config import Runtime
 from eri.config.tasks import Task, TaskKind
 from eri.data.clips import ClipTable, Split
+from eri.evaluation.events import StepDone, ignore
 from eri.evaluation.held_out import HeldOut, read_held_out
 from eri.metrics.bootstrap import LEVEL, Interval, percentile_interval
 from eri.metrics.intensities import Floats
@@ -26,7 +27,7 @@ SIGNIFICANCE = 0.05
 
 @dataclass(frozen=True)
 class FoldComparison:
-    """Two systems on the same folds.
+    """The test of two systems over the same folds.
 
     Attributes:
         folds: Their number.
@@ -129,8 +130,8 @@ class Difference:
     """How much better the first system is.
 
     Attributes:
-        first: Figure of the first; None where undefined.
-        second: Figure of the second; None where undefined.
+        first: Score of the first; None where undefined.
+        second: Score of the second; None where undefined.
         difference: First minus second; None where either is undefined.
         interval: Bootstrap interval of the difference.
         p: Two-sided p-value of no difference; None where there is none.
@@ -152,19 +153,19 @@ class Comparison(Shown):
     Attributes:
         first: Name of the first.
         second: Name of the second.
-        clips: Clips compared on.
-        mean: Of the mean over the labels in which both are defined: of the mean Pearson, or of UAR.
-        labels: Of each label: of its Pearson, or of the recall of a class.
+        clips: Number of clips compared on.
+        mean: Difference of the mean over the labels in which both are defined: mean Pearson, or UAR.
+        labels: Difference of each label's Pearson, or of the recall of each class.
         left_out: Labels left out of the mean, because a prediction or label is constant, or a class has no clip.
-        overall: Of WAR, where the labels are classes; None where they are intensities.
-        averaged_as: What ``mean`` is called: ``mean`` or ``UAR``.
-        over_folds: Of two cross-validations with the same folds: the paired t-test over them with one tail, as papers
+        overall: Difference of WAR, where the labels are classes; None where they are intensities.
+        averaged_as: Name of ``mean``: ``mean`` or ``UAR``.
+        over_folds: For two cross-validations with the same folds: the paired t-test over them with one tail, as papers
             report it, and with both and the variance corrected for train sets that overlap; else nothing.
         resamples: Number of bootstrap resamples.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
         level: Share of resamples inside an interval.
-        notes: What a reader of the figures should know.
-        subjects: How many subjects were resampled in place of clips; None where clips were.
+        notes: What a reader of the scores should know.
+        subjects: Number of subjects that were resampled in place of clips; None where clips were.
     """
 
     first: str
@@ -209,6 +210,7 @@ def compare(
     level: float = LEVEL,
     by: Literal["clip", "subject"] = "clip",
     runtime: Runtime = Runtime(),
+    on_event: Callable[[StepDone], None] = ignore,
 ) -> Comparison:
     """Compare two runs, cross-validations or ensembles on the clips that their scores are taken on.
 
@@ -219,16 +221,20 @@ def compare(
         features: Folder of the feature store.
         split: Of the clips that runs predict; cross-validations and ensembles have clips of their own.
         resamples: Number of bootstrap resamples; the smallest p-value is 2 / (resamples + 1).
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
         level: Share of resamples inside an interval.
-        by: What is drawn: clips, or subjects, each with all its clips, since clips of one subject are alike.
+        by: What is resampled: clips, or subjects, each with all its clips, since clips of one subject are alike.
         runtime: Its device is used.
+        on_event: Called when the predictions of each are there, and when they are compared.
 
     Raises:
         RunError: They predict other labels or other clips, or were made on other data.
-        DataError: Subjects are to be drawn, and the data set names fewer than two for these clips.
+        DataError: Subjects are to be resampled, and the data set names fewer than two for these clips.
     """
-    opened = [read_held_out(path, table, features, split, runtime) for path in (first, second)]
+    opened = []
+    for path in (first, second):
+        opened.append(read_held_out(path, table, features, split, runtime))
+        on_event(StepDone(f"predictions of {path.name}", len(opened), 3))
     ids = common_clips(opened)
     truth = table.label_matrix(ids)
     values = [held_out.values(ids) for held_out in opened]
@@ -247,21 +253,24 @@ def compare(
         notes=notes,
         subjects=_subjects(table, ids) if by == "subject" else None,
     )
+    on_event(StepDone(f"{resamples} resamples", 3, 3))
     return replace(result, over_folds=_over_folds(opened, table))
 
 
 def _subjects(table: ClipTable, ids: Sequence[str]) -> list[str]:
-    """Return whose each clip is."""
+    """Return the subject of each clip."""
     named = [table[clip_id].group for clip_id in ids]
     unknown = [clip_id for clip_id, subject in zip(ids, named, strict=True) if subject is None]
     if unknown or len(set(named)) < 2:
         lacking = f"no subject for clip '{unknown[0]}'" if unknown else "one subject only for these clips"
-        raise DataError(f"the data set names {lacking}, so subjects cannot be drawn", hint="Draw clips: --by clip.")
+        raise DataError(
+            f"the data set names {lacking}, so subjects cannot be resampled", hint="Resample clips: --by clip."
+        )
     return [str(subject) for subject in named]
 
 
 def _over_folds(opened: Sequence[HeldOut], table: ClipTable) -> tuple[FoldComparison, ...]:
-    """Test the figures of the folds of two cross-validations; nothing where the folds or a figure are not there."""
+    """Test the scores of the folds of two cross-validations; nothing where the folds or a score are missing."""
     first, second = opened
     if not first.folds or first.folds != second.folds:
         return ()
@@ -269,11 +278,11 @@ def _over_folds(opened: Sequence[HeldOut], table: ClipTable) -> tuple[FoldCompar
     for clip_id, fold in first.folds.items():
         members[fold].append(clip_id)
     scorer = create_scorer(table.task.kind, table.task.labels)
-    figures = [
+    scores = [
         [scorer.score(one.values(ids), table.label_matrix(ids), resamples=0).score for ids in members.values()]
         for one in opened
     ]
-    defined = [[figure for figure in row if figure is not None] for row in figures]
+    defined = [[score for score in row if score is not None] for row in scores]
     if any(len(row) < len(members) for row in defined):
         return ()
     corrected = compare_folds(*defined, tail="two-sided", test_share=1 / len(members))
@@ -296,9 +305,9 @@ def compare_predictions(
 ) -> Comparison:
     """Compare two sets of predictions of the same clips.
 
-    Both meet the same resamples of the clips. The p-value is twice the share of draws on the far side of zero, with one
-    draw added to either count so that it is never zero (Davison & Hinkley 1997, section 4.2); those of all labels and
-    of what sums them up are corrected by :func:`holm`.
+    Both are scored on the same resamples of the clips. The p-value is twice the share of resamples on the far side of
+    zero, with one added to either count so that it is never zero (Davison & Hinkley 1997, section 4.2); those of all
+    labels and of the means over them are corrected by :func:`holm`.
 
     Args:
         first: (clips, labels), finite.
@@ -309,10 +318,10 @@ def compare_predictions(
             the recall of each class.
         names: Of the two systems.
         resamples: Number of bootstrap resamples.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
         level: Share of resamples inside an interval.
         notes: Passed on.
-        subjects: Whose each clip is, (clips,): they are drawn, each with all its clips, in place of clips.
+        subjects: The subject of each clip, (clips,): subjects are resampled, each with all its clips.
 
     Examples:
         >>> truth = np.random.default_rng(0).random((50, 2))

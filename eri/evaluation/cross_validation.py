@@ -1,10 +1,10 @@
-"""Cross-validation: a score over all clips, each predicted by models that never met it, nor its subject."""
+"""Cross-validation: a score over all clips, each predicted by models that were not fitted on it, nor on its subject."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ import yaml
 from eri.config import ExperimentConfig, Runtime
 from eri.config.tasks import Task
 from eri.data.clips import ClipTable, Split
+from eri.evaluation.events import ModelTrained, ignore
 from eri.evaluation.folds import FIVE_FOLDS, Fold, FoldPlan, make_folds, write_folds
-from eri.evaluation.jobs import Bench, Job, Team, Trained, run_jobs
+from eri.evaluation.jobs import Executor, FoldPredictions, Job, JobContext, Listener
 from eri.extraction.run import EngineName
 from eri.metrics.bootstrap import RESAMPLES
 from eri.metrics.scoring import Scorer, Scores, create_scorer
@@ -43,9 +44,9 @@ class FoldScore:
     """The scores of one fold's held-out clips, predicted by the mean over its seeds.
 
     Attributes:
-        repeat: Which dealing of the clips.
-        name: Of the fold.
-        metrics: Over its clips.
+        repeat: The split of the clips, counted from 1.
+        name: Name of the fold.
+        metrics: Scores over its clips.
     """
 
     repeat: int
@@ -55,17 +56,17 @@ class FoldScore:
 
 @dataclass(frozen=True, repr=False)
 class CrossValidation(Shown):
-    """What came of a cross-validation.
+    """The result of a cross-validation.
 
     Attributes:
         path: Its folder.
-        metrics: Over all clips, each predicted by the mean of the models that never met it.
+        metrics: Scores over all clips, each predicted by the mean of the models that it was held out of.
         folds: The same for each fold.
-        metric: What the figures below are: ``Pearson`` (the mean over labels) or ``WAR``.
-        single: Figure over all clips for each repeat and seed alone; None where undefined.
-        optimism: Figure on the clips that chose the epoch minus that on held-out clips of the fold, the mean over all
+        metric: What the scores below are: ``Pearson`` (the mean over labels) or ``WAR``.
+        single: Score over all clips for each repeat and seed alone; None where undefined.
+        optimism: Score on the clips that chose the epoch minus that on held-out clips of the fold, the mean over all
             models in which both are defined; None when there is none.
-        notes: What a reader of the figures should know.
+        notes: What a reader of the scores should know.
     """
 
     path: Path
@@ -84,35 +85,11 @@ class CrossValidation(Shown):
 
     @property
     def over_folds(self) -> tuple[float, float] | None:
-        """Mean of the folds' figures, as papers report it, and their deviation; None where one is undefined."""
-        figures = [fold.metrics.score for fold in self.folds]
-        defined = [figure for figure in figures if figure is not None]
-        if len(defined) < max(2, len(figures)):
+        """Mean of the folds' scores, as papers report it, and their deviation; None where one is undefined."""
+        defined = [fold.metrics.score for fold in self.folds if fold.metrics.score is not None]
+        if len(defined) < max(2, len(self.folds)):
             return None
         return float(np.mean(defined)), float(np.std(defined, ddof=1))
-
-
-@dataclass(frozen=True)
-class ModelTrained:
-    """An event: one model of a cross-validation is trained.
-
-    Attributes:
-        name: Of its run folder.
-        done: Models trained so far.
-        total: Models to train.
-        figure: On its held-out clips; None where undefined.
-        metric: What the figure is.
-    """
-
-    name: str
-    done: int
-    total: int
-    figure: float | None
-    metric: str = "Pearson"
-
-
-def ignore(event: ModelTrained) -> None:
-    """Take an event and do nothing with it."""
 
 
 def cv(
@@ -131,9 +108,9 @@ def cv(
     bootstrap: int = RESAMPLES,
     engine: EngineName = "local",
     address: str | None = None,
-    on_event: Callable[[ModelTrained], None] = ignore,
+    on_event: Listener = ignore,
 ) -> CrossValidation:
-    """Train a system on every fold with every seed, and score each clip by models that never met it.
+    """Train a system on every fold with every seed, and score each clip by models that it was held out of.
 
     Inside each fold, a part of the training clips (of its own subjects, where these are known) chooses the epoch, so
     that no clip is scored by a model that was chosen on it. The folder holds the settings (``cv.yaml``), ``folds.csv``,
@@ -146,28 +123,29 @@ def cv(
         config: The system.
         table: The data set.
         features: Folder of the feature store.
-        runs: Folder that the cross-validation's folder stands in.
+        runs: Folder that the cross-validation's folder is made in.
         runtime: Its device and ``workers`` are used: so many models are trained at a time.
-        plan: How clips are dealt into folds.
-        seeds: One model for each in every fold; none is the config's own.
-        splits: Their labelled clips are dealt.
-        name: Of the folder; None is ``<config>-cv``.
+        plan: How clips are split into folds.
+        seeds: One model for each seed in every fold; none is the config's own.
+        splits: Data splits whose labelled clips are used.
+        name: Name of the folder; None is ``<config>-cv``.
         resume: Keep the models that are trained, and train the others.
         overwrite: Replace a cross-validation of this name.
         bootstrap: Bootstrap resamples behind the intervals; 0 leaves them out.
         engine: ``local``, or ``ray``: each model is a task of a Ray cluster, whose nodes see ``runs`` and ``features``.
-        address: Of that cluster; None starts Ray on this machine.
-        on_event: Called when a model is trained.
+        address: Address of that cluster; None starts Ray on this machine.
+        on_event: Called with a :class:`~eri.evaluation.events.ModelTrained` for each model, and, unless on a cluster,
+            with the :class:`~eri.training.events.TrainingEvent` of each of its epochs.
 
     Raises:
-        DataError: No labelled clip, or folds that cannot be.
+        DataError: No labelled clip, or folds that cannot be made.
         RunError: The folder is there already, or is resumed with other settings, data or folds.
         StoreError: Features are missing.
         ClusterError: The cluster cannot be used.
     """
     seeds = tuple(seeds) or (config.training.seed,)
     if len(set(seeds)) < len(seeds):
-        raise ConfigError(f"a seed stands twice among {', '.join(map(str, seeds))}", hint="Give each seed once.")
+        raise ConfigError(f"a seed is repeated among {', '.join(map(str, seeds))}", hint="Give each seed once.")
     clips = tuple(clip for clip in table if clip.split in splits and clip.labels is not None)
     if not clips:
         raise DataError(f"{table.name}: no clip of {' or '.join(splits)} has labels")
@@ -176,17 +154,17 @@ def cv(
     path = run_path(runs, name if name is not None else f"{config.name}-cv")
     settings = _settings(config, table, folds, seeds, splits)
     jobs = _jobs(config, folds, seeds)
-    bench = Bench(table, features, path / CV_MODELS, runtime)
+    context = JobContext(table, features, path / CV_MODELS, runtime)
     rank = current_rank()
     if rank.world_size > 1 and engine == "ray":
         raise ConfigError("torchrun and --engine ray both spread the models", hint="Use one of them.")
     if not rank.writes:  # one of several processes that train each model together
         with together(config, runtime):
-            return _conclude(path, table, _train(bench, jobs, Team(), ignore), seeds, bootstrap)[0]
+            return _conclude(path, table, _train(context, jobs, Executor(), ignore), bootstrap)[0]
     with locked(path), together(config, runtime) if rank.world_size > 1 else nullcontext():
         _begin(path, settings, folds, resume=resume, overwrite=overwrite)
-        team = Team() if rank.world_size > 1 else Team(max(1, runtime.workers), engine, address)
-        result, held_out, predictions = _conclude(path, table, _train(bench, jobs, team, on_event), seeds, bootstrap)
+        executor = Executor() if rank.world_size > 1 else Executor(runtime.workers, engine, address)
+        result, held_out, predictions = _conclude(path, table, _train(context, jobs, executor, on_event), bootstrap)
         with writing(path):
             _write_parquet(path / CV_HELD_OUT, held_out)
             _write_parquet(path / PREDICTIONS, predictions.reset_index())
@@ -213,9 +191,14 @@ def _settings(
         "config": config.model_dump(mode="json"),
         "seeds": list(seeds),
         "splits": list(splits),
-        "folds": digest([[fold.repeat, fold.name, fold.fit, fold.choose, fold.score] for fold in folds]),
+        "folds": digest_folds(folds),
         "data": {"name": table.name, "fingerprint": table.fingerprint, "task": task},
     }
+
+
+def digest_folds(folds: Sequence[Fold]) -> str:
+    """Return a checksum of folds, by which a resumed run knows that they are the same."""
+    return digest([[fold.repeat, fold.name, fold.fit, fold.choose, fold.score] for fold in folds])
 
 
 def _begin(path: Path, settings: dict[str, Any], folds: Sequence[Fold], *, resume: bool, overwrite: bool) -> None:
@@ -246,29 +229,27 @@ def _begin(path: Path, settings: dict[str, Any], folds: Sequence[Fold], *, resum
 
 
 def _jobs(config: ExperimentConfig, folds: Sequence[Fold], seeds: Sequence[int]) -> list[Job]:
-    jobs = []
-    for fold in folds:
-        for seed in seeds:
-            own = config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
-            jobs.append(Job(own, fold, seed, f"repeat{fold.repeat}-fold{fold.number}-seed{seed}"))
-    return jobs
+    seeded = [
+        config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})}) for seed in seeds
+    ]
+    return [
+        Job(own, fold, f"repeat{fold.repeat}-fold{fold.number}-seed{own.training.seed}")
+        for fold in folds
+        for own in seeded
+    ]
 
 
 def _train(
-    bench: Bench, jobs: Sequence[Job], team: Team, on_event: Callable[[ModelTrained], None]
-) -> list[tuple[Job, Trained]]:
-    """Train all models; return what they gave in the order of the jobs, whichever ended first."""
-    given: dict[str, Trained] = {}
-    for job, trained in run_jobs(bench, jobs, team):
-        given[job.name] = trained
-        scores = score_table(trained.held_out, bench.table, resamples=0)
-        on_event(ModelTrained(job.name, len(given), len(jobs), scores.score, scores.metric))
-    return [(job, given[job.name]) for job in jobs]
-
-
-def figure_of(predictions: pd.DataFrame, table: ClipTable) -> float | None:
-    """Return what some predictions are ranked by: mean Pearson, or WAR; None where it is undefined."""
-    return score_table(predictions, table, resamples=0).score
+    context: JobContext, jobs: Sequence[Job], executor: Executor, on_event: Listener
+) -> list[tuple[Job, FoldPredictions]]:
+    """Train all models; return their predictions in the order of the jobs, whichever ended first."""
+    done: dict[str, FoldPredictions] = {}
+    by_name = {job.name: job for job in jobs}
+    for name, trained in executor.run(context.train, by_name, context.runs, context.runtime, on_event):
+        done[name] = trained
+        scores = score_table(trained.held_out, context.table, resamples=0)
+        on_event(ModelTrained(name, len(done), len(jobs), scores.score, scores.metric))
+    return [(job, done[job.name]) for job in jobs]
 
 
 def score_table(predictions: pd.DataFrame, table: ClipTable, *, resamples: int = RESAMPLES) -> Scores:
@@ -284,7 +265,7 @@ def scorer_of(task: Task) -> Scorer:
 
 
 def _conclude(
-    path: Path, table: ClipTable, trained: Sequence[tuple[Job, Trained]], seeds: Sequence[int], resamples: int
+    path: Path, table: ClipTable, trained: Sequence[tuple[Job, FoldPredictions]], resamples: int
 ) -> tuple[CrossValidation, pd.DataFrame, pd.DataFrame]:
     """Gather and score the predictions of all models; return the scores, every prediction, and their means by clip."""
     held_out = pd.concat([_stamped(job, result.held_out) for job, result in trained], ignore_index=True)
@@ -294,7 +275,7 @@ def _conclude(
         for (repeat, name), rows in held_out.groupby(["repeat", "fold"], sort=False)
     )
     single = {
-        f"repeat{repeat}-seed{seed}": figure_of(rows.set_index("clip_id"), table)
+        f"repeat{repeat}-seed{seed}": score_table(rows.set_index("clip_id"), table, resamples=0).score
         for (repeat, seed), rows in held_out.groupby(["repeat", "seed"], sort=False)
     }
     notes = ["each clip is predicted by the mean of its models"] if len(single) > 1 else []
@@ -314,12 +295,15 @@ def _stamped(job: Job, predictions: pd.DataFrame) -> pd.DataFrame:
     frame = predictions.reset_index()
     frame.insert(1, "repeat", job.fold.repeat)
     frame.insert(2, "fold", job.fold.name)
-    frame.insert(3, "seed", job.seed)
+    frame.insert(3, "seed", job.config.training.seed)
     return frame
 
 
-def _optimism(trained: Sequence[tuple[Job, Trained]], table: ClipTable) -> float | None:
-    pairs = [(figure_of(result.chosen, table), figure_of(result.held_out, table)) for _, result in trained]
+def _optimism(trained: Sequence[tuple[Job, FoldPredictions]], table: ClipTable) -> float | None:
+    pairs = [
+        [score_table(predictions, table, resamples=0).score for predictions in (model.chosen, model.held_out)]
+        for _, model in trained
+    ]
     gaps = [chosen - held_out for chosen, held_out in pairs if chosen is not None and held_out is not None]
     return float(np.mean(gaps)) if gaps else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from eri.data.clips import ClipTable, Split
 from eri.evaluation.combining import CLASS_METHODS, Method, fit_combination
 from eri.evaluation.comparison import common_clips
 from eri.evaluation.cross_validation import PREDICTIONS, scorer_of
+from eri.evaluation.events import StepDone, ignore
 from eri.evaluation.folds import FIVE_FOLDS, FoldPlan, make_folds
 from eri.evaluation.held_out import HeldOut, read_held_out
 from eri.metrics.bootstrap import RESAMPLES
@@ -32,18 +33,18 @@ from eri.utils.tables import Shown, Summary
 
 @dataclass(frozen=True, repr=False)
 class EnsembleReport(Shown):
-    """What an ensemble is worth.
+    """The result of combining members.
 
     Attributes:
         path: Its folder.
-        method: How members are put together.
+        method: How members are combined.
         metrics: Nested scores: every clip is predicted by a combination that was fitted without its fold.
-        fitted: Figure (mean Pearson, or WAR) of the final combination on the very clips that it was fitted on; None
+        fitted: Score (mean Pearson, or WAR) of the final combination on the very clips that it was fitted on; None
             where undefined.
-        optimism: ``fitted`` minus the nested figure: how much a score on the data used to choose promises too much.
-        members: Figure of each member alone on the same clips; None where undefined.
-        weights: Of each member; None where the combination has none.
-        notes: What a reader of the figures should know.
+        optimism: ``fitted`` minus the nested score: how much a score on the data used to choose promises too much.
+        members: Score of each member alone on the same clips; None where undefined.
+        weights: Weight of each member; None where the combination has none.
+        notes: What a reader of the scores should know.
     """
 
     path: Path
@@ -76,13 +77,14 @@ def ensemble(
     name: str | None = None,
     overwrite: bool = False,
     bootstrap: int = RESAMPLES,
+    on_event: Callable[[StepDone], None] = ignore,
 ) -> EnsembleReport:
-    """Put runs or cross-validations together, and score them on clips that the combination was not fitted on.
+    """Combine runs or cross-validations, and score them on clips that the combination was not fitted on.
 
     The combination is fitted on predictions of clips that the members were not fitted on: out-of-fold predictions of
-    cross-validations, or those of a split that the runs were not trained on. For its score it is fitted anew for each
-    fold on the other folds, and predicts that fold. Base models of other folds have met the labels of this fold; the
-    combination itself has not.
+    cross-validations, or those of a split that the runs were not trained on. For its score it is fitted again for each
+    fold on the other folds, and predicts that fold. Base models of other folds were fitted on labels of this fold; the
+    combination itself was not.
 
     The folder holds what was fitted on all clips (``ensemble.json``) and the nested predictions
     (``predictions.parquet``); :func:`eri.evaluation.evaluate.predict` predicts any other split with it.
@@ -91,25 +93,29 @@ def ensemble(
         members: Folders of two or more runs, or of two or more cross-validations with the same folds.
         table: The data set that all were made on.
         features: Folder of the feature store.
-        runs: Folder that the ensemble's folder stands in.
+        runs: Folder that the ensemble's folder is made in.
         runtime: Its device is used.
         method: ``mean``, ``weighted`` (simplex), ``ridge`` or ``lightgbm``; class probabilities take the first two.
-        split: Of the clips that runs predict.
-        plan: How these are dealt into folds; cross-validations have folds of their own.
-        name: Of the folder; None is ``ensemble-<method>``.
+        split: Split of the clips that runs predict.
+        plan: How these are split into folds; cross-validations have folds of their own.
+        name: Name of the folder; None is ``ensemble-<method>``.
         overwrite: Replace an ensemble of this name.
         bootstrap: Bootstrap resamples behind the intervals; 0 leaves them out.
+        on_event: Called when the predictions of each member are there, and when the combination is fitted.
 
     Raises:
-        ConfigError: Fewer than two members, one twice, the split that runs were fitted on, or a method that gives no
-            class probabilities.
+        ConfigError: Fewer than two members, a repeated one, the split that runs were fitted on, or a method that gives
+            no class probabilities.
         RunError: Members of different label sets, splits, folds or kinds; or the folder is there already.
     """
     path = run_path(runs, name if name is not None else f"ensemble-{method}")
     _refuse_existing(path, overwrite=overwrite)
     _refuse_members(members)
     _refuse_method(method, table.task)
-    opened = [read_held_out(member, table, features, split, runtime) for member in members]
+    opened = []
+    for member in members:
+        opened.append(read_held_out(member, table, features, split, runtime))
+        on_event(StepDone(f"predictions of {member.name}", len(opened), len(members) + 1))
     ids = common_clips(opened)
     folds = _folds(opened, ids, table, plan)
     stacked = np.stack([member.values(ids) for member in opened])
@@ -132,6 +138,7 @@ def ensemble(
         weights=dict(zip(names, combination.values, strict=True)) if isinstance(combination, Weights) else None,
         notes=tuple(dict.fromkeys(note for member in opened for note in member.notes)),
     )
+    on_event(StepDone(f"combination by {method}", len(members) + 1, len(members) + 1))
     _write(report, opened, combination, table, pd.DataFrame(nested, index=ids, columns=list(task.labels)))
     return report
 
@@ -182,7 +189,7 @@ def _refuse_members(members: Sequence[Path]) -> None:
     resolved = [member.resolve() for member in members]
     for member, place in zip(members, resolved, strict=True):
         if resolved.count(place) > 1:
-            raise ConfigError(f"{member}: stands twice among the members", hint="Name each run once.")
+            raise ConfigError(f"{member}: is repeated among the members", hint="Name each run once.")
         if kind_of(member) == "ensemble":
             raise ConfigError(
                 f"{member}: is an ensemble; its predictions were fitted on these clips", hint="Name its members."
@@ -190,13 +197,13 @@ def _refuse_members(members: Sequence[Path]) -> None:
 
 
 def _folds(opened: Sequence[HeldOut], ids: Sequence[str], table: ClipTable, plan: FoldPlan) -> list[str]:
-    """Return the fold of each clip: that of the cross-validations, which must agree, or one dealt for runs."""
+    """Return the fold of each clip: that of the cross-validations, which must agree, or one made for runs."""
     first = opened[0]
     for other in opened[1:]:
         if other.kind != first.kind:
             raise RunError(
                 f"{first.path} is a {first.kind}, but {other.path} is a {other.kind}",
-                hint="Put runs with runs, and cross-validations with cross-validations.",
+                hint="Combine runs with runs, and cross-validations with cross-validations.",
             )
         differing = [clip_id for clip_id in ids if first.folds.get(clip_id) != other.folds.get(clip_id)]
         if differing:
@@ -207,8 +214,8 @@ def _folds(opened: Sequence[HeldOut], ids: Sequence[str], table: ClipTable, plan
             )
     fold_of = first.folds
     if first.kind == "run":
-        dealt = make_folds([table[clip_id] for clip_id in ids], plan, classes=table.task.classes)
-        fold_of = {clip_id: fold.name for fold in dealt if fold.repeat == 1 for clip_id in fold.score}
+        made = make_folds([table[clip_id] for clip_id in ids], plan, classes=table.task.classes)
+        fold_of = {clip_id: fold.name for fold in made if fold.repeat == 1 for clip_id in fold.score}
     return [fold_of[clip_id] for clip_id in ids]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -18,6 +18,14 @@ PLAN = FoldPlan(folds=3)
 
 
 T = TypeVar("T")
+
+
+class Events(list[Any]):
+    """Events that were reported; appended to by what reports them."""
+
+    def of(self, kind: type[T]) -> list[T]:
+        """Return those of one kind."""
+        return [event for event in self if isinstance(event, kind)]
 
 
 def known(value: T | None) -> T:

@@ -11,15 +11,17 @@ import pytest
 
 from eri.evaluation.combining import fit_combination
 from eri.evaluation.comparison import compare, compare_predictions
-from eri.evaluation.cross_validation import CrossValidation, ModelTrained, cv
+from eri.evaluation.cross_validation import CrossValidation, cv
 from eri.evaluation.ensembling import ensemble
 from eri.evaluation.evaluate import predict
-from eri.evaluation.search import Parameter, TrialEnded, search
+from eri.evaluation.events import ModelTrained, TrialEnded
+from eri.evaluation.search import search
+from eri.evaluation.search_space import Parameter
 from eri.metrics.recognition import Recognition, recognize
 from eri.submission import validate_submission, write_submission
-from eri.training import train
+from eri.training import TrainingEvent, train
 from eri.utils.errors import ConfigError, SubmissionError
-from tests.evaluation.conftest import CPU, PLAN, known
+from tests.evaluation.conftest import CPU, PLAN, Events, known
 from tests.factories.features import DataSet, Recipe, make_data_set
 
 CLASSES = ("calm", "angry", "sad")
@@ -38,12 +40,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def events() -> list[ModelTrained]:
-    return []
+def events() -> Events:
+    return Events()
 
 
 @pytest.fixture(scope="module")
-def good(data: DataSet, runs: Path, events: list[ModelTrained]) -> CrossValidation:
+def good(data: DataSet, runs: Path, events: Events) -> CrossValidation:
     config = data.configured(epochs=6)
     return cv(
         config, data.table, data.features, runs, CPU, plan=PLAN, seeds=(1, 2), name="good", on_event=events.append
@@ -74,10 +76,14 @@ class TestCrossValidation:
         written = json.loads((good.path / "cv.json").read_text())
         assert written["scores"]["confusion"] == [list(row) for row in expected.confusion]
         assert written["metric"].startswith("WAR")
-        assert {event.metric for event in events} == {good.metric} == {"WAR"}
-        assert all(0 <= known(event.figure) <= 1 for event in events)
+        models = events.of(ModelTrained)
+        assert [(event.done, event.total) for event in models] == [(number, 6) for number in range(1, 7)]
+        assert {event.metric for event in models} == {good.metric} == {"WAR"}
+        assert np.mean([known(event.score) for event in models]) > 0.6
+        epochs = [event for event in events.of(TrainingEvent) if event.kind == "epoch"]
+        assert len(epochs) == 6 * 6
 
-    def test_the_mean_over_folds_is_told(self, good):
+    def test_the_mean_over_folds_is_reported(self, good):
         figures = [known(fold.metrics.score) for fold in good.folds]
         assert good.over_folds == pytest.approx((np.mean(figures), np.std(figures, ddof=1)))
         written = json.loads((good.path / "cv.json").read_text())
@@ -174,14 +180,14 @@ class TestEnsemble:
 
 
 def test_search_is_for_the_best_war(data, tmp_path):
-    events: list[TrialEnded] = []
+    events = Events()
     space = {"training.learning_rate": Parameter(choices=(1e-7, 1e-2))}
     report = search(
         data.configured(epochs=4), space, data.table, data.features, tmp_path, CPU, trials=4, on_event=events.append
     )
     assert report.metric == "WAR"
     assert dict(report.values) == {"training.learning_rate": 1e-2}
-    assert report.value == max(known(event.value) for event in events if event.state == "complete")
+    assert report.value == max(known(event.value) for event in events.of(TrialEnded))
 
 
 def test_there_is_no_submission(data, tmp_path):

@@ -8,10 +8,12 @@ import shutil
 import pytest
 
 from eri.config import Runtime
-from eri.evaluation.cross_validation import ModelTrained, cv
-from eri.evaluation.search import Parameter, TrialEnded, search
+from eri.evaluation.cross_validation import cv
+from eri.evaluation.events import ModelTrained, TrialEnded
+from eri.evaluation.search import search
+from eri.evaluation.search_space import Parameter
 from eri.utils.errors import RunError, StoreError
-from tests.evaluation.conftest import CPU, PLAN
+from tests.evaluation.conftest import CPU, PLAN, Events
 from tests.factories.ray_cluster import connected_cluster
 
 pytestmark = [
@@ -28,18 +30,18 @@ def cluster():
 
 
 def test_a_cross_validation_is_that_of_this_machine_and_goes_on_when_a_node_dies(cluster, data, finished, tmp_path):
-    trained: list[ModelTrained] = []
+    trained = Events()
 
-    def lose_a_node(event: ModelTrained) -> None:
+    def lose_a_node(event: object) -> None:
         trained.append(event)
-        if len(trained) == 2:
+        if len(trained.of(ModelTrained)) == 2:
             cluster.nodes[1].kill()
 
     config = data.configured(epochs=4)
     there = cv(
         config, data.table, data.features, tmp_path, CPU, plan=PLAN, seeds=(1, 2), engine="ray", on_event=lose_a_node
     )
-    assert len(trained) == 6
+    assert len(trained.of(ModelTrained)) == 6
     assert there.metrics.score == pytest.approx(finished.metrics.score, abs=1e-6)
     for ours, theirs in zip(there.folds, finished.folds, strict=True):
         assert ours.metrics.score == pytest.approx(theirs.metrics.score, abs=1e-6)
@@ -47,7 +49,7 @@ def test_a_cross_validation_is_that_of_this_machine_and_goes_on_when_a_node_dies
 
 
 def test_a_search_is_one_study_of_tasks(cluster, data, tmp_path):
-    ended: list[TrialEnded] = []
+    ended = Events()
     report = search(
         data.configured(epochs=2),
         RATE,
@@ -61,11 +63,11 @@ def test_a_search_is_one_study_of_tasks(cluster, data, tmp_path):
         on_event=ended.append,
     )
     assert (report.complete, report.pruned, report.failed) == (5, 0, 0)
-    assert sorted(event.number for event in ended) == list(range(5))
-    assert report.value == max(event.value for event in ended if event.value is not None)
+    assert sorted(event.number for event in ended.of(TrialEnded)) == list(range(5))
+    assert report.value == max(event.value for event in ended.of(TrialEnded) if event.value is not None)
 
 
-def test_what_a_node_cannot_do_is_told_with_its_name(cluster, data, tmp_path):
+def test_what_a_node_cannot_do_is_reported_with_its_name(cluster, data, tmp_path):
     gone = tmp_path / "features"
     with pytest.raises((RunError, StoreError), match=r"node .+127\.0\.0\."):
         cv(data.configured(epochs=2), data.table, gone, tmp_path / "runs", CPU, plan=PLAN, engine="ray")

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,18 +17,20 @@ import pytest
 from scipy.stats import pearsonr
 
 from eri.config import Runtime
-from eri.evaluation.cross_validation import CrossValidation, ModelTrained, cv
+from eri.evaluation.cross_validation import CrossValidation, cv
+from eri.evaluation.events import ModelTrained
 from eri.evaluation.folds import FoldPlan
 from eri.training import read_run
 from eri.utils.errors import ConfigError, DataError, RunError
 from tests.evaluation.conftest import CPU, PLAN
 from tests.factories.features import TASK, DataSet, Recipe, make_data_set
+from tests.factories.processes import ROOT
 
 LABELS = list(TASK.labels)
 
 
-def run_cv(data: DataSet, runs: Path, **options) -> CrossValidation:
-    return cv(data.configured(epochs=1), data.table, data.features, runs, CPU, plan=PLAN, **options)
+def run_cv(data: DataSet, runs: Path, runtime: Runtime = CPU, **options) -> CrossValidation:
+    return cv(data.configured(epochs=1), data.table, data.features, runs, runtime, plan=PLAN, **options)
 
 
 class TestScores:
@@ -92,11 +99,8 @@ class TestFolder:
         assert (tmp_path / "thesis" / "chapter.tex").exists()
 
     def test_goes_on_where_it_was_interrupted(self, data, tmp_path):
-        events: list[ModelTrained] = []
-
-        def interrupt(event: ModelTrained) -> None:
-            events.append(event)
-            if event.done == 2:
+        def interrupt(event: object) -> None:
+            if isinstance(event, ModelTrained) and event.done == 2:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
@@ -121,7 +125,7 @@ class TestFolder:
 
 class TestRefusals:
     def test_a_seed_that_stands_twice(self, data, tmp_path):
-        with pytest.raises(ConfigError, match="a seed stands twice"):
+        with pytest.raises(ConfigError, match="a seed is repeated"):
             run_cv(data, tmp_path, seeds=(1, 1))
 
     def test_no_labels(self, data, tmp_path):
@@ -135,11 +139,62 @@ class TestRefusals:
             cv(data.config, replace(data.table, task=task), data.features, tmp_path, plan=PLAN)
 
 
-@pytest.mark.slow
-def test_processes_side_by_side_give_the_same_predictions(data, tmp_path):
-    alone = run_cv(data, tmp_path, name="alone")
-    beside = cv(
-        data.configured(epochs=1), data.table, data.features, tmp_path, Runtime("cpu", workers=2), plan=PLAN, name="two"
-    )
-    first, second = (pd.read_parquet(result.path / "out_of_fold.parquet") for result in (alone, beside))
-    pd.testing.assert_frame_equal(first, second, check_exact=False, atol=1e-6)
+SCRIPT = """
+import sys
+from pathlib import Path
+from eri.config import Runtime
+from eri.evaluation.cross_validation import cv
+from eri.evaluation.events import ModelTrained
+from eri.evaluation.folds import FoldPlan
+from eri.training import TrainingEvent
+from tests.factories.features import Recipe, read_data_set
+
+folder, name = Path(sys.argv[1]), sys.argv[2]
+data = read_data_set(folder, Recipe(sizes={"train": 20, "val": 10}, rows=2))
+events = []
+cv(data.configured(epochs=1), data.table, data.features, folder / "runs", Runtime("cpu", workers=2),
+   plan=FoldPlan(folds=2), name=name, on_event=events.append)
+print(*sorted({type(event).__name__ for event in events}))
+"""
+
+
+class TestProcesses:
+    """Two worker processes of a program that has no main guard."""
+
+    @pytest.mark.parametrize("way", [pytest.param("script", marks=pytest.mark.slow), "standard input"])
+    def test_give_the_predictions_of_one_process(self, tmp_path, way):
+        data = make_data_set(tmp_path, Recipe(sizes={"train": 20, "val": 10}, rows=2))
+        alone = cv(data.configured(epochs=1), data.table, data.features, tmp_path / "runs", CPU, plan=FoldPlan(folds=2))
+        (tmp_path / "script.py").write_text(SCRIPT)
+        program = str(tmp_path / "script.py") if way == "script" else "-"
+        done = subprocess.run(
+            [sys.executable, program, str(tmp_path), "two"],
+            input=SCRIPT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == ["ModelTrained", "TrainingEvent"]
+        paths = [path / "out_of_fold.parquet" for path in (alone.path, tmp_path / "runs" / "two")]
+        first, second = map(pd.read_parquet, paths)
+        pd.testing.assert_frame_equal(first, second, check_exact=False, atol=1e-6)
+
+    @pytest.mark.slow
+    def test_a_killed_process_is_an_error_and_loses_no_trained_model(self, data, tmp_path):
+        killed: list[str] = []
+
+        def kill_one(event: object) -> None:
+            if isinstance(event, ModelTrained) and not killed:
+                killed.append(event.name)
+                for process in multiprocessing.active_children():
+                    os.kill(process.pid or 0, signal.SIGKILL)
+
+        two = Runtime("cpu", workers=2)
+        with pytest.raises(RunError, match=r"models: repeat1-fold\d-seed\d: its worker process ended.*SIGKILL"):
+            run_cv(data, tmp_path, name="x", runtime=two, on_event=kill_one)
+        weights = tmp_path / "x" / "models" / killed[0] / "best.safetensors"
+        before = weights.stat().st_mtime_ns
+        assert len(run_cv(data, tmp_path, name="x", resume=True).folds) == 3
+        assert weights.stat().st_mtime_ns == before

@@ -217,7 +217,7 @@ class TestRefusals:
         made = ensemble([finished.path, other.path], data.table, data.features, tmp_path, CPU, bootstrap=0)
         for members, message in (
             ([finished.path], "two members or more"),
-            ([finished.path, finished.path], "stands twice"),
+            ([finished.path, finished.path], "is repeated"),
             ([finished.path, made.path], "is an ensemble"),
         ):
             with pytest.raises(ConfigError, match=message):

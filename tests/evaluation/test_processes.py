@@ -23,19 +23,19 @@ SETTINGS = {"epochs": 2, "batch_size": 7, "loss": {"cross_entropy": 1.0}}
 TOGETHER = """
 import json, os, sys
 from pathlib import Path
-import numpy as np
 from eri.config import Runtime
 from eri.evaluation.cross_validation import cv
+from eri.evaluation.events import ModelTrained
 from eri.evaluation.folds import FoldPlan
-from tests.factories.features import DataSet, Recipe, make_config, make_table
+from tests.factories.features import Recipe, read_data_set
 
 root, recipe, settings = Path(sys.argv[1]), eval(sys.argv[2]), eval(sys.argv[3])
-table = make_table(root, recipe, np.random.default_rng(recipe.seed))
-config = DataSet(table, root, make_config(recipe)).configured(**settings)
-told = []
-result = cv(config, table, root / "features", root / "runs", Runtime(device="cpu"), plan=FoldPlan(folds=2),
-            name="together", on_event=told.append)
-(root / f"told-{os.environ['RANK']}.json").write_text(json.dumps([result.metrics.score, len(told)]))
+data = read_data_set(root, recipe)
+events = []
+result = cv(data.configured(**settings), data.table, data.features, root / "runs", Runtime(device="cpu"),
+            plan=FoldPlan(folds=2), name="together", on_event=events.append)
+models = sum(isinstance(event, ModelTrained) for event in events)
+(root / f"scores-{os.environ['RANK']}.json").write_text(json.dumps([result.metrics.score, models]))
 """
 
 
@@ -46,8 +46,8 @@ def test_two_processes_give_what_one_gives(tmp_path):
     script.write_text(TOGETHER)
     done = run_together(script, str(tmp_path), repr(RECIPE), repr(SETTINGS))
     assert done.returncode == 0, done.stderr
-    (first, models), (second, none) = (json.loads((tmp_path / f"told-{rank}.json").read_text()) for rank in range(2))
-    assert (models, none) == (2, 0)  # the first process tells of both models, the other of none
+    (first, models), (second, none) = (json.loads((tmp_path / f"scores-{rank}.json").read_text()) for rank in range(2))
+    assert (models, none) == (2, 0)  # the first process reports both models, the other none
     assert first == second
     assert first == pytest.approx(alone.metrics.score, abs=0.03)
     written = json.loads((tmp_path / "runs" / "together" / "cv.json").read_text())

@@ -103,6 +103,12 @@ def make_data_set(root: Path, recipe: Recipe = Recipe()) -> DataSet:
     return DataSet(table, root / "features", config)
 
 
+def read_data_set(root: Path, recipe: Recipe = Recipe()) -> DataSet:
+    """Return the data set that :func:`make_data_set` wrote there, perhaps in another process."""
+    table = make_table(root, recipe, np.random.default_rng(recipe.seed))
+    return DataSet(table, root / "features", make_config(recipe))
+
+
 def make_table(root: Path, recipe: Recipe, generator: np.random.Generator) -> ClipTable:
     """Make clips with ascending ids, train before val before test."""
     splits = [split for split, size in recipe.sizes.items() for _ in range(size)]

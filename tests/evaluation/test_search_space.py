@@ -7,8 +7,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from eri.evaluation.search import Parameter, configured, read_space
-from eri.evaluation.search.space import refuse_misfits
+from eri.evaluation.search_space import Parameter, configured, read_space, refuse_misfits
 from eri.utils.errors import ConfigError
 from tests.factories.features import make_config
 

@@ -1,4 +1,4 @@
-"""A study on disk: an Optuna journal that several processes share, and that none of them can leave broken.
+"""A study on disk: an Optuna journal that several processes share, and that none of them can leave damaged.
 
 ``<runs>/<name>/`` holds ``search.json`` (config, space, data), ``study.journal``, ``best.yaml``, and a run folder for
 each combination of values in ``trials/``.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,32 +25,30 @@ from eri.utils.files import write_json
 
 SETTINGS, JOURNAL, BEST, TRIALS = "search.json", "study.journal", "best.yaml", "trials"
 ERROR = "error"
-"""Attribute of a trial that failed by itself; one that was killed has none, and is done again."""
+"""Attribute of a trial that failed by itself; one that was killed has none, and is tried again."""
 
 Pruning = Literal["median", "asha", "none"]
 
 
-class KernelLock(JournalFileOpenLock):
-    """A lock on a journal that the system lets go of when its holder is killed; Optuna's own waits half a minute."""
+class _KernelLock(JournalFileOpenLock):
+    """A lock on a journal that the system releases when its holder is killed; Optuna's own waits half a minute."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = FileLock(path)
+        self.file = FileLock(path)
 
     def acquire(self) -> bool:
-        """Wait for the lock."""
-        self._lock.acquire()
+        self.file.acquire()
         return True
 
     def release(self) -> None:
-        """Give the lock up."""
-        self._lock.release()
+        self.file.release()
 
 
 def begin(path: Path, settings: dict[str, Any], *, resume: bool) -> None:
     """Make a study's folder, or check that the one that is there is of the same search.
 
     Raises:
-        RunError: It is there and not to be resumed, or is of another config, space or data.
+        RunError: It exists and is not to be resumed, or is of another config, space or data.
     """
     file = path / SETTINGS
     if path.exists() and not file.is_file() and any(path.iterdir()):
@@ -86,12 +84,9 @@ def open_study(path: Path, pruning: Pruning) -> optuna.Study:
     """Open a study's journal, made when there is none."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its own lines would break a progress bar
     journal = path / JOURNAL
-    lock = KernelLock(path / ".journal.lock")
-    lock.acquire()
-    try:
+    lock = _KernelLock(path / ".journal.lock")
+    with lock.file:
         _mend(journal)
-    finally:
-        lock.release()
     storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
     return optuna.create_study(
         storage=storage, study_name="search", direction="maximize", pruner=_pruner(pruning), load_if_exists=True
@@ -118,6 +113,11 @@ def _pruner(pruning: Pruning) -> optuna.pruners.BasePruner:
             return optuna.pruners.NopPruner()
 
 
+def lock_study(path: Path) -> FileLock:
+    """Return the lock under which trials begin."""
+    return FileLock(path / ".study.lock")
+
+
 @contextmanager
 def next_trial(study: optuna.Study, path: Path, total: int, seed: int) -> Iterator[optuna.Trial | None]:
     """Hold a trial for the length of a block; None when the study has as many as it should.
@@ -127,25 +127,20 @@ def next_trial(study: optuna.Study, path: Path, total: int, seed: int) -> Iterat
     Args:
         study: The study.
         path: Its folder.
-        total: Trials that the study should have.
+        total: Number of trials that the study should have.
         seed: With the number of the trial, decides what is sampled.
     """
-    with FileLock(path / ".study.lock"):
-        give_up_dead(study, path)
-        if count_trials(study) >= total:
-            trial, lock = None, None
-        else:
-            number = len(study.get_trials(deepcopy=False))
-            state = np.random.SeedSequence([seed, number]).generate_state(1)
-            study.sampler = optuna.samplers.TPESampler(seed=int(state[0]))
-            trial = study.ask()
-            lock = _trial_lock(path, trial.number)
-            lock.acquire()
-    try:
+    with ExitStack() as held:
+        with lock_study(path):
+            give_up_dead(study, path)
+            trial = None
+            if count_trials(study) < total:
+                number = len(study.get_trials(deepcopy=False))
+                state = np.random.SeedSequence([seed, number]).generate_state(1)
+                study.sampler = optuna.samplers.TPESampler(seed=int(state[0]))
+                trial = study.ask()
+                held.enter_context(_trial_lock(path, trial.number))
         yield trial
-    finally:
-        if lock is not None:
-            lock.release()
 
 
 def count_trials(study: optuna.Study) -> int:
@@ -157,16 +152,10 @@ def count_trials(study: optuna.Study) -> int:
 def give_up_dead(study: optuna.Study, path: Path) -> None:
     """Mark running trials whose process is gone as failed, and have their values tried again."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        lock = _trial_lock(path, trial.number)
-        try:
-            lock.acquire()
-        except Timeout:
-            continue
-        with lock:
+        with suppress(Timeout), _trial_lock(path, trial.number):
             study.tell(trial.number, state=TrialState.FAIL)
             if trial.params:
                 study.enqueue_trial(trial.params)
-        lock.release()
 
 
 def _trial_lock(path: Path, number: int) -> FileLock:

@@ -66,7 +66,7 @@ class Parameter(Strict):
         return tuple(int(end or 0) for end in ends) if self.type == "int" else ends
 
     def suggest(self, trial: Trial, key: str) -> Value:
-        """Have a trial choose a value."""
+        """Let a trial choose a value."""
         if self.choices is not None:
             choice: Value = trial.suggest_categorical(key, self.choices)
             return choice

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,19 +12,21 @@ import yaml
 from optuna.trial import TrialState
 
 from eri.config import Runtime, load_config
-from eri.evaluation.cross_validation import figure_of
+from eri.evaluation.cross_validation import score_table
 from eri.evaluation.evaluate import predict
-from eri.evaluation.search import Parameter, SearchReport, TrialEnded, search
-from eri.evaluation.search.study import open_study
-from eri.training import train
+from eri.evaluation.events import TrialEnded
+from eri.evaluation.search import SearchReport, search
+from eri.evaluation.search_space import Parameter
+from eri.evaluation.study import open_study
+from eri.training import TrainingEvent, train
 from eri.utils.errors import ConfigError, RunError
-from tests.factories.features import DataSet, Recipe, make_config, make_data_set
-from tests.factories.processes import wait_until
+from tests.evaluation.conftest import Events, known
+from tests.factories.features import DataSet, Recipe, make_data_set
+from tests.factories.processes import begin
 
 CPU = Runtime(device="cpu")
 RECIPE = Recipe(sizes={"train": 24, "val": 16})
 RATE = {"training.learning_rate": Parameter(low=1e-6, high=3e-2, log=True)}
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -46,21 +45,22 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def events() -> list[TrialEnded]:
-    """What :func:`report` was told of."""
-    return []
+def events() -> Events:
+    """The events of :func:`report`."""
+    return Events()
 
 
 @pytest.fixture(scope="module")
-def report(data: DataSet, runs: Path, events: list[TrialEnded]) -> SearchReport:
+def report(data: DataSet, runs: Path, events: Events) -> SearchReport:
     return run_search(data, runs, trials=8, on_event=events.append)
 
 
 class TestSearch:
     def test_best_of_its_trials(self, report, events):
         assert (report.complete, report.pruned, report.failed) == (8, 0, 0)
-        assert [event.state for event in events] == ["complete"] * 8
-        best = max(events, key=lambda event: event.value)
+        trials = events.of(TrialEnded)
+        assert [event.state for event in trials] == ["complete"] * 8
+        best = max(trials, key=lambda event: known(event.value))
         assert (report.value, report.values) == (best.value, best.values)
 
     def test_best_config_runs_and_gives_the_figure(self, data, report, tmp_path):
@@ -68,12 +68,12 @@ class TestSearch:
         assert config.training.learning_rate == report.values["training.learning_rate"]
         run = train(config, data.table, data.features, tmp_path, CPU)
         predictions = predict(run, data.table, data.features, "val", CPU)
-        assert figure_of(predictions, data.table) == pytest.approx(report.value)
+        assert score_table(predictions, data.table, resamples=0).score == pytest.approx(report.value)
 
     def test_same_seed_same_trials(self, data, report, events, tmp_path):
-        again: list[TrialEnded] = []
+        again = Events()
         run_search(data, tmp_path, trials=3, on_event=again.append)
-        assert again == events[:3]
+        assert again.of(TrialEnded) == events.of(TrialEnded)[:3]
 
     def test_goes_on_to_more_trials(self, data, report, runs):
         before = len(list((report.path / "trials").glob("trial-*")))
@@ -98,7 +98,7 @@ class TestSearch:
 
 
 def test_pruning_stops_the_hopeless(data, tmp_path):
-    events: list[TrialEnded] = []
+    events = Events()
     space = {"training.learning_rate": Parameter(choices=(1e-7, 1e-2))}
     report = run_search(data, tmp_path, space=space, trials=10, epochs=8, pruning="asha", on_event=events.append)
     assert report.pruned > 0
@@ -138,46 +138,36 @@ def test_a_line_that_was_cut_is_dropped(data, tmp_path):
 
 
 KILLED = """
-import sys
+import os, signal, sys
 from pathlib import Path
-from tests.search.test_searching import CPU, RATE, data_at, run_search
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    run_search(data_at(folder), folder / "runs", epochs=120, trials=50, on_event=lambda event: print(event, flush=True))
+from eri.evaluation.events import TrialEnded
+from tests.evaluation.test_search import RECIPE, run_search
+from tests.factories.features import read_data_set
+
+trials = []
+
+def die_in_the_second_trial(event):
+    if isinstance(event, TrialEnded):
+        trials.append(event)
+    elif trials and event.kind == "epoch" and event.epoch == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+folder = Path(sys.argv[1])
+run_search(read_data_set(folder, RECIPE), folder / "runs", on_event=die_in_the_second_trial)
 """
 
 
-def data_at(root: Path) -> DataSet:
-    """Return the data set that :func:`make_data_set` wrote there."""
-    import numpy as np
-
-    from tests.factories.features import make_table
-
-    return DataSet(make_table(root, RECIPE, np.random.default_rng(RECIPE.seed)), root / "features", make_config(RECIPE))
-
-
-@pytest.mark.slow
 def test_survives_a_kill(tmp_path):
-    make_data_set(tmp_path, RECIPE)
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path)],
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": "."},
-    )
-    assert process.stdout is not None
-    assert b"complete" in process.stdout.readline()
+    data = make_data_set(tmp_path, RECIPE)
+    process = begin("-c", KILLED, tmp_path)
+    _, said = process.communicate()
+    assert process.returncode == -signal.SIGKILL, said
     study_folder = tmp_path / "runs" / "tiny-search"
-    wait_until(
-        lambda: [t for t in open_study(study_folder, "none").trials if t.state is TrialState.RUNNING and t.params]
-    )
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
     before = open_study(study_folder, "none").trials
     finished = [trial for trial in before if trial.state is TrialState.COMPLETE]
     killed = [trial for trial in before if trial.state is TrialState.RUNNING]
-    assert len(killed) == 1
-    report = run_search(data_at(tmp_path), tmp_path / "runs", epochs=120, trials=len(finished) + 1, resume=True)
+    assert (len(finished), len(killed)) == (1, 1)
+    report = run_search(data, tmp_path / "runs", trials=len(finished) + 1, resume=True)
     after = open_study(study_folder, "none").trials
     assert [after[trial.number].value for trial in finished] == [trial.value for trial in finished]
     assert after[killed[0].number].state is TrialState.FAIL
@@ -192,8 +182,10 @@ def test_survives_a_kill(tmp_path):
 
 @pytest.mark.slow
 def test_processes_share_a_study(data, tmp_path):
-    events: list[TrialEnded] = []
+    events = Events()
     report = run_search(data, tmp_path, trials=6, runtime=Runtime("cpu", workers=2), on_event=events.append)
-    assert sorted(event.number for event in events) == list(range(6))
+    trials = events.of(TrialEnded)
+    assert sorted(event.number for event in trials) == list(range(6))
     assert report.complete == 6
-    assert report.value == max(event.value for event in events if event.value is not None)
+    assert report.value == max(event.value for event in trials if event.value is not None)
+    assert len([event for event in events.of(TrainingEvent) if event.kind == "epoch"]) == 6 * 4

@@ -11,9 +11,12 @@ from typer.testing import CliRunner
 from eri.cli import app as cli
 from eri.config import Runtime, load_config
 from eri.evaluation.cross_validation import cv
+from eri.evaluation.events import TrialEnded
 from eri.evaluation.folds import FoldPlan
-from eri.evaluation.search import Parameter, SearchReport, TrialEnded, search
+from eri.evaluation.search import SearchReport, search
+from eri.evaluation.search_space import Parameter
 from eri.utils.errors import ConfigError, DataError, RunError
+from tests.evaluation.conftest import Events
 from tests.factories.features import DataSet, Recipe, make_data_set
 
 CPU = Runtime(device="cpu", workers=1)
@@ -44,11 +47,13 @@ def test_the_figure_of_a_trial_is_that_of_a_cross_validation(data, tmp_path):
     assert report.value == pytest.approx(again.metrics.score)
 
 
-def test_values_that_were_judged_are_not_trained_again(data, tmp_path):
-    events: list[TrialEnded] = []
+def test_values_that_were_tried_are_not_trained_again(data, tmp_path):
+    events = Events()
     report = run_search(data, tmp_path, trials=5, on_event=events.append)
-    assert len(list(report.path.glob("trials/*/repeat1-fold*"))) == 3 * len({str(event.values) for event in events})
-    values = {(str(event.values), event.value) for event in events}
+    assert len(list(report.path.glob("trials/*/repeat1-fold*"))) == 3 * len(
+        {str(event.values) for event in events.of(TrialEnded)}
+    )
+    values = {(str(event.values), event.value) for event in events.of(TrialEnded)}
     assert len(values) == len({value for value, _ in values})
 
 
@@ -66,17 +71,17 @@ def test_intensities_over_folds(tmp_path):
 
 class TestFloor:
     def test_a_trial_that_cannot_reach_it_is_given_up_between_folds(self, data, tmp_path):
-        events: list[TrialEnded] = []
+        events = Events()
         space = {"training.learning_rate": Parameter(choices=(USELESS,))}
         report = run_search(data, tmp_path, space=space, trials=1, floor=1.0, on_event=events.append)
-        assert [event.state for event in events] == ["pruned"]
+        assert [event.state for event in events.of(TrialEnded)] == ["pruned"]
         assert (report.best, report.value, report.pruned) == (None, None, 1)
         assert len(list(report.path.glob("trials/*/repeat1-fold*"))) < 3
 
     def test_a_trial_that_may_reach_it_ends(self, data, tmp_path):
-        events: list[TrialEnded] = []
+        events = Events()
         report = run_search(data, tmp_path, trials=5, floor=0.9, on_event=events.append)
-        states = {event.values["training.learning_rate"]: event.state for event in events}
+        states = {event.values["training.learning_rate"]: event.state for event in events.of(TrialEnded)}
         assert states == {USELESS: "pruned", USEFUL: "complete"}
         assert report.value is not None
         assert report.value >= 0.9
@@ -92,7 +97,7 @@ class TestFloor:
         assert not list(tmp_path.glob("*-search"))
 
 
-def test_a_study_is_resumed_by_the_same_judge_only(data, tmp_path):
+def test_a_study_is_resumed_on_the_same_folds_only(data, tmp_path):
     first = run_search(data, tmp_path, trials=1)
     assert run_search(data, tmp_path, trials=2, resume=True).complete == 2
     for plan in (None, FoldPlan(folds=4, inner=2), FoldPlan(leave_one_group_out=True, inner=2)):
@@ -116,7 +121,7 @@ def test_folds_that_cannot_be(data, tmp_path):
 def test_options_of_the_command_line(data, tmp_path, monkeypatch):
     (tmp_path / "system.yaml").write_text(yaml.safe_dump(data.configured(epochs=4).model_dump(mode="json")))
     (tmp_path / "space.yaml").write_text("training.learning_rate: {choices: [0.00000001, 0.03]}")
-    monkeypatch.setattr("eri.data.adapters.registry.load_clips", lambda *_: data.table)
+    monkeypatch.setattr("eri.data.load_clips", lambda *_: data.table)
     places = ["--features", str(data.features), "--runs", str(tmp_path / "runs"), "--device", "cpu"]
     arguments = ["search", str(tmp_path / "space.yaml"), "-c", str(tmp_path / "system.yaml"), "--trials", "2", *places]
 
