@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @documented
-def features_ls(features: PathLike = "features") -> pd.DataFrame:
+def features_ls(*, features: PathLike = "features") -> pd.DataFrame:
     """List what is in the cache.
 
     Returns:
