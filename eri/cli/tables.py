@@ -36,7 +36,7 @@ def show_table(
     console = open_console()
     cells = [[cell.encode("utf-8", "replace").decode() for cell in row] for row in rows]
     right = {headers[index] for index in numbers}
-    if cells:  # an empty column says nothing
+    if any(map(any, cells)):  # an empty column says nothing
         headers, *cells = zip(*(pair for pair in zip(headers, *cells, strict=True) if any(pair[1:])), strict=True)
     widths = fit_widths([[header, *column] for header, *column in zip(headers, *cells, strict=True)], console.width)
     if widths is None:
@@ -85,8 +85,8 @@ def _paragraph(headers: Sequence[str], row: Sequence[str], width: int) -> list[s
     lines = [first or "–"]
     for header, cell in zip(headers[1:], rest, strict=True):
         part = f"{header}: {cell}" if header else cell
-        if cell and len(lines) > 1 and len(lines[-1]) + len(part) + 2 <= width:
-            lines[-1] += f"; {part}"
+        if cell and len(lines) > 1 and len(lines[-1]) + len(part) + 3 <= width:
+            lines[-1] += f" · {part}"
         elif cell:
             lines.append(f"    {part}")
     return [wrapped for line in lines for wrapped in _wrap(line, width)]
