@@ -200,8 +200,15 @@ class ProgressDisplay:
             note = f"loss {event.loss:.4f}, {note}"
         if event.kind == "end":
             note += f" at epoch {event.best_epoch} ({'stopped early' if event.stopped_early else 'all epochs done'})"
+        elif event.kind == "prepare":
+            note = f"measuring features, {event.batch}/{event.batches} clips"
+        elif event.kind == "validate":
+            note = f"validating, batch {event.batch}/{event.batches}, {note}"
         line = f"{event.run}: epoch {event.epoch}/{event.epochs}, {note}"
-        done = max(event.epoch - 1, 0) + (event.batch / event.batches if event.batches else 1.0)
+        if event.kind in ("prepare", "validate"):  # their batches are none of the epoch's
+            done = float(event.epoch)
+        else:
+            done = max(event.epoch - 1, 0) + (event.batch / event.batches if event.batches else 1.0)
         self._show(event.run, min(done, event.epochs), event.epochs, note, line, ended=event.kind == "end")
 
     def _model(self, event: ModelTrained) -> None:

@@ -40,6 +40,13 @@ def test_the_end_of_training_says_what_was_reached_and_why_it_ended(show):
     assert "best 0.401 at epoch 5 (stopped early)" in text
 
 
+def test_what_is_measured_and_validated_is_told_without_moving_the_epoch(show):
+    text = show(TrainingEvent("prepare", "run", 0, 30, 8, 64))
+    assert text == "run: epoch 0/30, measuring features, 8/64 clips\n"
+    text = show(TrainingEvent("validate", "run", 3, 30, 2, 5, 0.2, 0.123, 0.2, best_epoch=2))
+    assert text == "run: epoch 3/30, validating, batch 2/5, loss 0.2000, Pearson 0.123, best 0.200\n"
+
+
 def test_a_log_gets_plain_lines_without_control_characters(show):
     text = show(ExtractionEvent("vgg16", "end", 3, 3, computed=3, seconds=2.0))
     assert text == "vgg16: 3/3 clips, 3 new, 1.5 clips/s\n"

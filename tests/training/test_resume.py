@@ -112,7 +112,13 @@ def assert_same_run(run: Path, expected: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 @pytest.mark.parametrize(
-    ("system", "moment"), [("plain", "batch"), ("plain", "saving"), ("everything", "batch")], indirect=["system"]
+    ("system", "moment"),
+    [
+        ("plain", "saving"),
+        pytest.param("plain", "batch", marks=pytest.mark.slow),
+        pytest.param("everything", "batch", marks=pytest.mark.slow),
+    ],
+    indirect=["system"],
 )
 def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, moment, system, uninterrupted):
     recipe, settings = system

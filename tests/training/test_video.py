@@ -169,6 +169,7 @@ def test_an_epoch_goes_on_where_it_was_left(tmp_path, uninterrupted):
     assert_same_run(run, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 def test_a_run_that_was_killed_within_an_epoch_ends_as_if_it_had_not_been(tmp_path, uninterrupted):
     _, expected = uninterrupted
