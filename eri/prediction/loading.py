@@ -25,6 +25,7 @@ from eri.prediction.sliding import slide
 from eri.prediction.timeline import Timeline, TimelineEvent
 from eri.prediction.videos import find_videos
 from eri.runs.opening import Member, OpenedRun, open_run
+from eri.training.learners import create_learner
 from eri.utils.tables import Shown, Summary
 
 REMARKS = ("rule", "reason", "notes")
@@ -57,6 +58,8 @@ def load(run: str | Path, runtime: Runtime = Runtime()) -> LoadedRun:
             run.timeline("clips/smile.mp4", window=4, hop=1)
     """
     opened = open_run(run, runtime)
+    for member in opened.members:
+        create_learner(member.run.config.model).chosen(member.run)  # refuses a run whose weights are gone
     extractors = {digest: RecordedExtractor(source, runtime) for digest, source in opened.sources.items()}
     return LoadedRun(opened, extractors, runtime)
 

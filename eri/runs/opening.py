@@ -340,7 +340,6 @@ def _open(path: Path, device: torch.device, loaded: dict[Path, TrainedModel]) ->
 
 def _open_member(path: Path, device: torch.device, loaded: dict[Path, TrainedModel]) -> Member:
     run = read_run(path)
-    create_learner(run.config.model).chosen(run)  # refuses a run whose weights are gone
     try:
         sources = {
             name: Source(

@@ -87,8 +87,8 @@ def test_models_in_memory_are_bounded_and_loaded_once(made, tmp_path):
         (member.run.path / "best.safetensors").rename(tmp_path / member.run.path.name)
     try:
         pd.testing.assert_frame_equal(run.predict(features), before)
-        with pytest.raises(RunError):
-            open_run(made.runs / "cv", CPU)
+        with pytest.raises(RunError, match="the run has no weights"):
+            open_run(made.runs / "cv", CPU).predict(features)
     finally:
         for member in run.members:
             (tmp_path / member.run.path.name).rename(member.run.path / "best.safetensors")
