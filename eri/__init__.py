@@ -18,16 +18,27 @@ from eri.api.experiments import compare, cv, ensemble, search
 from eri.api.outputs import draw_activation, draw_embeddings, draw_localization, export, predict, report
 
 if TYPE_CHECKING:
-    from eri.config import load_config
+    from eri.config import ExtractorConfig, HeadConfig, load_config
     from eri.data import load_clips
+    from eri.data.adapters.registry import register_adapter
+    from eri.extraction.extractors.registry import register_extractor
+    from eri.media.faces.registry import register_detector
+    from eri.models.heads import Head, register_head
     from eri.prediction import load
     from eri.reports.pages import report_data
     from eri.runs.opening import open_run
+    from eri.submission.formats import SubmissionFormat, register_submission
+    from eri.training.losses import register_loss
+    from eri.utils.registry import load_plugin
     from eri.utils.version import __version__
 
     run_demo = demo
 
 __all__ = [
+    "ExtractorConfig",
+    "Head",
+    "HeadConfig",
+    "SubmissionFormat",
     "__version__",
     "compare",
     "configs",
@@ -50,11 +61,18 @@ __all__ = [
     "load",
     "load_clips",
     "load_config",
+    "load_plugin",
     "open_run",
     "plan",
     "predict",
     "probe",
     "profile",
+    "register_adapter",
+    "register_detector",
+    "register_extractor",
+    "register_head",
+    "register_loss",
+    "register_submission",
     "report",
     "report_data",
     "run_demo",
@@ -66,6 +84,17 @@ __all__ = [
 ]
 
 _LAZY = {
+    "register_extractor": "eri.extraction.extractors.registry",
+    "register_head": "eri.models.heads",
+    "register_adapter": "eri.data.adapters.registry",
+    "register_detector": "eri.media.faces.registry",
+    "register_loss": "eri.training.losses",
+    "register_submission": "eri.submission.formats",
+    "load_plugin": "eri.utils.registry",
+    "Head": "eri.models.heads",
+    "ExtractorConfig": "eri.config",
+    "HeadConfig": "eri.config",
+    "SubmissionFormat": "eri.submission.formats",
     "__version__": "eri.utils.version",
     "load": "eri.prediction",
     "load_clips": "eri.data",

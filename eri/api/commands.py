@@ -410,6 +410,7 @@ def submit(
     submissions: PathLike = "submissions",
     filename: str | None = None,
     brackets: bool | None = None,
+    format: str | None = None,  # noqa: A002  # the option's name
     overwrite: bool = False,
     device: str = "auto",
     progress: bool | None = None,
@@ -425,6 +426,7 @@ def submit(
         submissions: Folder of submissions.
         filename: Name of the file; the challenge's own if omitted.
         brackets: Write ids as [00000] or as 00000; as the challenge has them if omitted.
+        format: Name of a registered submission format; the task's own if omitted.
         overwrite: Replace an earlier file.
 
     Returns:
@@ -442,7 +444,7 @@ def submit(
     folder = find_run(run, Path(runs), kinds=EVERY_KIND)
     with reporting(f"predicting {split} with {folder.name}", progress, on_event):
         table, cache = find_inputs(folder, data, adapter, features)
-        format_of(table, brackets)  # refuses data without one before anything is predicted
+        format_of(table, brackets, format)  # refuses data without one before anything is predicted
         predictions = predict(folder, table, cache, split=split, runtime=Runtime(device=device))
         path = write_submission(
             predictions,
@@ -452,9 +454,10 @@ def submit(
             run=folder,
             filename=filename,
             bracketed=brackets,
+            format=format,
             overwrite=overwrite,
         )
-        return path, _shown(validate_submission(path, table, split=split, bracketed=brackets))
+        return path, _shown(validate_submission(path, table, split=split, bracketed=brackets, format=format))
 
 
 @documented
@@ -465,6 +468,7 @@ def validate(
     adapter: str | None = None,
     split: Split = "test",
     brackets: bool | None = None,
+    format: str | None = None,  # noqa: A002  # the option's name
 ) -> list[Finding]:
     """Check any submission file: every finding with its line; one that would be refused gives exit code 1.
 
@@ -472,6 +476,7 @@ def validate(
         file: Submission file to check.
         split: Split that the file is for.
         brackets: Expect ids as [00000] or as 00000; as the challenge has them if omitted.
+        format: Name of a registered submission format; the task's own if omitted.
 
     Returns:
         The findings; an empty list is a perfect file.
@@ -481,7 +486,7 @@ def validate(
 
     check_split(split)
     table = load_clips(Path(data), adapter)
-    return _shown(validate_submission(Path(file), table, split=split, bracketed=brackets))
+    return _shown(validate_submission(Path(file), table, split=split, bracketed=brackets, format=format))
 
 
 def _shown(findings: Sequence[Finding]) -> list[Finding]:

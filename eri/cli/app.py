@@ -76,10 +76,26 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _load_plugins(modules: list[str] | None) -> None:
+    from eri.utils.registry import load_plugin
+
+    for module in modules or ():
+        load_plugin(module)
+
+
 def _root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE",
+            help="Module that registers extractors, heads and more; docs/extending.md. May be repeated; also the "
+            "variable ERI_PLUGINS.",
+            callback=_load_plugins,
+        ),
+    ] = None,
 ) -> None:
     """From a folder of clips to a reaction-intensity challenge submission that the organisers accept."""
 

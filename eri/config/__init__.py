@@ -6,6 +6,7 @@ Unknown keys are refused, contradictions are refused with the way out. Knobs tha
 
 from eri.config.experiment import ExperimentConfig, Published
 from eri.config.extractors import (
+    DETECTORS,
     EXTRACTORS,
     ORGANISERS_FEATURES,
     AudioConfig,
@@ -70,6 +71,7 @@ from eri.config.runtime import Runtime
 from eri.config.sections import Strict
 from eri.config.training import (
     CORRELATED_CLIPS,
+    LOSSES,
     BalancingConfig,
     ClipAugmentationConfig,
     Copies,
@@ -88,8 +90,10 @@ from eri.config.video import (
 
 __all__ = [
     "CORRELATED_CLIPS",
+    "DETECTORS",
     "EXTRACTORS",
     "FUNCTIONALS",
+    "LOSSES",
     "MODELS",
     "ORGANISERS_FEATURES",
     "AttentionPoolingConfig",

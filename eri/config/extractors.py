@@ -122,11 +122,20 @@ class EGeMAPSConfig(ExtractorConfig):
         return self
 
 
+DETECTORS: Registry[str] = Registry("face detector")
+"""What each face detector is, by name; how it is made is registered with :mod:`eri.media.faces.registry`."""
+
+DETECTORS.register("dlib", "dlib's histogram of oriented gradients, offline", "eri.media.faces.registry")
+DETECTORS.register("retinaface", "RetinaFace, as in the papers; needs weights", "eri.media.faces.registry")
+DETECTORS.register("none", "the whole picture as one face", "eri.media.faces.registry")
+
+
 class FaceConfig(Strict):
     """How one face crop is made from each sampled frame. All of it is part of a feature's identity."""
 
-    detector: Literal["dlib", "retinaface", "none"] = Field(
-        "dlib", description="'none' takes the whole picture: for crops that the organisers ship."
+    detector: str = Field(
+        "dlib",
+        description="dlib, retinaface, or none, which takes the whole picture: for crops that the organisers ship.",
     )
     backbone: Literal["resnet50", "mobilenet0.25"] = Field("resnet50", description="Of retinaface only.")
     weights: str = Field("pretrained", description="Of retinaface only: 'pretrained' or a path.")
@@ -139,6 +148,13 @@ class FaceConfig(Strict):
     threshold: float | None = Field(None, description="Detection score; None is the detector's usual one.")
     margin: float = Field(0.2, ge=0.0, le=2.0, description="Added on each side, as a share of the box.")
     align: bool = Field(True, description="Turn the face upright by its landmarks where they are known.")
+
+    @field_validator("detector")
+    @classmethod
+    def _registered(cls, detector: str) -> str:
+        if detector not in DETECTORS:
+            raise ValueError(DETECTORS.unknown(detector))
+        return detector
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

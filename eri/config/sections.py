@@ -83,6 +83,12 @@ def _said(kind: str, message: str) -> PydanticCustomError:
     return PydanticCustomError(kind, "{message}", {"message": message})
 
 
+def refusal(section: type[Strict], key: str, message: str, value: Any) -> ValidationError:
+    """Return the error that a validator of a section raises to refuse one of its keys."""
+    line = InitErrorDetails(type=_said("unknown_setting", message), loc=(key,), input=value)
+    return ValidationError.from_exception_data(section.__name__, [line])
+
+
 Section = TypeVar("Section", bound=Strict)
 
 

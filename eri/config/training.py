@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import math
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from eri.config.sections import Strict
+from eri.config.sections import Strict, refusal
 from eri.config.tasks import Activation, TaskKind
+from eri.utils.registry import Registry
+from eri.utils.spelling import did_you_mean
 
 
 class Copies(Strict):
@@ -73,8 +76,24 @@ class ClipAugmentationConfig(Strict):
 ClassWeights = Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]]
 
 
+LOSSES: Registry[bool] = Registry("loss")
+"""The losses by the key of their weight, and whether each compares clips with each other."""
+
+for own, compares in (("mse", False), ("ccc", True), ("pearson", True), ("cross_entropy", False)):
+    LOSSES.register(own, compares, "eri.training.losses")
+
+
+def _add_registered(schema: dict[str, Any]) -> None:
+    for name in LOSSES:
+        described = {"type": "number", "minimum": 0, "default": 0, "description": f"Of {LOSSES.origin(name)}."}
+        schema["properties"].setdefault(name, described)
+    schema["additionalProperties"] = False
+
+
 class LossConfig(Strict):
-    """Weights of the losses; one that is 0 is left out."""
+    """Weights of the losses; one that is 0 is left out. Losses that plugins register have theirs here too."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_add_registered)
 
     mse: float | None = Field(
         None,
@@ -98,7 +117,12 @@ class LossConfig(Strict):
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if self.mse == 0 and not (self.ccc or self.pearson or self.cross_entropy):
+        for name, weight in (self.__pydantic_extra__ or {}).items():
+            if name not in LOSSES:
+                raise refusal(type(self), name, self.explain_unknown(name), weight)
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+                raise refusal(type(self), name, "a weight is a number of at least 0", weight)
+        if self.mse == 0 and not any(self.weights.values()):
             raise ValueError("every weight is 0, so there is nothing to minimise; give one, such as mse: 1")
         return self
 
@@ -117,10 +141,22 @@ class LossConfig(Strict):
             return self.model_copy(update={"mse": 1.0})
         return self.model_copy(update={"mse": 0.0, "cross_entropy": self.cross_entropy or 1.0})
 
+    @classmethod
+    def explain_unknown(cls, key: str) -> str:
+        """Return what is wrong with a key that is no weight of a registered loss."""
+        known = [*cls.model_fields, *(name for name in LOSSES if name not in cls.model_fields)]
+        return f"no such setting{did_you_mean(key, known)}; there are {', '.join(known)}"
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each loss that has one above 0, by name."""
+        names = ("mse", "ccc", "pearson", "cross_entropy", *(self.__pydantic_extra__ or {}))
+        return {name: weight for name in names if (weight := getattr(self, name))}
+
     @property
     def correlates(self) -> bool:
         """Whether a loss compares clips with each other, so that it needs many of them at once."""
-        return self.ccc > 0 or self.pearson > 0
+        return any(LOSSES[name] for name in self.weights)
 
 
 class RegularizationConfig(Strict):

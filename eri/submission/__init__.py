@@ -1,7 +1,7 @@
 """The organisers' prediction files: their formats, reading, validating and writing them."""
 
 from eri.submission.findings import Code, Finding, Severity
-from eri.submission.formats import SubmissionFormat, format_of, submission_name
+from eri.submission.formats import SubmissionFormat, format_of, register_submission, submission_name
 from eri.submission.validate import validate_submission
 from eri.submission.write import write_submission
 
@@ -11,6 +11,7 @@ __all__ = [
     "Severity",
     "SubmissionFormat",
     "format_of",
+    "register_submission",
     "submission_name",
     "validate_submission",
     "write_submission",

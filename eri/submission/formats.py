@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from eri.data.clips import Clip, ClipTable, Split
 from eri.utils.errors import SubmissionError
+from eri.utils.registry import Registry
 
 DEFAULT_NAME = "predictions.csv"
 
@@ -49,20 +52,62 @@ class SubmissionFormat:
         return (int(clip_id), "") if self.numeric and clip_id.isdecimal() else (0, clip_id)
 
 
-def format_of(table: ClipTable, bracketed: bool | None = None) -> SubmissionFormat:
+FORMATS: Registry[Callable[[ClipTable], SubmissionFormat]] = Registry("submission format")
+"""Functions from a data set to its format, by name; ``challenge`` is the one of every task that has none of its own."""
+
+Rules = TypeVar("Rules", bound=Callable[[ClipTable], SubmissionFormat])
+
+
+def register_submission(name: str) -> Callable[[Rules], Rules]:
+    """Register a submission format: a decorator of a function from a clip table to its :class:`SubmissionFormat`.
+
+    Args:
+        name: Given to ``--format``. One that has the name of a task is that task's format without being asked for.
+
+    Raises:
+        PluginError: The name is taken.
+    """
+
+    def register(rules: Rules) -> Rules:
+        FORMATS.register(name, rules, rules.__module__)
+        return rules
+
+    return register
+
+
+def format_of(table: ClipTable, bracketed: bool | None = None, name: str | None = None) -> SubmissionFormat:
+    """Return the format of a data set's submissions.
+
+    Args:
+        table: The data set.
+        bracketed: Ids with or without brackets; None is the format's own way.
+        name: Of the format; None is the one registered under the name of the task, else ``challenge``.
+
+    Raises:
+        SubmissionError: No format has that name, it does not fit the data set, or the task asks for classes, which no
+            challenge takes.
+    """
+    if name is not None and name not in FORMATS:
+        raise SubmissionError(FORMATS.unknown(name))
+    chosen = name or (table.task.name if table.task.name in FORMATS else "challenge")
+    rules = FORMATS[chosen](table)
+    if not isinstance(rules, SubmissionFormat) or not set(rules.labels) <= set(table.task.labels):
+        raise SubmissionError(
+            f"the submission format '{chosen}' of {FORMATS.origin(chosen)} does not fit the task '{table.task.name}': "
+            f"its labels are {', '.join(table.task.labels)}",
+            hint="Choose another one with --format.",
+        )
+    return rules if bracketed is None else replace(rules, bracketed=bracketed)
+
+
+@register_submission("challenge")
+def _challenge(table: ClipTable) -> SubmissionFormat:
     """Return the format that the table's task asks for.
 
     A task (:mod:`eri.config.tasks`) says what its id column is called, how many digits an id has and whether it
     stands in brackets: ``File_ID`` and ``[00042]`` for ERI, ``Filename`` and ``00042`` for EMI, ``filename`` for
     MuSe-Mimic, ``subj_id`` for MuSe-Perception. Every other task has the id column and the ids of its own table,
     without brackets.
-
-    Args:
-        table: The data set.
-        bracketed: Ids with or without brackets; None is the task's own way.
-
-    Raises:
-        SubmissionError: The task asks for classes, which no challenge takes.
     """
     task = table.task
     if task.is_classification:
@@ -75,13 +120,13 @@ def format_of(table: ClipTable, bracketed: bool | None = None) -> SubmissionForm
         labels=task.labels,
         low=task.low,
         high=task.high,
-        bracketed=task.bracketed if bracketed is None else bracketed,
+        bracketed=task.bracketed,
         digits=task.id_digits,
         numeric=task.id_digits is None and all(clip.id.isdecimal() for clip in table),
     )
 
 
-def clips_to_submit(table: ClipTable, split: Split = "test") -> tuple[Clip, ...]:
+def clips_to_submit(table: ClipTable, split: Split = "test", rules: SubmissionFormat | None = None) -> tuple[Clip, ...]:
     """Return the clips that the organisers score, in the order of the file (see :meth:`SubmissionFormat.order`).
 
     Raises:
@@ -93,8 +138,8 @@ def clips_to_submit(table: ClipTable, split: Split = "test") -> tuple[Clip, ...]
             f"{table.name}: has no {split} clips, so there is nothing to submit",
             hint="Check the split column; the organisers' table holds the test clips with empty labels.",
         )
-    rules = format_of(table)
-    return tuple(sorted(clips, key=lambda clip: rules.order(clip.id)))
+    order = (rules or format_of(table)).order
+    return tuple(sorted(clips, key=lambda clip: order(clip.id)))
 
 
 def submission_name(challenge: str, team: str, number: int) -> str:

@@ -25,7 +25,12 @@ _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 
 
 def validate_submission(
-    file: Path, table: ClipTable, *, split: Split = "test", bracketed: bool | None = None
+    file: Path,
+    table: ClipTable,
+    *,
+    split: Split = "test",
+    bracketed: bool | None = None,
+    format: str | None = None,  # noqa: A002  # the option's name
 ) -> list[Finding]:
     """Check a file by the rules of the table's task, from its raw bytes.
 
@@ -34,6 +39,7 @@ def validate_submission(
         table: The data set.
         split: Every clip of it must have a row, and no other clip.
         bracketed: Whether ids are in square brackets; None is the task's own way (ERI: they are).
+        format: Name of a registered format; see :func:`~eri.submission.formats.format_of`.
 
     Returns:
         Everything that is wrong: what concerns the whole file first, then line by line. An empty list is a file that
@@ -42,7 +48,7 @@ def validate_submission(
     Raises:
         SubmissionError: The data set has no clips in the split.
     """
-    rules = format_of(table, bracketed)
+    rules = format_of(table, bracketed, format)
     findings = Findings()
     rows = _Rows(table, split, rules, findings)
     cells = len(table) * len(rules.columns)
@@ -142,7 +148,7 @@ class _Rows:
 
     def __init__(self, table: ClipTable, split: Split, rules: SubmissionFormat, findings: Findings) -> None:
         self._table, self._split, self._rules, self._add = table, split, rules, findings.add
-        self._wanted = [clip.id for clip in clips_to_submit(table, split)]
+        self._wanted = [clip.id for clip in clips_to_submit(table, split, rules)]
         self._lines: dict[str, int] = {}
         self._previous = ""
         self._values: dict[str, set[float]] = {}  # up to two different ones of each column

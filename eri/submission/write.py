@@ -45,6 +45,7 @@ def write_submission(
     run: Path | None = None,
     filename: str | None = None,
     bracketed: bool | None = None,
+    format: str | None = None,  # noqa: A002  # the option's name
     overwrite: bool = False,
 ) -> Path:
     """Write the file that the organisers ask for, and ``manifest.json`` beside it.
@@ -63,6 +64,7 @@ def write_submission(
             the manifest.
         filename: Of the submission; None is ``predictions.csv``.
         bracketed: Whether ids are in square brackets; None is the task's own way.
+        format: Name of a registered format; see :func:`~eri.submission.formats.format_of`.
         overwrite: Replace files that are there.
 
     Returns:
@@ -73,8 +75,8 @@ def write_submission(
             file is already there.
     """
     target = _free_path(folder, DEFAULT_NAME if filename is None else filename, overwrite=overwrite)
-    rules = format_of(table, bracketed)
-    ids = [clip.id for clip in clips_to_submit(table, split)]
+    rules = format_of(table, bracketed, format)
+    ids = [clip.id for clip in clips_to_submit(table, split, rules)]
     frame = predictions.set_axis([str(clip_id) for clip_id in predictions.index])
     values = _values(frame, ids, split, table, rules)
     within = np.clip(values, rules.low, rules.high)
@@ -83,7 +85,7 @@ def write_submission(
     try:
         with atomic_path(target) as temporary:
             temporary.write_text(_text(ids, within, rules), encoding="utf-8", newline="\n")
-            findings = validate_submission(temporary, table, split=split, bracketed=bracketed)
+            findings = validate_submission(temporary, table, split=split, bracketed=bracketed, format=format)
             # A constant column may be submitted, as a finding; nothing else that the organisers refuse is written.
             errors = [one for one in findings if one.severity == "error" and one.code is not Code.CONSTANT_COLUMN]
             if errors:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from eri.config import LossConfig
+from eri.config import LOSSES, LossConfig
+from eri.utils.errors import PluginError
+from eri.utils.registry import Registry
 
 _TINY = 1e-6
 """Columns whose centred norm is below this are constant but for float32 rounding, and correlate with nothing."""
@@ -96,6 +101,41 @@ def cross_entropy_loss(
     return (shares * per_clip).sum() / total.clamp(min=_TINY)
 
 
+Loss = Callable[[Tensor, Tensor], Tensor]
+Registered = TypeVar("Registered", bound=Loss)
+
+_FUNCTIONS: Registry[Loss] = Registry("loss")
+
+
+def register_loss(name: str, *, compares: bool = False) -> Callable[[Registered], Registered]:
+    """Register a loss: a decorator of a function from predictions and labels, (clips, labels) each, to a number.
+
+    Its weight is the setting ``training.loss.<name>``.
+
+    Args:
+        name: Its name.
+        compares: Whether it compares clips with each other, as a correlation does: it is given all clips of a step
+            at once then. Otherwise it is a mean over clips, and may be given them in parts.
+
+    Raises:
+        PluginError: The name is taken.
+    """
+
+    def register(loss: Registered) -> Registered:
+        if name in LossConfig.model_fields:
+            raise PluginError(f"{loss.__module__}: the loss '{name}' is a setting of training.loss already")
+        LOSSES.register(name, compares, loss.__module__)
+        _FUNCTIONS.register(name, loss, loss.__module__)
+        return loss
+
+    return register
+
+
+_FUNCTIONS.register("mse", functional.mse_loss, __name__)
+_FUNCTIONS.register("ccc", ccc_loss, __name__)
+_FUNCTIONS.register("pearson", pearson_loss, __name__)
+
+
 class Objective:
     """The weighted sum of losses that a config asks for.
 
@@ -134,16 +174,13 @@ class Objective:
             clip_share: Of these clips among those of the step.
             target_share: The same, where each clip counts as in :meth:`counts`.
         """
-        weights = self.config
         parts = []
-        if weights.mse:
-            parts.append(weights.mse * clip_share * functional.mse_loss(intensities, labels))
-        if weights.ccc:
-            parts.append(weights.ccc * ccc_loss(intensities, labels))
-        if weights.pearson:
-            parts.append(weights.pearson * pearson_loss(intensities, labels))
-        if weights.cross_entropy:
-            parts.append(weights.cross_entropy * target_share * self._cross_entropy(raw, targets))
+        for name, weight in self.config.weights.items():
+            if name == "cross_entropy":
+                parts.append(weight * target_share * self._cross_entropy(raw, targets))
+            else:
+                share = 1.0 if LOSSES[name] else clip_share
+                parts.append(weight * share * _FUNCTIONS[name](intensities, labels))
         total = parts[0]
         for part in parts[1:]:
             total = total + part

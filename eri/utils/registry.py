@@ -7,15 +7,18 @@ commas), or by :func:`load_plugin`. Nothing of it is imported before a name is l
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from eri.utils.errors import PluginError
 from eri.utils.spelling import did_you_mean
@@ -103,6 +106,25 @@ def plugins() -> list[Plugin]:
     return list(_PLUGINS.loaded.values())
 
 
+def source_digest(thing: Callable[..., Any], version: str) -> str | None:
+    """Return the SHA-256 of a function's or class's own source code; None where only the version can tell.
+
+    Raises:
+        PluginError: The source cannot be read, and no version tells one state of it from the next.
+    """
+    try:
+        source = textwrap.dedent(inspect.getsource(thing))
+    except (OSError, TypeError) as error:
+        if version:
+            return None
+        raise PluginError(
+            f"{thing.__module__}: the source code of {thing.__qualname__} cannot be read, so what its next version "
+            "makes would be taken for what this one makes",
+            hint='Put it into a file, or register it with version="1" and raise that whenever its numbers change.',
+        ) from error
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
 def _import(module: str) -> None:
     try:
         importlib.import_module(module)
@@ -170,7 +192,8 @@ class Registry(Mapping[str, T], Generic[T]):
         return f"no {self.kind} is named '{name}'{did_you_mean(name, self)}; known: {', '.join(self)}"
 
     def __getitem__(self, name: str) -> T:
-        _PLUGINS.search()
+        if name not in self._things:  # what is here needs no plugin, so that worker processes start quickly
+            _PLUGINS.search()
         return self._things[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 
 from eri.data.adapters import afew, bu_3dfe, ck_plus, daisee, dfew, emi, hume_reaction, manifest, mmi, muse, oulu_casia
 from eri.data.clips import ClipTable
 from eri.storage import name_urls, parse_url
 from eri.utils.errors import DataError
+from eri.utils.registry import Registry
 from eri.utils.spelling import closest, did_you_mean
 
 
@@ -32,37 +32,60 @@ class Adapter:
     load: Callable[[Path], ClipTable]
 
 
-def _adapter(module: ModuleType) -> Adapter:
-    return Adapter(module.NAME, module.LOOKS_FOR, module.matches, module.load)
+ADAPTERS: Registry[Adapter] = Registry("adapter")
+"""All adapters by name."""
+
+Load = Callable[[Path], ClipTable]
+
+
+def register_adapter(
+    name: str, *, looks_for: str = "", matches: Callable[[Path], bool] | None = None
+) -> Callable[[Load], Load]:
+    """Register an adapter: a decorator of the function that reads a data set's folder or file into a clip table.
+
+    Args:
+        name: Given to :func:`load_clips` and ``--adapter`` to choose it.
+        looks_for: What it recognises, such as ``labels.json beside clips/``, for the error where nothing fits.
+        matches: Says whether a folder or file is laid out so; None: it is chosen by its name only.
+
+    Raises:
+        PluginError: The name is taken.
+    """
+
+    def register(load: Load) -> Load:
+        module = getattr(load, "__module__", __name__)
+        ADAPTERS.register(name, Adapter(name, looks_for, matches or _by_name_only, load), module)
+        return load
+
+    return register
 
 
 def _by_name_only(_source: Path) -> bool:
     return False
 
 
-def _muse_adapter(challenge: muse.SubChallenge) -> Adapter:
-    return Adapter(
-        challenge.name,
-        challenge.looks_for,
-        lambda source: muse.locate(source, challenge) is not None,
-        partial(muse.load, challenge=challenge),
-    )
+def _register(module: ModuleType) -> None:
+    register_adapter(module.NAME, looks_for=module.LOOKS_FOR, matches=module.matches)(module.load)
 
 
-ADAPTERS = MappingProxyType(
-    {
-        adapter.name: adapter
-        for adapter in (
-            _adapter(hume_reaction),
-            _adapter(emi),
-            *map(_muse_adapter, muse.OTHERS),
-            *map(_adapter, (dfew, afew, daisee, ck_plus, oulu_casia, bu_3dfe, mmi)),
-            Adapter(daisee.ENGAGEMENT.name, "", _by_name_only, daisee.load_engagement),
-            _adapter(manifest),
-        )
-    }
-)
-"""All adapters by name."""
+def _register_muse(challenge: muse.SubChallenge) -> None:
+    def load(source: Path) -> ClipTable:
+        return muse.load(source, challenge=challenge)
+
+    def matches(source: Path) -> bool:
+        return muse.locate(source, challenge) is not None
+
+    register_adapter(challenge.name, looks_for=challenge.looks_for, matches=matches)(load)
+
+
+_register(hume_reaction)
+_register(emi)
+for other in muse.OTHERS:
+    _register_muse(other)
+for module in (dfew, afew, daisee, ck_plus, oulu_casia, bu_3dfe, mmi):
+    _register(module)
+register_adapter(daisee.ENGAGEMENT.name)(daisee.load_engagement)
+_register(manifest)
 
 
 def load_clips(source: Path, adapter: str | None = None) -> ClipTable:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +16,7 @@ from eri.features.records import Prepared, Preparer
 from eri.media.audio import SAMPLE_RATE
 from eri.media.state import State
 from eri.utils.errors import PluginError
+from eri.utils.registry import source_digest
 
 _RULES = 1
 """Version of the rules in this family: raised when its numbers change for the same settings."""
@@ -199,22 +197,3 @@ def call(
     if not np.isfinite(rows).all():
         raise ValueError(f"{function.__qualname__} returned a number that is not finite")
     return rows
-
-
-def source_digest(function: Callable[..., Any], version: str) -> str | None:
-    """Return the SHA-256 of a function's own source code; None where it cannot be read and a version is given.
-
-    Raises:
-        PluginError: The source cannot be read, and no version tells one function from the next.
-    """
-    try:
-        source = textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError) as error:
-        if version:
-            return None
-        raise PluginError(
-            f"{function.__module__}: the source code of {function.__qualname__} cannot be read, so features of its "
-            "next version would be taken for those of this one",
-            hint='Put it into a file, or register it with version="1" and raise that whenever its numbers change.',
-        ) from error
-    return hashlib.sha256(source.encode()).hexdigest()

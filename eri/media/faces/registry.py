@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from eri.config import FaceConfig
+from eri.config import DETECTORS, FaceConfig
 from eri.media.faces.detection import Detection, Detector, Picture
 from eri.utils.errors import MissingDependencyError
+from eri.utils.registry import Registry, source_digest
 from eri.weights import locate_weights, weights_digest
 
 
@@ -55,26 +56,58 @@ def face_identity(config: FaceConfig) -> dict[str, Any]:
     import cv2
 
     identity: dict[str, Any] = {"detector": config.detector, "rules": RULES, "opencv": cv2.__version__}
-    if config.detector == "none":
+    kind = _KINDS[config.detector]
+    if kind.identity is None:
         return identity
     identity |= config.model_dump(mode="json", include={"every", "detection_size", "threshold", "margin", "align"})
-    if config.detector == "retinaface":
-        return identity | {
-            "backbone": config.backbone,
-            "weights": weights_digest(_weights(config)),
-            "retinaface-pytorch": _retinaface_version(),
-        }
-    import dlib
+    return identity | kind.identity(config)
 
-    from eri.media.faces.dlib_hog import check_file
 
-    landmarks = None if config.landmarks is None else weights_digest(check_file(config.landmarks))
-    return identity | {"landmarks": landmarks, "dlib": dlib.__version__}
+Create = TypeVar("Create", bound=Callable[..., Detector])
+
+
+@dataclass(frozen=True)
+class _Kind:
+    create: Callable[[FaceConfig, str], Detector]
+    identity: Callable[[FaceConfig], dict[str, Any]] | None
+
+
+_KINDS: Registry[_Kind] = Registry("face detector")
+
+
+def register_detector(
+    name: str, *, version: str = "", identity: Callable[[FaceConfig], dict[str, Any]] | None = None
+) -> Callable[[Create], Create]:
+    """Register a face detector: a decorator of a class or function that is called as ``Mine(config, device)``.
+
+    What it makes has ``detect(pictures, *, size=None)``, see :class:`~eri.media.faces.detection.Detector`. Faces are
+    found where clips are decoded, in processes of their own: put it into a module that is loaded as a plugin.
+
+    Args:
+        name: Its name in ``faces.detector``.
+        version: Part of the identity of features, beside the detector's own source code; raise it when code or weights
+            that it uses change.
+        identity: Returns what determines its boxes, as JSON values, in place of version and source code.
+
+    Raises:
+        PluginError: The name is taken, or the source cannot be read and there is neither version nor identity.
+    """
+
+    def register(create: Create) -> Create:
+        own = identity
+        if own is None:
+            state = {"version": version, "source": source_digest(create, version)}
+            own = lambda config: {**state, "weights": config.weights}  # noqa: E731
+        DETECTORS.register(name, (create.__doc__ or "").partition("\n")[0], create.__module__)
+        _KINDS.register(name, _Kind(create, own), create.__module__)
+        return create
+
+    return register
 
 
 @lru_cache(maxsize=4)
 def _create(config: FaceConfig, device: str) -> Detector:
-    return DETECTORS[config.detector](config, device)
+    return _KINDS[config.detector].create(config, device)
 
 
 def _whole(config: FaceConfig, device: str) -> Detector:
@@ -102,7 +135,7 @@ def _retinaface(config: FaceConfig, device: str) -> Detector:
 
 def _weights(config: FaceConfig) -> Path:
     path = None if config.weights == "pretrained" else Path(config.weights)
-    return locate_weights(f"retinaface-{config.backbone}", path=path, option="faces.weights")
+    return locate_weights(f"retinaface-{config.backbone}", path=path, option="visual.faces.weights")
 
 
 def _retinaface_version() -> str:
@@ -115,7 +148,23 @@ def _retinaface_version() -> str:
         ) from error
 
 
-DETECTORS: MappingProxyType[str, Callable[[FaceConfig, str], Detector]] = MappingProxyType(
-    {"dlib": _dlib, "retinaface": _retinaface, "none": _whole}
-)
-"""How each detector is made; its keys are those that :class:`~eri.config.extractors.FaceConfig` allows."""
+def _dlib_identity(config: FaceConfig) -> dict[str, Any]:
+    import dlib
+
+    from eri.media.faces.dlib_hog import check_file
+
+    landmarks = None if config.landmarks is None else weights_digest(check_file(config.landmarks))
+    return {"landmarks": landmarks, "dlib": dlib.__version__}
+
+
+def _retinaface_identity(config: FaceConfig) -> dict[str, Any]:
+    return {
+        "backbone": config.backbone,
+        "weights": weights_digest(_weights(config)),
+        "retinaface-pytorch": _retinaface_version(),
+    }
+
+
+_KINDS.register("dlib", _Kind(_dlib, _dlib_identity), __name__)
+_KINDS.register("retinaface", _Kind(_retinaface, _retinaface_identity), __name__)
+_KINDS.register("none", _Kind(_whole, None), __name__)

@@ -2,14 +2,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from eri.config import FaceConfig
+from eri.config import DETECTORS, FaceConfig
 from eri.media.faces import create_detector, face_identity
-from eri.media.faces.registry import DETECTORS
 from eri.utils.errors import MissingDependencyError, WeightsError
 from tests.media.faces.conftest import Checkpoints
 from tests.media.faces.scenes import Face, scene
@@ -27,7 +25,9 @@ def retinaface(checkpoints: Checkpoints) -> FaceConfig:
 
 
 def test_every_detector_of_the_config_is_registered_and_no_other() -> None:
-    assert set(DETECTORS) == set(get_args(FaceConfig.model_fields["detector"].annotation))
+    assert set(DETECTORS) == {"dlib", "retinaface", "none"}
+    with pytest.raises(ValidationError, match=r"did you mean 'dlib'"):
+        FaceConfig(detector="dlibb")
 
 
 @pytest.mark.parametrize("name", sorted(DETECTORS))
