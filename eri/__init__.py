@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from eri.media.faces.registry import register_detector
     from eri.models.heads import Head, register_head
     from eri.prediction import load
-    from eri.reports.pages import report_data
+    from eri.reports.data_report import report_data
     from eri.runs.opening import open_run
     from eri.submission.formats import SubmissionFormat, register_submission
     from eri.training.losses import register_loss
@@ -100,7 +100,7 @@ _LAZY = {
     "load_clips": "eri.data",
     "load_config": "eri.config",
     "open_run": "eri.runs.opening",
-    "report_data": "eri.reports.pages",
+    "report_data": "eri.reports.data_report",
 }
 
 

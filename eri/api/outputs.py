@@ -12,7 +12,7 @@ from eri.api.progress import counter, reporting
 
 if TYPE_CHECKING:
     from eri.exports import ExportReport
-    from eri.reports.pictures import Localization
+    from eri.reports.localization import Localization
     from eri.reports.predictions import PredictionReport
 
 
@@ -98,15 +98,16 @@ def report(
     Raises:
         EriError: A run is missing or has no predictions, or the data cannot be read.
     """
-    from eri.reports import pages
+    from eri.reports.data_report import NAME, report_data
+    from eri.reports.run_report import report as report_runs
 
     check_split(split)
     with reporting("writing the report", progress, on_event) as listen:
         if data is not None and not run:
-            page = output if output is not None else pages.DATA_PAGE
+            page = output if output is not None else NAME
             done = counter(listen, "probing")
-            return pages.report_data(data, output=page, adapter=adapter, workers=workers, on_clip=done)
-        return pages.report(
+            return report_data(data, output=page, adapter=adapter, workers=workers, on_clip=done)
+        return report_runs(
             *run,
             output=output,
             split=split,
@@ -115,6 +116,7 @@ def report(
             features=features,
             folder=runs,
             bootstrap=bootstrap,
+            on_clip=counter(listen, "previewing"),
         )
 
 
@@ -172,7 +174,7 @@ def draw_activation(
         EriError: The run has another model, or the video cannot be read or shows no face.
     """
     from eri.config import Runtime
-    from eri.reports.pictures import draw_video
+    from eri.reports.activation import draw_video
     from eri.runs.folders import find_run
 
     folder = find_run(run, Path(runs))
@@ -212,7 +214,7 @@ def draw_embeddings(
         EriError: A run has no video model, its face crops are not cached, or too few clips have labels.
     """
     from eri.config import Runtime
-    from eri.reports.pictures import draw_embeddings as draw
+    from eri.reports.embeddings import draw_embeddings as draw
     from eri.runs.folders import find_inputs, find_run
 
     check_split(split)
@@ -257,7 +259,7 @@ def draw_localization(
         EriError: The run has another model, its face crops are not cached, or the apexes cannot be read.
     """
     from eri.config import Runtime
-    from eri.reports.pictures import locate_apexes, read_apexes
+    from eri.reports.localization import locate_apexes, read_apexes
     from eri.runs.folders import find_inputs, find_run
 
     folder = find_run(run, Path(runs))
@@ -265,4 +267,4 @@ def draw_localization(
         table, cache = find_inputs(folder, data, adapter, features)
         found = read_apexes(Path(apexes), table)
         target = None if images is None else Path(images)
-        return locate_apexes(folder, table, cache, found, pictures=target, runtime=Runtime(device))
+        return locate_apexes(folder, table, cache, found, images=target, runtime=Runtime(device))

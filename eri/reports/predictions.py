@@ -18,7 +18,8 @@ from eri.config.tasks import Task
 from eri.prediction.isolation import TimelineWorker
 from eri.prediction.loading import LoadedRun, clip_id_of, load
 from eri.prediction.timeline import Timeline
-from eri.reports.pictures.figures import new_figure, save_figure
+from eri.reports.figures import new_figure, save_figure
+from eri.reports.timeline_page import write_timeline_page
 from eri.utils.errors import DataError, MediaError, StoreError, WorkerError
 from eri.utils.files import atomic_path
 from eri.utils.tables import Shown, Summary
@@ -227,10 +228,6 @@ def write_timeline(timeline: Timeline, stem: Path) -> tuple[Path, ...]:
         StoreError: A file cannot be written.
         RunError: The page cannot be written.
     """
-    from eri.reports.html.timeline import (
-        write_timeline_page,  # stands after this package and is known by this name only
-    )
-
     try:
         table = timeline.write_csv(stem.with_name(f"{stem.name}.csv"))
         picture = draw_timeline(timeline, stem.with_name(f"{stem.name}.png"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +16,13 @@ from eri.cli.app import app
 from eri.config import Runtime, load_config
 from eri.data import load_clips
 from eri.models.video.ceflnet import CEFLNet
-from eri.reports.pictures import read_activation
-from eri.reports.pictures.seeing import film, open_cached, open_viewer, read_footage
+from eri.reports.activation import read_activation
+from eri.reports.inspector import crop_video, open_cached, open_inspector, read_cached
 from eri.utils.errors import (
     ConfigError,
     ConflictingLabelsError,
     DataError,
     MediaError,
-    MissingDependencyError,
     RunError,
     StoreError,
 )
@@ -99,14 +97,14 @@ class TestActivation:
         assert "<svg" in (tmp_path / "map.svg").read_text()
 
     def test_faces_are_cropped_as_those_that_were_cached(self, place):
-        viewer = open_viewer(place.folder / "runs" / place.run, CPU)
+        inspector = open_inspector(place.folder / "runs" / place.run, CPU)
         table = load_clips(place.folder / "data")
         clip = table["00001"]
         assert clip.video is not None
-        cached = read_footage(open_cached(viewer, table, place.folder / "features"), [clip.id])[clip.id]
-        filmed = film(viewer, clip.video, CPU)
-        np.testing.assert_array_equal(filmed.pictures, cached.pictures)
-        np.testing.assert_allclose(filmed.times, cached.times, atol=1e-5)
+        cached = read_cached(open_cached(inspector, table, place.folder / "features"), [clip.id])[clip.id]
+        cropped = crop_video(inspector, clip.video, CPU)
+        np.testing.assert_array_equal(cropped.frames, cached.frames)
+        np.testing.assert_allclose(cropped.times, cached.times, atol=1e-5)
 
     def test_what_cannot_be_drawn(self, place, tmp_path):
         black = tmp_path / "black.mp4"
@@ -119,7 +117,7 @@ class TestActivation:
             place.draw("activation", place.run, tmp_path / "notes.txt", output)
         with pytest.raises(MediaError, match="gone"):
             place.draw("activation", place.run, tmp_path / "gone.mp4", output)
-        with pytest.raises(ConfigError, match="no format of pictures"):
+        with pytest.raises(ConfigError, match="no image format"):
             place.draw("activation", place.run, black, tmp_path / "map.bmp")
         with pytest.raises(RunError, match="not a run folder"):
             place.draw("activation", "other", black, output)
@@ -149,14 +147,14 @@ class TestLocalization:
     @pytest.fixture
     def spans(self, place):
         """Of the most and the least emotional piece of each val clip."""
-        viewer = open_viewer(place.folder / "runs" / place.run, CPU)
+        inspector = open_inspector(place.folder / "runs" / place.run, CPU)
         table = load_clips(place.folder / "data")
-        crops = open_cached(viewer, table, place.folder / "features")
+        crops = open_cached(inspector, table, place.folder / "features")
         found = {}
         for clip in table.split("val"):
-            footage = read_footage(crops, [clip.id])[clip.id]
-            assert isinstance(viewer.model.network, CEFLNet)
-            shown = read_activation(viewer.model.network, footage.pictures, footage.times)
+            clip_input = read_cached(crops, [clip.id])[clip.id]
+            assert isinstance(inspector.model.network, CEFLNet)
+            shown = read_activation(inspector.model.network, clip_input.frames, clip_input.times)
             found[clip.id] = shown.spans[shown.weights[0].argmax()], shown.spans[shown.weights[0].argmin()]
         return found
 
@@ -186,7 +184,7 @@ class TestLocalization:
         [
             ("clip_id,begin\n00001,1\n", DataError, "no column 'end'"),
             ("clip_id,apex\n99999,1\n", DataError, "'99999'"),
-            ("clip_id,apex\n00001,1\n00001,2\n", ConflictingLabelsError, "line 3: clip 00001 stands further up too"),
+            ("clip_id,apex\n00001,1\n00001,2\n", ConflictingLabelsError, "line 3: clip 00001 is further up, too"),
             ("clip_id,begin,end\n00001,2,1\n", DataError, "from '2' to '1'"),
             ("clip_id,begin,end\n00001,soon,1\n", DataError, "from 'soon' to '1'"),
             ("clip_id,apex\n00001,nan\n", DataError, "from 'nan' to 'nan'"),
@@ -211,13 +209,10 @@ class TestEmbeddings:
         pictures = [np.asarray(Image.open(tmp_path / name)) for name in ("one.png", "again.png")]
         np.testing.assert_array_equal(pictures[0], pictures[1])
 
-    def test_what_cannot_be_drawn(self, place, tmp_path, monkeypatch):
+    def test_what_cannot_be_drawn(self, place, tmp_path):
         output = tmp_path / "map.png"
         with pytest.raises(StoreError):
             place.draw("embeddings", place.run, output, "--features", tmp_path / "empty")
         with pytest.raises(DataError, match="needs 4 clips or more, not 0"):
             place.draw("embeddings", place.run, output, "--split", "test")
-        monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
-        with pytest.raises(MissingDependencyError, match="the extra 'pictures'"):
-            place.draw("embeddings", place.run, output)
         assert not output.exists()

@@ -16,7 +16,7 @@ from eri.data.probe import probe
 from eri.extraction.preparation import local_media
 from eri.extraction.run import extract
 from eri.features.sources import Source, clip_sources, identify_source, stamp_source
-from eri.reports.html.glimpses import draw_envelope, draw_strip
+from eri.reports.previews import preview_audio, preview_frames
 from eri.storage import name_urls, objects, parse_url
 from eri.storage.mirror import mirror_data
 from eri.utils.errors import DataError, MissingMediaError, RemoteError, TruncatedMediaError
@@ -224,8 +224,8 @@ def test_probe_and_pages_look_into_the_bucket(bucket: Bucket, tmp_path: Path) ->
     table = fake_bucket_table(bucket.upload(tmp_path / "media", "data"))
     row = probe(table, workers=0).table.loc["a"]
     assert (row["problem"], bool(row["video"])) == ("", True)
-    assert len(draw_strip(table["a"].video, 2).pictures) == 2
-    assert draw_envelope(table["a"].audio_source)[0] is not None
+    assert len(preview_frames(table["a"].video, 2)[0]) == 2
+    assert preview_audio(table["a"].audio_source)[0] is not None
 
 
 def test_error_in_a_table_names_its_url(bucket: Bucket) -> None:
