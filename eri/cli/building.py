@@ -199,5 +199,5 @@ def _kind(parameter: inspect.Parameter, scope: Mapping[str, Any]) -> tuple[Any, 
         choices = list(map(str, get_args(kind)))
         kind, extra["metavar"], extra["autocompletion"] = str, "|".join(choices), lambda: choices
         extra["callback"] = _check(f"--{parameter.name.replace('_', '-')}", choices)
-    kind = list[kind] if several else kind  # type: ignore[valid-type]
+    kind = list[kind] if several else kind
     return (kind | None if optional else kind), extra

@@ -36,11 +36,11 @@ def show_table(
     console = open_console()
     cells = [[cell.encode("utf-8", "replace").decode() for cell in row] for row in rows]
     right = {headers[index] for index in numbers}
-    if kept := [
-        index for index in range(len(headers)) if any(row[index] for row in cells)
-    ]:  # an empty column says nothing
+    # An empty column says nothing.
+    if kept := [index for index in range(len(headers)) if any(row[index] for row in cells)]:
         headers, cells = [headers[index] for index in kept], [[row[index] for index in kept] for row in cells]
-    widths = fit_widths([[header, *column] for header, *column in zip(headers, *cells, strict=True)], console.width)
+    columns = [[header, *(row[index] for row in cells)] for index, header in enumerate(headers)]
+    widths = fit_widths(columns, console.width)
     if widths is None:
         say(title, *(line for row in cells for line in _paragraph(headers, row, console.width)))
         return

@@ -132,7 +132,8 @@ def _minimise_on_simplex(loss: Callable[[Floats], tuple[float, Floats]], start: 
         constraints=LinearConstraint(np.ones((1, len(start))), 1.0, 1.0),
     )
     weights: Floats = np.clip(found.x, 0.0, None)
-    return weights / weights.sum()
+    shares: Floats = weights / weights.sum()
+    return shares
 
 
 def _weights(values: Floats) -> Weights:

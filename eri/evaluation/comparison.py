@@ -399,7 +399,7 @@ def holm(values: Sequence[float]) -> list[float]:
     order = np.argsort(p, kind="stable")
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(np.arange(len(p), 0, -1) * p[order]))
-    return corrected.tolist()
+    return [float(value) for value in corrected]
 
 
 def common_clips(held_out: Sequence[HeldOut]) -> list[str]:

@@ -341,11 +341,11 @@ def _check_rows(path: Path, rows: pd.DataFrame, known: set[str]) -> None:
     """Refuse a split that does not put every clip into one fold."""
     repeated = rows[rows["clip_id"].duplicated(keep=False)]
     if len(repeated):
-        ids = repeated["clip_id"].unique()
-        names = repeated.loc[repeated["clip_id"] == ids[0], "fold"]
+        several = repeated["clip_id"].unique()
+        names = repeated.loc[repeated["clip_id"] == several[0], "fold"]
         raise DataError(
-            f"{path}: clip '{ids[0]}' is in folds {' and '.join(map(repr, names))}"
-            + (f", and {len(ids) - 1} more clip(s) in several" if len(ids) > 1 else ""),
+            f"{path}: clip '{several[0]}' is in folds {' and '.join(map(repr, names))}"
+            + (f", and {len(several) - 1} more clip(s) in several" if len(several) > 1 else ""),
             hint="Every clip belongs to one fold; use the column repeat to split the clips several times.",
         )
     given = set(rows["clip_id"])

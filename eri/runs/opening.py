@@ -93,7 +93,7 @@ class Member:
         names = list(self.run.task.labels)
         values = np.tile(fallback_vector(self.run.environment["train_label_means"], names), (len(ids), 1))
         if usable.any():
-            values[usable] = self._model().predict(features, [ids[place] for place in np.flatnonzero(usable)])
+            values[usable] = self._model().predict(features, [ids[place] for place in np.flatnonzero(usable).tolist()])
         frame = pd.DataFrame(values, index=pd.Index(ids, name="clip_id"), columns=names)
         return frame.assign(rule=np.where(usable, "", TRAIN_MEAN))
 
@@ -177,7 +177,7 @@ class OpenedRun:
         """
         found = {}
         for digest, source in self.sources.items():
-            recorded = {source.modality: {"folder": source.folder, "digest": digest}}
+            recorded: dict[str, dict[str, str]] = {source.modality: {"folder": source.folder, "digest": digest}}
             opened = open_split(recorded_features(recorded, cache), table, split)
             found[digest] = opened.sources[source.modality]
         return found

@@ -78,7 +78,7 @@ class Event:
     def envelope(self, times: Array) -> Array:
         """Return onset, apex and offset as values in [0, 1]."""
         t = (times - self.start) / self.length
-        return smoothstep(t / 0.25) * smoothstep((1.0 - t) / 0.35)
+        return np.asarray(smoothstep(t / 0.25) * smoothstep((1.0 - t) / 0.35))
 
 
 @dataclass(frozen=True, eq=False)

@@ -111,6 +111,8 @@ def region_of(box: Box) -> tuple[slice, slice]:
 def coordinates(box: Box = WINDOW) -> tuple[Array, Array]:
     """Return the portrait's x and y of every pixel of the animated window in a box."""
     rows, columns = region_of(box)
+    x: Array
+    y: Array
     x, y = np.meshgrid(
         np.arange(columns.start, columns.stop, dtype=np.float32), np.arange(rows.start, rows.stop, dtype=np.float32)
     )
@@ -119,8 +121,8 @@ def coordinates(box: Box = WINDOW) -> tuple[Array, Array]:
 
 def smoothstep(values: NDArray[np.floating[Any]]) -> NDArray[Any]:
     """Rise smoothly from 0 where values are 0 or less to 1 where they are 1 or more."""
-    t = np.clip(values, 0, 1)
-    return t * t * (3 - 2 * t)
+    t: NDArray[Any] = np.clip(values, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t))
 
 
 def read_portrait() -> NDArray[np.uint8]:

@@ -220,7 +220,7 @@ class DrawnFeatures:
         version_of_row = np.repeat(chosen, counts)
         for number, version in enumerate(self.versions):
             own = version_of_row == number
-            rows[own], _, times[own] = version.read([ids[index] for index in np.flatnonzero(chosen == number)])
+            rows[own], _, times[own] = version.read([ids[index] for index in np.flatnonzero(chosen == number).tolist()])
         return rows, counts, times
 
     def _choose(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

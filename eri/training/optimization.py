@@ -86,7 +86,8 @@ def average_weights(model: nn.Module, decay: float) -> AveragedModel:
 
     def follow(averages: Any, weights: Any, _: Tensor | int) -> None:
         averaged = int(average.n_averaged)  # on the CPU; what is passed in is on the weights' device, which would wait
-        get_ema_multi_avg_fn(min(decay, averaged / (9 + averaged)))(averages, weights, averaged)
+        update = get_ema_multi_avg_fn(min(decay, averaged / (9 + averaged)))  # type: ignore[no-untyped-call]
+        update(averages, weights, averaged)
 
     average = AveragedModel(model, multi_avg_fn=follow).requires_grad_(requires_grad=False)
     average.n_averaged += 1  # the weights that training begins with are in the average

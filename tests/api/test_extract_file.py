@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from eri.config import LogMelConfig
 from eri.utils.errors import ConfigError, MediaError
 from tests.factories.media import write_clip
 
-HERE = {"device": "cpu", "workers": 0}
+HERE: dict[str, Any] = {"device": "cpu", "workers": 0}
 
 
 @pytest.fixture(scope="module")

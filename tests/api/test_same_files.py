@@ -81,7 +81,7 @@ def test_training_evaluating_and_reporting(both):
     both_report(both)
 
 
-def both_report(both):
+def both_report(both: Any) -> None:
     command = ["report", "a", "--bootstrap", "100", "-q", "--runs", "typed"]
     with pytest.raises(SystemExit) as ending:
         main(command)

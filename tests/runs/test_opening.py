@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,6 @@ import pytest
 
 from eri.config import Runtime
 from eri.evaluation.evaluate import predict
-from eri.features.records import CropSequence, FeatureSequence
 from eri.features.store import open_folder
 from eri.runs.folders import find_run
 from eri.runs.opening import OpenedRun, open_run
@@ -28,9 +28,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Version01:
     return Version01.copy(tmp_path_factory.mktemp("made") / "v0.1")
 
 
-def in_memory(run: OpenedRun, made: Version01, ids: list[str]) -> dict[str, dict[str, FeatureSequence | CropSequence]]:
+def in_memory(run: OpenedRun, made: Version01, ids: list[str]) -> dict[str, Any]:
     """Read the feature files of some clips, by the digest of their extractor."""
-    features: dict[str, dict[str, FeatureSequence | CropSequence]] = {}
+    features: dict[str, Any] = {}
     for digest, source in run.sources.items():
         folder = open_folder(made.features / source.folder, digest)
         features[digest] = {clip_id: folder.read_record(clip_id) for clip_id in folder.entries(ids)}
@@ -53,7 +53,9 @@ def test_features_in_memory_give_what_those_in_the_cache_give(made, name):
 
 def test_modalities_are_enough_where_each_has_one_extractor(made):
     run = open_run(made.runs / "multimodal", CPU)
-    features = {run.sources[digest].modality: clips for digest, clips in in_memory(run, made, ["clip17"]).items()}
+    features: dict[str, Any] = {
+        run.sources[digest].modality: clips for digest, clips in in_memory(run, made, ["clip17"]).items()
+    }
     assert not features["audio"]["clip17"].mask.any()
     assert list(run.predict(features)["rule"]) == [""]
     with pytest.raises(DataError, match="no audio features are given"):

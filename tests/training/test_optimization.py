@@ -78,7 +78,7 @@ def test_the_average_follows_the_weights_by_its_formula():
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(1.0)
-        model.standardizers["visual"].mean.fill_(step)
+        model.standardizers["visual"].get_buffer("mean").fill_(step)
         average.update_parameters(model)
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * (begin + step + 1)

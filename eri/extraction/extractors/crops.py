@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ class CropExtractor(BaseExtractor):
     """
 
     family = "crops"
-    modality = "visual"
+    modality: Literal["visual", "audio"] = "visual"
     libraries = ("av", "opencv-python-headless")
 
     def __init__(self, config: CropsConfig, runtime: Runtime) -> None:

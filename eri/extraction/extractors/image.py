@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ class ImageExtractor(BaseExtractor):
     """
 
     family = "image"
-    modality = "visual"
+    modality: Literal["visual", "audio"] = "visual"
     libraries = ("av", "timm", "torch")
 
     def __init__(self, config: ImageConfig, runtime: Runtime) -> None:
