@@ -12,12 +12,13 @@ help:  ## Show the targets
 install: $(STAMP)  ## Set up .venv from the locked requirements
 
 # Every file is checked against its hash; --no-deps because the lock is complete and because one package in it
-# (retinaface-pytorch) declares pins that nobody can satisfy.
+# (retinaface-pytorch) declares pins that nobody can satisfy. Compiled once here: every worker process would compile torch
+# again where Python may not write bytecode beside it.
 $(STAMP): requirements/dev.txt requirements/build.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "eri needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/build.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
