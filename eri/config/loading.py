@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from eri.config.experiment import ExperimentConfig
 from eri.utils.errors import ConfigError
+from eri.utils.spelling import did_you_mean
 
 _SPACES: Literal["spaces"] = "spaces"
 
@@ -59,7 +60,16 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Experiment
     values = _read_values(path)
     for override in overrides:
         _override(values, override)
-    return parse_config(values, origin=str(path))
+    try:
+        return parse_config(values, origin=str(path))
+    except ConfigError as error:
+        if not overrides:
+            raise
+        parse_config(_read_values(path), origin=str(path))  # a file that does not fit by itself is to blame, not these
+        given = " ".join(overrides)
+        raise ConfigError(
+            error.message.replace(str(path), f"{given} (given beside {path})", 1), hint=error.hint
+        ) from error
 
 
 def config_schema() -> dict[str, Any]:
@@ -91,23 +101,23 @@ def parse_config(values: dict[str, Any], *, origin: str = "config") -> Experimen
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a mapping with a key that stands twice, rather than take the last."""
+    """A safe loader that refuses a mapping with a duplicated key, rather than take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key is not None and key != "<<" and key in seen:
-                raise yaml.MarkedYAMLError(problem=f"key '{key}' stands twice", problem_mark=key_node.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"key '{key}' is duplicated", problem_mark=key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
 def read_yaml(text: str) -> Any:
-    """Read YAML safely; a key that stands twice is an error.
+    """Read YAML safely; a duplicated key is an error.
 
     Raises:
-        yaml.YAMLError: The text is not YAML, or a key stands twice.
+        yaml.YAMLError: The text is not YAML, or a key is duplicated.
 
     Examples:
         >>> read_yaml("epochs: 2")
@@ -139,7 +149,7 @@ def _find(source: str | Path, folder: Literal["", "spaces"] = "") -> Path:
     if not path.is_file():
         names = space_names() if folder else config_names()
         raise ConfigError(
-            f"no {what} is named '{source}'",
+            f"no {what} is named '{source}'{did_you_mean(str(source), names)}",
             hint=f"Known: {', '.join(names)}; or give the path of a .yaml file.",
         )
     return path

@@ -155,12 +155,18 @@ def draw_lines(
         if chosen is not None:
             sheet.axes.axvline(chosen, color=colour("ink"), linewidth=1.0, linestyle=(0, (2, 3)))
             late = chosen > sum(limits) / 2
-            style = {"xytext": (-5 if late else 5, 5), "textcoords": "offset points", "ha": "right" if late else "left"}
-            sheet.axes.annotate("chosen", (chosen, high + room), color=colour("soft"), fontsize=11.0, **style)
+            sheet.axes.annotate(
+                "chosen",
+                (chosen, high + room),
+                xytext=(-5 if late else 5, 5),
+                textcoords="offset points",
+                ha="right" if late else "left",
+                color=colour("soft"),
+                fontsize=11.0,
+            )
         for place, line in enumerate(lines):
             values = np.array(line, dtype=np.float64)  # None becomes NaN, which leaves a gap
-            style = {"color": _series_colour(place), "linestyle": DASHES[place % 4], "linewidth": 2.0}
-            sheet.axes.plot(across, values, **style)
+            sheet.axes.plot(across, values, color=_series_colour(place), linestyle=DASHES[place % 4], linewidth=2.0)
             known = np.flatnonzero(np.isfinite(values))
             if len(known) == 1:
                 _draw_mark(sheet, place, across[known[0]], float(values[known[0]]), label)

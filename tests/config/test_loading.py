@@ -257,12 +257,12 @@ class TestBase:
             load_config(write({"base": "yap-csm-v4", "training": {"rate": 1}}))
 
 
-def test_a_key_that_stands_twice_is_refused_with_its_line(write):
+def test_a_duplicated_key_is_refused_with_its_line(write):
     path = write("name: mine\nmodality: visual\nvisual: {}\nmodel: {name: lstm}\nname: again\n")
-    with pytest.raises(ConfigError, match=r"key 'name' stands twice\n.*line 5"):
+    with pytest.raises(ConfigError, match=r"key 'name' is duplicated\n.*line 5"):
         load_config(path)
     parts = write("a: &part {frames: 16, frames: 8}\n")
-    with pytest.raises(ConfigError, match="key 'frames' stands twice"):
+    with pytest.raises(ConfigError, match="key 'frames' is duplicated"):
         load_config(parts)
 
 
@@ -324,3 +324,17 @@ def test_centering_a_modality_that_the_system_does_not_read_is_refused():
     with pytest.raises(ConfigError, match=r"training\.center names audio"):
         load_config("yap-csm-v4", ["training.center=[visual, audio]"])
     assert load_config("yap-csm-v4", ["training.center=[visual]"]).training.center == ("visual",)
+
+
+def test_a_misfit_is_blamed_on_who_wrote_it(tmp_path):
+    with pytest.raises(ConfigError, match=r"^training.learning_rat=1 \(given beside .*yap-csm-v4.yaml\): 1 setting"):
+        load_config("yap-csm-v4", ["training.learning_rat=1"])
+    own = tmp_path / "own.yaml"
+    own.write_text("base: yap-csm-v4\ntraining: {learning_rat: 1}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"^{own}: 1 setting"):
+        load_config(own, ["training.epochs=2"])
+
+
+def test_a_misspelt_config_gets_a_guess():
+    with pytest.raises(ConfigError, match="did you mean 'yap-csm-v4'"):
+        load_config("yap-cms-v4")

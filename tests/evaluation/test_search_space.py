@@ -50,7 +50,7 @@ def test_reads_and_suggests_within(tmp_path):
         ("a: {choices: [[1, 2]]}", r"a\.choices"),
         ("a: {low: 0, high: 1, step: -1}", "step is above zero"),
         ("a: {low: 0, hihg: 1}", "hihg"),
-        ("a: {low: 0, high: 1}\na: {low: 0, high: 2}", "stands twice"),
+        ("a: {low: 0, high: 1}\na: {low: 0, high: 2}", "is duplicated"),
         ("{}", "names no setting"),
         ("- a", "space.yaml"),
         ("a: [", "cannot be read as YAML"),
