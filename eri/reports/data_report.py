@@ -200,7 +200,7 @@ def _issues(found: ProbeReport) -> list[Block]:
         return [Paragraphs(["Every clip has video and audio, and none is unusual."])]
     rows: list[list[Value]] = []
     for clip_id, row in concerned.head(_MOST_ROWS).iterrows():
-        named = [str(name) for name, holds in issues.loc[clip_id].items() if holds]
+        named = [str(name) for name, holds in issues.loc[str(clip_id)].items() if holds]
         shown = ", ".join(f"rotated by {row['rotation']}°" if name == "rotated" else name for name in named)
         rows.append([str(clip_id), str(row["split"]), shown, str(row["problem"]), str(row["message"] or row["notes"])])
     caption = "Clips with issues"

@@ -115,7 +115,7 @@ def _calibration(bins: _Bins, title: str, axes: tuple[str, str], limits: tuple[f
 
 
 def _right(system: System) -> Floats:
-    return (decide(system.predictions) == decide(system.truth)).astype(np.float64)
+    return np.asarray(decide(system.predictions) == decide(system.truth), dtype=np.float64)
 
 
 def make_confusion(system: System) -> list[Block]:
@@ -127,7 +127,7 @@ def make_confusion(system: System) -> list[Block]:
     shares = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
     texts = [[f"{int(count)}" for count in row] for row in counts]
     svg = draw_matrix(shares, names, texts, "confusion matrix", across="decided", down="class")
-    rows = [[name, *map(int, row)] for name, row in zip(names, counts, strict=True)]
+    rows: list[list[Value]] = [[name, *map(int, row)] for name, row in zip(names, counts, strict=True)]
     table = Table("Clips by class (rows) and decision (columns)", ["class", *names], rows)
     text = "Clips of each class (row) by what was decided for them (column); colour is the share of the row."
     return [Figure("Confusion matrix", [Chart(svg, width=420)], [table], text)]

@@ -73,7 +73,11 @@ def report(
     clips = 10 if len(systems) < 4 else 4
     total = sum(max(1, 2 * min(clips, len(system.ids) // 2)) for system in systems)
     done = count()
-    step = (lambda: on_clip(next(done), total)) if on_clip is not None else lambda: None
+
+    def step() -> None:
+        if on_clip is not None:
+            on_clip(next(done), total)
+
     step()
     table = systems[0].table
     sections = [Section("Scores", make_scores(systems))]

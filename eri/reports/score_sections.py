@@ -61,7 +61,8 @@ def make_scores(systems: Sequence[System]) -> list[Block]:
     for system, lines in zip(systems, by_name, strict=True):
         for name in names:
             bar, line = _bar(lines.get(name)), lines.get(name)
-            cells.append([system.name] * several + [name, bar.value, bar.low, bar.high, line.remark if line else ""])
+            run = [system.name] * several
+            cells.append([*run, name, bar.value, bar.low, bar.high, line.remark if line else ""])
     columns = [*["run"] * several, "label", heading, "low", "high", "remark"]
     tables = [Table("Scores with 95 % bootstrap intervals", columns, cells)]
     if references:
