@@ -1,4 +1,4 @@
-"""What a data set tells of its clips beside their labels, such as the country and age of whom they show."""
+"""What a data set says about its clips beside their labels, such as the country and age of whom they show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BANDS = ((20.0, "under 20"), (30.0, "20 to 29"), (40.0, "30 to 39"), (50.0, "40
 
 
 def read_attributes(table: ClipTable) -> pd.DataFrame:
-    """Read the country and the age band of every clip, where the data set tells them.
+    """Read the country and the age band of every clip, where the data set gives them.
 
     Only the layout of ABAW5 does. A cell that says nothing is the empty string.
 

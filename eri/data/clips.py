@@ -30,9 +30,9 @@ class Clip:
     Attributes:
         id: Normalised id, unique in the table and safe as a file name (``00042``, ``03a01Fa``).
         split: ``train``, ``val`` or ``test``.
-        video: The video file, or a folder of numbered face pictures; None where the data set has no pictures.
+        video: The video file, or a folder of numbered face images; None where the data set has neither.
             Whether it exists is found out on extraction.
-        audio: A separate audio file; None where the sound, if any, is the video's own track.
+        audio: A separate audio file; None where the audio, if any, is the video's own track.
         labels: One value a label of the task, in the task's order, one-hot where these are classes; None where the
             split is unlabelled.
         group: The subject, where the data set names subjects.
@@ -47,7 +47,7 @@ class Clip:
 
     @property
     def audio_source(self) -> Path | None:
-        """The file to decode sound from: the audio file, else the video file, else None."""
+        """The file to decode audio from: the audio file, else the video file, else None."""
         return self.audio or self.video
 
 
@@ -94,7 +94,7 @@ class ClipTable(Shown):
         for clip in self.clips:
             check_id(clip.id)
             if clip.id in seen:
-                raise DataError(f"{self.name}: clip id '{clip.id}' stands twice", hint="Remove one of the two rows.")
+                raise DataError(f"{self.name}: clip id '{clip.id}' is duplicated", hint="Remove one of the two rows.")
             seen.add(clip.id)
             if clip.labels is not None and len(clip.labels) != len(self.task.labels):
                 raise DataError(

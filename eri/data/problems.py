@@ -1,4 +1,4 @@
-"""Collecting everything that is wrong with a table or a folder, so that one error tells it all."""
+"""Collecting everything that is wrong with a table or a folder, so that one error reports it all."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ class Problems:
         self._counts: dict[Kind, int] = {}
 
     def add(self, kind: Kind, place: int | str, detail: str) -> None:
-        """Note one problem at a line, a row, or a path within the folder."""
+        """Record one problem at a line, a row, or a path within the folder."""
         self._counts[kind] = self._counts.get(kind, 0) + 1
         kept = self._kept.setdefault(kind, [])
         if len(kept) < SHOWN:
             kept.append(f"{self._unit} {place}: {detail}")
 
     def check(self) -> None:
-        """Raise everything that was noted.
+        """Raise an error of all recorded problems.
 
         Raises:
-            DataError: At least one problem was noted; of a narrower type where all of them ask for it.
+            DataError: At least one problem was recorded; of a narrower type where all of them ask for it.
         """
         if not self._counts:
             return

@@ -14,7 +14,7 @@ from eri.utils.errors import DataError, UnknownClassError
 from eri.utils.spelling import did_you_mean
 
 _BAD_ID = Kind("ids that cannot be used", "Correct the ids; media and feature files are named after them.")
-_DOUBLED = Kind("ids that stand twice", "Keep one row for each clip.")
+_DOUBLED = Kind("duplicated ids", "Keep one row for each clip.")
 _SPLIT = Kind("unknown splits", "Correct the cells, or the splits that a manifest maps.")
 _TEXT = Kind("labels that are no numbers", "Write plain numbers with a decimal point, such as 0.25.")
 _RANGE = Kind("labels out of range", "Check the scale of the labels; a manifest states its own with 'range'.")
@@ -57,7 +57,7 @@ def normalise_id(cell: str | int, *, digits: int | None = None) -> str:
 
 
 def read_ids(table: Table, position: int, problems: Problems, *, digits: int | None = None) -> dict[str, int]:
-    """Return the index of each clip's row, noting ids that cannot be used or stand twice."""
+    """Return the index of each clip's row, recording ids that cannot be used or are duplicated."""
     found: dict[str, int] = {}
     for index, cells in enumerate(table.rows):
         try:
@@ -110,7 +110,7 @@ def read_labels(
     task: Task,
     problems: Problems,
 ) -> dict[str, tuple[float, ...] | None]:
-    """Return the labels of each clip, None where a test clip has none; note every one that is not as it must be.
+    """Return the labels of each clip, None where a test clip has none; record every one that is not as it must be.
 
     Args:
         table: The table.
@@ -145,7 +145,7 @@ def read_classes(
     known: Mapping[str, str],
     problems: Problems,
 ) -> dict[str, tuple[float, ...] | None]:
-    """Return the class of each clip as one-hot labels, None where a test clip has none; note every one that is unknown.
+    """Return the class of each clip as one-hot labels, None where a test clip has none; record every one that is unknown.
 
     Args:
         table: The table.

@@ -57,7 +57,7 @@ class Table:
             header = ", line 1" if self.unit == "line" else ""
             raise DataError(
                 f"{self.path}{header}: no column {', '.join(map(self._miss, missing))}",
-                hint=f"Columns are named to the letter. The file has: {', '.join(self.columns)}.",
+                hint=f"Column names must match exactly. The file has: {', '.join(self.columns)}.",
             )
         return [self.columns.index(name) for name in names]
 
@@ -82,7 +82,7 @@ def read_table(path: Path) -> Table:
     doubled = sorted({name for name in table.columns if name and table.columns.count(name) > 1})
     if doubled:
         raise DataError(
-            f"{path}: column '{doubled[0]}' stands twice in the header", hint="Rename or remove one of them."
+            f"{path}: column '{doubled[0]}' is duplicated in the header", hint="Rename or remove one of them."
         )
     if not table.rows:
         raise DataError(f"{path}: has a header but no rows", hint="Copy the file again: it is cut off.")

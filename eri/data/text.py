@@ -1,4 +1,4 @@
-"""Turning the bytes of a table into text, and saying what is odd about them."""
+"""Turning the bytes of a table into text, and reporting what is irregular in them."""
 
 from __future__ import annotations
 

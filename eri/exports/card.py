@@ -17,7 +17,7 @@ from eri.weights import WEIGHTS, WeightsEntry
 _USE = """\
 Meant for research on how strongly people react, and for comparing systems on the data named above.
 
-- The figures say how observers would rate a reaction by its looks and sound. They do not say what a person feels.
+- The predictions say how observers would rate a reaction seen and heard. They do not say what a person feels.
 - Do not use them to decide about people: at work, in school, in court, at a border, in medicine, or in advertising.
 - Faces, voices and situations unlike those of the data are predicted worse, by an unknown amount; groups of people may
   be predicted unequally well. Measure it on your own data before you rely on it.
@@ -52,7 +52,7 @@ def write_card(run: Run, files: Mapping[str, str], notes: Sequence[str]) -> str:
         *notes,
         "## Data",
         _data(run, data),
-        "## Figures",
+        "## Scores",
         _figures(run),
         "## Weights and licences",
         "\n".join(_licences(run)),
@@ -79,16 +79,16 @@ def _data(run: Run, data: Mapping[str, Any]) -> str:
 def _figures(run: Run) -> str:
     path = run.path / METRICS
     if not path.is_file():
-        return "Not evaluated when it was exported: no figure is claimed."
+        return "The model was not evaluated when it was exported, so no scores are reported."
     try:
         splits = json.loads(path.read_text(encoding="utf-8"))["splits"]
         rows = [row for split, values in splits.items() for row in _rows(split, values)]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: cannot be read: {error}", hint="Remove the file and evaluate again.") from error
     if not rows:
-        return "Evaluated on clips without labels only: no figure is claimed."
+        return "The model was evaluated on clips without labels only, so no scores are reported."
     table = ["| split | metric | value | 95 % interval | clips |", "|---|---|---|---|---|", *rows]
-    optimistic = "The epoch was chosen on val, so a figure of that split is optimistic." if "val" in splits else ""
+    optimistic = "The epoch was chosen on val, so a score on that split is optimistic." if "val" in splits else ""
     return "\n".join(table) + (f"\n\n{optimistic}" if optimistic else "")
 
 

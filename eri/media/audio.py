@@ -20,38 +20,38 @@ from eri.media.timeline import clip_start, declared_end
 from eri.utils.errors import NoAudioError, OversizedMediaError, UnsupportedMediaError
 
 SAMPLE_RATE = 16_000
-"""Samples a second of all sound in the toolkit."""
+"""Samples per second of all audio in the toolkit."""
 SYNC_TOLERANCE = 0.04
-"""Seconds that the file's times may stray from the count of its samples before sound is moved: one video frame."""
+"""Seconds that the file's times may stray from the count of its samples before audio is moved: one video frame."""
 _MAX_OVERLAP = 1.0
 _MAX_SILENCE = 600.0
 _MOVES = {
-    "gap": "gaps in the sound filled with silence",
-    "overlap": "overlaps in the sound cut",
-    "broken": "jumps of the sound's clock not believed",
+    "gap": "gaps in the audio filled with silence",
+    "overlap": "overlaps in the audio cut",
+    "broken": "jumps of the audio clock ignored",
 }
 _PIECE = 10 * SAMPLE_RATE
 
 
 class SoundDecoder:
-    """Decodes the first sound track of an open file that has a decoder.
+    """Decodes the first audio track of an open file that has a decoder.
 
     Attributes:
         start: Seconds of the first sample since the clip's start; None until one was decoded.
         notes: Damage and gaps met on the way.
 
     Raises:
-        NoAudioError: There is no sound track.
+        NoAudioError: There is no audio track.
         UnsupportedMediaError: There is one, but no decoder for it.
     """
 
     def __init__(self, container: InputContainer, path: Path) -> None:
         streams = audio_streams(container)
         if not streams:
-            raise NoAudioError(path, "holds no sound track")
+            raise NoAudioError(path, "holds no audio track")
         if not has_decoder(streams[0]):
-            message = "FFmpeg has no decoder for its sound, or its description is missing"
-            raise UnsupportedMediaError(path, message, hint="Convert the sound to wav.")
+            message = "FFmpeg has no decoder for its audio, or its description is missing"
+            raise UnsupportedMediaError(path, message, hint="Convert the audio to wav.")
         self._stream = streams[0]
         self._container, self._path = container, path
         self._zero = clip_start(container)
@@ -81,8 +81,8 @@ class SoundDecoder:
             yield from self._push(frame)
         yield from self._flush()
         if self.start is None and (damage.packets or damage.cut):
-            raise damage.error(self._path, "sound")
-        self.notes += damage.notes("sound")
+            raise damage.error(self._path, "audio")
+        self.notes += damage.notes("audio")
         self.notes += [f"{_MOVES[move]}: {times} ({self._moved[move]:.2f} s)" for move, times in self._moves.items()]
 
     def _count(self, move: str, seconds: float) -> None:
@@ -193,7 +193,7 @@ def read_sound(path: Path, *, spill_seconds: float = SPILL_SECONDS) -> Sound:
         decoder = SoundDecoder(container, path)
         size = sum(_keep(store, block, path) for block in decoder.blocks())
         if decoder.start is None:
-            raise NoAudioError(path, "its sound track holds no samples")
+            raise NoAudioError(path, "its audio track holds no samples")
         store.seek(0)
         samples: NDArray[np.float32]
         if size > limit:
@@ -208,17 +208,17 @@ def _keep(store: tempfile.SpooledTemporaryFile[bytes], block: NDArray[np.float32
     try:
         return store.write(block.tobytes())
     except OSError as error:
-        message = f"its sound is long and cannot be kept in {tempfile.gettempdir()}: {error.strerror}"
+        message = f"its audio is long and cannot be kept in {tempfile.gettempdir()}: {error.strerror}"
         raise OversizedMediaError(path, message, hint="Point TMPDIR to a folder with room.") from error
 
 
 def _lengths(container: InputContainer, end: float) -> Iterator[str]:
-    """Say when the sound and the pictures of a file end at different moments."""
+    """Say when the audio and the video of a file end at different moments."""
     for stream in video_streams(container)[:1]:
         pictures = declared_end(stream, clip_start(container))
         if pictures is not None and abs(end - pictures) > _LENGTHS_DIFFER:
             longer = "longer" if end > pictures else "shorter"
-            yield f"audio {longer} than video: it ends at {end:.2f} s, the pictures at {pictures:.2f} s"
+            yield f"audio {longer} than video: it ends at {end:.2f} s, the video at {pictures:.2f} s"
 
 
 def stream_sound(path: Path, block: float = 10.0) -> Iterator[NDArray[np.float32]]:
@@ -251,6 +251,6 @@ def stream_sound(path: Path, block: float = 10.0) -> Iterator[NDArray[np.float32
                 yield joined[:length]
                 waiting, held = [joined[length:]], held - length
         if decoder.start is None:
-            raise NoAudioError(path, "its sound track holds no samples")
+            raise NoAudioError(path, "its audio track holds no samples")
         if held:
             yield np.concatenate(waiting)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Orientation:
-    """How a stored picture is shown: turned first, mirrored second.
+    """How a stored frame is shown: rotated first, mirrored second.
 
     Attributes:
         rotation: Clockwise degrees: 0, 90, 180 or 270.
@@ -110,7 +110,7 @@ class Canvas:
 
 
 def upright_rgb(frame: VideoFrame, max_side: int | None, pixel_aspect: float = 1.0) -> NDArray[np.uint8]:
-    """Return a decoded frame as RGB the way a player shows it: turned, mirrored, with square pixels.
+    """Return a decoded frame as RGB the way a player shows it: rotated, mirrored, with square pixels.
 
     Args:
         frame: In any pixel format; colours are converted by the matrix and range it declares, high dynamic range is

@@ -88,11 +88,11 @@ def probe_media(path: Path) -> MediaInfo:
         tracks = scan(first.watch(packets(container, [*pictures, *sounds], damage)))
         info = _with_video(info, tracks, first, clip_start(container))
         info = _with_audio(info, sounds, tracks, clip_start(container))
-        notes = [*info.notes, *damage.notes("pictures or sound")]
+        notes = [*info.notes, *damage.notes("video or audio")]
         if len(sounds) < len(container.streams.audio):
-            notes.append("a sound track has no decoder, or its description is missing")
+            notes.append("an audio track has no decoder, or its description is missing")
     if not info.has_video and not info.has_audio:
-        raise NoVideoError(path, "holds neither pictures nor sound")
+        raise NoVideoError(path, "holds neither video nor audio")
     return replace(info, notes=tuple(notes))
 
 
@@ -116,7 +116,7 @@ def _probe_folder(folder: Path) -> MediaInfo:
     listing = list_pictures(folder)
     first = next((picture for path in listing.paths if (picture := read_picture(path, None)) is not None), None)
     if first is None:
-        raise TruncatedMediaError(folder, "none of its pictures can be read", hint="Fetch the folder again.")
+        raise TruncatedMediaError(folder, "none of its images can be read", hint="Fetch the folder again.")
     return MediaInfo(
         folder,
         sum(path.stat().st_size for path in listing.paths),
@@ -137,7 +137,7 @@ def _with_video(info: MediaInfo, tracks: dict[int, Track], first: _FirstPictures
         return info
     timeline = video_timeline(shown, zero, info.path)
     if timeline.stream not in first.frames:
-        raise first.damage[timeline.stream].error(info.path, "pictures")
+        raise first.damage[timeline.stream].error(info.path, "video")
     stream, frame = tracks[timeline.stream].stream, first.frames[timeline.stream]
     orientation = frame_orientation(frame)
     aspect = pixel_aspect(stream) if isinstance(stream, VideoStream) else 1.0

@@ -108,7 +108,7 @@ class Decoder:
 
     Raises:
         UnsupportedMediaError: There is no decoder.
-        OversizedMediaError: The file claims larger pictures than any camera's.
+        OversizedMediaError: The file declares larger frames than any camera's.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ def list_pictures(folder: Path) -> PictureFolder:
     except PermissionError:
         raise ForbiddenMediaError(folder, "may not be read by this user", hint="chmod +rx the folder.") from None
     if not numbered:
-        raise NoVideoError(folder, "is a folder without numbered pictures (such as 0.jpg, 1.jpg)")
+        raise NoVideoError(folder, "is a folder without numbered images (such as 0.jpg, 1.jpg)")
     numbers = np.array(sorted(numbered), dtype=np.float64)
     step = float(np.median(np.diff(numbers))) if len(numbers) > 1 else 1.0
     return PictureFolder(tuple(numbered[int(number)] for number in numbers), (numbers - numbers[0]) / step)
@@ -95,7 +95,7 @@ def read_pictures(
         for index in dict.fromkeys(chosen.tolist()):
             picture = read_picture(paths[index], max_side)
             if picture is None:
-                notes.append(f"picture {paths.pop(index).name} cannot be read and was left out")
+                notes.append(f"image {paths.pop(index).name} cannot be read and was left out")
             else:
                 pictures[index] = picture
         if all(index in pictures for index in chosen.tolist()):
@@ -119,7 +119,7 @@ def read_last_pictures(
             break
         picture = read_picture(path, max_side)
         if picture is None:
-            notes.append(f"picture {path.name} cannot be read and was left out")
+            notes.append(f"image {path.name} cannot be read and was left out")
         else:
             times.append(float(onset))
             pictures.append(picture)
@@ -135,7 +135,7 @@ def _stack(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 
 def _unreadable(folder: Path) -> TruncatedMediaError:
-    return TruncatedMediaError(folder, "none of its pictures can be read", hint="Fetch the folder again.")
+    return TruncatedMediaError(folder, "none of its images can be read", hint="Fetch the folder again.")
 
 
 def read_picture(path: Path, max_side: int | None) -> NDArray[np.uint8] | None:
@@ -147,7 +147,7 @@ def read_picture(path: Path, max_side: int | None) -> NDArray[np.uint8] | None:
     try:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise OversizedMediaError(path, f"claims {image.width} x {image.height} pixels")
+                raise OversizedMediaError(path, f"declares {image.width} x {image.height} pixels")
             upright = ImageOps.exif_transpose(image).convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None

@@ -15,7 +15,7 @@ from eri.utils.errors import MissingDependencyError
 
 MOST_LEVELS = 4.0
 """Mean difference, of 255 levels, that a picture may have from FFmpeg's own: converting colours and scaling are not
-exact, but a picture that is turned, mirrored, of another moment or in the wrong range lies far beyond."""
+exact, but a frame that is rotated, mirrored, of another moment or in the wrong range lies far beyond."""
 
 FALLBACK = "not decoded on "
 """What a clip's note begins with when another than the device decoded it."""
@@ -82,7 +82,7 @@ def decode_on(
         MissingDependencyError: torchcodec or FFmpeg's libraries are not installed.
     """
     if timeline.ordered:
-        raise OnDeviceError("its pictures have no times")
+        raise OnDeviceError("its frames have no times")
     video = require_torchcodec().VideoDecoder
     onsets, rows = np.unique(wanted, return_inverse=True)
     try:
@@ -98,7 +98,7 @@ def decode_on(
     pictures = np.concatenate(pieces)
     levels = float(np.abs(pictures[0].astype(np.int16) - first).mean())
     if levels > MOST_LEVELS:
-        raise OnDeviceError(f"its first picture differs by {levels:.1f} of 255 levels")
+        raise OnDeviceError(f"its first frame differs by {levels:.1f} of 255 levels")
     return pictures[rows], str(decoder.cpu_fallback) if decoder.cpu_fallback else None
 
 
@@ -112,7 +112,7 @@ def _decode(
     following = np.append(timeline.onsets, np.inf)[np.searchsorted(timeline.onsets, onsets + TICK)]
     batch = decoder.get_frames_played_at((onsets + np.minimum((following - onsets) / 2, _LATER) + zero).tolist())
     if (np.abs(batch.pts_seconds.numpy() - zero - onsets) > TICK).any():
-        raise OnDeviceError("it has pictures of other moments")
+        raise OnDeviceError("it has frames of other moments")
     height, width = shape[:2]
     frames = batch.data
     if tuple(frames.shape[-2:]) != (height, width):

@@ -154,4 +154,4 @@ def _not_opened(path: Path) -> MediaError:
         return TruncatedMediaError(
             path, "begins as a media file but its index or data is cut off or damaged", hint="Fetch the file again."
         )
-    return NotMediaError(path, "is not a video or audio file that FFmpeg knows", hint="Look at it with `file`.")
+    return NotMediaError(path, "is not a video or audio file that FFmpeg knows", hint="Check its type with `file`.")

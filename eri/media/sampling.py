@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def even_times(start: float, end: float, count: int) -> NDArray[np.float64]:
     """Return the centres of ``count`` equal parts of the span from ``start`` to ``end``.
 
-    Centres, not edges: the first picture is often a fade-in and the last the hand on the switch, and a clip of any
+    Centres, not edges: the first frame is often a fade-in and the last the hand on the switch, and a clip of any
     length gives ``count`` distinct times without touching its end.
 
     Args:
@@ -52,5 +52,5 @@ def on_screen(onsets: NDArray[np.float64], times: NDArray[np.float64]) -> NDArra
         [0, 1, 2, 2]
     """
     if not len(onsets):
-        raise ValueError("no pictures to choose from")
+        raise ValueError("no frames to choose from")
     return np.maximum(np.searchsorted(onsets, times, side="right") - 1, 0)

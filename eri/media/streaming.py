@@ -85,14 +85,14 @@ class FrameStream:
                 if canvas.filled < len(asked):
                     self._note_end(decoder, times[first + canvas.filled - 1] if first + canvas.filled else None)
                     return
-            self.notes += [note for note in decoder.damage.notes("pictures") if note not in self.notes]
+            self.notes += [note for note in decoder.damage.notes("video") if note not in self.notes]
 
     def _note_end(self, decoder: Decoder, last: float | None) -> None:
         """Say up to where the pictures decode."""
         if last is None or decoder.reached is None:
-            raise decoder.damage.error(self._path, "pictures")
-        self.notes += [note for note in decoder.damage.notes("pictures") if note not in self.notes]
-        self.notes.append(f"pictures after {last:.2f} s do not decode")
+            raise decoder.damage.error(self._path, "video")
+        self.notes += [note for note in decoder.damage.notes("video") if note not in self.notes]
+        self.notes.append(f"frames after {last:.2f} s do not decode")
 
     def _of_folder(self, times: NDArray[np.float64], rows: int) -> Iterator[FrameSequence]:
         places = on_screen(self._listing.onsets, times)
@@ -110,11 +110,11 @@ class FrameStream:
             if kept:
                 yield FrameSequence(np.array(kept), np.stack(pictures))
         if not shown:
-            raise TruncatedMediaError(self._path, "none of its pictures can be read", hint="Fetch the folder again.")
+            raise TruncatedMediaError(self._path, "none of its images can be read", hint="Fetch the folder again.")
 
     def _read(self, place: int) -> NDArray[np.uint8] | None:
         path = self._listing.paths[place]
         picture = read_picture(path, self._max_side)
         if picture is None:
-            self.notes.append(f"picture {path.name} cannot be read and was left out")
+            self.notes.append(f"image {path.name} cannot be read and was left out")
         return picture

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from eri.utils.errors import MediaError, OversizedMediaError, TruncatedMediaError, UnsupportedMediaError
 
 MAX_PIXELS = 8192 * 8192
-"""Pictures with more pixels are refused: a few bytes can claim a picture that fills the memory."""
+"""Images with more pixels are refused: a few bytes can declare an image that fills the memory."""
 MAX_PACKETS = 20_000_000
 """Packets read of one file; about a week of video. A file with more is broken or built to keep us busy."""
 MAX_DAMAGED = 300
@@ -61,13 +61,13 @@ class Damage:
         self._first = self._first or error
 
     def notes(self, what: str) -> Iterator[str]:
-        """Say it in words; ``what`` names the stream: pictures or sound."""
+        """Say it in words; ``what`` names the stream: video or audio."""
         if self.cut is not None:
             yield f"the file cannot be read to its end: {self.cut}"
         if self.packets:
-            yield f"damaged packets of {what} left out: {self.packets}"
+            yield f"damaged {what} packets left out: {self.packets}"
         if self.flawed:
-            yield f"frames of {what} decoded with errors: {self.flawed}"
+            yield f"{what} frames decoded with errors: {self.flawed}"
 
     def error(self, path: Path, what: str) -> MediaError:
         """Return the error for a stream of which nothing decoded."""
@@ -93,9 +93,9 @@ def guard(stream: VideoStream, path: Path) -> None:
         OversizedMediaError: The file claims larger pictures than ``MAX_PIXELS``.
     """
     if not has_decoder(stream):
-        raise UnsupportedMediaError(path, "FFmpeg has no decoder for its pictures", hint="Convert it to H.264.")
+        raise UnsupportedMediaError(path, "FFmpeg has no decoder for its video stream", hint="Convert it to H.264.")
     if stream.width * stream.height > MAX_PIXELS:
-        raise OversizedMediaError(path, f"claims pictures of {stream.width} x {stream.height} pixels")
+        raise OversizedMediaError(path, f"declares frames of {stream.width} x {stream.height} pixels")
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     # Clips are decoded side by side by the workers: one thread each spends the least time and memory in all.
     stream.thread_type, stream.thread_count = ThreadType.AUTO, 1

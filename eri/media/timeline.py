@@ -180,7 +180,7 @@ def read_timeline(container: InputContainer, path: Path) -> Timeline:
     """
     damage = Damage()
     tracks = scan(packets(container, video_streams(container), damage))
-    return video_timeline(list(tracks.values()), clip_start(container), path, tuple(damage.notes("pictures")))
+    return video_timeline(list(tracks.values()), clip_start(container), path, tuple(damage.notes("video")))
 
 
 def scan(source: Iterator[Packet[Stream]]) -> dict[int, Track]:
@@ -212,7 +212,7 @@ def video_timeline(tracks: Sequence[Track], zero: float, path: Path, notes: Sequ
     for track in tracks:
         if track.count:
             return _timeline(track, zero, list(notes))
-    raise NoVideoError(path, "its video stream holds no pictures")
+    raise NoVideoError(path, "its video stream holds no frames")
 
 
 def _timeline(track: Track, zero: float, notes: list[str]) -> Timeline:
@@ -224,7 +224,7 @@ def _timeline(track: Track, zero: float, notes: list[str]) -> Timeline:
     keys = _seconds(track.keys, track.base) - zero
     end, declared = float(onsets[-1]) + last, declared_end(track.stream, zero)
     if (widest := float(np.diff(onsets).max(initial=0.0))) > _LONG_GAP:
-        notes.append(f"for {widest:.1f} s no new picture appears")
+        notes.append(f"no new frame appears for {widest:.1f} s")
     if declared is not None and end < declared - max(_EARLY_SECONDS, _EARLY_SHARE * declared):
-        notes.append(f"the file ends early: pictures until {end:.2f} s of the {declared:.2f} s it announces")
+        notes.append(f"the file ends early: it has frames until {end:.2f} s of the {declared:.2f} s it announces")
     return Timeline(track.stream.index, onsets, end, keys, track.ordered, tuple(notes))

@@ -23,7 +23,7 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True, eq=False)
 class FrameSequence:
-    """Pictures of a clip at chosen moments.
+    """Frames of a clip at chosen moments.
 
     Attributes:
         times: Seconds since the clip's start, ascending, float64 (rows,). The picture of a row is the one on screen
@@ -122,14 +122,14 @@ def _read(
         times = moments(timeline, end)
         wanted = timeline.onsets[on_screen(timeline.onsets, times)]
         canvas, decoder = _decode(path, timeline, wanted, max_side)
-        notes += decoder.damage.notes("pictures")
+        notes += decoder.damage.notes("video")
         if canvas.filled == len(times):
             return FrameSequence(times, canvas.pictures, tuple(dict.fromkeys(notes)))
         if decoder.reached is None:
-            raise decoder.damage.error(path, "pictures")
+            raise decoder.damage.error(path, "video")
         end = _end_after(timeline, decoder.reached)
-        notes.append(f"pictures after {end:.2f} s do not decode; the frames are taken from those before")
-    raise TruncatedMediaError(path, "none of its pictures decodes", hint="Fetch the file again.")
+        notes.append(f"frames after {end:.2f} s do not decode; the clip's frames are taken from those before")
+    raise TruncatedMediaError(path, "none of its frames decodes", hint="Fetch the file again.")
 
 
 def _read_on(

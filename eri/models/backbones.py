@@ -327,9 +327,9 @@ def _dimension(model: nn.Module, device: torch.device, side: int, name: str) -> 
             embedded = model(torch.zeros(1, 3, side, side, device=device))
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ConfigError(
-            f"'{name}' does not take pictures of {side} × {side} pixels: {str(error).splitlines()[0]}",
+            f"'{name}' does not take images of {side} × {side} pixels: {str(error).splitlines()[0]}",
             hint="Leave input_size out to use the model's own.",
         ) from error
     if not isinstance(embedded, Tensor) or embedded.ndim != 2:
-        raise ConfigError(f"'{name}' gives no single embedding a picture", hint="Choose a model with global pooling.")
+        raise ConfigError(f"'{name}' gives no single embedding per image", hint="Choose a model with global pooling.")
     return int(embedded.shape[1])

@@ -48,7 +48,7 @@ def test_labels_come_in_the_order_asked_for(table):
 
 
 def test_doubled_unsafe_and_wrongly_labelled_clips_are_refused():
-    with pytest.raises(DataError, match="'1' stands twice"):
+    with pytest.raises(DataError, match="'1' is duplicated"):
         make_table(Clip("1", "train"), Clip("1", "val"))
     with pytest.raises(DataError, match="cannot name a feature file"):
         make_table(Clip("a/b", "train"))

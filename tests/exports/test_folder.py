@@ -74,7 +74,7 @@ def test_the_card_states_data_figures_licences_and_use(run, tmp_path):
 
 def test_a_run_that_was_not_evaluated_claims_no_figure(shop, tmp_path):
     card = (export_run(shop.train("audio"), tmp_path / "export", onnx=False).path / "README.md").read_text()
-    assert "no figure is claimed" in card
+    assert "no scores are reported" in card
 
 
 def test_a_damaged_score_is_refused_and_leaves_nothing(shop, tmp_path):

@@ -96,7 +96,7 @@ def test_clips_that_torchcodec_gets_wrong_are_decoded_by_pyav_with_one_warning(t
         ours, theirs = (find_folder(tmp_path / decoder, VISUAL).read(clip.id) for decoder in ("pyav", "torchcodec"))
         np.testing.assert_array_equal(ours.embeddings, theirs.embeddings)
     [record] = caplog.records
-    assert "not decoded on cpu but by PyAV: its first picture differs" in record.getMessage()
+    assert "not decoded on cpu but by PyAV: its first frame differs" in record.getMessage()
 
 
 def test_a_second_run_opens_no_media(table, tmp_path, monkeypatch):

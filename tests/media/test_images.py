@@ -101,7 +101,7 @@ def test_the_last_pictures_are_the_last_ones_once_each(tmp_path):
     (folder / "10.png").write_bytes(b"no picture")
     sequence = read_last_frames(folder, 4)
     assert numbers_of(sequence.frames) == [7, 8, 9, 11]
-    assert sequence.notes == ("picture 10.png cannot be read and was left out",)
+    assert sequence.notes == ("image 10.png cannot be read and was left out",)
 
 
 def test_the_last_pictures_of_mixed_sizes_are_fitted_and_none_at_all_is_refused(tmp_path):
@@ -110,7 +110,7 @@ def test_the_last_pictures_of_mixed_sizes_are_fitted_and_none_at_all_is_refused(
     assert read_last_frames(folder, 5).frames.shape == (2, 80, 80, 3)
     for path in folder.iterdir():
         path.write_bytes(b"no picture")
-    with pytest.raises(TruncatedMediaError, match="none of its pictures can be read"):
+    with pytest.raises(TruncatedMediaError, match="none of its images can be read"):
         read_last_frames(folder, 5)
 
 

@@ -66,7 +66,7 @@ def test_a_mirrored_clip_which_torchcodec_does_not_turn_back_is_left_to_pyav(tmp
     ours, theirs = both(write_clip(tmp_path / "a.mp4", mirrored=True))
     np.testing.assert_array_equal(ours.frames, theirs.frames)
     [note] = theirs.notes
-    assert note.startswith("not decoded on cpu but by PyAV: its first picture differs by")
+    assert note.startswith("not decoded on cpu but by PyAV: its first frame differs by")
 
 
 def test_a_clip_that_was_cut_off_ends_where_it_does_without_a_device(tmp_path):

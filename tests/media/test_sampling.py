@@ -54,5 +54,5 @@ def test_rows_follow_the_clip_and_long_ones_use_each_picture_at_most_as_often_as
 
 
 def test_no_pictures_are_refused():
-    with pytest.raises(ValueError, match="no pictures"):
+    with pytest.raises(ValueError, match="no frames"):
         on_screen(np.array([]), np.array([1.0]))

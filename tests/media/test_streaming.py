@@ -46,7 +46,7 @@ def test_a_folder_of_pictures(tmp_path):
     blocks = list(stream.blocks(np.arange(0.5, 5.0), 2))
     shown = [read_clock(picture) for block in blocks for picture in block.frames]
     assert shown == [0.0, 1.0, 2.0, 4.0]
-    assert stream.notes == ["picture 3.png cannot be read and was left out"]
+    assert stream.notes == ["image 3.png cannot be read and was left out"]
 
 
 def test_what_has_no_pictures_is_refused(tmp_path):
@@ -56,5 +56,5 @@ def test_what_has_no_pictures_is_refused(tmp_path):
         FrameStream(tmp_path / "absent.mp4")
     for second in range(2):
         (tmp_path / f"{second}.png").write_bytes(b"torn")
-    with pytest.raises(MediaError, match="none of its pictures"):
+    with pytest.raises(MediaError, match="none of its images"):
         list(FrameStream(tmp_path).blocks(np.zeros(1)))

@@ -241,5 +241,5 @@ def test_an_unknown_name_suggests_near_ones():
 
 
 def test_a_size_that_does_not_fit_is_refused():
-    with pytest.raises(ConfigError, match=r"'test_vit\.r160_in1k' does not take pictures of 33 × 33 pixels: .*16"):
+    with pytest.raises(ConfigError, match=r"'test_vit\.r160_in1k' does not take images of 33 × 33 pixels: .*16"):
         backbone("test_vit", input_size=33)

@@ -1,6 +1,6 @@
 """Acted Facial Expressions in the Wild (AFEW), as distributed for the EmotiW challenges.
 
-``Train_AFEW/Angry/000046280.avi …`` and ``Val_AFEW/…``, or ``Train/`` and ``Val/``; the sound is the video's track.
+``Train_AFEW/Angry/000046280.avi …`` and ``Val_AFEW/…``, or ``Train/`` and ``Val/``; the audio is the video's track.
 Test clips, whose labels were not published, are the videos directly in ``Test_vid_Distribute/``, ``Test_AFEW/`` or
 ``Test/`` where there is such a folder. Other folders, such as ``AlignedFaces_LBPTOP_Points``, are passed over. The
 release names no subjects, so clips of one actor or film are kept together by the official split only.

@@ -1,9 +1,9 @@
 """The sequences of Binghamton University's 3D facial expressions, which the paper of CEFLNet calls BU-3DFE.
 
 ``F001/Angry/000.jpg …`` beside the meshes ``000.wrl``, which are passed over: 58 women ``F001`` to ``F058`` and 43 men
-``M001`` to ``M043`` show six expressions, about 100 pictures each at 25 a second: 606 sequences. Its owners distribute
+``M001`` to ``M043`` show six expressions, about 100 frames each at 25 per second: 606 sequences. Its owners distribute
 these sequences as BU-4DFE. The data set that they distribute as BU-3DFE (``F0001/F0001_AN01WH_F2D.bmp``) holds single
-scans, no sequences; the paper's 606 sequences of 101 subjects at 25 pictures a second are BU-4DFE's, so these are read.
+scans, no sequences; the paper's 606 sequences of 101 subjects at 25 frames per second are BU-4DFE's, so these are read.
 
 The data set has no splits. All clips are in ``train``, grouped by subject, for subject-independent folds.
 """
@@ -38,7 +38,7 @@ def load(source: Path) -> ClipTable:
         source: The folder that holds the subjects' folders.
 
     Raises:
-        UnknownClassError: A folder of pictures has another name than the six classes.
+        UnknownClassError: A folder of images has another name than the six classes.
         MissingSubjectError: A folder of classes is called as no subject is.
         DataError: The layout does not fit.
     """

@@ -3,7 +3,7 @@
 ``cohn-kanade-images/S005/001/S005_001_00000001.png …`` and ``Emotion/S005/001/S005_001_00000011_emotion.txt``, each in
 the folder that its archive makes (``extended-cohn-kanade-images``, ``Emotion_labels``) or not. The text file holds the
 code of the expression, 1 to 7, written as ``3.0000000e+00``. 327 of 593 sequences, of 118 subjects, have one; the
-others are passed over. A sequence runs from neutral to the apex, its last picture.
+others are passed over. A sequence runs from neutral to the apex, its last image.
 
 The data set has no splits. All clips are in ``train``, grouped by subject, for leave-one-subject-out and folds.
 """
@@ -35,7 +35,7 @@ _LABEL_FILE = "_emotion"
 
 
 def matches(source: Path) -> bool:
-    """Say whether a folder holds the pictures and the codes of the expressions."""
+    """Say whether a folder holds the images and the codes of the expressions."""
     return find_folder(source, *_IMAGES) is not None and find_folder(source, *_EMOTIONS) is not None
 
 

@@ -3,7 +3,7 @@
 ``EmoLabel_DataSplit/train(single-labeled)/set_1.csv`` to ``set_5.csv`` and ``test(single-labeled)/set_1.csv`` to
 ``set_5.csv``, each with the header ``video_name,label``; labels run from 1 to 7. The media are in ``Clip/``: the videos
 as they were cut from films in ``original/`` or its ``part_1/`` to ``part_11/`` (``1.mp4``), or cropped faces in
-``clip_224x224/`` and ``clip_224x224_16f/`` (``00001/`` with pictures) or ``clip_224x224_avi/``. Ids are numbers of five
+``clip_224x224/`` and ``clip_224x224_16f/`` (``00001/`` with images) or ``clip_224x224_avi/``. Ids are numbers of five
 digits. Clips without a single label are in no list and passed over.
 
 A clip is held out by one fold and trained on by the four others. The folds are the table's ``folds``; its splits are
@@ -151,7 +151,7 @@ def _misfit(folder: Path, ids: Collection[str], where: str) -> SplitError:
 
 
 def _media_finder(source: Path, root: Path) -> Callable[[str], Path]:
-    """Return what finds a clip's video or folder of pictures; where there is none, its path is the expected one."""
+    """Return what finds a clip's video or folder of images; where there is none, its path is the expected one."""
     home = source if source != root else find_folder(find_child(root, _CLIPS), *CLIP_FOLDERS)
     if home is None:
         home = root / _CLIPS / CLIP_FOLDERS[0]

@@ -76,7 +76,7 @@ def load(source: Path) -> ClipTable:
 
     The test clips are those of ``test_split.csv`` or ``test.csv``, in the folder or in ``test_data/``, where there is
     such a table (its labels may be empty or missing); otherwise those that have a file or folder in ``test_data/``.
-    Media are not opened, and need not be there: a clip has its raw video, else its folder of face pictures, else, where
+    Media are not opened, and need not be there: a clip has its raw video, else its folder of face images, else, where
     there is a folder of raw videos, the path that its video is expected at. Labels must lie in [0, 1], and those of one
     clip add up to at most :data:`LARGEST_SUM`.
 

@@ -20,7 +20,7 @@ from eri.utils.spelling import did_you_mean
 
 UNKNOWN_CLASS = Kind(
     "unknown classes",
-    "Name the class as the data set does, or move what is no clip out of the data set's folder.",
+    "Name the class as the data set does, or move folders that are no clips out of the data set's folder.",
     UnknownClassError,
 )
 CONFLICT = Kind(
@@ -65,7 +65,7 @@ def note_unknown_class(problems: Problems, place: str, name: str, task: Task) ->
 
 @dataclass(frozen=True)
 class SubjectTree:
-    """How a data set of folders ``<subject>/<class>/`` of pictures is laid out.
+    """How a data set of folders ``<subject>/<class>/`` of images is laid out.
 
     Attributes:
         name: Of the data set.
@@ -88,10 +88,10 @@ class SubjectTree:
     def read(self, folder: Path) -> ClipTable:
         """Read the clips of all subjects; all are in the split ``train``, grouped by subject.
 
-        Folders that hold no pictures of a class, such as those of tools, are passed over.
+        Folders that hold no images of a class, such as those of tools, are passed over.
 
         Raises:
-            UnknownClassError: A folder of pictures inside a subject's is called as no class is.
+            UnknownClassError: The name of a folder of images inside a subject's is no class.
             MissingSubjectError: A folder holds classes but is called as no subject is.
             DataError: It holds no clip, or several kinds of problem.
         """
@@ -101,7 +101,7 @@ class SubjectTree:
         if not clips:
             raise DataError(
                 f"{folder}: holds no clip of {self.name}",
-                hint=f"Expected {self.example}/{self.task.labels[0]}/ with pictures.",
+                hint=f"Expected {self.example}/{self.task.labels[0]}/ with images.",
             )
         return ClipTable(self.name, folder, self.task, tuple(clips))
 

@@ -45,14 +45,14 @@ class Paths(Strict):
     """
 
     video: str | None = None
-    audio: str | None = Field(None, description="Left out, the sound is the video's own track.")
+    audio: str | None = Field(None, description="Path of the audio file; without it, the audio is the video's own track.")
 
 
 class Manifest(Strict):
     """The description of a data set that is one table."""
 
     adapter: str = Field(NAME, pattern=f"^{NAME}$")
-    name: str = Field(min_length=1, description="Of the data set, for messages and reports.")
+    name: str = Field(min_length=1, description="Name of the data set in messages and reports.")
     task: str | None = Field(None, description="Name of the task; None is the data set's name.")
     root: Path = Field(
         Path(),
@@ -69,7 +69,7 @@ class Manifest(Strict):
     splits: dict[Split, str | list[str]] = Field(
         {"train": "train", "val": "val", "test": "test"}, description="What the table calls each split."
     )
-    kind: TaskKind = Field("regression", description="A classification reads one class a clip, from columns.class.")
+    kind: TaskKind = Field("regression", description="A classification reads one class per clip, from columns.class.")
     labels: list[str] = Field(
         min_length=1, description="Label columns, or the names of the classes, in the order of the submission."
     )
@@ -113,7 +113,7 @@ class Manifest(Strict):
                 raise ValueError("columns.class and classes are for 'kind: classification'")
             return
         if self.columns.class_name is None:
-            raise ValueError("a classification needs columns.class, the column that holds the class of a clip")
+            raise ValueError("a classification needs columns.class, the column that holds each clip's class")
         if unknown := [name for name in self.classes if name not in self.labels]:
             raise ValueError(f"classes names {', '.join(map(repr, unknown))}, which labels does not list")
         if len(self.class_names) < sum(map(len, map(_as_list, self.classes.values()))) + len(self._same_named):

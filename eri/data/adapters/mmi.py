@@ -2,8 +2,8 @@
 
 ``Sessions/1767/`` holds the video ``S001-100.avi``, its annotation ``S001-100.xml`` with ``<Metatag Name="Emotion"
 Value="4"/>`` and ``session.xml`` with ``<subject id="1">`` and a ``<track view="0" filename="S001-100.avi">`` for each
-video. Codes run from 1 (anger) to 6 (surprise); sessions of another code, of action units alone, of still pictures, or
-seen from the side only (view 1) or from both sides in one picture (view 2) are passed over, as the papers do, who keep
+video. Codes run from 1 (anger) to 6 (surprise); sessions of another code, of action units alone, of still images, or
+seen from the side only (view 1) or from both sides in one image (view 2) are passed over, as the papers do, who keep
 205 sequences of 30 subjects. The subject is the one of ``session.xml``, or else that of the video's name. A sequence
 runs from neutral over the apex to neutral.
 
@@ -54,7 +54,7 @@ def load(source: Path) -> ClipTable:
     Raises:
         UnknownClassError: A session's code is no number.
         ConflictingLabelsError: A session has two codes.
-        MissingSubjectError: Neither ``session.xml`` nor the video's name tells the subject of a labelled session.
+        MissingSubjectError: Neither ``session.xml`` nor the video's name gives the subject of a labelled session.
         DataError: The layout does not fit, a file is no XML, or no session is kept.
     """
     home = _home(source)
@@ -89,7 +89,7 @@ def _clips(home: Path, problems: Problems) -> Iterator[Clip]:
 
 
 def _read_session(session: str, folder: Path, problems: Problems) -> Clip | None:
-    """Return the clip of a session; None where it is passed over or its problem is noted."""
+    """Return the clip of a session; None where it is passed over or its problem is recorded."""
     described = {stem.lower(): ElementTree.parse(path).getroot() for stem, path in _xml_files(folder).items()}
     description = described.pop("session", None)
     codes = {code for root in described.values() for code in _codes(root)}
@@ -107,7 +107,7 @@ def _read_session(session: str, folder: Path, problems: Problems) -> Clip | None
         return None
     subject = _subject(video, description)
     if subject is None:
-        problems.add(NO_SUBJECT, session, f"neither {_SESSION} nor the name {video.name} tells the subject")
+        problems.add(NO_SUBJECT, session, f"neither {_SESSION} nor the file name {video.name} names the subject")
         return None
     return Clip(make_id(session), "train", video, labels=TASK.one_hot(int(number) - 1), group=subject)
 

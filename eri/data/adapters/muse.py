@@ -103,7 +103,7 @@ def load(source: Path, challenge: SubChallenge) -> ClipTable:
     """Read the clip table of a sub-challenge.
 
     Media are not opened, and need not be there: a clip has its raw video (``mp4/`` or ``raw/``), else its folder of
-    face pictures (``Faces/`` among the feature folders), else None. An audio file (``wav/`` or ``audio/``) is named
+    face images (``Faces/`` among the feature folders), else None. An audio file (``wav/`` or ``audio/``) is named
     only where there is one.
 
     Args:

@@ -1,8 +1,8 @@
 """The Oulu-CASIA NIR&VIS data set, of which the visible-light sequences in normal light are read.
 
-``VL/Strong/P001/Anger/000.jpeg …`` of the original pictures, or ``VL_Acropped/Strong/…`` of the cropped ones, each in
+``VL/Strong/P001/Anger/000.jpeg …`` of the original images, or ``VL_Acropped/Strong/…`` of the cropped ones, each in
 the folder that its archive makes (``OriginalImg``, ``PreProcess_Img`` and others) or not; the folder ``Strong`` itself
-may be given too. Where both are there, the original pictures are read. 80 subjects show six expressions each, from
+may be given too. Where both are there, the original images are read. 80 subjects show six expressions each, from
 neutral to the apex: 480 sequences. ``NI`` (near infrared), ``Weak`` and ``Dark`` are passed over.
 
 The data set has no splits. All clips are in ``train``, grouped by subject, for subject-independent folds.
@@ -40,7 +40,7 @@ def load(source: Path) -> ClipTable:
         source: The data set's folder, the folder that one of its archives makes, or the folder ``Strong``.
 
     Raises:
-        UnknownClassError: A folder of pictures has another name than the six classes.
+        UnknownClassError: A folder of images has another name than the six classes.
         MissingSubjectError: A folder of classes is called as no subject is.
         DataError: The layout does not fit.
     """
@@ -51,7 +51,7 @@ def load(source: Path) -> ClipTable:
 
 
 def _home(source: Path) -> Path | None:
-    """Find the folder of subjects: original pictures before cropped ones, the nearest before deeper ones."""
+    """Find the folder of subjects: original images before cropped ones, the nearest before deeper ones."""
     places = [source, *_archives(source)]
     candidates = [find_folder(place, light) for light in _LIGHT for place in places]
     if source.name.lower() == "strong" and source.parent.name.lower().startswith("vl"):

@@ -62,7 +62,7 @@ class ImagePreparer:
         frames: Frames of a clip.
         side: Height and width of the crops in pixels.
         faces: How faces are found and cropped.
-        device: Where the detector runs; only ``retinaface`` heeds it.
+        device: Where the detector runs; only ``retinaface`` uses it.
         brightening: What happens to the crops then; None leaves them.
         take: Whether frames are spread evenly over the clip's presentation time or its last ones.
         decode_on: Device on which torchcodec decodes; None decodes by PyAV.

@@ -49,7 +49,7 @@ def crop_faces(frames: FrameSequence, config: FaceConfig, side: int, *, device: 
         frames: The clip's sampled frames.
         config: Face settings.
         side: Of the crops, in pixels.
-        device: ``cpu``, ``cuda`` or ``cuda:<n>``; only ``retinaface`` heeds it.
+        device: ``cpu``, ``cuda`` or ``cuda:<n>``; only ``retinaface`` uses it.
 
     Raises:
         WeightsError: Weights or shape predictor are absent, damaged or do not fit.

@@ -36,7 +36,7 @@ def create_detector(config: FaceConfig, device: str = "cpu") -> Detector:
 
     Args:
         config: Face settings.
-        device: ``cpu``, ``cuda`` or ``cuda:<n>``; only ``retinaface`` heeds it.
+        device: ``cpu``, ``cuda`` or ``cuda:<n>``; only ``retinaface`` uses it.
 
     Raises:
         WeightsError: Weights or shape predictor are absent, damaged or do not fit.
@@ -48,7 +48,7 @@ def create_detector(config: FaceConfig, device: str = "cpu") -> Detector:
 def face_identity(config: FaceConfig) -> dict[str, Any]:
     """Return everything that determines the crops, as JSON values: settings, digests of files, versions.
 
-    Settings that the detector does not heed are left out, so that changing them makes no new features.
+    Settings that the detector does not use are left out, so that changing them makes no new features.
 
     Raises:
         WeightsError: The weights or the shape predictor are nowhere to be found.

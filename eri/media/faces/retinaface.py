@@ -114,7 +114,7 @@ def load_network(backbone: Backbone, path: Path) -> nn.Module:
         if not torch.isfinite(value).all():
             raise WeightsError(
                 f"{path}: '{name}' holds a value that is not finite; the file is damaged",
-                hint="Fetch the checkpoint anew.",
+                hint="Fetch the checkpoint again.",
             )
     return network.eval().requires_grad_(False)
 
@@ -191,11 +191,11 @@ class RetinaFaceDetector:
             except torch.OutOfMemoryError as error:
                 if size == 1:
                     raise DeviceMemoryError(
-                        "the GPU's memory does not hold the face detector and one picture",
+                        "the GPU's memory does not hold the face detector and one image",
                         hint="Free it of other programs, use fewer workers, or use --device cpu.",
                     ) from error
                 size //= 2
-                _LOG.warning("out of GPU memory in the face detector: going on with %d pictures at once", size)
+                _LOG.warning("out of GPU memory in the face detector: going on with %d images at once", size)
             else:
                 continue
             # Not while the error is handled: its traceback holds the tensors that are in the way.

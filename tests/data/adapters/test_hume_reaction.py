@@ -132,7 +132,7 @@ class TestAbaw5:
                 lambda rows: [row.__delitem__(slice(0, 2)) for row in rows],
                 ["no column 'File_ID', 'Split'", "Adoration"],
             ),
-            (set_cell(0, 9, "Fear"), ["column 'Fear' stands twice"]),
+            (set_cell(0, 9, "Fear"), ["column 'Fear' is duplicated"]),
             (set_cell(3, 0, "[00000]"), ["line 4: id 00000 stands already on line 2"]),
             (set_cell(3, 0, "0"), ["line 4: id 00000 stands already on line 2"]),
             (set_cell(3, 0, "../00001"), ["line 4", "'../00001' is not a number of at most 5 digits"]),

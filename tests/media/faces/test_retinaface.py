@@ -96,7 +96,7 @@ def test_a_batch_that_does_not_fit_the_device_is_halved(
     monkeypatch.setattr(RetinaFaceDetector, "_run", small)
     for one, other in zip(detector.detect(given), expected, strict=True):
         assert_same(one, other)
-    assert "going on with 2 pictures at once" in caplog.text
+    assert "going on with 2 images at once" in caplog.text
 
     def none(self: RetinaFaceDetector, batch: list[Picture]) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
