@@ -18,12 +18,12 @@ _UNREAD_BY_HEADS = frozenset(("augmentation", "balancing"))
 
 
 class Published(Strict):
-    """What a paper reports for the system, to set beside one's own figure."""
+    """What a paper reports for the system, to set beside one's own score."""
 
     source: str
-    task: str = Field("eri", description="The task that the figure is for; on another it is not shown.")
+    task: str = Field("eri", description="The task that the score is for; on another it is not shown.")
     metric: Literal["mean_pearson", "war", "uar"] = Field(
-        "mean_pearson", description="What the figures are; recalls are shares, such as 0.5928."
+        "mean_pearson", description="Metric of the scores; recalls are shares, such as 0.5928."
     )
     validation: float | None = None
     test: float | None = None
@@ -89,10 +89,10 @@ class ExperimentConfig(Strict):
             unread = changed & _UNREAD_BY_VIDEO
             regularization = self.training.regularization.model_dump(exclude={"ema_decay"})
             unread |= {f"regularization.{name}" for name, value in regularization.items() if value}
-            hint = " (it reads pictures, not embeddings; training.augmentation changes those)"
+            hint = " (it reads images, not embeddings; training.augmentation changes images)"
         else:
             unread = changed & _UNREAD_BY_HEADS
-            hint = " (it reads embeddings; pictures are what a video model such as ceflnet learns from)"
+            hint = " (it reads embeddings; images are what a video model such as ceflnet learns from)"
         if unread:
             names = ", ".join(f"training.{name}" for name in (*given, *sorted(unread - set(given))) if name in unread)
             raise ValueError(f"model {self.model.name} does not read {names}; leave that out{hint}")
@@ -101,7 +101,7 @@ class ExperimentConfig(Strict):
         if self.modality != "visual":
             raise ValueError(
                 f"model.name '{model.name}' reads face crops alone, but modality is '{self.modality}'; make it visual, "
-                "and join it with sound by `eri ensemble`, or by its features (`eri extract --weights RUN`)"
+                "and join it with audio by `eri ensemble`, or by its features (`eri extract --weights RUN`)"
             )
         visual = self.visual
         if not isinstance(visual, CropsConfig):
@@ -128,7 +128,7 @@ class ExperimentConfig(Strict):
             )
         if isinstance(visual, CropsConfig):
             raise ValueError(
-                f"model.name '{self.model.name}' reads embeddings, but visual.extractor 'crops' gives pictures; name a "
+                f"model.name '{self.model.name}' reads embeddings, but visual.extractor 'crops' gives images; name a "
                 "backbone there, with model.finetune to train it too"
             )
         if not isinstance(visual, ImageConfig):
@@ -136,7 +136,7 @@ class ExperimentConfig(Strict):
         if finetune is not None and visual.draws:
             raise ValueError(
                 "visual.draws are versions of cached embeddings, but model.finetune draws a brightness for each clip "
-                "anew in every epoch; leave draws out, or model.finetune"
+                "again in every epoch; leave draws out, or model.finetune"
             )
         if finetune is not None and visual.precision != "float32":
             raise ValueError(

@@ -50,10 +50,10 @@ def extractor_section(config: Config) -> Config:
 
 
 class _MelConfig(ExtractorConfig):
-    """Mel spectra of short windows of sound, gathered into rows."""
+    """Mel spectra of short windows of audio, gathered into rows."""
 
     modality: ClassVar[Stream] = "audio"
-    window: float = Field(0.025, gt=0, le=1.0, description="Seconds of sound in one spectrum.")
+    window: float = Field(0.025, gt=0, le=1.0, description="Seconds of audio in one spectrum.")
     step: float = Field(0.010, ge=0.001, le=1.0, description="Seconds from one spectrum to the next.")
     mel_scale: Literal["slaney", "htk"] = Field(
         "slaney",
@@ -62,7 +62,9 @@ class _MelConfig(ExtractorConfig):
     )
     deltas: int = Field(0, ge=0, le=2, description="Orders of change over time beside the values (HTK, two to a side).")
     hop: float | None = Field(0.1, gt=0, description="Gather spectra over this many seconds into a row; None: each.")
-    statistics: Literal["mean", "mean-std"] = Field("mean", description="Of the spectra in a row; std is their spread.")
+    statistics: Literal["mean", "mean-std"] = Field(
+        "mean", description="Statistics of the spectra in a row; std is their standard deviation."
+    )
 
     @model_validator(mode="after")
     def _rows_hold_spectra(self) -> Self:
@@ -127,7 +129,7 @@ DETECTORS: Registry[str] = Registry("face detector")
 
 DETECTORS.register("dlib", "dlib's histogram of oriented gradients, offline", "eri.media.faces.registry")
 DETECTORS.register("retinaface", "RetinaFace, as in the papers; needs weights", "eri.media.faces.registry")
-DETECTORS.register("none", "the whole picture as one face", "eri.media.faces.registry")
+DETECTORS.register("none", "the whole image as one face", "eri.media.faces.registry")
 
 
 class FaceConfig(Strict):
@@ -135,7 +137,7 @@ class FaceConfig(Strict):
 
     detector: str = Field(
         "dlib",
-        description="dlib, retinaface, or none, which takes the whole picture: for crops that the organisers ship.",
+        description="dlib, retinaface, or none, which takes the whole image: for crops that the organisers ship.",
     )
     backbone: Literal["resnet50", "mobilenet0.25"] = Field("resnet50", description="Of retinaface only.")
     weights: str = Field("pretrained", description="Of retinaface only: 'pretrained' or a path.")
@@ -144,9 +146,11 @@ class FaceConfig(Strict):
         description="A dlib shape predictor (5 or 68 points) for alignment; dlib alone gives boxes only.",
     )
     every: int = Field(4, ge=1, description="Detect on every k-th sampled frame and track between.")
-    detection_size: int = Field(320, ge=64, description="Longer side of the picture the detector sees, in pixels.")
+    detection_size: int = Field(320, ge=64, description="Longer side of the image that the detector sees, in pixels.")
     threshold: float | None = Field(None, description="Detection score; None is the detector's usual one.")
-    margin: float = Field(0.2, ge=0.0, le=2.0, description="Added on each side, as a share of the box.")
+    margin: float = Field(
+        0.2, ge=0.0, le=2.0, description="Margin added on each side of the face, as a share of the box."
+    )
     align: bool = Field(True, description="Turn the face upright by its landmarks where they are known.")
 
     @field_validator("detector")
@@ -208,7 +212,7 @@ class ImageConfig(ExtractorConfig):
 class DrawnImageConfig(ImageConfig):
     """One brightened version of the features of :class:`ImageConfig`; no config file holds it."""
 
-    draw: int = Field(ge=1, description="Which of the draws: with the clip's id it decides the factor.")
+    draw: int = Field(ge=1, description="Number of the brightened version; with the clip's id it decides the factor.")
 
 
 @extractor_section
@@ -217,13 +221,15 @@ class CropsConfig(ExtractorConfig):
 
     modality: ClassVar[Stream] = "visual"
     extractor: Literal["crops"] = "crops"
-    frames: int = Field(32, ge=1, description="Frames of a clip.")
+    frames: int = Field(32, ge=1, description="Number of frames per clip.")
     take: Literal["spread", "last"] = Field(
         "spread",
         description="Which: spread evenly over the clip's presentation time, or its last ones, each shown once.",
     )
     input_size: int = Field(224, ge=16, description="Height and width of a crop in pixels.")
-    quality: int = Field(95, ge=50, le=100, description="Of the JPEG pictures; colours keep their full resolution.")
+    quality: int = Field(
+        95, ge=50, le=100, description="Quality of the JPEG images; colours keep their full resolution."
+    )
     faces: FaceConfig = FaceConfig()
 
 
@@ -238,23 +244,23 @@ class VideoConfig(ExtractorConfig):
     extractor: Literal["video"] = "video"
     weights: Path = Field(description="Folder of the run that trained the model.")
     windows: int = Field(
-        1, ge=1, description="Rows of a clip: its frames are cut into so many even pieces, each read as a clip."
+        1, ge=1, description="Rows per clip: its frames are cut into so many even pieces, each read as a clip."
     )
 
 
 @extractor_section
 class DeepSpectrumConfig(ExtractorConfig):
-    """Mel-spectrogram pictures in viridis through an image backbone, one embedding a window."""
+    """Mel-spectrogram images in viridis through an image backbone, one embedding per window."""
 
     modality: ClassVar[Stream] = "audio"
     extractor: Literal["deepspectrum"] = "deepspectrum"
     backbone: str = Field("densenet121", description="timm name; densenet121 gives the challenge's 1024 dimensions.")
     weights: str = Field("pretrained", description="'pretrained', 'random', or a path to a checkpoint.")
     seed: int = Field(0, ge=0, description="Of random weights.")
-    window: float = Field(1.0, gt=0, description="Seconds of audio in one picture.")
+    window: float = Field(1.0, gt=0, description="Seconds of audio in one image.")
     hop: float = Field(0.5, gt=0, description="Seconds between window starts.")
     mel_bands: int = Field(128, ge=8)
-    input_size: int = Field(224, ge=32, description="Side of the picture in pixels.")
+    input_size: int = Field(224, ge=32, description="Side of the image in pixels.")
     precision: Precision = "float32"
 
 

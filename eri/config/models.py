@@ -36,11 +36,13 @@ class FinetuneConfig(Strict):
     """How the visual backbone is trained end to end with the head."""
 
     learning_rate: float = Field(
-        1e-4, gt=0, description="Of the backbone: at the rate of a new head, trained weights would be lost at once."
+        1e-4,
+        gt=0,
+        description="Learning rate of the backbone; at the rate of a new head, trained weights would be lost at once.",
     )
     freeze_norm: bool = Field(True, description="Keep the statistics of batch normalisation as the weights bring them.")
     checkpoint: bool = Field(False, description="Compute activations again on the way back: slower, far less memory.")
-    pictures: int = Field(256, ge=1, description="Pictures that go through the backbone at once; changes memory only.")
+    pictures: int = Field(256, ge=1, description="Images that go through the backbone at once; it changes memory only.")
 
 
 def _switch(value: Any) -> Any:
@@ -227,7 +229,7 @@ class FusionBase(HeadConfig):
     @model_validator(mode="after")
     def _refuse_inner(self) -> Self:
         if self.encoder.finetune is not None:
-            raise ValueError("finetune is of the whole model: put it beside encoder, not under it")
+            raise ValueError("finetune concerns the whole model: put it beside encoder, not under it")
         return self
 
 
@@ -286,7 +288,9 @@ class LightGBMConfig(ModelConfig):
     """
 
     name: Literal["lightgbm"] = "lightgbm"
-    functionals: tuple[Functional, ...] = Field(FUNCTIONALS, min_length=1, description="Of each feature, over a clip.")
+    functionals: tuple[Functional, ...] = Field(
+        FUNCTIONALS, min_length=1, description="Functionals of each feature over a clip."
+    )
     rounds: int = Field(500, ge=1, description="Most trees of a booster.")
     patience: int | None = Field(
         50, ge=1, description="Trees without a smaller validation error before a booster stops; None keeps all rounds."
@@ -302,7 +306,7 @@ class LightGBMConfig(ModelConfig):
     @classmethod
     def _each_once(cls, functionals: tuple[Functional, ...]) -> tuple[Functional, ...]:
         if len(set(functionals)) != len(functionals):
-            raise ValueError("a functional stands twice; name each once")
+            raise ValueError("a functional is duplicated; name each once")
         return functionals
 
 

@@ -1,6 +1,6 @@
 """Tasks: which labels or classes are asked for, their range, how a model's output is bounded, how clips are named.
 
-The label names are those of the organisers' own files, to the letter.
+The label names are those of the organisers' own files, exactly.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class Copies(Strict):
     """Changed copies of one clip, beside the clip itself."""
 
     flip: int = Field(0, ge=0, le=1, description="Mirrored left to right.")
-    rotation: int = Field(0, ge=0, description="Turned, each by an angle of its own.")
+    rotation: int = Field(0, ge=0, description="Rotated copies, each by an angle of its own.")
     contrast: int = Field(0, ge=0, description="With another contrast, each with a factor of its own.")
 
     @property
@@ -85,7 +85,7 @@ for own, compares in (("mse", False), ("ccc", True), ("pearson", True), ("cross_
 
 def _add_registered(schema: dict[str, Any]) -> None:
     for name in LOSSES:
-        described = {"type": "number", "minimum": 0, "default": 0, "description": f"Of {LOSSES.origin(name)}."}
+        described = {"type": "number", "minimum": 0, "default": 0, "description": f"Weight of {LOSSES.origin(name)}."}
         schema["properties"].setdefault(name, described)
     schema["additionalProperties"] = False
 
@@ -104,7 +104,9 @@ class LossConfig(Strict):
     ccc: float = Field(0.0, ge=0, description="1 - Lin's concordance correlation, over the clips of one step.")
     pearson: float = Field(0.0, ge=0, description="1 - Pearson's correlation, over the clips of one step.")
     cross_entropy: float = Field(
-        0.0, ge=0, description="Of the raw outputs, against each clip's class, or its strongest label."
+        0.0,
+        ge=0,
+        description="Weight of the cross-entropy of the raw outputs, against each clip's class or strongest label.",
     )
     class_weights: ClassWeights = Field(
         "none",
@@ -188,11 +190,11 @@ class TrainingConfig(Strict):
     optimizer: Literal["adam", "adamw"] = "adam"
     lookahead: bool = Field(False, description="Go back half the way after every 5 steps (Zhang et al. 2019).")
     schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="Of the learning rate: cosine falls from its full value to 0 over all epochs."
+        "constant", description="Schedule of the learning rate: cosine falls from its full value to 0 over all epochs."
     )
     warmup: float = Field(0.0, ge=0, description="Epochs over which the rate rises to its full value at first.")
-    patience: int = Field(15, ge=1, description="Epochs without a better validation figure before stopping.")
-    reduce_on_plateau: bool = Field(False, description="Halve the rate after 5 epochs without a better figure.")
+    patience: int = Field(15, ge=1, description="Epochs without a better validation score before stopping.")
+    reduce_on_plateau: bool = Field(False, description="Halve the learning rate after 5 epochs without a better score.")
     gradient_clip: float | None = Field(1.0, gt=0)
     precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA, else float32.")
     standardize: bool = Field(True, description="Zero mean, unit deviation per feature, fitted on train only.")
@@ -211,7 +213,9 @@ class TrainingConfig(Strict):
     save_every: float = Field(
         60.0, ge=0, description="Seconds between saves within an epoch, which a run that was killed goes on from."
     )
-    shuffle_labels: bool = Field(False, description="Control: train on labels permuted among the train clips.")
+    shuffle_labels: bool = Field(
+        False, description="Shuffled-label baseline: train on labels permuted among the train clips."
+    )
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -25,7 +25,7 @@ class VideoModelConfig(ModelConfig):
 class BackboneFields(VideoModelConfig):
     """A video model around a published backbone."""
 
-    weights: str = Field("pretrained", description="Of the backbone: 'pretrained', 'random', or a path.")
+    weights: str = Field("pretrained", description="Weights of the backbone: 'pretrained', 'random', or a path.")
     freeze: Literal["none", "stem", "backbone"] = Field(
         "none", description="What keeps its weights and statistics: nothing, the first layers, or the whole backbone."
     )
@@ -91,10 +91,10 @@ class CEFLNetConfig(BackboneFields):
     """
 
     name: Literal["ceflnet"] = "ceflnet"
-    backbone: str = Field("resnet18", description="Of the frames: a timm model with global pooling.")
+    backbone: str = Field("resnet18", description="Backbone of the frames: a timm model with global pooling.")
     weights: str = Field(
         "pretrained",
-        description="Of the backbone: 'pretrained' (ImageNet; the paper does not say on what), 'random', or a path.",
+        description="Weights of the backbone: 'pretrained' (ImageNet; the paper names no data), 'random', or a path.",
     )
     input_size: int = Field(224, ge=16, description="Side of a face crop in pixels.")
     frames: int = Field(35, ge=1, description="Frames read of one clip: as many of each piece, so 5 of each of 7.")
@@ -104,8 +104,10 @@ class CEFLNetConfig(BackboneFields):
     starts: int = Field(
         30, ge=1, description="The first piece begins at one of so many first frames; in their middle in evaluation."
     )
-    self_attention: bool = Field(True, description="SAL, eq. 1: the frames of a piece look at each other.")
-    residual: bool = Field(False, description="Add SAL's input to its output; the paper draws no such way round it.")
+    self_attention: bool = Field(True, description="SAL, eq. 1: the frames of a piece attend to each other.")
+    residual: bool = Field(
+        False, description="Add SAL's input to its output; the paper's figure has no such connection."
+    )
     relation: bool = Field(True, description="LRL, eq. 2 and 3: frames are weighted by their relation to the piece.")
     piece_pooling: Literal["mean", "max"] = Field(
         "mean", description="The pooling over the frames of a piece in eq. 2, which the paper leaves open."
@@ -114,7 +116,7 @@ class CEFLNetConfig(BackboneFields):
     activation_channels: tuple[int, ...] = Field(
         (256, 256), description="Widths of EIAN's hidden convolutions over the pieces: chosen for 12.83 M parameters."
     )
-    activation_kernel: int = Field(3, ge=1, description="Pieces that one convolution of EIAN sees; odd.")
+    activation_kernel: int = Field(3, ge=1, description="Pieces that one convolution of EIAN sees; an odd number.")
     maps: Literal["shared", "label"] = Field(
         "shared",
         description="One activation map a video, as eq. 8 and 9 need, or one for each label, as eq. 5 is written.",
@@ -126,7 +128,7 @@ class CEFLNetConfig(BackboneFields):
         0.0,
         ge=0,
         description="Weight of the second term of eq. 11, (1 - Y) log(1 - p), beside the cross-entropy; 1 is eq. 11 "
-        "to the letter, 0 the plain cross-entropy.",
+        "exactly, 0 the plain cross-entropy.",
     )
 
     @model_validator(mode="after")
@@ -176,7 +178,7 @@ class CNN3DConfig(VideoModelConfig):
 
     name: Literal["cnn3d"] = "cnn3d"
     frames: int = Field(10, ge=8, description="The last frames of a clip; a shorter clip repeats its last one.")
-    input_size: int = Field(112, ge=16, description="Side of the pictures in pixels.")
+    input_size: int = Field(112, ge=16, description="Side of the images in pixels.")
     pooling: Literal["average", "max"] = "average"
     nonlinearity: Nonlinearity = "relu"
     temporal_size: Literal[1, 3, 5, 7, 9] = Field(3, description="Frames that one convolution sees.")
@@ -187,7 +189,7 @@ class CNN3DConfig(VideoModelConfig):
     grey: bool = Field(True, description="Take the colour out: CK+ has sequences of both kinds.")
     normalize: bool = Field(False, description="Pixels on [-1, 1] in place of [0, 1].")
     filters: tuple[int, int, int, int, int] = Field(
-        (64, 128, 256, 512, 512), description="Of the five groups: C3D's, on which the paper builds."
+        (64, 128, 256, 512, 512), description="Filters of the five groups: C3D's, on which the paper builds."
     )
     dense: tuple[int, ...] = Field((4096, 4096), description="Widths of the dense layers: C3D's.")
     batch_norm_momentum: float = Field(0.1, gt=0, le=1)
@@ -197,10 +199,11 @@ class CentersConfig(BackboneFields):
     """The sparse centre loss (equation 4), and its share of the joint loss (equation 6)."""
 
     center_weight: float = Field(
-        1.0, ge=0, description="Of the centre loss beside the task's own (equation 6: 1); 0 leaves it out."
+        1.0, ge=0, description="Weight of the centre loss beside the task's own (equation 6: 1); 0 leaves it out."
     )
     center_exponent: Literal[1, 2] = Field(
-        2, description="Of the distance to the centre; equation 4 prints none, the loss it is taken from squares."
+        2,
+        description="Exponent of the distance to the centre; equation 4 prints none, the original loss squares it.",
     )
     center_reduction: Literal["mean", "clip", "sum"] = Field(
         "mean",

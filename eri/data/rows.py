@@ -132,7 +132,7 @@ def read_labels(
         elif all(map(is_missing, cells)) and splits[clip_id] == "test":
             labels[clip_id] = None
         else:
-            _note_labels(cells, values, f"clip {clip_id}", table.lines[index], task, problems)
+            _record_label_problems(cells, values, f"clip {clip_id}", table.lines[index], task, problems)
     return labels
 
 
@@ -145,7 +145,7 @@ def read_classes(
     known: Mapping[str, str],
     problems: Problems,
 ) -> dict[str, tuple[float, ...] | None]:
-    """Return the class of each clip as one-hot labels, None where a test clip has none; record every one that is unknown.
+    """Return the class of each clip as one-hot labels, None where a test clip has none; record every unknown one.
 
     Args:
         table: The table.
@@ -175,7 +175,7 @@ def read_classes(
     return labels
 
 
-def _note_labels(
+def _record_label_problems(
     cells: Sequence[str], values: Sequence[float | None], clip: str, line: int, task: Task, problems: Problems
 ) -> None:
     missing = [name for name, cell in zip(task.labels, cells, strict=True) if is_missing(cell)]

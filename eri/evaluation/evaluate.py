@@ -183,11 +183,11 @@ def _notes(run: Run, table: ClipTable, split: Split, labelled: int) -> list[str]
         notes.append("the data is not what the run was trained on (its fingerprint differs)")
         _LOG.warning("%s: %s", run.path, notes[-1])
     if split == "val":
-        notes.append("the epoch was chosen on this split, so its figures are optimistic")
+        notes.append("the epoch was chosen on this split, so its scores are optimistic")
     if split == "train":
         notes.append("the model was fitted to this split")
     if run.config.training.shuffle_labels:
-        notes.append("control: trained on shuffled labels")
+        notes.append("shuffled-label baseline: trained on shuffled labels")
     unlabelled = len(table.split(split)) - labelled
     if unlabelled:
         notes.append(f"{unlabelled} clip(s) of the split have no labels and are not scored")

@@ -130,7 +130,7 @@ def plan_extraction(
     Args:
         rates: What was measured, one for each extractor.
         clips: How many clips there are.
-        seconds: Mean length of a clip; None is that of the clips measured. Decoding goes by it, of sound everything.
+        seconds: Mean length of a clip; None is that of the clips measured. Decoding goes by it, of audio everything.
         workers: Processes that decode on each machine; None is as measured.
         machines: How many machines like the one measured do it, each with its shard.
         price: Of a machine for an hour.
@@ -324,7 +324,7 @@ def measure_rates(
     Args:
         table: The data set; clips are drawn evenly over it, the same ones each time.
         configs: The extractors.
-        runtime: The knobs of the extraction that is planned.
+        runtime: Runtime options of the extraction that is planned.
         sample: How many clips.
         on_event: Called with the progress.
         create: Makes an extractor from its config.

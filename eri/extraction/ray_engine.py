@@ -490,7 +490,7 @@ class RayEngine:
             what = f"{self._needs.cpus} free CPUs{' and a free GPU' if self._needs.gpus else ''}"
             return ClusterError(
                 f"no node of the Ray cluster had {what} within {self._patience:g} s",
-                hint="`ray status` tells what others use; run again when they have ended.",
+                hint="`ray status` shows what others use; run again when they have ended.",
             )
         for actor in list(self._actors):
             waiting = actor.work if actor.stage == "ready" else actor.stage != "loaded" or self._shared
@@ -526,7 +526,7 @@ class RayEngine:
             return None
         return ClusterError(
             f"node {actor}: {self._false_starts} actors died before they had loaded their model, the last: {reason}",
-            hint="Is its memory short? Ray's logs on that node tell more; --engine local shows errors as they are.",
+            hint="Is its memory short? Ray's logs on that node say more; --engine local shows errors as they are.",
         )
 
 

@@ -19,7 +19,7 @@ from eri.utils.files import sha256_file
 
 @dataclass(frozen=True)
 class Source:
-    """The file, or the folder of frames, that the features of a clip are made from.
+    """The file, or the folder of frames, that a clip's features are made from.
 
     Two are equal when the data set calls them the same and they look and read the same, wherever they are.
 

@@ -39,7 +39,7 @@ MEANINGS: MappingProxyType[Kind, str] = MappingProxyType(
         "foreign": "of another clip or another extractor than its place says",
         "identity": "the folder's identity.json is missing or altered",
         "stale": "the clip's media file is another one now",
-        "orphaned": "of a clip that is in none of the data sets given",
+        "orphaned": "features of a clip that is in none of the data sets given",
         "leftover": "a temporary file of a process that was killed",
         "lock": "the lock file of a process that was killed",
         "unknown": "a file that does not belong in a feature folder",

@@ -1,1 +1,1 @@
-"""Media: frames at presentation times, sound at 16 kHz, faces."""
+"""Media: frames at presentation times, audio at 16 kHz, faces."""

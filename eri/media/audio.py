@@ -1,4 +1,4 @@
-"""Sound of a clip: mono, 16 kHz, on the time axis of its pictures."""
+"""Audio of a clip: mono, 16 kHz, on the time axis of its images."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class SoundDecoder:
         self.start: float | None = None
         self.notes: list[str] = []
         self._emitted = 0  # samples given out
-        self._run_start = 0.0  # when the run of seamless sound began that is being resampled
+        self._run_start = 0.0  # when the run of seamless audio began that is being resampled
         self._run_seconds = 0.0  # how much of that run was decoded
         self._shift = 0.0  # seconds by which a broken clock was set back
         self._skip = 0  # samples to drop because they would overlap those before
@@ -148,17 +148,17 @@ class SoundDecoder:
 
 
 SPILL_SECONDS = 600.0
-"""Longer sound is kept in a temporary file instead of in memory."""
+"""Longer audio is kept in a temporary file instead of in memory."""
 _LENGTHS_DIFFER = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class Sound:
-    """The sound of a clip.
+    """The audio of a clip.
 
     Attributes:
         samples: Mono at 16 kHz in [-1, 1], float32 (samples,); read-only. A memory map when the clip is long.
-        start: Seconds of the first sample since the clip's start, on the axis of its pictures' times.
+        start: Seconds of the first sample since the clip's start, on the axis of its images' times.
         notes: Things worth telling, such as gaps that were filled with silence.
     """
 
@@ -168,19 +168,19 @@ class Sound:
 
     @property
     def duration(self) -> float:
-        """Seconds of sound."""
+        """Seconds of audio."""
         return len(self.samples) / SAMPLE_RATE
 
 
 def read_sound(path: Path, *, spill_seconds: float = SPILL_SECONDS) -> Sound:
-    """Read the sound of a wav, mp3 or flac file, or a video's own track.
+    """Read the audio of a wav, mp3 or flac file, or a video's own track.
 
     Times come from the file: a track that begins late gets a late ``start``, a gap in its times becomes silence, and
     what an edit list or an encoder's padding hides is left out. Memory does not grow with the clip's length: longer
-    sound goes to a temporary file (in TMPDIR) that vanishes with the last reference to its samples.
+    audio goes to a temporary file (in TMPDIR) that vanishes with the last reference to its samples.
 
     Args:
-        path: Any media file with sound.
+        path: Any media file with audio.
         spill_seconds: Sound longer than this is kept in a file.
 
     Raises:
@@ -222,10 +222,10 @@ def _lengths(container: InputContainer, end: float) -> Iterator[str]:
 
 
 def stream_sound(path: Path, block: float = 10.0) -> Iterator[NDArray[np.float32]]:
-    """Yield the samples of :func:`read_sound` piece by piece, for sound of any length.
+    """Yield the samples of :func:`read_sound` piece by piece, for audio of any length.
 
     Args:
-        path: Any media file with sound.
+        path: Any media file with audio.
         block: Seconds in a piece.
 
     Yields:

@@ -1,4 +1,4 @@
-"""Putting decoded pictures of any orientation, pixel shape and size into one array."""
+"""Putting decoded images of any orientation, pixel shape and size into one array."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Orientation:
         return self.rotation % 180 == 90
 
     def apply(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the picture, (height, width, channels), as it is to be shown; a view.
+        """Return the image, (height, width, channels), as it is to be shown; a view.
 
         Examples:
             >>> picture = np.array([[[1], [2]], [[3], [4]]], dtype=np.uint8)
@@ -76,9 +76,9 @@ def matrix_orientation(a: int, b: int, c: int, d: int) -> Orientation:
 
 
 class Canvas:
-    """The chosen pictures of one clip, converted one by one.
+    """The chosen images of one clip, converted one by one.
 
-    The first picture's size becomes the size of all; a later one of another size is fitted into it.
+    The first image's size becomes the size of all; a later one of another size is fitted into it.
 
     Attributes:
         pictures: RGB, uint8 (count, height, width, 3); rows from ``filled`` on are not set.
@@ -115,7 +115,7 @@ def upright_rgb(frame: VideoFrame, max_side: int | None, pixel_aspect: float = 1
     Args:
         frame: In any pixel format; colours are converted by the matrix and range it declares, high dynamic range is
             not tone-mapped, fields are not deinterlaced.
-        max_side: Longest side in pixels; a larger picture is scaled down while it is converted.
+        max_side: Longest side in pixels; a larger image is scaled down while it is converted.
         pixel_aspect: Width of a stored pixel over its height.
 
     Returns:
@@ -136,7 +136,7 @@ def upright_rgb(frame: VideoFrame, max_side: int | None, pixel_aspect: float = 1
 
 
 def fit(width: float, height: float, max_side: int | None) -> tuple[int, int]:
-    """Return a picture's width and height in whole pixels, the longer side at most ``max_side``.
+    """Return an image's width and height in whole pixels, the longer side at most ``max_side``.
 
     Examples:
         >>> fit(1920, 1080, 1280), fit(640, 480, None)
@@ -147,7 +147,7 @@ def fit(width: float, height: float, max_side: int | None) -> tuple[int, int]:
 
 
 def letterbox(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Return a picture scaled to fit a size without being stretched, centred on black.
+    """Return an image scaled to fit a size without being stretched, centred on black.
 
     Args:
         picture: uint8 (any height, any width, 3).

@@ -27,22 +27,22 @@ class MediaInfo:
     """What a media file holds.
 
     Attributes:
-        path: The file, or a folder of pictures.
-        size_bytes: Of the file, or of the folder's pictures together.
-        duration: Seconds from the first sound or picture to the last; None when the file does not say.
-        has_video: Whether there are moving pictures (cover art does not count).
-        has_audio: Whether there is a sound track that can be decoded.
-        width: Of the pictures as displayed, in pixels; None without pictures.
+        path: The file, or a folder of images.
+        size_bytes: Of the file, or of the folder's images together.
+        duration: Seconds from the first audio or image to the last; None when the file does not say.
+        has_video: Whether there are moving images (cover art does not count).
+        has_audio: Whether there is an audio track that can be decoded.
+        width: Of the images as displayed, in pixels; None without images.
         height: As ``width``.
-        rotation: Clockwise degrees by which the stored pictures are turned for display: 0, 90, 180 or 270.
+        rotation: Clockwise degrees by which the stored frames are rotated for display: 0, 90, 180 or 270.
         mirrored: Whether left and right are swapped after turning.
-        frame_rate: Mean pictures a second.
-        variable_frame_rate: Whether the time between pictures changes.
-        frames: Pictures that are presented.
+        frame_rate: Mean frames per second.
+        variable_frame_rate: Whether the time between images changes.
+        frames: Images that are presented.
         video_codec: FFmpeg's name.
         audio_codec: FFmpeg's name.
-        sample_rate: Of the stored sound, samples a second.
-        audio_duration: Seconds of sound; None without sound.
+        sample_rate: Of the stored audio, samples per second.
+        audio_duration: Seconds of audio; None without audio.
         notes: Things worth telling, such as a file that ends early.
     """
 
@@ -66,14 +66,14 @@ class MediaInfo:
 
 
 def probe_media(path: Path) -> MediaInfo:
-    """Look into a media file: every packet is read, one picture is decoded.
+    """Look into a media file: every packet is read, one image is decoded.
 
     Args:
-        path: A media file, or a folder of numbered pictures.
+        path: A media file, or a folder of numbered images.
 
     Raises:
         MediaError: The file is missing, damaged or not media; the subclass and its ``reason`` say which. A file
-            without pictures or without sound is no error, one without both is.
+            without images or without audio is no error, one without both is.
     """
     if is_folder(path):
         return _probe_folder(path)
@@ -97,7 +97,7 @@ def probe_media(path: Path) -> MediaInfo:
 
 
 class _FirstPictures:
-    """The first picture of each video stream, decoded from packets that are on their way to someone else."""
+    """The first image of each video stream, decoded from packets that are on their way to someone else."""
 
     def __init__(self) -> None:
         self.frames: dict[int, VideoFrame] = {}

@@ -1,4 +1,4 @@
-"""Decoding the pictures that are wanted and as few others as possible."""
+"""Decoding the images that are wanted and as few others as possible."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ MIN_SKIP = 24
 """Pictures that jumping to a key frame must save; below this, decoding straight on is as quick."""
 _INDEXED = ("mov", "matroska")
 TICK = 1e-6
-"""Seconds by which two times of one picture may differ from rounding."""
+"""Seconds by which two times of one image may differ from rounding."""
 
 
 class SeekError(Exception):
-    """Jumping to a key frame did not lead to the pictures that the timeline promised there."""
+    """Jumping to a key frame did not lead to the images that the timeline promised there."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A run of wanted pictures that are decoded in one go.
+    """A run of wanted images that are decoded in one go.
 
     Attributes:
         key: Seconds of the key frame to jump to; None decodes from the file's beginning.
-        rows: Which of the wanted pictures, as a range of their indices.
+        rows: Which of the wanted images, as a range of their indices.
     """
 
     key: float | None
@@ -43,11 +43,11 @@ class Segment:
 
 
 def plan(timeline: Timeline, wanted: NDArray[np.float64], *, seek: bool) -> list[Segment]:
-    """Split wanted pictures where a jump to a key frame spares at least ``MIN_SKIP`` pictures.
+    """Split wanted images where a jump to a key frame spares at least ``MIN_SKIP`` images.
 
     Args:
         timeline: Of the video stream.
-        wanted: Onsets of the wanted pictures, ascending, (rows,).
+        wanted: Onsets of the wanted images, ascending, (rows,).
         seek: Whether jumping is possible.
     """
     if not seek or not len(timeline.keys):
@@ -93,18 +93,18 @@ def choose(
 class Decoder:
     """Decodes one video stream of an open file.
 
-    Told which pictures are wanted, it leaves out others that no picture is decoded from (half of what common encoders
+    Given the images that are wanted, it leaves out others that no image is decoded from (half of what common encoders
     write); the wanted ones are the same, bit for bit.
 
     Attributes:
-        reached: Seconds of the last picture that decoded.
+        reached: Seconds of the last image that decoded.
         damage: What went wrong on the way.
 
     Args:
         container: The open file.
         path: Its name, for errors.
         timeline: Of the stream.
-        wanted: Onsets of the pictures that must come, (rows,); None is all of them.
+        wanted: Onsets of the images that must come, (rows,); None is all of them.
 
     Raises:
         UnsupportedMediaError: There is no decoder.
@@ -135,7 +135,7 @@ class Decoder:
         return self._container.format.name.startswith(_INDEXED)
 
     def frames(self, key: float | None = None) -> Iterator[tuple[float, VideoFrame]]:
-        """Decode pictures in the order of presentation.
+        """Decode images in the order of presentation.
 
         Args:
             key: Seconds of the key frame to jump to; None goes on from where the file stands.
@@ -161,7 +161,7 @@ class Decoder:
                 yield time, frame
 
     def _leaving_out(self, source: Iterator[Packet[Stream]], wanted: set[int]) -> Iterator[Packet[Stream]]:
-        """Have the decoder skip, of the pictures that are not wanted, those that it needs for no other."""
+        """Have the decoder skip, of the images that are not wanted, those that it needs for no other."""
         for packet in source:
             needed = packet.pts is None or packet.pts in wanted
             self._stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"

@@ -1,4 +1,4 @@
-"""Folders of numbered face pictures, as organisers ship them, read like a video of about one picture a second."""
+"""Folders of numbered face images, as organisers ship them, read like a video of about one image a second."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _NUMBER = re.compile(r"(\d+)$")
 
 @dataclass(frozen=True, eq=False)
 class PictureFolder:
-    """Numbered pictures of one clip.
+    """Numbered images of one clip.
 
     The number is the time: the lowest is shown from second 0, and one step (the median distance of neighbours) is a
-    second. A number that is missing, where the organisers found no face, keeps the picture before it on screen.
+    second. A number that is missing, where the organisers found no face, keeps the image before it on screen.
 
     Attributes:
         paths: The files, in ascending order of their numbers.
-        onsets: Seconds at which each appears, float64 (pictures,).
+        onsets: Seconds at which each appears, float64 (images,).
     """
 
     paths: tuple[Path, ...]
@@ -37,15 +37,15 @@ class PictureFolder:
 
     @property
     def end(self) -> float:
-        """Seconds at which the last picture goes."""
+        """Seconds at which the last image goes."""
         return float(self.onsets[-1]) + 1.0
 
 
 def list_pictures(folder: Path) -> PictureFolder:
-    """List a folder's pictures, whose names end in their numbers: ``7.jpg``, ``S005_001_00000007.png``.
+    """List a folder's images, whose names end in their numbers: ``7.jpg``, ``S005_001_00000007.png``.
 
-    Other files, pictures without a number, and hidden ones (``._7.jpg``, which archives from macOS hold beside each
-    picture) are passed over.
+    Other files, images without a number, and hidden ones (``._7.jpg``, which archives from macOS hold beside each
+    image) are passed over.
 
     Raises:
         NoVideoError: There is none.
@@ -69,20 +69,20 @@ def list_pictures(folder: Path) -> PictureFolder:
 def read_pictures(
     folder: Path, count: int, max_side: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8], tuple[str, ...]]:
-    """Read pictures that are evenly spread over a folder's time.
+    """Read images that are evenly spread over a folder's time.
 
-    Pictures of different sizes are fitted, without being stretched, into the largest height and width among them.
+    Images of different sizes are fitted, without being stretched, into the largest height and width among them.
 
     Args:
-        folder: Holds numbered pictures.
-        count: Pictures wanted; with fewer in the folder, neighbours repeat.
-        max_side: Larger pictures are scaled down to this many pixels.
+        folder: Holds numbered images.
+        count: Images wanted; with fewer in the folder, neighbours repeat.
+        max_side: Larger images are scaled down to this many pixels.
 
     Returns:
-        Times in seconds, float64 (count,); pictures, RGB uint8 (count, height, width, 3); notes.
+        Times in seconds, float64 (count,); images, RGB uint8 (count, height, width, 3); notes.
 
     Raises:
-        NoVideoError: The folder holds no pictures.
+        NoVideoError: The folder holds no images.
         TruncatedMediaError: None of those wanted can be read.
     """
     listing = list_pictures(folder)
@@ -106,10 +106,10 @@ def read_pictures(
 def read_last_pictures(
     folder: Path, count: int, max_side: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8], tuple[str, ...]]:
-    """Read the last pictures of a folder, each once; arguments and errors are those of :func:`read_pictures`.
+    """Read the last images of a folder, each once; arguments and errors are those of :func:`read_pictures`.
 
     Returns:
-        Times in seconds, float64 (pictures,), at most ``count``; pictures, RGB uint8 (pictures, height, width, 3);
+        Times in seconds, float64 (images,), at most ``count``; images, RGB uint8 (images, height, width, 3);
         notes.
     """
     listing = list_pictures(folder)
@@ -139,7 +139,7 @@ def _unreadable(folder: Path) -> TruncatedMediaError:
 
 
 def read_picture(path: Path, max_side: int | None) -> NDArray[np.uint8] | None:
-    """Read one picture upright, RGB uint8 (height, width, 3); None when it is damaged or no picture.
+    """Read one image upright, RGB uint8 (height, width, 3); None when it is damaged or no image.
 
     Raises:
         OversizedMediaError: It claims more than ``MAX_PIXELS`` pixels.

@@ -14,7 +14,7 @@ from eri.media.timeline import Timeline
 from eri.utils.errors import MissingDependencyError
 
 MOST_LEVELS = 4.0
-"""Mean difference, of 255 levels, that a picture may have from FFmpeg's own: converting colours and scaling are not
+"""Mean difference, of 255 levels, that an image may have from FFmpeg's own: converting colours and scaling are not
 exact, but a frame that is rotated, mirrored, of another moment or in the wrong range lies far beyond."""
 
 FALLBACK = "not decoded on "
@@ -24,13 +24,13 @@ _AT_ONCE = 8
 """Pictures in their full size that a device holds at a time."""
 
 _LATER = 1e-3
-"""Seconds after a picture's onset at which it is asked for."""
+"""Seconds after an image's onset at which it is asked for."""
 
 _PLACE = re.compile(r"^.*\.cpp:\d+, ")  # torchcodec begins its messages with the line of its code
 
 
 class OnDeviceError(Exception):
-    """The device's pictures cannot be had or cannot be trusted; the message says why."""
+    """The device's images cannot be had or cannot be trusted; the message says why."""
 
 
 def require_torchcodec() -> Any:
@@ -63,14 +63,14 @@ def decode_on(
     wanted: NDArray[np.float64],
     first: NDArray[np.uint8],
 ) -> tuple[NDArray[np.uint8], str | None]:
-    """Decode the wanted pictures on a device.
+    """Decode the wanted images on a device.
 
     Args:
         device: ``cpu``, ``cuda`` or ``cuda:<n>``.
         path: The file.
         timeline: Of its video stream.
         zero: The clip's start on the file's own clock, in seconds.
-        wanted: Onsets of the pictures, ascending, a picture that is shown in many rows many times, (rows,).
+        wanted: Onsets of the images, ascending, an image that is shown in many rows many times, (rows,).
         first: The first of them as FFmpeg's own decoder has it, upright RGB, uint8 (height, width, 3). The others get
             its size, and the device's must be like it.
 
@@ -78,7 +78,7 @@ def decode_on(
         Upright RGB, uint8 (rows, height, width, 3), and why a processor decoded them where a GPU should have.
 
     Raises:
-        OnDeviceError: The device has no picture of a moment, or another one.
+        OnDeviceError: The device has no image of a moment, or another one.
         MissingDependencyError: torchcodec or FFmpeg's libraries are not installed.
     """
     if timeline.ordered:
@@ -105,10 +105,10 @@ def decode_on(
 def _decode(
     decoder: Any, timeline: Timeline, zero: float, onsets: NDArray[np.float64], shape: tuple[int, ...]
 ) -> NDArray[np.uint8]:
-    """Decode pictures that appear at ``onsets``, scaled on the device: uint8 (pictures, height, width, 3)."""
+    """Decode images that appear at ``onsets``, scaled on the device: uint8 (images, height, width, 3)."""
     from torchvision.transforms.v2.functional import resize
 
-    # A little later than each appears, where rounding cannot lead to the picture before it, and before the next comes.
+    # A little later than each appears, where rounding cannot lead to the image before it, and before the next comes.
     following = np.append(timeline.onsets, np.inf)[np.searchsorted(timeline.onsets, onsets + TICK)]
     batch = decoder.get_frames_played_at((onsets + np.minimum((following - onsets) / 2, _LATER) + zero).tolist())
     if (np.abs(batch.pts_seconds.numpy() - zero - onsets) > TICK).any():

@@ -1,4 +1,4 @@
-"""Choosing moments of a clip: even times, and the picture that is on screen at each of them."""
+"""Choosing moments of a clip: even times, and the image that is on screen at each of them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def even_times(start: float, end: float, count: int) -> NDArray[np.float64]:
     length gives ``count`` distinct times without touching its end.
 
     Args:
-        start: Seconds at which the first picture appears.
-        end: Seconds at which the last picture goes; may equal ``start``.
+        start: Seconds at which the first image appears.
+        end: Seconds at which the last image goes; may equal ``start``.
         count: How many times, at least 1.
 
     Returns:
@@ -35,17 +35,17 @@ def even_times(start: float, end: float, count: int) -> NDArray[np.float64]:
 
 
 def on_screen(onsets: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return, for each time, the index of the picture on screen: the last one that appeared at or before it.
+    """Return, for each time, the index of the image on screen: the last one that appeared at or before it.
 
     Args:
-        onsets: Ascending seconds at which pictures appear, float64 (pictures,), at least one.
-        times: Seconds, float64 (times,); before the first onset the first picture counts as shown.
+        onsets: Ascending seconds at which images appear, float64 (images,), at least one.
+        times: Seconds, float64 (times,); before the first onset the first image counts as shown.
 
     Returns:
         Indices into ``onsets``, (times,).
 
     Raises:
-        ValueError: There is no picture.
+        ValueError: There is no image.
 
     Examples:
         >>> on_screen(np.array([0.0, 0.1, 0.9]), np.array([0.05, 0.5, 0.9, 7.0])).tolist()

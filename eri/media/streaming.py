@@ -20,18 +20,18 @@ from eri.utils.errors import TruncatedMediaError
 
 
 class FrameStream:
-    """The pictures of a video, read once from its begin to its end.
+    """The images of a video, read once from its begin to its end.
 
     Attributes:
-        end: Second at which the last picture goes.
+        end: Second at which the last image goes.
         notes: Problems met so far.
 
     Args:
-        path: A video file, or a folder of numbered pictures.
-        max_side: Larger pictures are scaled down so that their longer side has this many pixels; None keeps them.
+        path: A video file, or a folder of numbered images.
+        max_side: Larger images are scaled down so that their longer side has this many pixels; None keeps them.
 
     Raises:
-        NoVideoError: It holds no pictures.
+        NoVideoError: It holds no images.
         MediaError: The file is missing, damaged or not media.
     """
 
@@ -50,21 +50,21 @@ class FrameStream:
 
     @property
     def onsets(self) -> NDArray[np.float64]:
-        """When the pictures appear, seconds since the clip's start, ascending, float64 (pictures,)."""
+        """When the images appear, seconds since the clip's start, ascending, float64 (images,)."""
         return self._listing.onsets if self._timeline is None else self._timeline.onsets
 
     def blocks(self, times: NDArray[np.float64], rows: int = 32) -> Iterator[FrameSequence]:
-        """Read the pictures on screen at some moments.
+        """Read the images on screen at some moments.
 
         Args:
             times: Seconds since the clip's start, ascending, float64 (times,).
-            rows: Pictures in memory at once.
+            rows: Images in memory at once.
 
         Yields:
-            Pictures of ``rows`` moments, the last of fewer; of a file that is damaged, those before the damage.
+            Images of ``rows`` moments, the last of fewer; of a file that is damaged, those before the damage.
 
         Raises:
-            MediaError: No picture decodes.
+            MediaError: No image decodes.
         """
         yield from self._of_folder(times, rows) if self._timeline is None else self._of_file(times, rows)
 
@@ -88,7 +88,7 @@ class FrameStream:
             self.notes += [note for note in decoder.damage.notes("video") if note not in self.notes]
 
     def _note_end(self, decoder: Decoder, last: float | None) -> None:
-        """Say up to where the pictures decode."""
+        """Say up to where the images decode."""
         if last is None or decoder.reached is None:
             raise decoder.damage.error(self._path, "video")
         self.notes += [note for note in decoder.damage.notes("video") if note not in self.notes]

@@ -86,11 +86,11 @@ def has_decoder(stream: Stream) -> bool:
 
 
 def guard(stream: VideoStream, path: Path) -> None:
-    """Prepare a stream for decoding: one thread, no picture that would fill the memory.
+    """Prepare a stream for decoding: one thread, no image that would fill the memory.
 
     Raises:
         UnsupportedMediaError: There is no decoder.
-        OversizedMediaError: The file claims larger pictures than ``MAX_PIXELS``.
+        OversizedMediaError: The file declares larger images than ``MAX_PIXELS``.
     """
     if not has_decoder(stream):
         raise UnsupportedMediaError(path, "FFmpeg has no decoder for its video stream", hint="Convert it to H.264.")
@@ -102,13 +102,13 @@ def guard(stream: VideoStream, path: Path) -> None:
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
-    """Return the streams that are moving pictures, without cover art and thumbnails; those with a decoder first."""
+    """Return the streams that are moving images, without cover art and thumbnails; those with a decoder first."""
     moving = [stream for stream in container.streams.video if not stream.disposition & _ATTACHED]
     return sorted(moving, key=lambda stream: not has_decoder(stream))
 
 
 def audio_streams(container: InputContainer) -> list[AudioStream]:
-    """Return the sound tracks; those with a decoder first."""
+    """Return the audio tracks; those with a decoder first."""
     return sorted(container.streams.audio, key=lambda stream: not has_decoder(stream))
 
 

@@ -1,4 +1,4 @@
-"""When each picture of a video appears and goes, read from the packets without decoding them."""
+"""When each image of a video appears and goes, read from the packets without decoding them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _HEADERLESS = frozenset({"mpeg", "mpegts", "mp3"})  # FFmpeg guesses the length 
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """The presentation times of a video stream's pictures.
+    """The presentation times of a video stream's images.
 
     Attributes:
         stream: Index of the stream in its file.
-        onsets: Seconds at which pictures appear, ascending and distinct, float64 (pictures,).
-        end: Seconds at which the last picture goes.
-        keys: Seconds of the pictures that decoding can start from, ascending.
-        ordered: The file does not say when each picture appears; the n-th decoded picture is the n-th of ``onsets``.
+        onsets: Seconds at which images appear, ascending and distinct, float64 (images,).
+        end: Seconds at which the last image goes.
+        keys: Seconds of the images that decoding can start from, ascending.
+        ordered: The file does not say when each image appears; the n-th decoded image is the n-th of ``onsets``.
         notes: Problems met while reading.
     """
 
@@ -48,17 +48,17 @@ class Timeline:
 
     @property
     def start(self) -> float:
-        """Seconds at which the first picture appears."""
+        """Seconds at which the first image appears."""
         return float(self.onsets[0])
 
     @property
     def frame_rate(self) -> float | None:
-        """Mean pictures a second; None for a single picture of no known duration."""
+        """Mean frames per second; None for a single image of no known duration."""
         return len(self.onsets) / (self.end - self.start) if self.end > self.start else None
 
     @property
     def variable(self) -> bool:
-        """Whether the time between pictures changes by more than rounding does (a tenth of it, at least 2 ms)."""
+        """Whether the time between images changes by more than rounding does (a tenth of it, at least 2 ms)."""
         gaps = np.diff(self.onsets)
         if len(gaps) < 2:
             return False
@@ -121,11 +121,11 @@ class Track:
 
     @property
     def ordered(self) -> bool:
-        """Whether some pictures lack a presentation time, so that only their order counts."""
+        """Whether some images lack a presentation time, so that only their order counts."""
         return len(self.pts) < self.count
 
     def onsets(self, zero: float) -> NDArray[np.float64]:
-        """Return when each picture appears; without presentation times, from decoding times or the nominal rate."""
+        """Return when each image appears; without presentation times, from decoding times or the nominal rate."""
         if not self.ordered:
             return _seconds(self.pts, self.base) - zero
         steps = _seconds(self.dts, self.base)
@@ -143,7 +143,7 @@ def _seconds(ticks: array[int], base: float) -> NDArray[np.float64]:
 def clip_start(container: InputContainer) -> float:
     """Return where the clip's time zero lies on the file's own clock, in seconds.
 
-    It is the moment at which the first stream, sound or picture, begins to be presented: transport streams count from
+    It is the moment at which the first stream, audio or image, begins to be presented: transport streams count from
     anywhere, and players take the same moment as zero.
     """
     start: int | None = container.start_time  # the stub leaves out that it can be unknown
@@ -169,14 +169,14 @@ def pixel_aspect(stream: VideoStream) -> float:
 
 
 def read_timeline(container: InputContainer, path: Path) -> Timeline:
-    """Read the presentation times of a file's first video stream that holds pictures.
+    """Read the presentation times of a file's first video stream that holds images.
 
     Args:
         container: The file, freshly opened; it is read to its end.
         path: Named in errors.
 
     Raises:
-        NoVideoError: No video stream, or none with a picture. Cover art is not video.
+        NoVideoError: No video stream, or none with an image. Cover art is not video.
     """
     damage = Damage()
     tracks = scan(packets(container, video_streams(container), damage))
@@ -196,16 +196,16 @@ def scan(source: Iterator[Packet[Stream]]) -> dict[int, Track]:
 
 
 def video_timeline(tracks: Sequence[Track], zero: float, path: Path, notes: Sequence[str] = ()) -> Timeline:
-    """Return the timeline of the first video track that holds pictures.
+    """Return the timeline of the first video track that holds images.
 
     Args:
-        tracks: Of moving pictures, in the file's order.
+        tracks: Of moving images, in the file's order.
         zero: The clip's start on the file's clock, in seconds.
         path: Named in errors.
         notes: Problems met so far.
 
     Raises:
-        NoVideoError: No track, or none with a picture.
+        NoVideoError: No track, or none with an image.
     """
     if not tracks:
         raise NoVideoError(path, "holds no video stream")

@@ -26,9 +26,9 @@ class FrameSequence:
     """Frames of a clip at chosen moments.
 
     Attributes:
-        times: Seconds since the clip's start, ascending, float64 (rows,). The picture of a row is the one on screen
-            at that moment; in a clip with fewer pictures than rows, neighbours show the same one.
-        frames: Upright RGB pictures in [0, 255], uint8 (rows, height, width, 3).
+        times: Seconds since the clip's start, ascending, float64 (rows,). The image of a row is the one on screen
+            at that moment; in a clip with fewer images than rows, neighbours show the same one.
+        frames: Upright RGB images in [0, 255], uint8 (rows, height, width, 3).
         notes: Things worth telling about the clip, such as a damaged tail.
     """
 
@@ -45,15 +45,15 @@ def read_frames(path: Path, count: int, *, max_side: int | None = 1280, device: 
     does not grow with the clip's length, and only the chosen frames are converted to RGB.
 
     Args:
-        path: A video file, or a folder of numbered pictures (:mod:`eri.media.images`).
+        path: A video file, or a folder of numbered images (:mod:`eri.media.images`).
         count: Frames wanted, at least 1.
-        max_side: Larger pictures are scaled down so that their longer side has this many pixels; None keeps them.
+        max_side: Larger images are scaled down so that their longer side has this many pixels; None keeps them.
         device: ``cpu``, ``cuda`` or ``cuda:<n>``: torchcodec decodes there, on a GPU by NVDEC, except for the first
             frame, which must prove that the device's are right; where they are not, a note says so and PyAV decodes
             all of them, as it does for None.
 
     Raises:
-        NoVideoError: The file holds no pictures (cover art of a sound file is not video).
+        NoVideoError: The file holds no images (cover art of an audio file is not video).
         MissingDependencyError: A device is given, and torchcodec or FFmpeg's libraries are not installed.
         MediaError: The file is missing, damaged or not media; the subclass and its ``reason`` say which.
         ValueError: ``count`` is under 1.
@@ -67,21 +67,21 @@ def read_frames(path: Path, count: int, *, max_side: int | None = 1280, device: 
 def read_last_frames(
     path: Path, count: int, *, max_side: int | None = 1280, device: str | None = None
 ) -> FrameSequence:
-    """Read the last pictures of a clip, each once: a sequence of an expression ends at its apex.
+    """Read the last images of a clip, each once: a sequence of an expression ends at its apex.
 
     Everything else is as :func:`read_frames` has it.
 
     Args:
-        path: A video file, or a folder of numbered pictures.
-        count: Pictures wanted, at least 1.
-        max_side: Larger pictures are scaled down so that their longer side has this many pixels; None keeps them.
+        path: A video file, or a folder of numbered images.
+        count: Images wanted, at least 1.
+        max_side: Larger images are scaled down so that their longer side has this many pixels; None keeps them.
         device: As :func:`read_frames` has it.
 
     Returns:
-        The pictures with the moments at which they appear; fewer than ``count`` where the clip has fewer.
+        The images with the moments at which they appear; fewer than ``count`` where the clip has fewer.
 
     Raises:
-        NoVideoError: The file holds no pictures.
+        NoVideoError: The file holds no images.
         MediaError: The file is missing, damaged or not media; the subclass and its ``reason`` say which.
         ValueError: ``count`` is under 1.
     """
@@ -92,7 +92,7 @@ def read_last_frames(
 
 
 def _onsets(timeline: Timeline, end: float) -> NDArray[np.float64]:
-    """Return when the pictures before an end appear; all of them before the timeline's own, whatever the last lasts."""
+    """Return when the images before an end appear; all of them before the timeline's own, whatever the last lasts."""
     return timeline.onsets if end >= timeline.end else timeline.onsets[timeline.onsets < end - TICK]
 
 
@@ -135,7 +135,7 @@ def _read(
 def _read_on(
     device: str, path: Path, timeline: Timeline, zero: float, times: NDArray[np.float64], max_side: int | None
 ) -> tuple[NDArray[np.uint8] | None, str | None]:
-    """Return the pictures at ``times`` as a device decodes them, and a note; none where they are not to be trusted."""
+    """Return the images at ``times`` as a device decodes them, and a note; none where they are not to be trusted."""
     wanted = timeline.onsets[on_screen(timeline.onsets, times)]
     canvas, decoder = _decode(path, timeline, wanted[:1], max_side)
     if not canvas.filled or not decoder.damage.none:
@@ -148,7 +148,7 @@ def _read_on(
 
 
 def _end_after(timeline: Timeline, reached: float) -> float:
-    """Return when the picture that appeared at ``reached`` goes."""
+    """Return when the image that appeared at ``reached`` goes."""
     later = timeline.onsets[timeline.onsets > reached + TICK]
     return float(later[0]) if len(later) else timeline.end
 
@@ -156,8 +156,8 @@ def _end_after(timeline: Timeline, reached: float) -> float:
 def _decode(
     path: Path, timeline: Timeline, wanted: NDArray[np.float64], max_side: int | None
 ) -> tuple[Canvas, Decoder]:
-    """Decode the wanted pictures and few others; where that does not prove right, every picture from the start."""
-    # Pictures without times of their own are counted, so that none may be left out.
+    """Decode the wanted images and few others; where that does not prove right, every image from the start."""
+    # Images without times of their own are counted, so that none may be left out.
     ways = ((True, not timeline.ordered), (True, False), (False, False))
     for seek, leave_out in dict.fromkeys(ways):
         with open_container(path) as container:
@@ -175,7 +175,7 @@ def _fill(
     """Decode segments onto the canvas.
 
     Returns:
-        False where a jump led to other pictures than the timeline has; if ``exact``, where any picture is another.
+        False where a jump led to other images than the timeline has; if ``exact``, where any image is another.
     """
     exact = exact or len(segments) > 1 or segments[0].key is not None
     for segment in segments:

@@ -1,4 +1,4 @@
-"""Networks that predict labels: heads over sequences of embeddings, and video models over pictures."""
+"""Networks that predict labels: heads over sequences of embeddings, and video models over images."""
 
 from eri.models.heads import Head, create_head
 from eri.models.regressor import Predictor, Regressor, Standardizer

@@ -1,7 +1,7 @@
 """Image backbones of timm: built by name, filled with weights, giving the embedding before the classifier.
 
-Networks that pool globally take pictures of any size. VGG's first fully connected layer is a 7 × 7 convolution in timm:
-on pictures over 224 pixels its maps are averaged over positions, under 224 pixels the features are resampled to 7 × 7
+Networks that pool globally take images of any size. VGG's first fully connected layer is a 7 × 7 convolution in timm:
+on images over 224 pixels its maps are averaged over positions, under 224 pixels the features are resampled to 7 × 7
 first. Models with a fixed grid (ViT) are built for the asked-for size.
 """
 
@@ -44,8 +44,8 @@ class Backbone:
         precision: ``float32`` or ``bf16`` (autocast).
         name: Architecture and tag in timm.
         dimension: Length of an embedding.
-        side: Height and width of the pictures it takes, in pixels.
-        mean: Subtracted from each channel of a picture on [0, 1].
+        side: Height and width of the images it takes, in pixels.
+        mean: Subtracted from each channel of an image on [0, 1].
         std: Divides each channel afterwards.
         weights: What the weights are, for identities: ``sha256:<hex>``, or ``random:<seed>:<torch version>``.
         folded: Whether batch normalisations were folded into convolutions, which rounds differently.
@@ -63,7 +63,7 @@ class Backbone:
     folded: bool = False
 
     def embed(self, pictures: Tensor) -> Tensor:
-        """Embed pictures.
+        """Embed images.
 
         Args:
             pictures: RGB on [0, 255], any number type, (n, 3, side, side).
@@ -74,9 +74,9 @@ class Backbone:
         return self.launch(pictures).cpu()
 
     def launch(self, pictures: Tensor) -> Tensor:
-        """Embed pictures as :meth:`embed` does, and leave the result on the device.
+        """Embed images as :meth:`embed` does, and leave the result on the device.
 
-        A GPU is only told what to do: the next pictures can be brought together while it works.
+        A GPU only receives the work: the next images can be brought together while it works.
         """
         scale = torch.tensor([255.0 * value for value in self.std], device=self.device).view(1, 3, 1, 1)
         shift = torch.tensor([255.0 * value for value in self.mean], device=self.device).view(1, 3, 1, 1)
@@ -86,7 +86,7 @@ class Backbone:
             return embedded.float()
 
     def identity(self) -> dict[str, Any]:
-        """Return what determines the embeddings of given pictures, as JSON values."""
+        """Return what determines the embeddings of given images, as JSON values."""
         return {
             "model": self.name,
             "weights": self.weights,
@@ -120,14 +120,14 @@ def create_backbone(
         name: A short name or a timm name.
         weights: ``pretrained``, ``random``, or the path of a checkpoint.
         seed: Of random weights: the same seed gives the same weights in every process.
-        input_size: Side of the pictures in pixels; None takes the model's own.
+        input_size: Side of the images in pixels; None takes the model's own.
         precision: ``float32`` or ``bf16``.
         device: Where it runs.
         option: The setting that holds ``weights``, named in hints.
         frozen: Whether the network is for inference only: it is made quicker by :func:`~eri.models.folding.freeze`.
 
     Raises:
-        ConfigError: timm knows no such model, or it does not take pictures of that size.
+        ConfigError: timm knows no such model, or it does not take images of that size.
         WeightsError: Weights are nowhere to be found, damaged, or of another model.
     """
     if name == vggface2.NAME:

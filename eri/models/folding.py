@@ -74,13 +74,13 @@ class FusedConvolution(nn.Module):
 def freeze(model: nn.Module, precision: Precision, side: int) -> nn.Module:
     """Return a network for inference only that computes the same in fewer steps.
 
-    Its pictures' embeddings differ by rounding only: their cosine is at least 0.99999 in float32 and 0.999 in bf16,
-    which is tried on one picture of noise. The result runs within :func:`~eri.models.running.forward_mode`.
+    Its images' embeddings differ by rounding only: their cosine is at least 0.99999 in float32 and 0.999 in bf16,
+    which is tried on one image of noise. The result runs within :func:`~eri.models.running.forward_mode`.
 
     Args:
         model: In evaluation mode, on its device; it is left alone, but shares weights with the result.
         precision: Of the forward passes to come.
-        side: Height and width of the pictures to come.
+        side: Height and width of the images to come.
     """
     try:
         frozen = _rewrite(model, precision)

@@ -1,4 +1,4 @@
-"""An image backbone inside a model: pictures become embeddings as part of it, so that the backbone learns too."""
+"""An image backbone inside a model: images become embeddings as part of it, so that the backbone learns too."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class PictureEncoder(nn.Module):
     2023, section 3.2: up to 150 %).
 
     Args:
-        backbone: Maps pictures (n, 3, side, side) to embeddings (n, dimension).
+        backbone: Maps images (n, 3, side, side) to embeddings (n, dimension).
         dimension: Length of an embedding.
-        mean: Subtracted from each channel of a picture on [0, 1].
+        mean: Subtracted from each channel of an image on [0, 1].
         std: Divides each channel afterwards.
         config: How it is trained.
-        brightness: Upper end of the factor; None leaves pictures as they are.
+        brightness: Upper end of the factor; None leaves images as they are.
     """
 
     mean: Tensor

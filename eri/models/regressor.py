@@ -100,7 +100,7 @@ class Regressor(Predictor):
         task: Its labels and their range.
         activation: Of the output; None is the task's own.
         centered: Modalities whose clips lose their own mean embedding before they are standardised.
-        encoders: Of the modalities that come as pictures, by name; the others come as embeddings.
+        encoders: Of the modalities that come as images, by name; the others come as embeddings.
 
     Examples:
         >>> import torch

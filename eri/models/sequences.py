@@ -1,6 +1,6 @@
 """Batches of sequences of unequal length, and the recurrent encoder that reads them.
 
-A masked row (no face, no sound, padding) must not touch the numbers: it is removed before the recurrent net sees the
+A masked row (no face, no audio, padding) must not touch the numbers: it is removed before the recurrent net sees the
 sequence, so that what stands in it has no influence at all.
 """
 

@@ -1,7 +1,7 @@
 """ResNet-50 trained on the faces of VGGFace2 (Cao et al. 2018), from the checkpoints that are in circulation.
 
-Its network is Caffe's ResNet-50, not torchvision's: a stage halves the picture in the first 1 × 1 convolution of its
-first block instead of the 3 × 3 one, and the first pooling rounds up instead of padding. Pictures lose the training
+Its network is Caffe's ResNet-50, not torchvision's: a stage halves the image in the first 1 × 1 convolution of its
+first block instead of the 3 × 3 one, and the first pooling rounds up instead of padding. Images lose the training
 set's mean colour and are not scaled further.
 """
 
@@ -17,7 +17,7 @@ NAME = "resnet50-vggface2"
 """What configs call this backbone."""
 
 SIDE = 224
-"""Height and width of the pictures that it was trained on, in pixels."""
+"""Height and width of the images that it was trained on, in pixels."""
 
 CLASSIFIERS = ("fc.", "classifier.")
 """Prefixes of the layer over 8631 identities, which embeddings do without."""
@@ -49,7 +49,7 @@ def build_network() -> nn.Module:
 
 
 def rename_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Bring a published checkpoint to this network's keys, for pictures in RGB.
+    """Bring a published checkpoint to this network's keys, for images in RGB.
 
     Two forms are known by their keys. The converted state dict has Caffe's names (``conv2_1_1x1_reduce.weight``) and
     takes RGB. The pickled arrays have torchvision's names (``layer1.0.conv1.weight``) and take BGR, as Caffe did: the

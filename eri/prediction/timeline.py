@@ -20,9 +20,9 @@ class FaceFrame:
     Attributes:
         time: Seconds since the clip's start.
         picture: The upright frame, a JPEG file.
-        width: Of the picture in pixels.
-        height: Of the picture in pixels.
-        box: x0, y0, x1, y1 in pixels of the picture, which it may leave; None where no face was found.
+        width: Of the image in pixels.
+        height: Of the image in pixels.
+        box: x0, y0, x1, y1 in pixels of the image, which it may leave; None where no face was found.
     """
 
     time: float

@@ -1,1 +1,1 @@
-"""Pages, charts and pictures of runs, data sets and predictions; every page is one file that fetches nothing."""
+"""Pages, charts and images of runs, data sets and predictions; every page is one file that fetches nothing."""

@@ -39,7 +39,7 @@ def draw_timeline(timeline: Timeline, path: Path) -> Path:
         path: Ends in .png, .svg or .pdf.
 
     Raises:
-        ConfigError: The picture's name ends otherwise.
+        ConfigError: The image's name ends otherwise.
     """
     labels = timeline.labels
     figure = new_figure(8.0, 0.9 + 0.75 * len(labels))
@@ -218,7 +218,7 @@ def write_table(table: pd.DataFrame, task: Task, path: Path) -> Path:
 
 
 def write_timeline(timeline: Timeline, stem: Path) -> tuple[Path, ...]:
-    """Write a timeline's table, picture and page beside each other.
+    """Write a timeline's table, image and page beside each other.
 
     Args:
         timeline: The timeline.

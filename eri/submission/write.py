@@ -151,7 +151,7 @@ def _values(
         )
     given = predictions.index
     if duplicated := set(given[given.duplicated()]):
-        raise SubmissionError(f"predictions hold {count_clips(duplicated)} twice: {first_ids(duplicated)}")
+        raise SubmissionError(f"predictions hold duplicate rows of {count_clips(duplicated)}: {first_ids(duplicated)}")
     if missing := set(ids) - set(given):
         raise SubmissionError(
             f"{count_clips(missing)} of the {split} split without predictions: {first_ids(missing)}",
@@ -172,7 +172,7 @@ def _values(
     if broken:
         raise SubmissionError(
             f"predictions of {count_clips(broken)} are not finite: {first_ids(broken)}",
-            hint="Look at the run's training history: a diverged model predicts NaN.",
+            hint="Check the run's training history: a diverged model predicts NaN.",
         )
     return values
 

@@ -35,7 +35,7 @@ class Change:
     value: float = 0.0
 
     def apply(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Change the pictures of a clip.
+        """Change the images of a clip.
 
         What a rotation brings in from outside is black. A contrast moves every value to ``127 + α (v - 127)``.
 

@@ -135,7 +135,7 @@ def labelled_split(table: ClipTable, split: Split, features: FeatureSet) -> Spli
     if not usable.any():
         raise DataError(
             f"{table.name}: no clip of split '{split}' has a valid row of features",
-            hint="Look at the failures of `eri extract`: was a face or a sound found in any clip?",
+            hint="Check the failures of `eri extract`: was a face or audio found in any clip?",
         )
     data = SplitData(split, ids, labels, features, usable, tuple(clip.id for clip in clips if clip.labels is None))
     warn_of_clips(f"{table.name}, split '{split}': %d clip(s) without features", data.unusable_ids)

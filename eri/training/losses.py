@@ -36,7 +36,7 @@ def ccc_loss(predictions: Tensor, labels: Tensor) -> Tensor:
 
 
 def pearson_loss(predictions: Tensor, labels: Tensor) -> Tensor:
-    """Return 1 - the mean over labels of Pearson's correlation, in [0, 2]: 1 - the official figure of these clips.
+    """Return 1 - the mean over labels of Pearson's correlation, in [0, 2]: 1 - the official score of these clips.
 
     Args:
         predictions: (clips, labels).

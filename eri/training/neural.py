@@ -191,7 +191,7 @@ class VideoPass(TrainingPass):
     """A pass through a video model, with the loss that it brings itself."""
 
     def forward(self, inputs: Tensor, mixing: Mixing | None, targets: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """See :meth:`TrainingPass.forward`; clips of pictures are not mixed."""
+        """See :meth:`TrainingPass.forward`; clips of images are not mixed."""
         model = self.model
         assert isinstance(model, VideoRegressor)
         predictions, output = model(inputs)

@@ -175,7 +175,7 @@ def refuse_existing(path: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def begin(path: Path, config: ExperimentConfig, environment: dict[str, Any]) -> None:
-    """Make a run folder anew in place of what was there; whenever the process dies, a run folder or none is there."""
+    """Make a new run folder in place of what was there; whenever the process dies, a run folder or none is there."""
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     made, replaced = (path.parent / f".{path.name}.{word}" for word in ("made", "replaced"))
     with writing(path):
@@ -210,7 +210,7 @@ def refuse_changes(run: Run, config: ExperimentConfig, environment: dict[str, An
         if before[what] != after[what]:
             raise RunError(
                 f"{run.path}: cannot be resumed, its {what} changed since it began",
-                hint="Start it anew with --overwrite, or another run with --name OTHER.",
+                hint="Start it again with --overwrite, or another run with --name OTHER.",
             )
 
 

@@ -92,14 +92,14 @@ _CLIPS_AT_ONCE = 8
 
 
 def create_encoders(config: ExperimentConfig, *, filled: bool = True) -> dict[str, PictureEncoder]:
-    """Return the picture encoders of a system that fine-tunes its backbone, by modality; none of any other system.
+    """Return the image encoders of a system that fine-tunes its backbone, by modality; none of any other system.
 
     Args:
         config: The system.
         filled: Load the weights that the config asks for; without, the network only, for a run's own weights.
 
     Raises:
-        ConfigError: No model has that name, or it does not take pictures of that size.
+        ConfigError: No model has that name, or it does not take images of that size.
         WeightsError: Weights are nowhere to be found, damaged, or of another model.
     """
     visual = config.visual
@@ -131,7 +131,7 @@ def measure_start(
     Args:
         encoder: With its first weights.
         data: The train clips.
-        modality: Which of their pictures.
+        modality: Which of their images.
         device: Where to compute.
         report: Called with the clips that were measured so far, and all.
         centered: After each clip has lost its own mean.

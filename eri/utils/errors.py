@@ -105,7 +105,7 @@ class EmptyMediaError(MediaError):
 
 
 class NotAFileError(MediaError):
-    """The path is a folder without pictures, a device or a pipe: nothing that could be read as media."""
+    """The path is a folder without images, a device or a pipe: nothing that could be read as media."""
 
     reason = "not-a-file"
 

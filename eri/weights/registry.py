@@ -90,7 +90,7 @@ _ENTRIES = (
         # A converted state dict, such as resnet50_ft_dims_2048.pth, is given by its path instead.
         origin="VGGFace2, trained on MS-Celeb-1M and fine-tuned on VGGFace2, as a pickle of arrays by cydonia999 "
         "(VGGFace2-pytorch); each channel loses its mean over the training set and is not scaled; no direct download",
-        licence="VGGFace2's terms: CC BY-SA 4.0; its pictures were for non-commercial research",
+        licence="VGGFace2's terms: CC BY-SA 4.0; its images were for non-commercial research",
         input_size=(3, 224, 224),
         mean=(131.0912 / 255, 103.8827 / 255, 91.4953 / 255),
         std=(1 / 255, 1 / 255, 1 / 255),

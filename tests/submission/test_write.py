@@ -130,7 +130,7 @@ def test_other_tasks_are_written_with_their_own_columns_and_ids(tmp_path):
     ("spoil", "message"),
     [
         (lambda frame: frame.iloc[1:], "1 clip of the test split without predictions: 0"),
-        (lambda frame: pd.concat([frame, frame.iloc[:1]]), "predictions hold 1 clip twice: 0"),
+        (lambda frame: pd.concat([frame, frame.iloc[:1]]), "predictions hold duplicate rows of 1 clip: 0"),
         (lambda frame: frame.rename(index={frame.index[0]: "99999"}), "without predictions"),
         (
             lambda frame: pd.concat([frame, frame.iloc[:1].set_axis(["99999"])]),

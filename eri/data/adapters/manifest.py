@@ -45,7 +45,9 @@ class Paths(Strict):
     """
 
     video: str | None = None
-    audio: str | None = Field(None, description="Path of the audio file; without it, the audio is the video's own track.")
+    audio: str | None = Field(
+        None, description="Path of the audio file; without it, the audio is the video's own track."
+    )
 
 
 class Manifest(Strict):

@@ -44,8 +44,8 @@ class SpectrogramPainter:
     The steps are those of the DeepSpectrum toolkit (Amiriparian et al., "Snore sound classification using image-based
     deep spectrum features", Interspeech 2017; its ``mel`` mode with default settings): power spectra by a Hann
     window of 512 samples every 256 without padding at the ends, Slaney mel bands up to half the sampling rate,
-    :math:`10 \log_{10}` relative to the picture's maximum without a lower bound but :math:`10^{-10}`, colours from the
-    picture's minimum to its maximum by the 256 steps of viridis, low frequencies at the bottom, drawn on
+    :math:`10 \log_{10}` relative to the image's maximum without a lower bound but :math:`10^{-10}`, colours from the
+    image's minimum to its maximum by the 256 steps of viridis, low frequencies at the bottom, drawn on
     227 × 227 pixels without interpolation and resized bicubically.
 
     With 128 bands the lowest filters are narrower than the 31 Hz between spectral lines, and some stay empty; the
@@ -54,12 +54,12 @@ class SpectrogramPainter:
     The vertical axis is that of librosa's ``specshow``: linear in frequency up to 1 kHz on two fifths of the height,
     logarithmic above.
 
-    Pictures are drawn on the CPU, whatever device embeds them, so that they do not depend on it.
+    Images are drawn on the CPU, whatever device embeds them, so that they do not depend on it.
 
     Args:
         bands: Mel bands.
         rate: Samples a second.
-        side: Height and width of the finished pictures in pixels.
+        side: Height and width of the finished images in pixels.
     """
 
     def __init__(self, bands: int, *, rate: int, side: int) -> None:
@@ -153,12 +153,12 @@ class DeepSpectrumExtractor(BaseExtractor):
     """An image backbone over mel-spectrogram images, one embedding per window.
 
     Windows of ``config.window`` seconds start every ``config.hop`` seconds; the last one is padded, and audio shorter
-    than a window gives one row. A row's time is the middle of its window. The pictures are described at
+    than a window gives one row. A row's time is the middle of its window. The images are described at
     :class:`SpectrogramPainter`. Where the original toolkit cuts zeros off both ends of
-    a file and stretches a last, shorter piece over the whole picture, rows here keep to the clip's time axis.
+    a file and stretches a last, shorter piece over the whole image, rows here keep to the clip's time axis.
 
     Args:
-        config: Backbone, weights, windows and picture.
+        config: Backbone, weights, windows and image.
         runtime: Device and batch size.
 
     Raises:
@@ -216,7 +216,7 @@ class DeepSpectrumExtractor(BaseExtractor):
         return embed_rows([len(valid) for valid in rows], self._batch_size, self.dimension, launch)
 
     def pictures(self, prepared: Prepared) -> NDArray[np.uint8]:
-        """Return the pictures of a clip's valid rows, RGB uint8 (valid rows, side, side, 3), for looking at."""
+        """Return the images of a clip's valid rows, RGB uint8 (valid rows, side, side, 3), for looking at."""
         windows = [(prepared.inputs, int(row)) for row in np.flatnonzero(prepared.states == State.VALID)]
         return self._pictures(windows).permute(0, 2, 3, 1).numpy()
 

@@ -27,12 +27,12 @@ _SHORTEST = 960
 _STEP = 160
 """Samples from one low-level description to the next; the middle of the first lies so far from the start, too."""
 _SECONDS_AT_ONCE = 300
-_LOUDEST = np.float32(1 - 2.0**-15)  # openSMILE takes 16-bit sound, in which 1.0 would turn into -1.0
+_LOUDEST = np.float32(1 - 2.0**-15)  # openSMILE takes 16-bit audio, in which 1.0 would turn into -1.0
 
 
 @dataclass(frozen=True)
 class EGeMAPSPreparer(WindowPreparer):
-    """Decodes a clip's sound and describes it: openSMILE runs on the CPU, so workers share this out.
+    """Decodes a clip's audio and describes it: openSMILE runs on the CPU, so workers share this out.
 
     Attributes:
         level: What is described.
@@ -41,7 +41,7 @@ class EGeMAPSPreparer(WindowPreparer):
     level: Level = "functionals"
 
     def finish(self, prepared: Prepared) -> Prepared:
-        """Describe the valid rows of sound; ``inputs`` become the features, float32 (valid rows, dimension)."""
+        """Describe the valid rows of audio; ``inputs`` become the features, float32 (valid rows, dimension)."""
         valid = np.flatnonzero(prepared.states == State.VALID)
         smile = create_smile(self.level)
         described = (
@@ -72,15 +72,15 @@ class EGeMAPSPreparer(WindowPreparer):
 class EGeMAPSExtractor(BaseExtractor):
     """The extended Geneva minimalistic acoustic parameter set (Eyben et al. 2016), version 02, by openSMILE.
 
-    ``functionals`` are the set's 88 statistics of each window; the last window is as short as the sound is, and sound
+    ``functionals`` are the set's 88 statistics of each window; the last window is as short as the audio is, and audio
     under 60 ms is padded with zeros to that. ``low-level`` are its 25 descriptors every 10 ms, averaged over each hop;
-    sound of more than 5 minutes is described in pieces of 5 minutes. A row's time is the middle of its window or hop.
+    audio of more than 5 minutes is described in pieces of 5 minutes. A row's time is the middle of its window or hop.
 
     openSMILE takes 16-bit sound: samples are rounded towards zero to that.
 
     Args:
         config: Level, window and hop.
-        runtime: Without influence: the work is done where sound is decoded.
+        runtime: Without influence: the work is done where audio is decoded.
 
     Raises:
         MissingDependencyError: The package opensmile is not installed.
@@ -99,7 +99,7 @@ class EGeMAPSExtractor(BaseExtractor):
 
     @property
     def preparer(self) -> EGeMAPSPreparer:
-        """The part that decodes and describes sound."""
+        """The part that decodes and describes audio."""
         return self._preparer
 
     def settings(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def create_smile(level: Level) -> Any:
 
 
 def describe(smile: Any, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return openSMILE's description of a stretch of sound.
+    """Return openSMILE's description of a stretch of audio.
 
     Args:
         smile: As :func:`create_smile` makes it.

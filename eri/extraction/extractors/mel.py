@@ -176,7 +176,7 @@ class MelExtractor(BaseExtractor):
 
     @property
     def preparer(self) -> FramePreparer:
-        """The part that decodes sound."""
+        """The part that decodes audio."""
         hop = None if self._config.hop is None else round(self._config.hop * SAMPLE_RATE)
         return FramePreparer(self._spectra.window, self._spectra.step, hop, SAMPLE_RATE)
 
@@ -199,7 +199,7 @@ class MelExtractor(BaseExtractor):
         return results
 
     def _rows(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return every row of a clip's sound, silent ones too, float32 (rows, dimension)."""
+        """Return every row of a clip's audio, silent ones too, float32 (rows, dimension)."""
         frames = self.preparer.frames(len(samples))
         groups = self.preparer.groups(frames)
         spread = self._config.statistics == "mean-std"

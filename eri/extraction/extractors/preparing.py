@@ -1,4 +1,4 @@
-"""The parts that open media: frames and face crops, sound on a grid of rows. Workers import this, so no torch."""
+"""The parts that open media: frames and face crops, audio on a grid of rows. Workers import this, so no torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from eri.media.state import State
 from eri.utils.errors import MediaError, NoAudioError, NoVideoError
 
 SILENT_BELOW = 2.0**-16
-"""A waveform that stays under half a step of 16-bit sound is digital silence: it holds nothing but rounding."""
+"""A waveform that stays under half a step of 16-bit audio is digital silence: it holds nothing but rounding."""
 
 _WINDOWS_AT_ONCE = 256
 
@@ -49,7 +49,7 @@ class Brightening:
         return 1.0 + (self.limit - 1.0) * drawn
 
     def apply(self, pictures: NDArray[np.uint8], clip_id: str) -> NDArray[np.uint8]:
-        """Multiply pictures by the clip's factor, rounded, up to white."""
+        """Multiply images by the clip's factor, rounded, up to white."""
         table = np.minimum(np.rint(np.arange(256) * self.factor(clip_id)), 255).astype(np.uint8)
         return np.take(table, pictures)
 
@@ -98,7 +98,7 @@ class ImagePreparer:
 
 
 class SoundPreparer(ABC):
-    """Decodes a clip's sound and lays a grid of rows over it; the grid differs from family to family."""
+    """Decodes a clip's audio and lays a grid of rows over it; the grid differs from family to family."""
 
     @abstractmethod
     def times(self, samples: int) -> NDArray[np.float64]:
@@ -109,9 +109,9 @@ class SoundPreparer(ABC):
         """Return which rows hold nothing but digital silence."""
 
     def prepare(self, clip: Clip) -> Prepared:
-        """Decode one clip's sound.
+        """Decode one clip's audio.
 
-        A clip without sound gets rows of :attr:`State.NO_AUDIO` over its video's duration, or one row where that
+        A clip without audio gets rows of :attr:`State.NO_AUDIO` over its video's duration, or one row where that
         is not known.
 
         Raises:
@@ -120,7 +120,7 @@ class SoundPreparer(ABC):
         from eri.media.audio import SAMPLE_RATE, read_sound
 
         source = clip.audio_source
-        # A folder of face pictures is a video without a sound track.
+        # A folder of face images is a video without an audio track.
         if source is not None and not source.is_dir():
             try:
                 sound = read_sound(source)
@@ -135,13 +135,13 @@ class SoundPreparer(ABC):
     def lay(
         self, clip_id: str, samples: NDArray[np.float32], start: float = 0.0, notes: tuple[str, ...] = ()
     ) -> Prepared:
-        """Lay the grid of rows over sound that is decoded already.
+        """Lay the grid of rows over audio that is decoded already.
 
         Args:
             clip_id: The clip's id.
             samples: Mono at 16 kHz, at least one.
             start: Second of the first sample.
-            notes: Of the sound.
+            notes: Of the audio.
         """
         states = np.where(self.silent(samples), State.SILENCE, State.VALID).astype(np.uint8)
         return self.finish(Prepared(clip_id, samples, start + self.times(len(samples)), states, notes))
@@ -197,7 +197,7 @@ class FramePreparer(SoundPreparer):
     rate: int
 
     def frames(self, samples: int) -> int:
-        """Return the number of frames; shorter sound is padded with zeros to give one."""
+        """Return the number of frames; shorter audio is padded with zeros to give one."""
         return 1 + max(0, (samples - self.field) // self.stride)
 
     def groups(self, frames: int) -> NDArray[np.int64]:
@@ -229,7 +229,7 @@ def silent_windows(samples: NDArray[np.float32], window: int, hop: int, count: i
     """Return which windows stay under :data:`SILENT_BELOW`, reading a long memory map piece by piece.
 
     Args:
-        samples: Mono sound.
+        samples: Mono audio.
         window: Samples in a window; one that reaches past the end is judged by what is there.
         hop: Samples between starts.
         count: Number of windows.

@@ -118,7 +118,7 @@ def load_speech_model(folder: Path) -> SpeechModel:
 
 
 def round_weights(model: nn.Module) -> None:
-    """Round, once and in place, the weights that bf16 autocast would round anew at every pass; numbers stay the same.
+    """Round, once and in place, the weights that bf16 autocast would round again at every pass; numbers stay the same.
 
     These are those of linear layers and convolutions. A weight that is computed from others is left alone.
     """
@@ -170,7 +170,7 @@ def _normalizes(folder: Path) -> bool:
     if not hasattr(features, "do_normalize") or getattr(features, "feature_size", 1) != 1:
         raise ConfigError(f"{folder}: the model takes prepared features, not waveforms")
     if features.sampling_rate != SAMPLE_RATE:
-        raise ConfigError(f"{folder}: the model takes sound at {features.sampling_rate} Hz, not at {SAMPLE_RATE} Hz")
+        raise ConfigError(f"{folder}: the model takes audio at {features.sampling_rate} Hz, not at {SAMPLE_RATE} Hz")
     return bool(features.do_normalize)
 
 
@@ -242,7 +242,7 @@ class Wav2Vec2Extractor(BaseExtractor):
     A waveform is brought to zero mean and unit deviation over the whole clip where the model's feature extractor asks
     for it. Sound longer than ``config.chunk`` is embedded in pieces of equal length that overlap by just so much
     that frames go on without a gap. Only pieces of exactly equal length share a batch and none is padded: group
-    normalisation in wav2vec2-base takes its statistics over time, so padding would change the features. Sound that is
+    normalisation in wav2vec2-base takes its statistics over time, so padding would change the features. Audio that is
     shorter than the front end's receptive field (25 ms) is padded with zeros to one frame.
 
     A row's time is the middle of its frame's receptive field, or the mean over the frames of its hop. The last hidden
@@ -250,7 +250,7 @@ class Wav2Vec2Extractor(BaseExtractor):
 
     Args:
         config: Model folder or hub name, layer and hop.
-        runtime: Device and batch size. A batch holds at most ``batch_size`` pieces and 4 seconds of sound for each.
+        runtime: Device and batch size. A batch holds at most ``batch_size`` pieces and 4 seconds of audio for each.
 
     Raises:
         ConfigError: The layer, hop or model does not fit.
@@ -275,7 +275,7 @@ class Wav2Vec2Extractor(BaseExtractor):
 
     @property
     def preparer(self) -> FramePreparer:
-        """The part that decodes sound."""
+        """The part that decodes audio."""
         hop = None if self._config.hop is None else round(self._config.hop * SAMPLE_RATE)
         return FramePreparer(self._loaded.field, self._loaded.stride, hop, SAMPLE_RATE)
 

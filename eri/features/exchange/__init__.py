@@ -1,1 +1,1 @@
-"""Features of others taken in, and ours handed on, as arrays, CSV or Parquet."""
+"""Import of features that other tools made, and export of ours, as arrays, CSV or Parquet."""

@@ -50,7 +50,7 @@ def fit_similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> 
 def crop_transform(
     box: NDArray[np.float64], landmarks: NDArray[np.float64] | None, *, margin: float, side: int
 ) -> NDArray[np.float64]:
-    """Return the similarity from picture coordinates to a square crop.
+    """Return the similarity from image coordinates to a square crop.
 
     Landmarks (at least the eyes) are brought to :data:`TEMPLATE`, whose square then stands for the box. Without them,
     the square is upright around the box, of its longer side; so it is with landmarks that contradict the box, their
@@ -79,13 +79,13 @@ def crop_transform(
 
 
 def warp(picture: Picture, transform: NDArray[np.float64], side: int) -> Picture:
-    """Return the square that a similarity maps onto (0, 0) to (side, side); what lies outside the picture is black.
+    """Return the square that a similarity maps onto (0, 0) to (side, side); what lies outside the image is black.
 
-    A picture much finer than the crop is first reduced by averaging areas, so that nothing aliases.
+    An image much finer than the crop is first reduced by averaging areas, so that nothing aliases.
 
     Args:
         picture: RGB uint8 (height, width, 3).
-        transform: (2, 3) from picture to crop, in pixels; pixel i covers [i, i + 1) in both.
+        transform: (2, 3) from image to crop, in pixels; pixel i covers [i, i + 1) in both.
         side: Of the crop, in pixels.
 
     Returns:

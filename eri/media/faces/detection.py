@@ -1,4 +1,4 @@
-"""What a detector is, and what it says of a picture."""
+"""What a detector is, and what it says of an image."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """One face in one picture.
+    """One face in one image.
 
     Attributes:
-        box: float64 (4,), x0, y0, x1, y1 in pixels of the original picture; may reach beyond its edge.
+        box: float64 (4,), x0, y0, x1, y1 in pixels of the original image; may reach beyond its edge.
         score: The detector's own confidence, larger is surer; scores of different detectors do not compare.
-        landmarks: float64 (5, 2), x and y in pixels: the eye and mouth corner on the picture's left come before
+        landmarks: float64 (5, 2), x and y in pixels: the eye and mouth corner on the image's left come before
             those on its right (eye, eye, nose tip, mouth, mouth). A point that is not known is NaN. None where the
             detector gives no points.
     """
@@ -66,23 +66,23 @@ class Detection:
 
 
 class Detector(Protocol):
-    """Finds faces in pictures."""
+    """Finds faces in images."""
 
     def detect(self, pictures: Sequence[Picture], *, size: int | None = None) -> list[list[Detection]]:
-        """Find the faces of each picture, surest first.
+        """Find the faces of each image, surest first.
 
         Args:
             pictures: RGB uint8 (height, width, 3), sizes may differ.
-            size: Longer side of the scaled picture that is searched, in pixels; None is the configured one.
+            size: Longer side of the scaled image that is searched, in pixels; None is the configured one.
 
         Returns:
-            One list a picture, in the same order. What is found in a picture does not depend on the others.
+            One list per image, in the same order. What is found in an image does not depend on the others.
         """
         ...
 
 
 def scale_to(picture: Picture, size: int) -> Picture:
-    """Return the picture with its longer side at ``size`` pixels, its shape kept.
+    """Return the image with its longer side at ``size`` pixels, its shape kept.
 
     Shrinking averages areas, so that fine texture does not alias; growing is bilinear.
     """

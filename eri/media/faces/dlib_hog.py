@@ -1,7 +1,7 @@
 """The detector ``dlib``: histograms of oriented gradients and five linear filters, inside the wheel, offline.
 
 Source: N. Dalal and B. Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005, as trained in
-D. E. King, Max-Margin Object Detection, arXiv:1502.00046. It sees faces of 80 pixels or more in the scaled picture.
+D. E. King, Max-Margin Object Detection, arXiv:1502.00046. It sees faces of 80 pixels or more in the scaled image.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def five_points(predictor: Any, picture: Picture, box: NDArray[np.float64]) -> N
     Args:
         predictor: From :func:`load_shape_predictor`.
         picture: RGB uint8 (height, width, 3).
-        box: (4,) the face's box in the picture, as dlib's detector frames it.
+        box: (4,) the face's box in the image, as dlib's detector frames it.
 
     Returns:
         float64 (5, 2); the corners of the mouth are NaN with the 5-point predictor.
@@ -80,7 +80,7 @@ def five_points(predictor: Any, picture: Picture, box: NDArray[np.float64]) -> N
     if len(points) == 68:
         eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
         return np.stack([*eyes, points[30], points[48], points[54]])
-    # Points 0 and 1 are the corners of the eye on the picture's right, 2 and 3 of the one on its left.
+    # Points 0 and 1 are the corners of the eye on the image's right, 2 and 3 of the one on its left.
     eyes = points[2:4].mean(axis=0), points[0:2].mean(axis=0)
     middle = (eyes[0] + eyes[1]) / 2
     unknown = np.full(2, np.nan)
@@ -94,7 +94,7 @@ class DlibDetector:
     """The frontal face detector of dlib, with landmarks when a shape predictor is given.
 
     Args:
-        size: Longer side of the scaled picture that is searched, in pixels.
+        size: Longer side of the scaled image that is searched, in pixels.
         threshold: Smallest score of a detection; None is dlib's own, 0.
         landmarks: File of a shape predictor with 5 or 68 points; None gives boxes only.
 
@@ -105,13 +105,13 @@ class DlibDetector:
     def __init__(self, *, size: int, threshold: float | None = None, landmarks: Path | None = None) -> None:
         self._size = size
         self._threshold = THRESHOLD if threshold is None else threshold
-        # dlib lets other threads run while it searches but keeps the picture's pyramid in the detector object:
+        # dlib lets other threads run while it searches but keeps the image's pyramid in the detector object:
         # each thread needs its own.
         self._own = threading.local()
         self._predictor = None if landmarks is None else load_shape_predictor(landmarks)
 
     def detect(self, pictures: Sequence[Picture], *, size: int | None = None) -> list[list[Detection]]:
-        """Find the faces of each picture, surest first; boxes are square, from the brows to the chin."""
+        """Find the faces of each image, surest first; boxes are square, from the brows to the chin."""
         return [self._detect(picture, self._size if size is None else size) for picture in pictures]
 
     def _detect(self, picture: Picture, size: int) -> list[Detection]:

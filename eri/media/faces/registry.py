@@ -19,10 +19,10 @@ from eri.weights import locate_weights, weights_digest
 
 
 class WholePicture:
-    """Takes each picture as one face with score 1 and no landmarks."""
+    """Takes each image as one face with score 1 and no landmarks."""
 
     def detect(self, pictures: Sequence[Picture], *, size: int | None = None) -> list[list[Detection]]:
-        """Return the whole of each picture, whatever the size."""
+        """Return the whole of each image, whatever the size."""
         boxes = [np.array([0.0, 0.0, picture.shape[1], picture.shape[0]]) for picture in pictures]
         return [[Detection(box, 1.0)] for box in boxes]
 

@@ -148,7 +148,7 @@ class RetinaFaceDetector:
     Args:
         backbone: ``resnet50`` or ``mobilenet0.25``.
         weights: File of its state dict.
-        size: Longer side of the scaled picture that is searched, in pixels.
+        size: Longer side of the scaled image that is searched, in pixels.
         threshold: Smallest score, in [0, 1]; None is 0.9.
         device: ``cpu``, ``cuda`` or ``cuda:<n>``.
 
@@ -169,7 +169,7 @@ class RetinaFaceDetector:
         self._deviation = torch.tensor(deviation, device=self._device).view(1, 3, 1, 1)
 
     def detect(self, pictures: Sequence[Picture], *, size: int | None = None) -> list[list[Detection]]:
-        """Find the faces of each picture, surest first, with landmarks; boxes reach from the forehead to the chin."""
+        """Find the faces of each image, surest first, with landmarks; boxes reach from the forehead to the chin."""
         scaled = [scale_to(picture, self._size if size is None else size) for picture in pictures]
         alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, picture in enumerate(scaled):
@@ -182,7 +182,7 @@ class RetinaFaceDetector:
         return found
 
     def _run_in_batches(self, pictures: list[Picture]) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Run the network on pictures of one size; batches that do not fit a GPU's memory are halved."""
+        """Run the network on images of one size; batches that do not fit a GPU's memory are halved."""
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         size = BATCH
         while len(found) < len(pictures):
@@ -218,7 +218,7 @@ class RetinaFaceDetector:
     def _select(
         self, offsets: Tensor, scores: Tensor, points: Tensor, anchors: Tensor, width: int, height: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Decode the candidates of one picture above the threshold, and keep the best of those that overlap."""
+        """Decode the candidates of one image above the threshold, and keep the best of those that overlap."""
         sure = scores >= self._threshold
         extent = torch.tensor([width, height], device=self._device)
         boxes = decode(offsets[sure], anchors[sure], _VARIANCES) * extent.repeat(2)

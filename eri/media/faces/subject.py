@@ -16,7 +16,7 @@ from eri.media.faces.detection import Detection, Detector, Picture, areas, centr
 from eri.media.faces.tracking import Track, Trajectory, fill, link
 
 LARGEST_SEARCH = 1280
-"""Pixels: no picture is enlarged beyond this longer side for a search."""
+"""Pixels: no image is enlarged beyond this longer side for a search."""
 
 _CENTRE_SIGMA = 0.75
 _SIZE_SIGMA = 2.0
@@ -32,7 +32,7 @@ class Search:
     Args:
         pictures: uint8 (rows, height, width, 3) RGB.
         detector: Finds the faces.
-        size: Longer side of the pictures that the detector sees first, in pixels.
+        size: Longer side of the images that the detector sees first, in pixels.
     """
 
     def __init__(self, pictures: NDArray[np.uint8], detector: Detector, size: int) -> None:
@@ -75,7 +75,7 @@ def find_subject(
         times: Seconds of the frames, ascending, (rows,).
         detector: Finds the faces.
         every: Distance of the frames that are searched first.
-        size: Longer side of the pictures that the detector sees first, in pixels.
+        size: Longer side of the images that the detector sees first, in pixels.
 
     Returns:
         Its unsmoothed path, or None when no face was found.

@@ -1,4 +1,4 @@
-"""What a video model is: a network from the pictures of clips to one raw output a label."""
+"""What a video model is: a network from the images of clips to one raw output per label."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class VideoOutput(NamedTuple):
 
     Attributes:
         raw: (clips, labels), unbounded: logits, or what an activation bounds to intensities.
-        embedding: (clips, dimension), the features before the last layer, for other models and for pictures.
-        parts: What an auxiliary loss or a picture reads, by name; the first axis of each is clips.
+        embedding: (clips, dimension), the features before the last layer, for other models and for charts.
+        parts: What an auxiliary loss or a chart reads, by name; the first axis of each is clips.
     """
 
     raw: Tensor

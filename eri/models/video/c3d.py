@@ -26,7 +26,7 @@ _Layer = TypeVar("_Layer", nn.Conv3d, nn.Linear)
 class C3DConvolutions(nn.Module):
     """The eight convolutions, each 3 × 3 × 3 with a ReLU, and the poolings between them.
 
-    A pooling leaves an axis of length 1 alone, so that clips shorter than 16 frames and small pictures pass.
+    A pooling leaves an axis of length 1 alone, so that clips shorter than 16 frames and small images pass.
 
     Args:
         recompute: Recompute the activations of each convolution for its gradient.
@@ -64,7 +64,7 @@ class C3DBase(VideoModel, ABC):
     """
 
     def __init__(self, config: C3DFields, dimension: int) -> None:
-        # Its authors subtract the mean picture of Sports-1M; here channels are brought to [-1, 1].
+        # Its authors subtract the mean image of Sports-1M; here channels are brought to [-1, 1].
         middle = (0.5, 0.5, 0.5)
         super().__init__(dimension=dimension, frames=config.frames, side=config.input_size, mean=middle, std=middle)
         self.convolutions = C3DConvolutions(recompute=config.checkpoint)

@@ -155,7 +155,7 @@ class CEFLNet(VideoModel):
         outputs: Labels of the task.
 
     Raises:
-        ConfigError: The backbone is unknown, or does not take pictures of that size.
+        ConfigError: The backbone is unknown, or does not take images of that size.
         WeightsError: Its weights are nowhere to be found, damaged, or of another model.
     """
 

@@ -1,7 +1,7 @@
 """The searched 3D-CNN (Haddad, Lézoray & Hamel 2020): C3D's five groups of convolutions with batch normalisation.
 
 The numbers of filters stand in figures that our text of the paper lacks. It builds on C3D and describes C3D's pooling
-to the letter, so they are C3D's: 64, 128, 256, 512 and 512 filters, two convolutions in the last three groups, and
+exactly, so they are C3D's: 64, 128, 256, 512 and 512 filters, two convolutions in the last three groups, and
 two dense layers of 4096. As published for CK+ it then has 78.0 million parameters. Biases start at zero.
 """
 
@@ -23,9 +23,9 @@ Pictures = NDArray[np.uint8]
 
 
 def equalize_luminance(pictures: Pictures, *, clip_limit: float = 2.0, grid: tuple[int, int] = (8, 8)) -> Pictures:
-    """Equalise the luminance of each picture by itself with CLAHE (Zuiderveld 1994; Reza 2004), keeping its colours.
+    """Equalise the luminance of each image by itself with CLAHE (Zuiderveld 1994; Reza 2004), keeping its colours.
 
-    The luminance is Y of YCbCr, so that grey pictures stay grey. The limit and grid are those of Haddad et al. 2020.
+    The luminance is Y of YCbCr, so that grey images stay grey. The limit and grid are those of Haddad et al. 2020.
 
     Args:
         pictures: RGB, (rows, height, width, 3).
@@ -51,7 +51,7 @@ def equalize_luminance(pictures: Pictures, *, clip_limit: float = 2.0, grid: tup
 
 
 def remove_colour(pictures: Pictures) -> Pictures:
-    """Return each picture's luminance (ITU-R BT.601) in all three channels.
+    """Return each image's luminance (ITU-R BT.601) in all three channels.
 
     Args:
         pictures: RGB, (rows, height, width, 3).

@@ -1,4 +1,4 @@
-"""A video model with everything around it: normalised pictures in, labels within the task's range out."""
+"""A video model with everything around it: normalised images in, labels within the task's range out."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class VideoRegressor(Predictor):
         return bound(output.raw, self.activation, self.low, self.high), output
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """See :meth:`~eri.models.regressor.Predictor.predict`; inputs are pictures, see :meth:`forward`."""
+        """See :meth:`~eri.models.regressor.Predictor.predict`; inputs are images, see :meth:`forward`."""
         predictions, _ = self(inputs)
         result: Tensor = predictions.double().clamp(self.low, self.high)
         return result

@@ -242,5 +242,5 @@ class TestBadInput:
             with_trees(data, {"epochs": 3, "learning_rate": 0.5})
 
     def test_a_functional_that_stands_twice_is_refused(self, data):
-        with pytest.raises(ConfigError, match="a functional stands twice"):
+        with pytest.raises(ConfigError, match="a functional is duplicated"):
             with_trees(data, functionals=["mean", "mean"])
