@@ -19,7 +19,7 @@ class Task:
     """What is to be predicted of each clip: some numbers, or one class of several.
 
     The labels of a classification task are its class names. A clip's labels are then one-hot over them and a prediction
-    is their probabilities, so that both kinds have one number a label.
+    is their probabilities, so that both kinds have one number per label.
 
     Attributes:
         name: Its name in configs and messages.
@@ -27,7 +27,7 @@ class Task:
         low: Smallest legal label value.
         high: Largest legal label value.
         activation: How a head's raw output is bounded unless a config says otherwise. ``softmax`` is what the
-            paper of YAP-CSM draws; ``sigmoid`` is what its published figures and every winner used.
+            paper of YAP-CSM draws; ``sigmoid`` is what its published scores and every winner used.
         id_column: First column of the organisers' tables and of the submission; None is that of the data set's own
             table.
         id_digits: Clip ids are numbers, padded with zeros to this many digits; None keeps them as they are.

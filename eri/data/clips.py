@@ -33,7 +33,7 @@ class Clip:
         video: The video file, or a folder of numbered face images; None where the data set has neither.
             Whether it exists is found out on extraction.
         audio: A separate audio file; None where the audio, if any, is the video's own track.
-        labels: One value a label of the task, in the task's order, one-hot where these are classes; None where the
+        labels: One value per label of the task, in the task's order, one-hot where these are classes; None where the
             split is unlabelled.
         group: The subject, where the data set names subjects.
     """

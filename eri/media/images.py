@@ -1,4 +1,4 @@
-"""Folders of numbered face images, as organisers ship them, read like a video of about one image a second."""
+"""Folders of numbered face images, as organisers ship them, read like a video of about one image per second."""
 
 from __future__ import annotations
 

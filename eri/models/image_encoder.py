@@ -15,7 +15,7 @@ from eri.models.sequences import Sequences
 
 
 class PictureEncoder(nn.Module):
-    """Embed the face crops of clips, one row a crop.
+    """Embed the face crops of clips, one row per crop.
 
     In training all crops of a clip are brightened by one factor, drawn uniformly from [1, brightness] (Qian et al.
     2023, section 3.2: up to 150 %).

@@ -59,7 +59,7 @@ def score_localization(
     Args:
         maps: One a video.
         apexes: Begin and end of each video's annotated apex in seconds; None where there is none.
-        labels: Which map of each video to take, where there is one a label; None takes the first.
+        labels: Which map of each video to take, where there is one per label; None takes the first.
 
     Raises:
         ValueError: Not one apex, or label, for each video.

@@ -69,7 +69,7 @@ def plan_steps(order: Positions, batch_size: int, accumulate: int, least: int = 
 
     Args:
         order: All clips, in the order that they are learnt from.
-        batch_size: Clips a batch.
+        batch_size: Clips per batch.
         accumulate: Batches a step; the last step may have fewer.
         least: Clips that a step must have; a last one with fewer is joined to the one before it.
 

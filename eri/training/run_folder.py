@@ -3,7 +3,7 @@
 ========================  ==========================================================================================
 ``config.yaml``           the resolved config
 ``environment.json``      seed, versions, data fingerprint, task, feature identities, clips left out, label means
-``history.csv``           one row an epoch: losses, Pearson, learning rate, seconds
+``history.csv``           one row per epoch: losses, Pearson, learning rate, seconds
 ``best.safetensors``      weights of the best epoch, with the standardisation
 ``boosters/``             in place of weights: a LightGBM text file for each label, named by ``boosters.json``
 ``importance.csv``        what the boosters split on, with its share of the gain

@@ -58,7 +58,7 @@ class SpectrogramPainter:
 
     Args:
         bands: Mel bands.
-        rate: Samples a second.
+        rate: Samples per second.
         side: Height and width of the finished images in pixels.
     """
 

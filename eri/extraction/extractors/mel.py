@@ -41,7 +41,7 @@ class MelSpectra:
     Args:
         window: Samples in a frame.
         step: Samples from one frame to the next.
-        rate: Samples a second.
+        rate: Samples per second.
         bands: Mel filters.
         scale: ``slaney`` or ``htk``.
         coefficients: Cepstral coefficients to keep; None gives the log-mel spectrum itself.

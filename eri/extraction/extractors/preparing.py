@@ -158,7 +158,7 @@ class WindowPreparer(SoundPreparer):
     Attributes:
         window: Samples in a window.
         hop: Samples from one window's start to the next one's.
-        rate: Samples a second.
+        rate: Samples per second.
     """
 
     window: int
@@ -188,7 +188,7 @@ class FramePreparer(SoundPreparer):
         field: Samples that one frame depends on.
         stride: Samples from one frame to the next.
         hop: Samples over which frames are averaged; None keeps every frame.
-        rate: Samples a second.
+        rate: Samples per second.
     """
 
     field: int

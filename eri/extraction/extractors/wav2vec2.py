@@ -237,7 +237,7 @@ class _Piece:
 
 
 class Wav2Vec2Extractor(BaseExtractor):
-    """A speech model of transformers over raw waveforms, one embedding a frame or a hop.
+    """A speech model of transformers over raw waveforms, one embedding per frame or per hop.
 
     A waveform is brought to zero mean and unit deviation over the whole clip where the model's feature extractor asks
     for it. Sound longer than ``config.chunk`` is embedded in pieces of equal length that overlap by just so much

@@ -23,7 +23,7 @@ class Track:
 
     Attributes:
         rows: The frames' numbers, ascending.
-        detections: One a row.
+        detections: One per row.
     """
 
     rows: tuple[int, ...]

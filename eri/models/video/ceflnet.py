@@ -99,7 +99,7 @@ class EmotionalActivation(nn.Module):
         dimension: Length of one piece's vector.
         channels: Widths of the hidden convolutions, each followed by a ReLU.
         kernel: Pieces that one hidden convolution sees; the last sees one.
-        maps: Activation maps: 1, or one a label.
+        maps: Activation maps: 1, or one per label.
     """
 
     def __init__(self, dimension: int, channels: Sequence[int], kernel: int, maps: int = 1) -> None:
