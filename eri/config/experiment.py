@@ -135,7 +135,7 @@ class ExperimentConfig(Strict):
             return
         if finetune is not None and visual.draws:
             raise ValueError(
-                "visual.draws are versions of cached embeddings, but model.finetune draws another brightness for each clip "
+                "visual.draws are versions of cached embeddings, but model.finetune draws a brightness for each clip "
                 "in every epoch; leave draws out, or model.finetune"
             )
         if finetune is not None and visual.precision != "float32":

@@ -139,8 +139,10 @@ class FaceConfig(Strict):
         "dlib",
         description="dlib, retinaface, or none, which takes the whole image: for crops that the organisers ship.",
     )
-    backbone: Literal["resnet50", "mobilenet0.25"] = Field("resnet50", description="Of retinaface only.")
-    weights: str = Field("pretrained", description="Of retinaface only: 'pretrained' or a path.")
+    backbone: Literal["resnet50", "mobilenet0.25"] = Field(
+        "resnet50", description="Backbone of retinaface; other detectors have none."
+    )
+    weights: str = Field("pretrained", description="Weights of retinaface only: 'pretrained' or a path.")
     landmarks: Path | None = Field(
         None,
         description="A dlib shape predictor (5 or 68 points) for alignment; dlib alone gives boxes only.",
@@ -175,7 +177,7 @@ class ImageConfig(ExtractorConfig):
     modality: ClassVar[Stream] = "visual"
     extractor: str = Field("resnet50", description="'resnet50', 'vgg16', or any timm model name.")
     weights: str = Field("pretrained", description="'pretrained', 'random', or a path to a checkpoint.")
-    seed: int = Field(0, ge=0, description="Of random weights.")
+    seed: int = Field(0, ge=0, description="Seed of random weights.")
     frames: int = Field(32, ge=1, description="Frames spread evenly over the clip's presentation time.")
     input_size: int | None = Field(None, ge=32, description="Pixels; None is the backbone's own.")
     precision: Precision = "float32"
@@ -224,7 +226,7 @@ class CropsConfig(ExtractorConfig):
     frames: int = Field(32, ge=1, description="Number of frames per clip.")
     take: Literal["spread", "last"] = Field(
         "spread",
-        description="Which: spread evenly over the clip's presentation time, or its last ones, each shown once.",
+        description="Which frames: spread evenly over the clip's presentation time, or its last ones, each shown once.",
     )
     input_size: int = Field(224, ge=16, description="Height and width of a crop in pixels.")
     quality: int = Field(
@@ -256,7 +258,7 @@ class DeepSpectrumConfig(ExtractorConfig):
     extractor: Literal["deepspectrum"] = "deepspectrum"
     backbone: str = Field("densenet121", description="timm name; densenet121 gives the challenge's 1024 dimensions.")
     weights: str = Field("pretrained", description="'pretrained', 'random', or a path to a checkpoint.")
-    seed: int = Field(0, ge=0, description="Of random weights.")
+    seed: int = Field(0, ge=0, description="Seed of random weights.")
     window: float = Field(1.0, gt=0, description="Seconds of audio in one image.")
     hop: float = Field(0.5, gt=0, description="Seconds between window starts.")
     mel_bands: int = Field(128, ge=8)
@@ -290,9 +292,9 @@ class ImportedConfig(ExtractorConfig):
     extractor: Literal["imported"] = "imported"
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$",
-        description="As they were imported: the organisers' folder, such as 'FAUs' (these in any case), or --name.",
+        description="Name they were imported under: the organisers' folder, such as 'FAUs' (in any case), or --name.",
     )
-    modality: Stream = Field(description="That of the section they stand in.")
+    modality: Stream = Field(description="Modality of the section they are in.")
     dimension: int | None = Field(None, ge=1, description="Length of one row, to be checked; None takes any.")
 
     @field_validator("name")

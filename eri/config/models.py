@@ -224,7 +224,9 @@ class FusionBase(HeadConfig):
     """What every fusion has: the encoder of each modality, with the dense layer after it."""
 
     fuses: ClassVar[bool] = True
-    encoder: Encoder = Field(default_factory=GRUConfig, description="Of every modality, with weights of its own.")
+    encoder: Encoder = Field(
+        default_factory=GRUConfig, description="Encoder of every modality, each with weights of its own."
+    )
 
     @model_validator(mode="after")
     def _refuse_inner(self) -> Self:

@@ -136,7 +136,7 @@ def by_name(
         registry: The classes by name.
         base: What all of them are derived from.
         key: The key of the section that holds the name.
-        fits: Which classes may stand there.
+        fits: Which classes may be used there.
         default: The name where the key is left out; None where it must be given.
         other: The class of names that nothing is registered under.
     """

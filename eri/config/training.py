@@ -16,9 +16,9 @@ from eri.utils.spelling import did_you_mean
 class Copies(Strict):
     """Changed copies of one clip, beside the clip itself."""
 
-    flip: int = Field(0, ge=0, le=1, description="Mirrored left to right.")
+    flip: int = Field(0, ge=0, le=1, description="Copies mirrored left to right.")
     rotation: int = Field(0, ge=0, description="Rotated copies, each by an angle of its own.")
-    contrast: int = Field(0, ge=0, description="With another contrast, each with a factor of its own.")
+    contrast: int = Field(0, ge=0, description="Copies with another contrast, each with a factor of its own.")
 
     @property
     def total(self) -> int:
@@ -34,10 +34,10 @@ class BalancingConfig(Strict):
     """
 
     copies: dict[str, Copies] | Literal["even"] = Field(
-        "even", description="By class; 'even' finds counts that bring every class near the largest."
+        "even", description="Changed copies by class; 'even' finds counts that bring every class near the largest."
     )
-    others: Copies = Field(Copies(), description="Of classes that copies does not name.")
-    base: int = Field(3, ge=1, description="With 'even': clips that one of the largest class becomes; CK+'s is 3.")
+    others: Copies = Field(Copies(), description="Copies for classes that 'copies' does not name.")
+    base: int = Field(3, ge=1, description="For 'even': clips that each clip of the largest class becomes; CK+'s is 3.")
     rotation: float = Field(30.0, ge=0, le=180, description="Largest angle either way, in degrees.")
     contrast: tuple[float, float] = Field((0.22, 2.2), description="Least and largest factor around 127.")
 
@@ -202,12 +202,12 @@ class TrainingConfig(Strict):
         (),
         description="Modalities whose clips lose their own mean embedding: what changes within a clip is left.",
     )
-    activation: Activation | None = Field(None, description="Of the output; None is the task's own.")
+    activation: Activation | None = Field(None, description="Activation of the output; None is the task's own.")
     augmentation: ClipAugmentationConfig | None = Field(
-        None, description="Of a video model's clips, drawn anew for each clip and epoch."
+        None, description="Augmentation of a video model's clips, drawn for each clip in every epoch."
     )
     balancing: BalancingConfig | None = Field(
-        None, description="Of a video model's classes: changed copies of clips, the same in every epoch."
+        None, description="Balancing of a video model's classes by changed copies of clips, the same in every epoch."
     )
     chunk: int | None = Field(None, ge=1, description="Clips held in memory at once; None decides by size.")
     save_every: float = Field(

@@ -15,7 +15,7 @@ class VideoModelConfig(ModelConfig):
     frames: int = Field(16, ge=1, description="Frames that it reads of one clip.")
     input_size: int = Field(112, ge=16, description="Side of a face crop in pixels.")
     seed: int | None = Field(
-        None, ge=0, description="Of untrained weights; None goes on with the generator that training.seed starts."
+        None, ge=0, description="Seed of untrained weights; None continues the generator that training.seed starts."
     )
     checkpoint: bool = Field(
         False, description="Compute a block's activations again for its gradient: less memory, a third more time."

@@ -291,7 +291,7 @@ class FeatureListing:
     Attributes:
         folder: Its name.
         extractor: What made the features: an extractor, or ``imported``.
-        modality: What they describe; None where no config stands there.
+        modality: What they describe; None where there is no config.
         data_set: That they were imported for; None where they were extracted.
         clips: Feature files.
         dimension: Length of a row; None where that is not known without opening a file.

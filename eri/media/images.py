@@ -142,7 +142,7 @@ def read_picture(path: Path, max_side: int | None) -> NDArray[np.uint8] | None:
     """Read one image upright, RGB uint8 (height, width, 3); None when it is damaged or no image.
 
     Raises:
-        OversizedMediaError: It claims more than ``MAX_PIXELS`` pixels.
+        OversizedMediaError: It declares more than ``MAX_PIXELS`` pixels.
     """
     try:
         with Image.open(path) as image:

@@ -35,7 +35,7 @@ _PATIENCE = 600.0
 def mirror_data(url: ObjectUrl) -> Path:
     """Bring the mirror of a data set up to date and return the path in it that stands for the URL.
 
-    One listing tells what is there. Tables are fetched when they changed; no media file is.
+    One listing says what is there. Tables are fetched when they changed; no media file is.
 
     Args:
         url: A folder, or a table or description in one.

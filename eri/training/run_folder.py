@@ -42,7 +42,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,127}")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run(Shown):
-    """A run as its folder tells it.
+    """A run as its folder describes it.
 
     Attributes:
         path: The folder.
@@ -227,6 +227,6 @@ def _essentials(environment: dict[str, Any]) -> dict[str, Any]:
 
 
 def sweep(path: Path) -> None:
-    """Remove what a killed process left half-written in a run folder that is claimed."""
+    """Remove what a killed process left half-written in a run folder that is locked."""
     for leftover in path.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)

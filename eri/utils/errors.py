@@ -66,7 +66,7 @@ class ConflictingLabelsError(DataError):
 
 
 class MissingSubjectError(DataError):
-    """A clip of a data set that tells its subjects is of no subject that it tells."""
+    """A clip has no subject that can be found, although its data set names subjects."""
 
 
 class SplitError(DataError):

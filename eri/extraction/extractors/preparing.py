@@ -250,7 +250,7 @@ def silent_windows(samples: NDArray[np.float32], window: int, hop: int, count: i
 
 
 def _duration(clip: Clip) -> float:
-    """Return the video's duration in seconds, 0 where nothing tells it."""
+    """Return the video's duration in seconds, 0 where it is unknown."""
     from eri.media.container import probe_media
 
     if clip.video is None or not clip.video.is_file():
