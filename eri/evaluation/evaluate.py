@@ -41,8 +41,8 @@ class Evaluation(Shown):
             :class:`~eri.metrics.recognition.Recognition`; None when it has none.
         predictions: As :func:`predict` returned them.
         fallback: Ids of the clips that were predicted by :data:`TRAIN_MEAN`.
-        published: The figure of the paper for this split; None where it has none.
-        published_as: What that figure is: ``mean``, ``WAR`` or ``UAR``.
+        published: The score of the paper for this split; None where it has none.
+        published_as: What that score is: ``mean``, ``WAR`` or ``UAR``.
         source: The paper.
         notes: What a reader of the figures should know.
     """
@@ -154,7 +154,7 @@ def evaluate(
 
 
 def _published(run: Run, table: ClipTable) -> Published | None:
-    """Return what a paper reports for the system on the table's task, in a figure of its kind."""
+    """Return what a paper reports for the system on the table's task, a score of the same kind."""
     published = run.config.published
     if published is None or published.task != table.task.name:
         return None

@@ -63,7 +63,7 @@ def write_card(run: Run, files: Mapping[str, str], notes: Sequence[str]) -> str:
 
 
 def _modalities(run: Run) -> str:
-    names = {"visual": "faces", "audio": "sound"}
+    names = {"visual": "faces", "audio": "audio"}
     return " and ".join(names[name] for name in run.config.extractors)
 
 

@@ -140,7 +140,7 @@ def _signature(run: Run, graph: Graph) -> dict[str, object]:
         "labels": list(run.task.labels),
         "range": [run.task.low, run.task.high],
         "rule": "All clips of a call have the same number of rows, all of them valid: leave out rows without a face or "
-        "sound. Inputs of seconds are there only where the model reads them.",
+        "audio. Inputs of seconds are there only where the model reads them.",
     }
 
 

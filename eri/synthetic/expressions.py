@@ -1,7 +1,7 @@
 """Generated expressions on disk: moving faces in seven classes, or in two that only the order of frames tells apart.
 
 Both are classification tasks that a manifest describes; the subjects of its splits are different ones. Of each clip the
-pictures show one face and little else, so that no face detector is needed.
+frames show one face and little else, so that no face detector is needed.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def generate_expression_set(
         subjects: Number of people, at least 3.
         clips_per_class: Clips of each class that each of them shows.
         frames: Of a clip.
-        side: Height and width of a picture in pixels, even.
+        side: Height and width of a frame in pixels, an even number.
         seed: The same seed gives the same frames.
         shuffled: Put the frames of each clip in an order drawn at random, another for each clip: a control, in which
             nothing is left of time.
@@ -128,10 +128,10 @@ def generate_expression_set(
 
     Raises:
         DataError: The folder holds something else than such a set.
-        ValueError: An unknown content, too few subjects, clips or frames, or an odd side.
+        ValueError: An unknown content, too few subjects, clips or frames, or a side that is not even.
     """
     if side < 16 or side % 2:
-        raise ValueError(f"the side of a picture is an even number of at least 16 pixels, not {side}")
+        raise ValueError(f"the side of a frame is an even number of at least 16 pixels, not {side}")
     if frames < 2:
         raise ValueError(f"a clip in which something moves needs two frames or more, not {frames}")
     clips = plan_expressions(content, subjects, clips_per_class, seed, shuffled=shuffled)

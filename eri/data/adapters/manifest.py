@@ -81,7 +81,7 @@ class Manifest(Strict):
     range: tuple[float, float] = Field((0.0, 1.0), description="Smallest and largest legal label.")
     activation: Activation | None = Field(
         None,
-        description="Activation of a model's output; None is softmax for classes, sigmoid for labels in [0, 1], and linear "
+        description="Activation of a model's output; None is softmax for classes, sigmoid for labels in [0, 1], linear "
         "otherwise.",
     )
 
