@@ -133,7 +133,7 @@ def test_a_known_task_must_be_that_task(describe):
     [
         ({"columns": {"id": "id"}}, "state either columns.split"),
         ({"split": "val"}, "state either columns.split"),
-        ({"columns": {"id": "id", "split": "part", "subject": "x"}}, "columns.subject: Extra inputs"),
+        ({"columns": {"id": "id", "split": "part", "subject": "x"}}, "columns.subject: no such setting"),
         ({"labels": ["joy", "joy"]}, "labels: Value error, a label is named twice"),
         ({"labels": []}, "labels: List should have at least 1 item"),
         ({"labels": None}, "labels: Field required"),
