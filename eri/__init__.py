@@ -107,6 +107,8 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name == "run_demo":  # the earlier name
         return demo
+    if name == "testing":
+        return import_module("eri.testing")
     if name not in _LAZY:
         raise AttributeError(f"module 'eri' has no attribute '{name}'")
     return getattr(import_module(_LAZY[name]), name)

@@ -36,6 +36,8 @@ for line in (
         main(["--plugin", "my_package", *line.split()])
     except SystemExit as end:
         assert not end.code, line
+import my_package
+my_package.test_what_i_registered()
 """
 
 

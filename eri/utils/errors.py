@@ -53,6 +53,10 @@ class PluginError(ConfigError):
     """A module that registers things and cannot be loaded, or something of it that cannot be registered."""
 
 
+class CheckError(EriError):
+    """Something registered breaks a promise of its kind, as a check of :mod:`eri.testing` found."""
+
+
 class DataError(EriError):
     """A challenge folder, table or label that is not as its format demands."""
 

@@ -15,6 +15,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -182,6 +183,15 @@ class Registry(Mapping[str, T], Generic[T]):
                 f"{module}: the {self.kind} '{name}' is registered by {origin} already", hint="Choose another name."
             )
         self._things[name], self._origins[name] = thing, module
+
+    @contextmanager
+    def temporarily(self) -> Iterator[None]:
+        """Forget at the end of a block what was registered in it, for tests."""
+        before = self._things.copy(), self._origins.copy()
+        try:
+            yield
+        finally:
+            self._things, self._origins = before
 
     def origin(self, name: str) -> str:
         """Return the module that registered a name."""
