@@ -36,7 +36,7 @@ Kind = Literal["damaged", "foreign", "identity", "stale", "orphaned", "leftover"
 MEANINGS: MappingProxyType[Kind, str] = MappingProxyType(
     {
         "damaged": "not a whole feature file, or its content does not match its checksum",
-        "foreign": "of another clip or another extractor than its place says",
+        "foreign": "the file belongs to another clip or another extractor than its path says",
         "identity": "the folder's identity.json is missing or altered",
         "stale": "the clip's media file is another one now",
         "orphaned": "features of a clip that is in none of the data sets given",
