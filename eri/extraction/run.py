@@ -311,8 +311,8 @@ class _ExtractorRun:
             self._emit("wait")
         elif now > self._waiting_for[1]:
             for clip_id in locked:
-                message = f"clip {clip_id}: another run has been at work on it for too long"
-                self._fail(clip_id, WorkerError(message, reason="claimed", hint="Run again when the other run has ended."))
+                message = f"clip {clip_id}: another run has had it locked for too long"
+                self._fail(clip_id, WorkerError(message, reason="claimed", hint="Run again when that run has ended."))
             return
         time.sleep(_POLL)
         self._todo.extend(locked)
