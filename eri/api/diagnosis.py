@@ -112,7 +112,7 @@ def _machine() -> Iterator[Check]:
     else:
         built = torch.version.cuda
         advice = (
-            f"torch is built for CUDA {built} but sees no device; is there a GPU, and a driver that new?"
+            f"torch is built for CUDA {built} but sees no device; is there a GPU, and is its driver new enough?"
             if built
             else "This torch is built without CUDA; everything runs on the CPU."
         )

@@ -67,9 +67,7 @@ def read_ids(table: Table, position: int, problems: Problems, *, digits: int | N
             continue
         first = found.setdefault(clip_id, index)
         if first != index:
-            problems.add(
-                _DOUBLED, table.lines[index], f"id {clip_id} stands already on {table.unit} {table.lines[first]}"
-            )
+            problems.add(_DOUBLED, table.lines[index], f"id {clip_id} is already on {table.unit} {table.lines[first]}")
     return found
 
 

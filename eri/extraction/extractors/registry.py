@@ -147,7 +147,7 @@ def _function_section(
     if unknown := defaults.keys() - base.model_fields.keys():
         raise PluginError(
             f"{module}: {', '.join(sorted(unknown))} is no setting of the {modality} extractor '{name}'",
-            hint=f"Those are {', '.join(base.model_fields.keys() - {'extractor'})}; others stand in settings=.",
+            hint=f"Those are {', '.join(base.model_fields.keys() - {'extractor'})}; pass other settings in settings=.",
         )
     section = make_section(EXTRACTORS, base, "extractor", name, module, settings, **defaults)
     section.modality, section.__doc__ = modality, function.__doc__  # type: ignore[assignment]

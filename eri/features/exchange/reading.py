@@ -135,7 +135,7 @@ def _check_times(raw: RawFeatures, times: NDArray[np.float64]) -> None:
         if wrong.any():
             raise DataError(
                 f"{raw.place(int(np.argmax(wrong)))}: the time of clip {raw.clip_id} {what}",
-                hint="Rows of a clip stand in the order of their times.",
+                hint="Rows of a clip must be in the order of their times.",
             )
 
 

@@ -116,7 +116,7 @@ def test_media_of_test_clips_may_lie_with_the_others(tmp_path, entries):
         (
             "valid_split.csv",
             [EMI_HEADER, ["5", *["0"] * 6], ["00005", *["0"] * 6]],
-            ["line 3: id 00005 stands already on line 2"],
+            ["line 3: id 00005 is already on line 2"],
         ),
         ("valid_split.csv", [EMI_HEADER, ["0", *["0"] * 6]], ["1 clip both in train and in val: 00000"]),
         ("test_split.csv", [["Filename"], ["00001"]], ["1 clip both in val and in test: 00001"]),

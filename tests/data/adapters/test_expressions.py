@@ -94,7 +94,7 @@ class TestDfew:
             ("train/set_1", "13,1\n", "1,1\n", SplitError, "1 clip in both lists of set_1, train and test: 00001"),
             ("train/set_1", "13,1\n", "99,1\n", SplitError, "in the training list of set_1 but in no test list: 00099"),
             ("train/set_1", "13,1\n", "", SplitError, "1 clip in no list of set_1: 00013"),
-            ("train/set_1", "13,1\n", "13,1\n13,1\n", DataError, "id 00013 stands already on line 2"),
+            ("train/set_1", "13,1\n", "13,1\n13,1\n", DataError, "id 00013 is already on line 2"),
             ("train/set_1", "13,1\n", "13a,1\n", DataError, "id '13a' is not a number"),
             ("train/set_1", "video_name", "name", DataError, "no column 'video_name'"),
         ],

@@ -133,8 +133,8 @@ class TestAbaw5:
                 ["no column 'File_ID', 'Split'", "Adoration"],
             ),
             (set_cell(0, 9, "Fear"), ["column 'Fear' is duplicated"]),
-            (set_cell(3, 0, "[00000]"), ["line 4: id 00000 stands already on line 2"]),
-            (set_cell(3, 0, "0"), ["line 4: id 00000 stands already on line 2"]),
+            (set_cell(3, 0, "[00000]"), ["line 4: id 00000 is already on line 2"]),
+            (set_cell(3, 0, "0"), ["line 4: id 00000 is already on line 2"]),
             (set_cell(3, 0, "../00001"), ["line 4", "'../00001' is not a number of at most 5 digits"]),
             (set_cell(3, 0, "[123456]"), ["line 4", "at most 5 digits"]),
             (set_cell(3, 0, "42.5"), ["line 4", "at most 5 digits"]),
@@ -199,7 +199,7 @@ class TestAbaw5:
         assert all(f"line {line}: clip" in message for line in range(2, 7))
         assert "line 7" not in message
         assert "line 9: clip 00007: Split is 'Dev'" in message
-        assert "line 10: id 00000 stands already on line 2" in message
+        assert "line 10: id 00000 is already on line 2" in message
 
     def test_line_numbers_are_those_of_the_file(self, tmp_path):
         path = write_abaw5(tmp_path, make_entries(shuffle=False)) / "data_info.csv"

@@ -216,7 +216,7 @@ class TestClassification:
     ("column", "value", "part"),
     [
         ("id", "a/b", "line 2: clip id 'a/b' cannot name a feature file"),
-        ("id", "a", "line 3: id a stands already on line 2"),
+        ("id", "a", "line 3: id a is already on line 2"),
         ("speaker", None, "line 2: clip b: speaker is empty"),
         ("joy", None, "line 2: clip b: joy is empty"),
         ("joy", "much", "line 2: clip b: joy is 'much'"),
