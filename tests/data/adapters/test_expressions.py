@@ -328,7 +328,7 @@ class TestMmi:
 
     def test_an_unknown_subject_is_refused(self, tmp_path):
         (self.session(tmp_path, subject=None, stem="clip") / "clip.avi").touch()
-        with pytest.raises(MissingSubjectError, match=r"session 900: neither session\.xml nor the name clip\.avi"):
+        with pytest.raises(MissingSubjectError, match=r"session 900: neither session\.xml nor the file name clip\.avi"):
             load_clips(tmp_path)
 
     def test_two_codes_are_refused(self, tmp_path):
