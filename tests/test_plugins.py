@@ -40,6 +40,12 @@ import my_package
 my_package.test_what_i_registered()
 """
 
+DOCTOR = """
+import eri
+assert eri.schema()
+print(*(f"{check.name} {check.status} {check.found}" for check in eri.doctor() if check.section == "plugins"))
+"""
+
 
 def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     places = os.pathsep.join([str(folder), str(ROOT)])
@@ -72,6 +78,11 @@ def test_the_documented_package_goes_from_extraction_to_validation(tmp_path: Pat
     written = (tmp_path / "submissions" / "mine-seed101" / "predictions.csv").read_text().splitlines()
     assert written[0] == ",".join(["clip", *sorted(table.task.labels)])
     assert len(written) == 4
+    doctor = run(tmp_path, "-m", "eri", "--plugin", "my_package", "doctor", COLUMNS="400")
+    registered = "adapter my-challenge, extractor loudness, head mean-mlp, submission format my-challenge"
+    assert f"asked for; {registered}" in doctor.stdout
+    helped = run(tmp_path, "-m", "eri", "--plugin", "my_package", "submit", "--help", COLUMNS="400")
+    assert helped.stdout.count("my-challenge") == 2, helped.stdout  # among the adapters and the formats
 
 
 @pytest.mark.parametrize(
@@ -99,6 +110,8 @@ def test_a_broken_plugin_is_named_and_the_rest_works(tmp_path: Path, code: str, 
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (information / "entry_points.txt").write_text("[eri.plugins]\nmine = broken\n")
-    installed = run(tmp_path, "-m", "eri", "schema")
-    assert installed.returncode == 0
+    installed = run(tmp_path, "-c", DOCTOR)
+    assert installed.returncode == 0, installed.stderr
     assert message in installed.stderr
+    assert installed.stdout.startswith("broken missing entry point 'mine' of broken; ")
+    assert message in installed.stdout

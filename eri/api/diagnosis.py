@@ -37,7 +37,8 @@ class Check:
     """One line of the doctor's report.
 
     Attributes:
-        section: What the line belongs to: ``machine``, ``packages``, ``extractors``, ``weights`` or ``folders``.
+        section: What the line belongs to: ``machine``, ``packages``, ``plugins``, ``extractors``,
+            ``weights`` or ``folders``.
         name: What is checked.
         status: ``ready``, ``optional`` (a gap that need not be closed) or ``missing``.
         found: Version, path or number found.
@@ -63,7 +64,7 @@ def doctor(
         features: Folder of cached features whose disk is checked.
     """
     with reporting("checking what is installed", progress, on_event):
-        checks = [*_machine(), *_packages(), *_extractors(), *_weights(), *_folders(Path(features))]
+        checks = [*_machine(), *_packages(), *_plugins(), *_extractors(), *_weights(), *_folders(Path(features))]
     return ShownList("checks", ("section", "name", "status", "found", "advice"), checks)
 
 
@@ -151,6 +152,42 @@ def _partners() -> Iterator[Check]:
             yield Check("packages", f"{name} beside torch", "missing", str(error).splitlines()[0], advice)
         else:
             yield Check("packages", f"{name} beside torch", "ready", "loads")
+
+
+def _plugins() -> Iterator[Check]:
+    from eri.config import DETECTORS, EXTRACTORS, LOSSES, MODELS
+    from eri.data.adapters.registry import ADAPTERS
+    from eri.submission.formats import FORMATS
+    from eri.utils.registry import Registry, plugins
+
+    found = plugins()
+    kinds: dict[str, Registry[Any]] = {"head": MODELS}
+    kinds |= {registry.kind: registry for registry in (EXTRACTORS, ADAPTERS, DETECTORS, LOSSES, FORMATS)}
+    registered = [
+        (registry.origin(name), f"{kind} {name}") for kind, registry in sorted(kinds.items()) for name in registry
+    ]
+    modules = [plugin.module for plugin in found]
+    for plugin in found:
+        if plugin.error is not None:
+            advice = "Correct the module, install what it imports, or do without the plugin."
+            yield Check("plugins", plugin.module, "missing", f"{plugin.found}; {plugin.error}", advice)
+            continue
+        own = [thing for origin, thing in registered if _owner(origin, modules) == plugin.module]
+        advice = "" if own else "It registers nothing when it is imported: see docs/extending.md."
+        yield Check(
+            "plugins",
+            plugin.module,
+            "ready" if own else "optional",
+            f"{plugin.found}; {', '.join(own) or 'nothing'}",
+            advice,
+        )
+
+
+def _owner(origin: str, modules: list[str]) -> str | None:
+    """Return the plugin of which a module that registers is a part: the nearest module above it, else its package's."""
+    above = [module for module in modules if f"{origin}.".startswith(f"{module}.")]
+    beside = [module for module in modules if module.partition(".")[0] == origin.partition(".")[0]]
+    return max(above, key=len) if above else next(iter(beside), None)
 
 
 def _extractors() -> Iterator[Check]:

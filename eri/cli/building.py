@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
+import typer.core
 
 from eri.api.choices import PathLike, arguments_of
 from eri.utils.errors import ConfigError
@@ -76,7 +77,7 @@ class Command:
 
     def add_to(self, app: typer.Typer, name: str) -> None:
         """Add the command to an app."""
-        app.command(name, help=_paragraphs(self.function)[0])(self._callback())
+        app.command(name, cls=_NamingCommand, help=_paragraphs(self.function)[0])(self._callback())
 
     def _callback(self) -> Callable[..., None]:
         given = inspect.signature(self.function).parameters
@@ -124,6 +125,29 @@ class Command:
         elif not quiet:
             self.show(result, **display)
         raise typer.Exit(code)
+
+
+class _NamingCommand(typer.core.TyperCommand):
+    """A command whose help lists what is registered, by plugins too; nothing is imported for it before it is asked."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        for parameter in self.params:
+            if isinstance(parameter, typer.core.TyperOption) and (names := _registered_names(parameter.name)):
+                parameter.help = f"{parameter.help} Known: {', '.join(names)}."
+        super().format_help(ctx, formatter)
+
+
+def _registered_names(argument: str | None) -> list[str]:
+    """Return the names that an argument chooses from, where they are those of a registry."""
+    if argument == "adapter":
+        from eri.data.adapters.registry import ADAPTERS
+
+        return list(ADAPTERS)
+    if argument == "format":
+        from eri.submission.formats import FORMATS
+
+        return list(FORMATS)
+    return []
 
 
 def exit_code(result: Any) -> int:

@@ -15,7 +15,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -54,12 +54,16 @@ class _Plugins:
         self.searched = False
 
     def search(self) -> None:
-        """Load what is installed or named by the variable, once."""
+        """Load what is installed or named by the variable, once; all of it, before the first error is raised."""
         if self.searched:
             return
         self.searched = True
+        errors = []
         for name in filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))):
-            self.load(Plugin(name, VARIABLE))
+            try:
+                self.load(Plugin(name, VARIABLE))
+            except PluginError as error:
+                errors.append(error)
         for point in entry_points(group=GROUP):
             package = point.dist.name if point.dist is not None else "an unknown package"
             plugin = Plugin(point.module, f"entry point '{point.name}' of {package}")
@@ -67,6 +71,8 @@ class _Plugins:
                 self.load(plugin)
             except PluginError as error:
                 _LOG.warning("%s (%s; everything else works)", error.message, plugin.found)
+        if errors:
+            raise errors[0]
 
     def load(self, plugin: Plugin) -> None:
         if plugin.module in self.loaded and self.loaded[plugin.module].error is None:
@@ -102,8 +108,9 @@ def load_plugin(module: str) -> None:
 
 
 def plugins() -> list[Plugin]:
-    """Return the plugins of this process, those that could not be loaded too."""
-    _PLUGINS.search()
+    """Return the plugins of this process, those that could not be loaded too, for which nothing is raised."""
+    with suppress(PluginError):
+        _PLUGINS.search()
     return list(_PLUGINS.loaded.values())
 
 
