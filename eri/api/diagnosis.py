@@ -161,8 +161,8 @@ def _plugins() -> Iterator[Check]:
     from eri.utils.registry import Registry, plugins
 
     found = plugins()
-    kinds: dict[str, Registry[Any]] = {"head": MODELS}
-    kinds |= {registry.kind: registry for registry in (EXTRACTORS, ADAPTERS, DETECTORS, LOSSES, FORMATS)}
+    others: tuple[Registry[Any], ...] = (EXTRACTORS, ADAPTERS, DETECTORS, LOSSES, FORMATS)
+    kinds: dict[str, Registry[Any]] = {"head": MODELS} | {registry.kind: registry for registry in others}
     registered = [
         (registry.origin(name), f"{kind} {name}") for kind, registry in sorted(kinds.items()) for name in registry
     ]

@@ -151,12 +151,13 @@ class _Check:
                 f"the extractor '{self.config.extractor}' has no setting {', '.join(unknown)}",
                 hint=f"Its settings are {', '.join(known)}.",
             )
-        found, untried = self.extractor.identity(), []
+        found = self.extractor.identity()
+        untried: list[str] = []
         for name in known:
             if name in ignored or name == "extractor":
                 continue
             guesses = [changes[name]] if name in changes else _guesses(self.config, name)
-            others = filter(None, (self._with(name, value) for value in guesses))
+            others: Iterator[tuple[Any, dict[str, Any]]] = filter(None, (self._with(name, value) for value in guesses))
             if not isinstance(getattr(self.config, name), BaseModel):
                 others = islice(others, 1)  # the first that there is must count; of a section's settings, any
             tried = []

@@ -110,7 +110,7 @@ class _Check:
 
     def _outputs(self, head: Head, batch: Mapping[str, Sequences]) -> Tensor:
         with self._naming("fails"), torch.no_grad():
-            found = head(batch)
+            found: Tensor = head(batch)
             bounded, raw = head.bounded(batch, torch.sigmoid)
         clips = len(next(iter(batch.values())).mask)
         for what, outputs in (("forward", found), ("bounded", bounded), ("bounded", raw)):
