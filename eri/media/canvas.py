@@ -50,7 +50,10 @@ def frame_orientation(frame: VideoFrame) -> Orientation:
     The matrix maps a stored point (x, y) to (a·x + c·y, b·x + d·y) (ISO/IEC 14496-12, 8.3.2); angles between right
     angles go to the nearest one.
     """
-    entries: Iterable[Any] = frame.side_data  # the stub knows motion vectors only
+    try:
+        entries: Iterable[Any] = frame.side_data  # the stub knows motion vectors only
+    except ValueError:  # side data of a kind that PyAV does not know hides all other: Apple's spatial video has some
+        return Orientation(-round(frame.rotation / 90) * 90 % 360)
     matrices = [entry for entry in entries if entry.type is Type.DISPLAYMATRIX]
     if not matrices:
         return Orientation()

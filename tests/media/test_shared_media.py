@@ -29,6 +29,7 @@ NO_SOUND = dict.fromkeys(
         "sample_video_only.mp4",
         "sorry.mkv",
         "thanks.mkv",
+        "water_180_mvhevc_5frames.mov",
         "yes.mkv",
     ),
     "no-audio",
