@@ -43,42 +43,42 @@ class Own:
     def identity(self) -> dict[str, Any]:
         return {"family": "own", "gain": self.config.gain}
 
-    def embed(self, prepared):
+    def embed(self, prepared: Any) -> Any:
         return [self.rows(clip) for clip in prepared]
 
-    def rows(self, clip):
+    def rows(self, clip: Any) -> Any:
         starts = 4000 * np.flatnonzero(clip.states == State.VALID)
         levels = [np.abs(clip.inputs[start : start + 8000]).mean() * self.config.gain for start in starts]
         return np.array([[level, 1.0] for level in levels], dtype=np.float32).reshape(-1, 2)
 
 
 class OfTheBatch(Own):
-    def identity(self):
+    def identity(self) -> dict[str, Any]:
         return super().identity() | {"batches_of": self.runtime.batch_size}
 
 
 class OnDevice(Own):
-    def identity(self):
+    def identity(self) -> dict[str, Any]:
         return super().identity() | {"settings": {"device": "cpu"}}
 
 
 class OfTheObject(Own):
-    def identity(self):
+    def identity(self) -> dict[str, Any]:
         return super().identity() | {"object": id(self)}
 
 
 class NotJSON(Own):
-    def identity(self):
+    def identity(self) -> dict[str, Any]:
         return super().identity() | {"array": np.zeros(2)}
 
 
 class ForgetsASetting(Own):
-    def identity(self):
+    def identity(self) -> dict[str, Any]:
         return {"family": "own"}
 
 
 class NotFinite(Own):
-    def rows(self, clip):
+    def rows(self, clip: Any) -> Any:
         return super().rows(clip) + np.float32("nan")
 
 
@@ -87,23 +87,23 @@ class WrongDimension(Own):
 
 
 class OneRowTooFew(Own):
-    def rows(self, clip):
+    def rows(self, clip: Any) -> Any:
         return super().rows(clip)[1:]
 
 
 class DependsOnOthers(Own):
-    def embed(self, prepared):
+    def embed(self, prepared: Any) -> Any:
         found = super().embed(prepared)
         return [rows - sum(part.sum() for part in found) for rows in found]
 
 
 class DependsOnBatchSize(Own):
-    def rows(self, clip):
+    def rows(self, clip: Any) -> Any:
         return super().rows(clip) * np.float32(self.runtime.batch_size)
 
 
 class Raises(Own):
-    def rows(self, clip):
+    def rows(self, clip: Any) -> Any:
         raise LookupError("no such band")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -15,66 +17,66 @@ from eri.utils.errors import ConfigError
 class MeanHead(eri.Head):
     """The mean of a clip's rows; a test's subclass breaks one promise of it."""
 
-    def __init__(self, config, dimensions, labels):
+    def __init__(self, config: Any, dimensions: Any, labels: int) -> None:
         super().__init__()
         ((self.modality, size),) = dimensions.items()
         self.output = nn.Linear(size, labels)
 
-    def mean(self, sequences):
+    def mean(self, sequences: Any) -> Any:
         own = sequences[self.modality]
         return own.values.sum(1) / own.lengths.clamp(min=1)[:, None]
 
-    def forward(self, sequences):
+    def forward(self, sequences: Any) -> Any:
         return self.output(self.mean(sequences))
 
 
 class HeedsPadding(MeanHead):
-    def mean(self, sequences):
+    def mean(self, sequences: Any) -> Any:
         return sequences[self.modality].values.mean(1)
 
 
 class NotFinite(MeanHead):
-    def mean(self, sequences):
+    def mean(self, sequences: Any) -> Any:
         own = sequences[self.modality]
         return own.values.sum(1) / own.lengths[:, None]
 
 
 class OneLength(MeanHead):
-    def __init__(self, config, dimensions, labels):
+    def __init__(self, config: Any, dimensions: Any, labels: int) -> None:
         super().__init__(config, {"audio": 5}, labels)
 
 
 class WrongShape(MeanHead):
-    def forward(self, sequences):
+    def forward(self, sequences: Any) -> Any:
         return super().forward(sequences)[..., 0]
 
 
 class Detached(MeanHead):
-    def __init__(self, config, dimensions, labels):
+    def __init__(self, config: Any, dimensions: Any, labels: int) -> None:
         super().__init__(config, dimensions, labels)
         self.scale = nn.Parameter(torch.ones(()))
 
-    def forward(self, sequences):
+    def forward(self, sequences: Any) -> Any:
         return super().forward(sequences) * self.scale.detach()
 
 
 class Forgets(MeanHead):
-    def __init__(self, config, dimensions, labels):
+    def __init__(self, config: Any, dimensions: Any, labels: int) -> None:
         super().__init__(config, dimensions, labels)
         self.shift = torch.randn(labels)
 
-    def forward(self, sequences):
+    def forward(self, sequences: Any) -> Any:
         return super().forward(sequences) + self.shift
 
 
 class Random(MeanHead):
-    def forward(self, sequences):
+    def forward(self, sequences: Any) -> Any:
         raw = super().forward(sequences)
         return raw + torch.randn_like(raw)
 
 
 class NormalizesOverClips(MeanHead):
-    def mean(self, sequences):
+    def mean(self, sequences: Any) -> Any:
         found = super().mean(sequences)
         return found - found.mean(0)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import eri
@@ -9,8 +11,8 @@ from eri.testing import CheckError, check_submission
 from eri.utils.errors import SubmissionError
 
 
-def rules(table, **changes):
-    given = {"id_column": "clip", "labels": tuple(sorted(table.task.labels)), "low": 0.0, "high": 1.0}
+def rules(table: Any, **changes: Any) -> eri.SubmissionFormat:
+    given: dict[str, Any] = {"id_column": "clip", "labels": tuple(sorted(table.task.labels)), "low": 0.0, "high": 1.0}
     return eri.SubmissionFormat(**(given | changes), bracketed=False, digits=None)
 
 
