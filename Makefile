@@ -25,7 +25,7 @@ $(STAMP): requirements/dev.txt requirements/build.txt pyproject.toml
 demo: install  ## Generate clips, extract, train, evaluate, submit, validate: offline, two to three minutes
 	$(BIN)/eri demo
 
-test: install  ## Run the tests but the slow ones and those of real faults: under five minutes
+test: install  ## Run the tests but the slow ones and those of real faults
 	$(BIN)/pytest --numprocesses 2 -m "not slow and not faults" --doctest-modules tests eri
 
 test-all: install  ## Run all tests but those of real faults
