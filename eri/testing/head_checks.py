@@ -80,7 +80,7 @@ class _Check:
         together = self._outputs(head, batch)
         self._same(together, self._outputs(head, batch), "gives other outputs when it is called twice", _DETERMINED)
         gaps = {name: _batch(clips, gaps=True) for name, clips in rows.items()}
-        self._same(together, self._outputs(head, gaps), "heeds rows that are masked", _MASKS)
+        self._same(together, self._outputs(head, gaps), "depends on rows that are masked", _MASKS)
         for place in range(len(_LENGTHS)):
             alone = {name: _batch(clips[place : place + 1]) for name, clips in rows.items()}
             what = f"gives a clip of {_LENGTHS[place]} valid rows another output beside longer clips than alone"

@@ -82,7 +82,7 @@ class NormalizesOverClips(MeanHead):
 
 
 FAULTS = {
-    HeedsPadding: "heeds rows that are masked",
+    HeedsPadding: "depends on rows that are masked",
     NotFinite: "has an output that is not finite for a clip of 0 valid rows",
     OneLength: "fails: RuntimeError",
     WrongShape: r"returns \(4,\) from forward\(\) for 4 clips and 3 labels",
