@@ -209,10 +209,10 @@ class WorkerPool(Generic[Item, Result]):
 
     def _run_in_process(self, item: Item, name: str, on_progress: Callable[[Any], None] | None) -> Result:
         worker = self._worker()
-        while not worker.send(item):  # it died while it had nothing to do
-            self._discard(worker)
-            worker = self._worker()
         try:
+            while not worker.begin(item, self._timeout):  # it died while it had nothing to do
+                self._discard(worker)
+                worker = self._worker()
             kind, value = worker.receive(self._timeout, on_progress)
         except TimeoutError:
             self._discard(worker)
@@ -279,11 +279,21 @@ class _Worker:
         self._process.start()
         theirs.close()  # else its end would not be the end of the pipe
 
-    def send(self, item: Any) -> bool:
-        """Send an item; False where the process is dead."""
+    def begin(self, item: Any, timeout: float | None) -> bool:
+        """Send an item; False where the process ended without having received it.
+
+        Only its answer shows that: the pipe to a process that was killed takes what is sent for a while.
+
+        Raises:
+            TimeoutError: It took too long.
+        """
+        message = cloudpickle.dumps(item)
         try:
-            self._pipe.send(item)
-        except OSError:
+            self._pipe.send_bytes(message)
+            self.receive(timeout, None)
+        except (OSError, EOFError) as error:
+            if isinstance(error, TimeoutError):
+                raise
             return False
         return True
 
@@ -342,12 +352,13 @@ def _serve(
     _answer(pipe, "ready", None)
     while True:
         try:
-            item = pipe.recv()
+            message = pipe.recv_bytes()
         except EOFError:
             return
+        _answer(pipe, "begun", None)
         with _alarm(timeout):
             try:
-                kind, value = "result", function(item)
+                kind, value = "result", function(cloudpickle.loads(message))
             except Exception as error:  # noqa: BLE001
                 kind, value = "error", error
         _answer(pipe, kind, value)

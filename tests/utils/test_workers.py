@@ -99,6 +99,12 @@ def test_an_idle_process_that_is_killed_costs_nothing_and_progress_comes_home():
         what, other = pool.submit("progress", "b", seen.append).result()
         assert (what, seen) == ("progress", [1, 2])
         assert other != pid
+        os.kill(other, signal.SIGSTOP)  # as one that is dying, it takes what is sent, and never reads it
+        waiting = pool.submit("c", "c")
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.2)
+        os.kill(other, signal.SIGKILL)
+        assert waiting.result()[0] == "c"
     assert not alive(other)
 
 
