@@ -33,7 +33,7 @@ _MOVES = {
 _PIECE = 10 * SAMPLE_RATE
 
 
-class SoundDecoder:
+class AudioDecoder:
     """Decodes the first audio track of an open file that has a decoder.
 
     Attributes:
@@ -153,7 +153,7 @@ _LENGTHS_DIFFER = 0.25
 
 
 @dataclass(frozen=True, eq=False)
-class Sound:
+class Audio:
     """The audio of a clip.
 
     Attributes:
@@ -172,7 +172,7 @@ class Sound:
         return len(self.samples) / SAMPLE_RATE
 
 
-def read_sound(path: Path, *, spill_seconds: float = SPILL_SECONDS) -> Sound:
+def read_audio(path: Path, *, spill_seconds: float = SPILL_SECONDS) -> Audio:
     """Read the audio of a wav, mp3 or flac file, or a video's own track.
 
     Times come from the file: a track that begins late gets a late ``start``, a gap in its times becomes silence, and
@@ -181,7 +181,7 @@ def read_sound(path: Path, *, spill_seconds: float = SPILL_SECONDS) -> Sound:
 
     Args:
         path: Any media file with audio.
-        spill_seconds: Sound longer than this is kept in a file.
+        spill_seconds: Audio longer than this is kept in a file.
 
     Raises:
         NoAudioError: No audio stream, or one without a sample.
@@ -190,7 +190,7 @@ def read_sound(path: Path, *, spill_seconds: float = SPILL_SECONDS) -> Sound:
     """
     limit = int(spill_seconds * SAMPLE_RATE) * 4
     with open_container(path) as container, tempfile.SpooledTemporaryFile(max_size=max(1, limit)) as store:
-        decoder = SoundDecoder(container, path)
+        decoder = AudioDecoder(container, path)
         size = sum(_keep(store, block, path) for block in decoder.blocks())
         if decoder.start is None:
             raise NoAudioError(path, "its audio track holds no samples")
@@ -201,7 +201,7 @@ def read_sound(path: Path, *, spill_seconds: float = SPILL_SECONDS) -> Sound:
         else:
             samples = np.frombuffer(store.read(), dtype=np.float32)
         end = decoder.start + len(samples) / SAMPLE_RATE
-        return Sound(samples, decoder.start, (*decoder.notes, *_lengths(container, end)))
+        return Audio(samples, decoder.start, (*decoder.notes, *_lengths(container, end)))
 
 
 def _keep(store: tempfile.SpooledTemporaryFile[bytes], block: NDArray[np.float32], path: Path) -> int:
@@ -215,14 +215,14 @@ def _keep(store: tempfile.SpooledTemporaryFile[bytes], block: NDArray[np.float32
 def _lengths(container: InputContainer, end: float) -> Iterator[str]:
     """Say when the audio and the video of a file end at different moments."""
     for stream in video_streams(container)[:1]:
-        pictures = declared_end(stream, clip_start(container))
-        if pictures is not None and abs(end - pictures) > _LENGTHS_DIFFER:
-            longer = "longer" if end > pictures else "shorter"
-            yield f"audio {longer} than video: it ends at {end:.2f} s, the video at {pictures:.2f} s"
+        images = declared_end(stream, clip_start(container))
+        if images is not None and abs(end - images) > _LENGTHS_DIFFER:
+            longer = "longer" if end > images else "shorter"
+            yield f"audio {longer} than video: it ends at {end:.2f} s, the video at {images:.2f} s"
 
 
-def stream_sound(path: Path, block: float = 10.0) -> Iterator[NDArray[np.float32]]:
-    """Yield the samples of :func:`read_sound` piece by piece, for audio of any length.
+def stream_audio(path: Path, block: float = 10.0) -> Iterator[NDArray[np.float32]]:
+    """Yield the samples of :func:`read_audio` piece by piece, for audio of any length.
 
     Args:
         path: Any media file with audio.
@@ -233,14 +233,14 @@ def stream_sound(path: Path, block: float = 10.0) -> Iterator[NDArray[np.float32
 
     Raises:
         NoAudioError: No audio stream, or one without a sample.
-        MediaError: As :func:`read_sound`.
+        MediaError: As :func:`read_audio`.
         ValueError: ``block`` is shorter than one sample.
     """
     length = int(block * SAMPLE_RATE)
     if length < 1:
         raise ValueError(f"a block of {block} s is shorter than one sample")
     with open_container(path) as container:
-        decoder = SoundDecoder(container, path)
+        decoder = AudioDecoder(container, path)
         waiting: list[NDArray[np.float32]] = []
         held = 0
         for samples in decoder.blocks():

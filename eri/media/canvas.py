@@ -30,17 +30,17 @@ class Orientation:
         """Whether width and height trade places."""
         return self.rotation % 180 == 90
 
-    def apply(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the image, (height, width, channels), as it is to be shown; a view.
 
         Examples:
-            >>> picture = np.array([[[1], [2]], [[3], [4]]], dtype=np.uint8)
-            >>> Orientation(90).apply(picture)[..., 0].tolist()
+            >>> image = np.array([[[1], [2]], [[3], [4]]], dtype=np.uint8)
+            >>> Orientation(90).apply(image)[..., 0].tolist()
             [[3, 1], [4, 2]]
-            >>> Orientation(90, mirrored=True).apply(picture)[..., 0].tolist()
+            >>> Orientation(90, mirrored=True).apply(image)[..., 0].tolist()
             [[1, 3], [2, 4]]
         """
-        turned = np.rot90(picture, -self.rotation // 90)
+        turned = np.rot90(image, -self.rotation // 90)
         return turned[:, ::-1] if self.mirrored else turned
 
 
@@ -84,7 +84,7 @@ class Canvas:
     The first image's size becomes the size of all; a later one of another size is fitted into it.
 
     Attributes:
-        pictures: RGB, uint8 (count, height, width, 3); rows from ``filled`` on are not set.
+        images: RGB, uint8 (count, height, width, 3); rows from ``filled`` on are not set.
         filled: Rows that are set.
 
     Args:
@@ -94,7 +94,7 @@ class Canvas:
     """
 
     def __init__(self, count: int, max_side: int | None, pixel_aspect: float = 1.0) -> None:
-        self.pictures: NDArray[np.uint8] = np.empty((count, 0, 0, 3), dtype=np.uint8)
+        self.images: NDArray[np.uint8] = np.empty((count, 0, 0, 3), dtype=np.uint8)
         self.filled = 0
         self._max_side, self._pixel_aspect = max_side, pixel_aspect
         self._latest: VideoFrame | None = None
@@ -102,12 +102,12 @@ class Canvas:
     def add(self, frame: VideoFrame) -> None:
         """Set the next row; the same frame again is copied rather than converted."""
         if self._latest is frame:
-            self.pictures[self.filled] = self.pictures[self.filled - 1]
+            self.images[self.filled] = self.images[self.filled - 1]
         else:
-            picture = upright_rgb(frame, self._max_side, self._pixel_aspect)
+            image = upright_rgb(frame, self._max_side, self._pixel_aspect)
             if not self.filled:
-                self.pictures = np.empty((len(self.pictures), *picture.shape), dtype=np.uint8)
-            self.pictures[self.filled] = letterbox(picture, *self.pictures.shape[1:3])
+                self.images = np.empty((len(self.images), *image.shape), dtype=np.uint8)
+            self.images[self.filled] = letterbox(image, *self.images.shape[1:3])
         self._latest = frame
         self.filled += 1
 
@@ -134,8 +134,8 @@ def upright_rgb(frame: VideoFrame, max_side: int | None, pixel_aspect: float = 1
         interpolation=Interpolation.AREA if scaled else Interpolation.BILINEAR,
         threads=1,
     )
-    picture: NDArray[np.uint8] = rgb.to_ndarray().astype(np.uint8, copy=False)
-    return np.ascontiguousarray(frame_orientation(frame).apply(picture))
+    image: NDArray[np.uint8] = rgb.to_ndarray().astype(np.uint8, copy=False)
+    return np.ascontiguousarray(frame_orientation(frame).apply(image))
 
 
 def fit(width: float, height: float, max_side: int | None) -> tuple[int, int]:
@@ -149,19 +149,19 @@ def fit(width: float, height: float, max_side: int | None) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def letterbox(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+def letterbox(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Return an image scaled to fit a size without being stretched, centred on black.
 
     Args:
-        picture: uint8 (any height, any width, 3).
+        image: uint8 (any height, any width, 3).
         height: Of the result.
         width: Of the result.
     """
-    if picture.shape[:2] == (height, width):
-        return picture
-    scale = min(height / picture.shape[0], width / picture.shape[1])
-    rows, columns = max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale))
-    source = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    if image.shape[:2] == (height, width):
+        return image
+    scale = min(height / image.shape[0], width / image.shape[1])
+    rows, columns = max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
+    source = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
     scaled = source.reformat(width=columns, height=rows, interpolation=Interpolation.AREA, threads=1).to_ndarray()
     result = np.zeros((height, width, 3), dtype=np.uint8)
     top, left = (height - rows) // 2, (width - columns) // 2

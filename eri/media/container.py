@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from eri.media.canvas import fit, frame_orientation
-from eri.media.images import list_pictures, read_picture
+from eri.media.images import list_images, read_image
 from eri.media.opening import check_file, is_folder, open_container
 from eri.media.streams import MAX_DAMAGED, Damage, audio_streams, decoded, guard, has_decoder, packets, video_streams
 from eri.media.timeline import Track, clip_start, pixel_aspect, scan, video_timeline
@@ -78,25 +78,25 @@ def probe_media(path: Path) -> MediaInfo:
     if is_folder(path):
         return _probe_folder(path)
     info = MediaInfo(path, check_file(path))
-    damage, first = Damage(), _FirstPictures()
+    damage, first = Damage(), _FirstImages()
     with open_container(path) as container:
-        sounds = [stream for stream in audio_streams(container) if has_decoder(stream)]
-        pictures = video_streams(container)
-        pictures = [stream for stream in pictures if has_decoder(stream)] or pictures
-        for stream in pictures:
+        audio = [stream for stream in audio_streams(container) if has_decoder(stream)]
+        images = video_streams(container)
+        images = [stream for stream in images if has_decoder(stream)] or images
+        for stream in images:
             guard(stream, path)
-        tracks = scan(first.watch(packets(container, [*pictures, *sounds], damage)))
+        tracks = scan(first.watch(packets(container, [*images, *audio], damage)))
         info = _with_video(info, tracks, first, clip_start(container))
-        info = _with_audio(info, sounds, tracks, clip_start(container))
+        info = _with_audio(info, audio, tracks, clip_start(container))
         notes = [*info.notes, *damage.notes("video or audio")]
-        if len(sounds) < len(container.streams.audio):
+        if len(audio) < len(container.streams.audio):
             notes.append("an audio track has no decoder, or its description is missing")
     if not info.has_video and not info.has_audio:
         raise NoVideoError(path, "holds neither video nor audio")
     return replace(info, notes=tuple(notes))
 
 
-class _FirstPictures:
+class _FirstImages:
     """The first image of each video stream, decoded from packets that are on their way to someone else."""
 
     def __init__(self) -> None:
@@ -113,8 +113,8 @@ class _FirstPictures:
 
 
 def _probe_folder(folder: Path) -> MediaInfo:
-    listing = list_pictures(folder)
-    first = next((picture for path in listing.paths if (picture := read_picture(path, None)) is not None), None)
+    listing = list_images(folder)
+    first = next((image for path in listing.paths if (image := read_image(path, None)) is not None), None)
     if first is None:
         raise TruncatedMediaError(folder, "none of its images can be read", hint="Fetch the folder again.")
     return MediaInfo(
@@ -131,7 +131,7 @@ def _probe_folder(folder: Path) -> MediaInfo:
     )
 
 
-def _with_video(info: MediaInfo, tracks: dict[int, Track], first: _FirstPictures, zero: float) -> MediaInfo:
+def _with_video(info: MediaInfo, tracks: dict[int, Track], first: _FirstImages, zero: float) -> MediaInfo:
     shown = [track for track in tracks.values() if isinstance(track.stream, VideoStream)]
     if not any(track.count for track in shown):
         return info
@@ -158,8 +158,8 @@ def _with_video(info: MediaInfo, tracks: dict[int, Track], first: _FirstPictures
     )
 
 
-def _with_audio(info: MediaInfo, sounds: list[AudioStream], tracks: dict[int, Track], zero: float) -> MediaInfo:
-    for stream in sounds:
+def _with_audio(info: MediaInfo, audio: list[AudioStream], tracks: dict[int, Track], zero: float) -> MediaInfo:
+    for stream in audio:
         track = tracks[stream.index]
         if track.count:
             ends = [end for end in (info.duration, track.end(zero)) if end is not None]

@@ -19,7 +19,7 @@ from eri.media.streams import Damage, decoded, guard, packets
 from eri.media.timeline import Timeline, clip_start, pixel_aspect
 
 MIN_SKIP = 24
-"""Pictures that jumping to a key frame must save; below this, decoding straight on is as quick."""
+"""Images that jumping to a key frame must save; below this, decoding straight on is as quick."""
 _INDEXED = ("mov", "matroska")
 TICK = 1e-6
 """Seconds by which two times of one image may differ from rounding."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image as PILImage
+from PIL import ImageOps, UnidentifiedImageError
 
 from eri.media.canvas import fit, letterbox
 from eri.media.sampling import even_times, on_screen
@@ -21,7 +22,7 @@ _NUMBER = re.compile(r"(\d+)$")
 
 
 @dataclass(frozen=True, eq=False)
-class PictureFolder:
+class ImageFolder:
     """Numbered images of one clip.
 
     The number is the time: the lowest is shown from second 0, and one step (the median distance of neighbours) is a
@@ -41,7 +42,7 @@ class PictureFolder:
         return float(self.onsets[-1]) + 1.0
 
 
-def list_pictures(folder: Path) -> PictureFolder:
+def list_images(folder: Path) -> ImageFolder:
     """List a folder's images, whose names end in their numbers: ``7.jpg``, ``S005_001_00000007.png``.
 
     Other files, images without a number, and hidden ones (``._7.jpg``, which archives from macOS hold beside each
@@ -63,10 +64,10 @@ def list_pictures(folder: Path) -> PictureFolder:
         raise NoVideoError(folder, "is a folder without numbered images (such as 0.jpg, 1.jpg)")
     numbers = np.array(sorted(numbered), dtype=np.float64)
     step = float(np.median(np.diff(numbers))) if len(numbers) > 1 else 1.0
-    return PictureFolder(tuple(numbered[int(number)] for number in numbers), (numbers - numbers[0]) / step)
+    return ImageFolder(tuple(numbered[int(number)] for number in numbers), (numbers - numbers[0]) / step)
 
 
-def read_pictures(
+def read_images(
     folder: Path, count: int, max_side: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8], tuple[str, ...]]:
     """Read images that are evenly spread over a folder's time.
@@ -85,73 +86,73 @@ def read_pictures(
         NoVideoError: The folder holds no images.
         TruncatedMediaError: None of those wanted can be read.
     """
-    listing = list_pictures(folder)
+    listing = list_images(folder)
     times = even_times(0.0, listing.end, count)
     paths, notes = dict(enumerate(listing.paths)), list[str]()
     while paths:
         indices = np.array(sorted(paths))
         chosen = indices[on_screen(listing.onsets[indices], times)]
-        pictures: dict[int, NDArray[np.uint8]] = {}
+        images: dict[int, NDArray[np.uint8]] = {}
         for index in dict.fromkeys(chosen.tolist()):
-            picture = read_picture(paths[index], max_side)
-            if picture is None:
+            image = read_image(paths[index], max_side)
+            if image is None:
                 notes.append(f"image {paths.pop(index).name} cannot be read and was left out")
             else:
-                pictures[index] = picture
-        if all(index in pictures for index in chosen.tolist()):
-            return times, _stack([pictures[index] for index in chosen.tolist()]), tuple(notes)
+                images[index] = image
+        if all(index in images for index in chosen.tolist()):
+            return times, _stack([images[index] for index in chosen.tolist()]), tuple(notes)
     raise _unreadable(folder)
 
 
-def read_last_pictures(
+def read_last_images(
     folder: Path, count: int, max_side: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8], tuple[str, ...]]:
-    """Read the last images of a folder, each once; arguments and errors are those of :func:`read_pictures`.
+    """Read the last images of a folder, each once; arguments and errors are those of :func:`read_images`.
 
     Returns:
         Times in seconds, float64 (images,), at most ``count``; images, RGB uint8 (images, height, width, 3);
         notes.
     """
-    listing = list_pictures(folder)
-    times, pictures, notes = list[float](), list[NDArray[np.uint8]](), list[str]()
+    listing = list_images(folder)
+    times, images, notes = list[float](), list[NDArray[np.uint8]](), list[str]()
     for path, onset in zip(reversed(listing.paths), reversed(listing.onsets), strict=True):
-        if len(pictures) == count:
+        if len(images) == count:
             break
-        picture = read_picture(path, max_side)
-        if picture is None:
+        image = read_image(path, max_side)
+        if image is None:
             notes.append(f"image {path.name} cannot be read and was left out")
         else:
             times.append(float(onset))
-            pictures.append(picture)
-    if not pictures:
+            images.append(image)
+    if not images:
         raise _unreadable(folder)
-    return np.array(times[::-1]), _stack(pictures[::-1]), tuple(notes)
+    return np.array(times[::-1]), _stack(images[::-1]), tuple(notes)
 
 
-def _stack(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    height = max(picture.shape[0] for picture in pictures)
-    width = max(picture.shape[1] for picture in pictures)
-    return np.stack([letterbox(picture, height, width) for picture in pictures])
+def _stack(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    height = max(image.shape[0] for image in images)
+    width = max(image.shape[1] for image in images)
+    return np.stack([letterbox(image, height, width) for image in images])
 
 
 def _unreadable(folder: Path) -> TruncatedMediaError:
     return TruncatedMediaError(folder, "none of its images can be read", hint="Fetch the folder again.")
 
 
-def read_picture(path: Path, max_side: int | None) -> NDArray[np.uint8] | None:
+def read_image(path: Path, max_side: int | None) -> NDArray[np.uint8] | None:
     """Read one image upright, RGB uint8 (height, width, 3); None when it is damaged or no image.
 
     Raises:
         OversizedMediaError: It declares more than ``MAX_PIXELS`` pixels.
     """
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise OversizedMediaError(path, f"declares {image.width} x {image.height} pixels")
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        with PILImage.open(path) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise OversizedMediaError(path, f"declares {opened.width} x {opened.height} pixels")
+            upright = ImageOps.exif_transpose(opened).convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, PILImage.DecompressionBombError):
         return None
     size = fit(upright.width, upright.height, max_side)
     if size != upright.size:
-        upright = upright.resize(size, Image.Resampling.BOX)
+        upright = upright.resize(size, PILImage.Resampling.BOX)
     return np.asarray(upright, dtype=np.uint8)

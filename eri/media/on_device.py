@@ -21,7 +21,7 @@ FALLBACK = "not decoded on "
 """What a clip's note begins with when another than the device decoded it."""
 
 _AT_ONCE = 8
-"""Pictures in their full size that a device holds at a time."""
+"""Images in their full size that a device holds at a time."""
 
 _LATER = 1e-3
 """Seconds after an image's onset at which it is asked for."""
@@ -95,11 +95,11 @@ def decode_on(
     except (RuntimeError, ValueError, IndexError) as error:
         first_line = next(iter(str(error).splitlines()), type(error).__name__)
         raise OnDeviceError(_PLACE.sub("", first_line)) from error
-    pictures = np.concatenate(pieces)
-    levels = float(np.abs(pictures[0].astype(np.int16) - first).mean())
+    images = np.concatenate(pieces)
+    levels = float(np.abs(images[0].astype(np.int16) - first).mean())
     if levels > MOST_LEVELS:
         raise OnDeviceError(f"its first frame differs by {levels:.1f} of 255 levels")
-    return pictures[rows], str(decoder.cpu_fallback) if decoder.cpu_fallback else None
+    return images[rows], str(decoder.cpu_fallback) if decoder.cpu_fallback else None
 
 
 def _decode(
@@ -117,5 +117,5 @@ def _decode(
     frames = batch.data
     if tuple(frames.shape[-2:]) != (height, width):
         frames = resize(frames, [height, width], antialias=True)
-    pictures: NDArray[np.uint8] = frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return pictures
+    images: NDArray[np.uint8] = frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return images

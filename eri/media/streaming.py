@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eri.media.canvas import Canvas, letterbox
 from eri.media.decoding import Decoder, choose
-from eri.media.images import list_pictures, read_picture
+from eri.media.images import list_images, read_image
 from eri.media.opening import is_folder, open_container
 from eri.media.sampling import on_screen
 from eri.media.timeline import read_timeline
@@ -39,7 +39,7 @@ class FrameStream:
         self._path, self._max_side = path, max_side
         self.notes: list[str] = []
         if is_folder(path):
-            self._listing = list_pictures(path)
+            self._listing = list_images(path)
             self._timeline = None
             self.end = self._listing.end
             return
@@ -81,7 +81,7 @@ class FrameStream:
                 for _, frame in islice(chosen, len(asked)):
                     canvas.add(frame)
                 if canvas.filled:
-                    yield FrameSequence(asked[: canvas.filled], canvas.pictures[: canvas.filled])
+                    yield FrameSequence(asked[: canvas.filled], canvas.images[: canvas.filled])
                 if canvas.filled < len(asked):
                     self._note_end(decoder, times[first + canvas.filled - 1] if first + canvas.filled else None)
                     return
@@ -99,22 +99,22 @@ class FrameStream:
         latest: tuple[int, NDArray[np.uint8] | None] = (-1, None)
         shown = 0
         for first in range(0, len(times), rows):
-            pictures, kept = list[NDArray[np.uint8]](), list[float]()
+            images, kept = list[NDArray[np.uint8]](), list[float]()
             for time, place in zip(times[first : first + rows], places[first : first + rows].tolist(), strict=True):
                 if place != latest[0]:
                     latest = (place, self._read(place))
                 if latest[1] is not None:
-                    pictures.append(letterbox(latest[1], *(pictures[0].shape[:2] if pictures else latest[1].shape[:2])))
+                    images.append(letterbox(latest[1], *(images[0].shape[:2] if images else latest[1].shape[:2])))
                     kept.append(float(time))
             shown += len(kept)
             if kept:
-                yield FrameSequence(np.array(kept), np.stack(pictures))
+                yield FrameSequence(np.array(kept), np.stack(images))
         if not shown:
             raise TruncatedMediaError(self._path, "none of its images can be read", hint="Fetch the folder again.")
 
     def _read(self, place: int) -> NDArray[np.uint8] | None:
         path = self._listing.paths[place]
-        picture = read_picture(path, self._max_side)
-        if picture is None:
+        image = read_image(path, self._max_side)
+        if image is None:
             self.notes.append(f"image {path.name} cannot be read and was left out")
-        return picture
+        return image

@@ -93,9 +93,9 @@ class Track:
                 self.latest, self.last_duration = packet.pts, packet.duration or 0
             self.earliest = packet.pts if self.earliest is None else min(self.earliest, packet.pts)
         if self.stream.type == "video":
-            self._add_picture(packet)
+            self._add_image(packet)
 
-    def _add_picture(self, packet: Packet[Stream]) -> None:
+    def _add_image(self, packet: Packet[Stream]) -> None:
         if packet.dts is not None:
             self.dts.append(packet.dts)
         if packet.pts is not None:

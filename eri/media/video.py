@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eri.media.canvas import Canvas
 from eri.media.decoding import TICK, Decoder, SeekError, Segment, choose, plan
-from eri.media.images import read_last_pictures, read_pictures
+from eri.media.images import read_images, read_last_images
 from eri.media.on_device import FALLBACK, OnDeviceError, decode_on
 from eri.media.opening import is_folder, open_container
 from eri.media.sampling import even_times, on_screen
@@ -60,7 +60,7 @@ def read_frames(path: Path, count: int, *, max_side: int | None = 1280, device: 
     """
     _check(count)
     if is_folder(path):
-        return FrameSequence(*read_pictures(path, count, max_side))
+        return FrameSequence(*read_images(path, count, max_side))
     return _read(path, max_side, device, lambda timeline, end: even_times(timeline.start, end, count))
 
 
@@ -87,7 +87,7 @@ def read_last_frames(
     """
     _check(count)
     if is_folder(path):
-        return FrameSequence(*read_last_pictures(path, count, max_side))
+        return FrameSequence(*read_last_images(path, count, max_side))
     return _read(path, max_side, device, lambda timeline, end: _onsets(timeline, end)[-count:])
 
 
@@ -113,18 +113,18 @@ def _read(
     end, notes = timeline.end, list(timeline.notes)
     if device is not None:
         times = moments(timeline, end)
-        pictures, note = _read_on(device, path, timeline, zero, times, max_side)
+        images, note = _read_on(device, path, timeline, zero, times, max_side)
         if note is not None:
             notes.append(note)
-        if pictures is not None:
-            return FrameSequence(times, pictures, tuple(notes))
+        if images is not None:
+            return FrameSequence(times, images, tuple(notes))
     for _ in range(_ATTEMPTS):
         times = moments(timeline, end)
         wanted = timeline.onsets[on_screen(timeline.onsets, times)]
         canvas, decoder = _decode(path, timeline, wanted, max_side)
         notes += decoder.damage.notes("video")
         if canvas.filled == len(times):
-            return FrameSequence(times, canvas.pictures, tuple(dict.fromkeys(notes)))
+            return FrameSequence(times, canvas.images, tuple(dict.fromkeys(notes)))
         if decoder.reached is None:
             raise decoder.damage.error(path, "video")
         end = _end_after(timeline, decoder.reached)
@@ -141,10 +141,10 @@ def _read_on(
     if not canvas.filled or not decoder.damage.none:
         return None, None
     try:
-        pictures, reason = decode_on(device, path, timeline, zero, wanted, canvas.pictures[0])
+        images, reason = decode_on(device, path, timeline, zero, wanted, canvas.images[0])
     except OnDeviceError as error:
         return None, f"{FALLBACK}{device} but by PyAV: {error}"
-    return pictures, None if reason is None else f"{FALLBACK}{device} but by torchcodec on a processor: {reason}"
+    return images, None if reason is None else f"{FALLBACK}{device} but by torchcodec on a processor: {reason}"
 
 
 def _end_after(timeline: Timeline, reached: float) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eri.media.audio import Sound, read_sound
+from eri.media.audio import Audio, read_audio
 from eri.media.opening import is_folder
 from eri.media.state import State
 from eri.media.streaming import FrameStream
@@ -101,7 +101,7 @@ class VideoInput:
 
     path: Path
     frames: FrameStream | None
-    audio: Sound | None
+    audio: Audio | None
     errors: dict[str, MediaError]
 
     @classmethod
@@ -118,7 +118,7 @@ class VideoInput:
             try:
                 if is_folder(path):
                     raise NoAudioError(path, "a folder of images has no audio")
-                audio = read_sound(path)
+                audio = read_audio(path)
             except MediaError as error:
                 errors["audio"] = error
         return cls(path, frames, audio, errors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from eri.media.images import list_pictures
+from eri.media.images import list_images
 from eri.utils.errors import DataError, NoVideoError
 
 SUFFIXES = frozenset(
@@ -80,6 +80,6 @@ def _in_folder(folder: Path, *, strict: bool = True) -> Iterator[Path]:
 def holds_images(folder: Path) -> bool:
     """Return whether a folder holds numbered images, so that it is itself a video."""
     try:
-        return bool(list_pictures(folder).paths)
+        return bool(list_images(folder).paths)
     except NoVideoError:
         return False

@@ -15,7 +15,7 @@ from eri.extraction.extractors.crops import CropPreparer
 from eri.extraction.extractors.preparing import ImagePreparer, SoundPreparer
 from eri.features.crops import encode_image
 from eri.features.records import CropSequence, FeatureSequence, Prepared, assemble, join_codes
-from eri.media.audio import SAMPLE_RATE, Sound
+from eri.media.audio import SAMPLE_RATE, Audio
 from eri.media.faces import Crops, crop_faces
 from eri.media.state import State
 from eri.media.streaming import FrameStream
@@ -171,11 +171,11 @@ class FrameWindows:
         for frames in stream.blocks(times):
             crops = crop_faces(frames, self._images.faces, self._images.side, device=self._images.device)
             self._show(frames, crops)
-            prepared = Prepared("frames", crops.pictures, frames.times, crops.states)
+            prepared = Prepared("frames", crops.images, frames.times, crops.states)
             if self._encoder is not None:
                 values = iter(self._encoder.encode(prepared).inputs)
             else:
-                values = iter(self._extractor.embed([prepared])[0] if len(crops.pictures) else ())
+                values = iter(self._extractor.embed([prepared])[0] if len(crops.images) else ())
             for time, state in zip(frames.times.tolist(), crops.states.tolist(), strict=True):
                 yield _Row(time, state, next(values) if state == State.VALID else None)
 
@@ -230,7 +230,7 @@ class AudioWindows:
         ConfigError: The extractor reads something else than audio.
     """
 
-    def __init__(self, extractor: RecordedExtractor, audio: Sound) -> None:
+    def __init__(self, extractor: RecordedExtractor, audio: Audio) -> None:
         preparer = extractor.preparer
         if not isinstance(preparer, SoundPreparer):
             raise ConfigError(f"{extractor.name}: its features of a sliding window cannot be made")

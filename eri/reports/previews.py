@@ -10,7 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from eri.config import FaceConfig
-from eri.media.audio import stream_sound
+from eri.media.audio import stream_audio
 from eri.media.faces import crop_faces
 from eri.media.state import State
 from eri.media.video import read_frames
@@ -49,7 +49,7 @@ def preview_frames(video: Path | None, count: int = 6) -> tuple[list[tuple[str, 
     if missing == len(frames.frames):
         crops = crop_faces(frames, FaceConfig(detector="none"), _SIDE)
         note = "No face was found: whole frames are shown."
-    urls = [data_url(_encode_jpeg(image), "image/jpeg") for image in crops.pictures]
+    urls = [data_url(_encode_jpeg(image), "image/jpeg") for image in crops.images]
     return list(zip(urls, frames.times[crops.states == State.VALID].tolist(), strict=True)), note
 
 
@@ -69,7 +69,7 @@ def preview_audio(audio: Path | None) -> tuple[Markup | None, str]:
         return None, "No audio: the data name none."
     try:
         with at_hand(audio) as file:
-            peaks = np.concatenate([_peaks(block) for block in stream_sound(file)])
+            peaks = np.concatenate([_peaks(block) for block in stream_audio(file)])
     except MediaError as error:
         return None, f"No audio: {error.message}"
     loudest = float(peaks.max())

@@ -102,7 +102,7 @@ def test_clips_that_torchcodec_gets_wrong_are_decoded_by_pyav_with_one_warning(t
 def test_a_second_run_opens_no_media(table, tmp_path, monkeypatch):
     run(table, tmp_path, Runtime(device="cpu", workers=0))
     opened: list[Path] = []
-    for name in ("eri.media.video.read_frames", "eri.media.audio.read_sound"):
+    for name in ("eri.media.video.read_frames", "eri.media.audio.read_audio"):
         monkeypatch.setattr(name, lambda path, *_, **__: opened.append(path))
     whole = ClipTable("whole", table.root, ERI, tuple(clip for clip in table if clip.id != "broken"))
     report = run(whole, tmp_path, Runtime(device="cpu", workers=0, batch_size=4))

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from eri.media import streams
-from eri.media.audio import read_sound
+from eri.media.audio import read_audio
 from eri.media.container import probe_media
 from eri.media.video import read_frames
 from eri.utils.errors import (
@@ -32,7 +32,7 @@ from eri.utils.errors import (
 )
 from tests.factories.media import cut, write_clip, write_song_with_cover, write_wav
 
-READERS: list[Callable[[Path], object]] = [lambda path: read_frames(path, 4), read_sound, probe_media]
+READERS: list[Callable[[Path], object]] = [lambda path: read_frames(path, 4), read_audio, probe_media]
 
 
 def missing(folder: Path) -> Path:
@@ -134,7 +134,7 @@ def test_bad_files_are_refused_by_name(tmp_path, make, error, reason):
 
 def test_a_folder_is_no_sound(tmp_path):
     with pytest.raises(NotAFileError) as caught:
-        read_sound(tmp_path)
+        read_audio(tmp_path)
     assert caught.value.reason == "not-a-file"
     with pytest.raises(NoVideoError):
         read_frames(tmp_path, 4)
@@ -205,7 +205,7 @@ def test_any_file_name_can_be_read(tmp_path, name):
     path = write_clip(tmp_path / "plain.mp4", seconds=0.2).rename(tmp_path / name)
     assert probe_media(path).has_video
     assert len(read_frames(path, 2).frames) == 2
-    assert read_sound(path).duration > 0
+    assert read_audio(path).duration > 0
 
 
 def test_a_file_name_that_is_no_text_can_be_read(tmp_path):

@@ -58,13 +58,13 @@ def test_long_sound_needs_no_more_memory_than_its_limit(tmp_path, suffix):
     codec = {"wav": "pcm_s16le", "flac": "flac"}[suffix]
     short = write_wav(tmp_path / f"short.{suffix}", 5.0, codec=codec)
     long = write_wav(tmp_path / f"long.{suffix}", 600.0, codec=codec)
-    setup = "from eri.media.audio import read_sound"
-    work = "sound = read_sound(Path(sys.argv[1]), spill_seconds=10.0)"
+    setup = "from eri.media.audio import read_audio"
+    work = "sound = read_audio(Path(sys.argv[1]), spill_seconds=10.0)"
     assert grown(setup, work, long) < grown(setup, work, short) + 8  # 37 MiB if it were held
 
 
 def test_streamed_sound_needs_no_more_memory_than_a_block(tmp_path):
     path = write_wav(tmp_path / "long.wav", 600.0)
-    setup = "from eri.media.audio import stream_sound"
-    work = "print(sum(len(block) for block in stream_sound(Path(sys.argv[1]))), file=sys.stderr)"
+    setup = "from eri.media.audio import stream_audio"
+    work = "print(sum(len(block) for block in stream_audio(Path(sys.argv[1]))), file=sys.stderr)"
     assert grown(setup, work, path) < 12

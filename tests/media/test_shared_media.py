@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from eri.media import decoding
-from eri.media.audio import read_sound
+from eri.media.audio import read_audio
 from eri.media.container import probe_media
 from eri.media.video import read_frames
 from eri.utils.errors import MediaError
@@ -69,7 +69,7 @@ def test_frames_are_extracted(path):
 
 @named([path for path in VIDEOS if path.name not in NO_SOUND])
 def test_sound_is_extracted(path):
-    sound, duration = read_sound(path), probe_media(path).duration
+    sound, duration = read_audio(path), probe_media(path).duration
     assert sound.start == pytest.approx(LATE_SOUND.get(path.name, sound.start), abs=0.001)
     assert np.isfinite(sound.samples).all()
     assert duration is not None
@@ -79,7 +79,7 @@ def test_sound_is_extracted(path):
 @named([path for path in VIDEOS if path.name in NO_VIDEO | NO_SOUND])
 def test_what_is_not_there_is_refused_by_name(path):
     with pytest.raises(MediaError) as caught:
-        _ = read_frames(path, 16) if path.name in NO_VIDEO else read_sound(path)
+        _ = read_frames(path, 16) if path.name in NO_VIDEO else read_audio(path)
     assert caught.value.reason == (NO_VIDEO | NO_SOUND)[path.name]
 
 
@@ -95,7 +95,7 @@ def test_every_spoken_sentence_is_read():
     if not SOUNDS:
         pytest.skip("the folder ../shared/media/emodb is absent")
     for path in SOUNDS:
-        sound = read_sound(path)
+        sound = read_audio(path)
         assert sound.start == 0.0
         assert 0.5 < sound.duration < 20
         assert 0.02 < np.abs(sound.samples).max() <= 1.0

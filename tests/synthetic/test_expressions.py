@@ -95,8 +95,8 @@ def test_the_clips_are_videos_of_the_size_asked_for_that_need_no_face_detector(e
         info = probe_media(clip.video)
         assert (info.width, info.height, info.has_audio) == (SIDE, SIDE, False)
         crops = crop_faces(read_frames(clip.video, FRAMES), FaceConfig(detector="none"), SIDE)
-        assert crops.pictures.shape == (FRAMES, SIDE, SIDE, 3)
-        assert len(np.unique(crops.pictures.reshape(FRAMES, -1), axis=0)) == FRAMES
+        assert crops.images.shape == (FRAMES, SIDE, SIDE, 3)
+        assert len(np.unique(crops.images.reshape(FRAMES, -1), axis=0)) == FRAMES
 
 
 def test_an_expression_comes_and_goes_and_a_neutral_face_hardly_moves(expressions):

@@ -11,7 +11,7 @@ import pytest
 
 from eri.config import FaceConfig
 from eri.data import load_clips
-from eri.media.audio import read_sound
+from eri.media.audio import read_audio
 from eri.media.container import probe_media
 from eri.media.faces import crop_faces
 from eri.media.state import State
@@ -93,9 +93,9 @@ def test_the_face_moves_and_the_voice_sounds(demo_set):
     for path in sorted((demo_set / "train" / "mp4").iterdir()):
         frames = read_frames(path, 8).frames.astype(np.float32)
         assert np.abs(np.diff(frames, axis=0)).mean() > 0.5
-        sound = read_sound(demo_set / "train" / "wav" / f"{path.stem}.wav")
+        sound = read_audio(demo_set / "train" / "wav" / f"{path.stem}.wav")
         assert sound.samples.std() > 0.001
-        own = read_sound(path)
+        own = read_audio(path)
         assert abs(own.duration - sound.duration) < 0.2
 
 

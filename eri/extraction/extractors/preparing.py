@@ -92,7 +92,7 @@ class ImagePreparer:
         frames = read(clip.video, self.frames, device=self.decode_on)
         begun = time.perf_counter()
         crops = crop_faces(frames, self.faces, self.side, device=self.device)
-        pictures = crops.pictures if self.brightening is None else self.brightening.apply(crops.pictures, clip.id)
+        pictures = crops.images if self.brightening is None else self.brightening.apply(crops.images, clip.id)
         seconds = time.perf_counter() - begun
         return Prepared(clip.id, pictures, frames.times, crops.states, frames.notes, face_seconds=seconds)
 
@@ -117,13 +117,13 @@ class SoundPreparer(ABC):
         Raises:
             MediaError: The file is missing, damaged or not media.
         """
-        from eri.media.audio import SAMPLE_RATE, read_sound
+        from eri.media.audio import SAMPLE_RATE, read_audio
 
         source = clip.audio_source
         # A folder of face images is a video without an audio track.
         if source is not None and not source.is_dir():
             try:
-                sound = read_sound(source)
+                sound = read_audio(source)
             except NoAudioError:
                 pass
             else:

@@ -1,11 +1,11 @@
-"""Cutting a face out of a picture: upright by its landmarks where they are known, else as a square around its box."""
+"""Cutting a face out of a image: upright by its landmarks where they are known, else as a square around its box."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.media.faces.detection import Picture, centres
+from eri.media.faces.detection import Image, centres
 
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
@@ -78,13 +78,13 @@ def crop_transform(
     return np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
 
 
-def warp(picture: Picture, transform: NDArray[np.float64], side: int) -> Picture:
+def warp(image: Image, transform: NDArray[np.float64], side: int) -> Image:
     """Return the square that a similarity maps onto (0, 0) to (side, side); what lies outside the image is black.
 
     An image much finer than the crop is first reduced by averaging areas, so that nothing aliases.
 
     Args:
-        picture: RGB uint8 (height, width, 3).
+        image: RGB uint8 (height, width, 3).
         transform: (2, 3) from image to crop, in pixels; pixel i covers [i, i + 1) in both.
         side: Of the crop, in pixels.
 
@@ -93,7 +93,7 @@ def warp(picture: Picture, transform: NDArray[np.float64], side: int) -> Picture
     """
     import cv2
 
-    part, transform = _reduce(picture, transform, side)
+    part, transform = _reduce(image, transform, side)
     # OpenCV counts from the centres of pixels, half a pixel inside.
     linear = transform[:, :2]
     shift = transform[:, 2] + linear @ np.array([0.5, 0.5]) - 0.5
@@ -104,20 +104,20 @@ def warp(picture: Picture, transform: NDArray[np.float64], side: int) -> Picture
     return np.asarray(crop, dtype=np.uint8)
 
 
-def _reduce(picture: Picture, transform: NDArray[np.float64], side: int) -> tuple[Picture, NDArray[np.float64]]:
+def _reduce(image: Image, transform: NDArray[np.float64], side: int) -> tuple[Image, NDArray[np.float64]]:
     """Cut the part that the crop shows and shrink it to nearly the crop's own resolution; adapt the transform."""
     import cv2
 
     scale = float(np.hypot(transform[0, 0], transform[1, 0]))
     if scale >= _REDUCE_BELOW:
-        return picture, transform
+        return image, transform
     inverse = np.linalg.inv(transform[:, :2])
     corners = (np.array([[0, 0], [side, 0], [0, side], [side, side]]) - transform[:, 2]) @ inverse.T
-    extent = np.array([picture.shape[1], picture.shape[0]])
+    extent = np.array([image.shape[1], image.shape[0]])
     padding = 2 / scale
     low = np.clip(np.floor(corners.min(axis=0) - padding), 0, extent - 1).astype(int)
     high = np.maximum(np.clip(np.ceil(corners.max(axis=0) + padding), 1, extent).astype(int), low + 1)
-    part = picture[low[1] : high[1], low[0] : high[0]]
+    part = image[low[1] : high[1], low[0] : high[0]]
     size = np.maximum(np.round((high - low) * scale), 1).astype(int)
     reduced = np.asarray(cv2.resize(part, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     growth = (high - low) / size

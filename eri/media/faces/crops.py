@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from eri.config import FaceConfig
 from eri.media.faces.alignment import crop_transform, warp
-from eri.media.faces.detection import Picture
+from eri.media.faces.detection import Image
 from eri.media.faces.registry import create_detector
 from eri.media.faces.subject import find_subject, smooth
 from eri.media.faces.tracking import Trajectory
@@ -25,13 +25,13 @@ class Crops:
     """The subject of one clip.
 
     Attributes:
-        pictures: RGB uint8 (valid rows, side, side, 3).
+        images: RGB uint8 (valid rows, side, side, 3).
         states: A :class:`~eri.media.state.State` for every row, uint8 (rows,).
         boxes: float32 (rows, 4), x0, y0, x1, y1 in pixels of the frame, smoothed; NaN where there is no subject.
         scores: float32 (rows,), the detector's, linear in time between detections; NaN where there is no subject.
     """
 
-    pictures: NDArray[np.uint8]
+    images: NDArray[np.uint8]
     states: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
@@ -63,7 +63,7 @@ def crop_faces(frames: FrameSequence, config: FaceConfig, side: int, *, device: 
     boxes = np.full((rows, 4), np.nan, dtype=np.float32)
     scores = np.full(rows, np.nan, dtype=np.float32)
     lit = np.flatnonzero(~black)
-    pictures = np.empty((0, side, side, 3), dtype=np.uint8)
+    images = np.empty((0, side, side, 3), dtype=np.uint8)
     if len(lit):
         seen = frames.frames if len(lit) == rows else frames.frames[lit]
         path = find_subject(seen, frames.times[lit], detector, every=config.every, size=config.detection_size)
@@ -71,11 +71,11 @@ def crop_faces(frames: FrameSequence, config: FaceConfig, side: int, *, device: 
             path = smooth(path)
             boxes[lit], scores[lit] = path.boxes, path.scores
             states[lit[path.present]] = State.VALID
-            pictures = _cut(seen, path, config, side)
-    return Crops(pictures, states, boxes, scores)
+            images = _cut(seen, path, config, side)
+    return Crops(images, states, boxes, scores)
 
 
-def is_black(frame: Picture) -> bool:
+def is_black(frame: Image) -> bool:
     """Return whether a frame shows next to nothing: 99 % of its pixels are darker than :data:`BLACK`.
 
     Examples:
@@ -89,9 +89,9 @@ def is_black(frame: Picture) -> bool:
 def _cut(frames: NDArray[np.uint8], path: Trajectory, config: FaceConfig, side: int) -> NDArray[np.uint8]:
     margin = 0.0 if config.detector == "none" else config.margin
     present = np.flatnonzero(path.present)
-    pictures = np.empty((len(present), side, side, 3), dtype=np.uint8)
+    images = np.empty((len(present), side, side, 3), dtype=np.uint8)
     for index, row in enumerate(present):
         points = path.landmarks[row] if config.align else None
         transform = crop_transform(path.boxes[row], points, margin=margin, side=side)
-        pictures[index] = warp(frames[row], transform, side)
-    return pictures
+        images[index] = warp(frames[row], transform, side)
+    return images

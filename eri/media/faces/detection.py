@@ -45,7 +45,7 @@ def overlap(first: Boxes, second: Boxes) -> NDArray[np.float64]:
     return np.asarray(shared / np.where(union == 0, 1.0, union), dtype=np.float64)
 
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +68,11 @@ class Detection:
 class Detector(Protocol):
     """Finds faces in images."""
 
-    def detect(self, pictures: Sequence[Picture], *, size: int | None = None) -> list[list[Detection]]:
+    def detect(self, images: Sequence[Image], *, size: int | None = None) -> list[list[Detection]]:
         """Find the faces of each image, surest first.
 
         Args:
-            pictures: RGB uint8 (height, width, 3), sizes may differ.
+            images: RGB uint8 (height, width, 3), sizes may differ.
             size: Longer side of the scaled image that is searched, in pixels; None is the configured one.
 
         Returns:
@@ -81,17 +81,17 @@ class Detector(Protocol):
         ...
 
 
-def scale_to(picture: Picture, size: int) -> Picture:
+def scale_to(image: Image, size: int) -> Image:
     """Return the image with its longer side at ``size`` pixels, its shape kept.
 
     Shrinking averages areas, so that fine texture does not alias; growing is bilinear.
     """
     import cv2
 
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     factor = size / max(height, width)
     target = (max(1, round(width * factor)), max(1, round(height * factor)))
     if target == (width, height):
-        return picture
+        return image
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(picture, target, interpolation=how), dtype=np.uint8)
+    return np.asarray(cv2.resize(image, target, interpolation=how), dtype=np.uint8)

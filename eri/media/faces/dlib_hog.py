@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.media.faces.detection import Detection, Picture, scale_to
+from eri.media.faces.detection import Detection, Image, scale_to
 from eri.utils.errors import WeightsError
 
 # The 5-point model marks the nose's base; the eyes' middle to the nose's tip is about three quarters of that way.
@@ -61,12 +61,12 @@ def load_shape_predictor(path: Path) -> Any:
     return predictor
 
 
-def five_points(predictor: Any, picture: Picture, box: NDArray[np.float64]) -> NDArray[np.float64]:
+def five_points(predictor: Any, image: Image, box: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the five landmarks of one face, as :class:`~eri.media.faces.detection.Detection` orders them.
 
     Args:
         predictor: From :func:`load_shape_predictor`.
-        picture: RGB uint8 (height, width, 3).
+        image: RGB uint8 (height, width, 3).
         box: (4,) the face's box in the image, as dlib's detector frames it.
 
     Returns:
@@ -75,7 +75,7 @@ def five_points(predictor: Any, picture: Picture, box: NDArray[np.float64]) -> N
     import dlib
 
     left, top, right, bottom = (round(float(value)) for value in box)
-    shape = predictor(np.ascontiguousarray(picture), dlib.rectangle(left, top, right - 1, bottom - 1))
+    shape = predictor(np.ascontiguousarray(image), dlib.rectangle(left, top, right - 1, bottom - 1))
     points = np.array([(part.x, part.y) for part in shape.parts()], dtype=np.float64) + 0.5
     if len(points) == 68:
         eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
@@ -110,20 +110,20 @@ class DlibDetector:
         self._own = threading.local()
         self._predictor = None if landmarks is None else load_shape_predictor(landmarks)
 
-    def detect(self, pictures: Sequence[Picture], *, size: int | None = None) -> list[list[Detection]]:
+    def detect(self, images: Sequence[Image], *, size: int | None = None) -> list[list[Detection]]:
         """Find the faces of each image, surest first; boxes are square, from the brows to the chin."""
-        return [self._detect(picture, self._size if size is None else size) for picture in pictures]
+        return [self._detect(image, self._size if size is None else size) for image in images]
 
-    def _detect(self, picture: Picture, size: int) -> list[Detection]:
-        scaled = np.ascontiguousarray(scale_to(picture, size))
+    def _detect(self, image: Image, size: int) -> list[Detection]:
+        scaled = np.ascontiguousarray(scale_to(image, size))
         rectangles, scores, _ = self._frontal().run(scaled, 0, self._threshold)
-        ratio = np.array([picture.shape[1] / scaled.shape[1], picture.shape[0] / scaled.shape[0]] * 2)
+        ratio = np.array([image.shape[1] / scaled.shape[1], image.shape[0] / scaled.shape[0]] * 2)
         found = []
         for rectangle, score in zip(rectangles, scores, strict=True):
             # dlib's right and bottom are the last pixel inside.
             corners = (rectangle.left(), rectangle.top(), rectangle.right() + 1, rectangle.bottom() + 1)
             box = np.array(corners, dtype=np.float64) * ratio
-            points = None if self._predictor is None else five_points(self._predictor, picture, box)
+            points = None if self._predictor is None else five_points(self._predictor, image, box)
             found.append(Detection(box, float(score), points))
         return sorted(found, key=lambda face: (-face.score, *face.box))
 

@@ -12,18 +12,18 @@ from typing import Any, TypeVar
 import numpy as np
 
 from eri.config import DETECTORS, FaceConfig
-from eri.media.faces.detection import Detection, Detector, Picture
+from eri.media.faces.detection import Detection, Detector, Image
 from eri.utils.errors import MissingDependencyError
 from eri.utils.registry import Registry, source_digest
 from eri.weights import locate_weights, weights_digest
 
 
-class WholePicture:
+class WholeImage:
     """Takes each image as one face with score 1 and no landmarks."""
 
-    def detect(self, pictures: Sequence[Picture], *, size: int | None = None) -> list[list[Detection]]:
+    def detect(self, images: Sequence[Image], *, size: int | None = None) -> list[list[Detection]]:
         """Return the whole of each image, whatever the size."""
-        boxes = [np.array([0.0, 0.0, picture.shape[1], picture.shape[0]]) for picture in pictures]
+        boxes = [np.array([0.0, 0.0, image.shape[1], image.shape[0]]) for image in images]
         return [[Detection(box, 1.0)] for box in boxes]
 
 
@@ -80,7 +80,7 @@ def register_detector(
 ) -> Callable[[Create], Create]:
     """Register a face detector: a decorator of a class or function that is called as ``Mine(config, device)``.
 
-    What it makes has ``detect(pictures, *, size=None)``, see :class:`~eri.media.faces.detection.Detector`. Faces are
+    What it makes has ``detect(images, *, size=None)``, see :class:`~eri.media.faces.detection.Detector`. Faces are
     found where clips are decoded, in processes of their own: put it into a module that is loaded as a plugin.
 
     Args:
@@ -111,7 +111,7 @@ def _create(config: FaceConfig, device: str) -> Detector:
 
 
 def _whole(config: FaceConfig, device: str) -> Detector:
-    return WholePicture()
+    return WholeImage()
 
 
 def _dlib(config: FaceConfig, device: str) -> Detector:

@@ -23,7 +23,7 @@ from retinaface.prior_box import priorbox
 from torch import Tensor, nn
 from torchvision.ops import nms
 
-from eri.media.faces.detection import Detection, Picture, scale_to
+from eri.media.faces.detection import Detection, Image, scale_to
 from eri.utils.errors import DeviceMemoryError, WeightsError
 from eri.weights import load_into, load_state_dict
 
@@ -50,9 +50,9 @@ class MobileNetBody(nn.Module):
         self.stage2 = nn.Sequential(conv_dw(64, 128, 2), *(conv_dw(128, 128, 1) for _ in range(5)))
         self.stage3 = nn.Sequential(conv_dw(128, 256, 2), conv_dw(256, 256, 1))
 
-    def forward(self, pictures: Tensor) -> dict[int, Tensor]:
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
         """Return feature maps at strides 8, 16 and 32, with 64, 128 and 256 channels."""
-        first = self.stage1(pictures)
+        first = self.stage1(images)
         second = self.stage2(first)
         return {1: first, 2: second, 3: self.stage3(second)}
 
@@ -168,26 +168,26 @@ class RetinaFaceDetector:
         self._mean = torch.tensor(mean, device=self._device).view(1, 3, 1, 1)
         self._deviation = torch.tensor(deviation, device=self._device).view(1, 3, 1, 1)
 
-    def detect(self, pictures: Sequence[Picture], *, size: int | None = None) -> list[list[Detection]]:
+    def detect(self, images: Sequence[Image], *, size: int | None = None) -> list[list[Detection]]:
         """Find the faces of each image, surest first, with landmarks; boxes reach from the forehead to the chin."""
-        scaled = [scale_to(picture, self._size if size is None else size) for picture in pictures]
+        scaled = [scale_to(image, self._size if size is None else size) for image in images]
         alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for index, picture in enumerate(scaled):
-            alike[picture.shape].append(index)
-        found: list[list[Detection]] = [[] for _ in pictures]
+        for index, image in enumerate(scaled):
+            alike[image.shape].append(index)
+        found: list[list[Detection]] = [[] for _ in images]
         for indices in alike.values():
             same = self._run_in_batches([scaled[index] for index in indices])
             for index, faces in zip(indices, same, strict=True):
-                found[index] = _rescale(faces, scaled[index], pictures[index])
+                found[index] = _rescale(faces, scaled[index], images[index])
         return found
 
-    def _run_in_batches(self, pictures: list[Picture]) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def _run_in_batches(self, images: list[Image]) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Run the network on images of one size; batches that do not fit a GPU's memory are halved."""
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         size = BATCH
-        while len(found) < len(pictures):
+        while len(found) < len(images):
             try:
-                found += self._run(pictures[len(found) : len(found) + size])
+                found += self._run(images[len(found) : len(found) + size])
             except torch.OutOfMemoryError as error:
                 if size == 1:
                     raise DeviceMemoryError(
@@ -203,16 +203,16 @@ class RetinaFaceDetector:
         return found
 
     @torch.inference_mode()
-    def _run(self, pictures: list[Picture]) -> list[tuple[Tensor, Tensor, Tensor]]:
-        batch = torch.from_numpy(np.stack(pictures)).to(self._device).permute(0, 3, 1, 2).float()
+    def _run(self, images: list[Image]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        batch = torch.from_numpy(np.stack(images)).to(self._device).permute(0, 3, 1, 2).float()
         if self._backbone == "mobilenet0.25":
             batch = batch.flip(1)
         offsets, classes, points = self._network((batch - self._mean) / self._deviation)
-        height, width = pictures[0].shape[:2]
+        height, width = images[0].shape[:2]
         anchors = _anchors(height, width).to(self._device)
         scores = classes.softmax(dim=-1)[..., 1]
         return [
-            self._select(offsets[row], scores[row], points[row], anchors, width, height) for row in range(len(pictures))
+            self._select(offsets[row], scores[row], points[row], anchors, width, height) for row in range(len(images))
         ]
 
     def _select(
@@ -227,7 +227,7 @@ class RetinaFaceDetector:
         return boxes[kept].cpu(), scores[sure][kept].cpu(), marks[kept].cpu()
 
 
-def _rescale(faces: tuple[Tensor, Tensor, Tensor], scaled: Picture, original: Picture) -> list[Detection]:
+def _rescale(faces: tuple[Tensor, Tensor, Tensor], scaled: Image, original: Image) -> list[Detection]:
     ratio = np.array([original.shape[1] / scaled.shape[1], original.shape[0] / scaled.shape[0]])
     boxes, scores, marks = (part.numpy().astype(np.float64) for part in faces)
     return [

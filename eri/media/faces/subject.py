@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.media.faces.detection import Detection, Detector, Picture, areas, centres
+from eri.media.faces.detection import Detection, Detector, Image, areas, centres
 from eri.media.faces.tracking import Track, Trajectory, fill, link
 
 LARGEST_SEARCH = 1280
@@ -30,15 +30,15 @@ class Search:
     its frames are searched once more, enlarged twice.
 
     Args:
-        pictures: uint8 (rows, height, width, 3) RGB.
+        images: uint8 (rows, height, width, 3) RGB.
         detector: Finds the faces.
         size: Longer side of the images that the detector sees first, in pixels.
     """
 
-    def __init__(self, pictures: NDArray[np.uint8], detector: Detector, size: int) -> None:
-        self._pictures = pictures
+    def __init__(self, images: NDArray[np.uint8], detector: Detector, size: int) -> None:
+        self._images = images
         self._detector = detector
-        full = max(pictures.shape[1:3])
+        full = max(images.shape[1:3])
         self._sizes = [size, full] if full > size else [size]
         self._largest = min(2 * self._sizes[-1], LARGEST_SEARCH)
         self.found: dict[int, list[Detection]] = {}
@@ -58,12 +58,12 @@ class Search:
 
     def _detect(self, rows: Sequence[int], size: int) -> None:
         empty = [row for row in rows if not self.found[row]]
-        pictures: list[Picture] = [self._pictures[row] for row in empty]
-        self.found |= dict(zip(empty, self._detector.detect(pictures, size=size), strict=True))
+        images: list[Image] = [self._images[row] for row in empty]
+        self.found |= dict(zip(empty, self._detector.detect(images, size=size), strict=True))
 
 
 def find_subject(
-    pictures: NDArray[np.uint8], times: NDArray[np.float64], detector: Detector, *, every: int, size: int
+    images: NDArray[np.uint8], times: NDArray[np.float64], detector: Detector, *, every: int, size: int
 ) -> Trajectory | None:
     """Find the subject in every frame of a clip.
 
@@ -71,7 +71,7 @@ def find_subject(
     not in the next, the frames between are searched as well, so that it enters and leaves at the right one.
 
     Args:
-        pictures: uint8 (rows, height, width, 3) RGB, rows ≥ 1.
+        images: uint8 (rows, height, width, 3) RGB, rows ≥ 1.
         times: Seconds of the frames, ascending, (rows,).
         detector: Finds the faces.
         every: Distance of the frames that are searched first.
@@ -80,8 +80,8 @@ def find_subject(
     Returns:
         Its unsmoothed path, or None when no face was found.
     """
-    search = Search(pictures, detector, size)
-    rows = len(pictures)
+    search = Search(images, detector, size)
+    rows = len(images)
     search.look([*range(0, rows, every), rows - 1])
     if not any(search.found.values()):
         search.look_harder()

@@ -17,7 +17,7 @@ from eri.data.clips import Clip
 from eri.extraction.extractors.egemaps import EGeMAPSExtractor, describe
 from eri.extraction.extractors.registry import create_extractor
 from eri.features.records import FeatureSequence, assemble
-from eri.media.audio import read_sound
+from eri.media.audio import read_audio
 from eri.media.state import State
 from eri.utils.errors import MissingDependencyError
 from tests.factories.media import write_clip, write_wav
@@ -52,7 +52,7 @@ def reference(level: str) -> Any:
 def test_functionals_are_those_of_each_window(tmp_path):
     made = extractor(window=1.0, hop=0.5)
     found = features(made, tmp_path, voice(1.8))
-    sound = read_sound(tmp_path / "a.wav").samples
+    sound = read_audio(tmp_path / "a.wav").samples
     assert found.embeddings.shape == (3, 88)
     assert found.times.tolist() == [0.5, 1.0, 1.5]
     smile = reference("Functionals")
@@ -67,7 +67,7 @@ def test_low_level_descriptors_are_averaged_over_hops(tmp_path):
     made = extractor(level="low-level", hop=0.2)
     found = features(made, tmp_path, voice(1.0))
     assert found.embeddings.shape == (5, 25)
-    sound = read_sound(tmp_path / "a.wav").samples
+    sound = read_audio(tmp_path / "a.wav").samples
     values = reference("LowLevelDescriptors")(sound, RATE)[0].T
     middles = (np.arange(len(values)) + 1) * 0.01
     own = values[(middles >= 0.2 - 1e-9) & (middles < 0.4 - 1e-9)]

@@ -42,9 +42,9 @@ def windows_of_voices() -> list[Window]:
 
 
 def windows_of_emodb() -> list[Window]:
-    from eri.media.audio import read_sound
+    from eri.media.audio import read_audio
 
-    sounds = [read_sound(path).samples for path in sorted(EMODB.glob("*.flac"))[::110]]
+    sounds = [read_audio(path).samples for path in sorted(EMODB.glob("*.flac"))[::110]]
     return [np.array(sound[:RATE]) for sound in sounds if len(sound) >= RATE]
 
 

@@ -15,16 +15,16 @@ _SPREAD = {"ClassHead": 2.0, "BboxHead": 1.0, "LandmarkHead": 1.0}
 
 
 def save_random(backbone: Backbone, path: Path) -> Path:
-    """Save a state dict whose statistics fit pictures, so that the outputs vary within what real ones do."""
+    """Save a state dict whose statistics fit images, so that the outputs vary within what real ones do."""
     torch.manual_seed(0)
     network = create_network(backbone)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
-    pictures = np.stack([scene(Face(50, 50, side), width=96, height=96) for side in (30, 50)])
+    images = np.stack([scene(Face(50, 50, side), width=96, height=96) for side in (30, 50)])
     # About as the detector normalises: the mobile network takes values as they are.
     scale = 1 if backbone == "mobilenet0.25" else 57
-    inputs = (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() - 114) / scale
+    inputs = (torch.from_numpy(images).permute(0, 3, 1, 2).float() - 114) / scale
     with torch.no_grad():
         network.train()(inputs)
         offsets, classes, points = network.eval()(inputs)

@@ -1,4 +1,4 @@
-"""Pictures and clips with a realistic face at a known place, made from the portrait of the demo."""
+"""Images and clips with a realistic face at a known place, made from the portrait of the demo."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.media.faces.detection import Detection, Picture
+from eri.media.faces.detection import Detection, Image
 from eri.media.video import FrameSequence
 from eri.synthetic.portrait import WINDOW, read_portrait
 
@@ -51,10 +51,10 @@ class Face:
         return np.asarray(_POINTS @ matrix[:, :2].T + matrix[:, 2])
 
 
-def scene(*faces: Face, width: int = 320, height: int = 240) -> Picture:
-    """Draw faces on a smooth background; the same arguments give the same picture."""
+def scene(*faces: Face, width: int = 320, height: int = 240) -> Image:
+    """Draw faces on a smooth background; the same arguments give the same image."""
     rows, columns = np.mgrid[0:height, 0:width]
-    picture = np.stack([90 + 60 * rows / height, 110 + 40 * columns / width, 120 - 30 * rows / height], axis=-1)
+    image = np.stack([90 + 60 * rows / height, 110 + 40 * columns / width, 120 - 30 * rows / height], axis=-1)
     for face in faces:
         portrait, mask = _head()
         matrix = face.transform
@@ -62,8 +62,8 @@ def scene(*faces: Face, width: int = 320, height: int = 240) -> Picture:
         sigma = max(0.0, 0.4 * (_BOX[2] - _BOX[0]) / face.side - 0.4)
         source = cv2.GaussianBlur(portrait, (0, 0), sigma) if sigma > 0.1 else portrait
         drawn, share = (cv2.warpAffine(part, matrix, (width, height)) for part in (source, mask))
-        picture += (drawn - picture) * share[..., None]
-    return np.asarray(np.clip(np.round(picture), 0, 255), dtype=np.uint8)
+        image += (drawn - image) * share[..., None]
+    return np.asarray(np.clip(np.round(image), 0, 255), dtype=np.uint8)
 
 
 @cache
@@ -76,20 +76,20 @@ def _head() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return portrait, np.asarray(cv2.GaussianBlur(mask, (0, 0), 4), dtype=np.float32)
 
 
-def clip(pictures: Sequence[Picture], seconds: float = 10.0) -> FrameSequence:
-    """Return pictures as evenly sampled frames of a clip."""
-    count = len(pictures)
-    return FrameSequence((np.arange(count) + 0.5) * seconds / count, np.stack(pictures))
+def clip(images: Sequence[Image], seconds: float = 10.0) -> FrameSequence:
+    """Return images as evenly sampled frames of a clip."""
+    count = len(images)
+    return FrameSequence((np.arange(count) + 0.5) * seconds / count, np.stack(images))
 
 
 class Oracle:
     """A detector that knows where each face is, and counts what it is asked.
 
-    The first pixel of a picture is its number, so that pictures are told apart without looking.
+    The first pixel of a image is its number, so that images are told apart without looking.
 
     Args:
-        faces: The detections of each picture.
-        smallest: Size of search from which a picture's faces are found; 0 unless given.
+        faces: The detections of each image.
+        smallest: Size of search from which a image's faces are found; 0 unless given.
     """
 
     def __init__(self, faces: Sequence[Sequence[Detection]], smallest: Sequence[int] | None = None) -> None:
@@ -97,18 +97,18 @@ class Oracle:
         self.smallest = smallest or [0] * len(faces)
         self.asked: list[tuple[int, int]] = []
 
-    def detect(self, pictures: Sequence[Picture], *, size: int | None = None) -> list[list[Detection]]:
+    def detect(self, images: Sequence[Image], *, size: int | None = None) -> list[list[Detection]]:
         assert size is not None
-        numbers = [int(picture[0, 0, 0]) for picture in pictures]
+        numbers = [int(image[0, 0, 0]) for image in images]
         self.asked += [(number, size) for number in numbers]
         return [list(self.faces[number]) if size >= self.smallest[number] else [] for number in numbers]
 
 
-def numbered(count: int, width: int = 320, height: int = 240) -> Picture:
-    """Return ``count`` grey pictures whose first pixel is their number."""
-    pictures = np.full((count, height, width, 3), 128, dtype=np.uint8)
-    pictures[:, 0, 0] = np.arange(count)[:, None]
-    return pictures
+def numbered(count: int, width: int = 320, height: int = 240) -> Image:
+    """Return ``count`` grey images whose first pixel is their number."""
+    images = np.full((count, height, width, 3), 128, dtype=np.uint8)
+    images[:, 0, 0] = np.arange(count)[:, None]
+    return images
 
 
 def face_at(x: float, y: float = 100.0, side: float = 50.0, score: float = 1.0) -> Detection:

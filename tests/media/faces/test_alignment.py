@@ -39,15 +39,15 @@ def test_the_fit_is_the_best_in_the_least_squares_sense() -> None:
 
 
 def test_a_box_without_margin_is_cut_pixel_by_pixel() -> None:
-    picture = noise(60, 80)
+    image = noise(60, 80)
     transform = crop_transform(np.array([10.0, 20, 42, 52]), None, margin=0, side=32)
-    np.testing.assert_array_equal(warp(picture, transform, 32), picture[20:52, 10:42])
+    np.testing.assert_array_equal(warp(image, transform, 32), image[20:52, 10:42])
 
 
 def test_a_box_that_is_not_square_keeps_its_shape() -> None:
-    picture = noise(60, 80)
+    image = noise(60, 80)
     transform = crop_transform(np.array([10.0, 20, 42, 36]), None, margin=0, side=32)
-    np.testing.assert_array_equal(warp(picture, transform, 32), picture[12:44, 10:42])
+    np.testing.assert_array_equal(warp(image, transform, 32), image[12:44, 10:42])
 
 
 def test_the_margin_is_a_share_of_the_box_on_each_side() -> None:
@@ -56,8 +56,8 @@ def test_the_margin_is_a_share_of_the_box_on_each_side() -> None:
 
 
 def test_beyond_the_edge_is_black() -> None:
-    picture = np.full((40, 40, 3), 200, dtype=np.uint8)
-    crop = warp(picture, crop_transform(np.array([-10.0, -10, 30, 30]), None, margin=0, side=40), 40)
+    image = np.full((40, 40, 3), 200, dtype=np.uint8)
+    crop = warp(image, crop_transform(np.array([-10.0, -10, 30, 30]), None, margin=0, side=40), 40)
     assert (crop[:10] == 0).all()
     assert (crop[:, :10] == 0).all()
     assert (crop[10:, 10:] == 200).all()
@@ -100,9 +100,9 @@ def test_landmarks_that_contradict_the_box_are_not_followed(share: float) -> Non
 
 
 def test_a_quarter_turn_is_exact() -> None:
-    picture = noise(32, 32)
+    image = noise(32, 32)
     quarter = np.array([[0.0, -1, 32], [1, 0, 0]])
-    np.testing.assert_array_equal(warp(picture, quarter, 32), np.rot90(picture, -1))
+    np.testing.assert_array_equal(warp(image, quarter, 32), np.rot90(image, -1))
 
 
 def test_strong_shrinking_averages_instead_of_aliasing() -> None:
@@ -115,13 +115,13 @@ def test_strong_shrinking_averages_instead_of_aliasing() -> None:
 @pytest.mark.parametrize("angle", [0.0, 30.0])
 @pytest.mark.parametrize("scale", [0.1, 0.3, 0.6, 1.0, 2.0])
 def test_a_spot_lands_where_the_transform_says(scale: float, angle: float) -> None:
-    picture = np.zeros((400, 500, 3), dtype=np.uint8)
+    image = np.zeros((400, 500, 3), dtype=np.uint8)
     spot = np.array([260.0, 190.0])
-    cv2.circle(picture, (int(spot[0] * 16 - 8), int(spot[1] * 16 - 8)), 12 * 16, (255, 255, 255), -1, cv2.LINE_AA, 4)
+    cv2.circle(image, (int(spot[0] * 16 - 8), int(spot[1] * 16 - 8)), 12 * 16, (255, 255, 255), -1, cv2.LINE_AA, 4)
     turn = scale * np.exp(1j * np.deg2rad(angle))
     linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
     wanted = np.array([30.3, 35.6])
-    crop = warp(picture, np.column_stack([linear, wanted - linear @ spot]), 64)[..., 0].astype(float)
+    crop = warp(image, np.column_stack([linear, wanted - linear @ spot]), 64)[..., 0].astype(float)
     rows, columns = np.mgrid[0:64, 0:64] + 0.5
     found = np.array([(columns * crop).sum(), (rows * crop).sum()]) / crop.sum()
     np.testing.assert_allclose(found, wanted, atol=0.1)

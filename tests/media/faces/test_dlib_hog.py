@@ -20,10 +20,10 @@ def detector() -> DlibDetector:
 
 def train_predictor(path: Path, count: int) -> Path:
     """Train a shape predictor of ``count`` points on a few scenes, and save it as dlib does."""
-    pictures, truths = [], []
+    images, truths = [], []
     for x, side, angle in [(150, 80, 0), (170, 90, 10), (160, 100, -10), (140, 70, 20), (180, 95, -20), (160, 85, 5)]:
         face = Face(x, 120, side, angle)
-        pictures.append(scene(face))
+        images.append(scene(face))
         points = all_points(face, count)
         left, top, right, bottom = np.round(face.box).astype(int)
         parts = dlib.points([dlib.point(*point) for point in np.round(points - 0.5).astype(int).tolist()])
@@ -32,7 +32,7 @@ def train_predictor(path: Path, count: int) -> Path:
     options.cascade_depth, options.tree_depth, options.num_trees_per_cascade_level = 6, 3, 30
     options.oversampling_amount, options.feature_pool_size, options.num_test_splits = 30, 100, 10
     options.num_threads, options.random_seed = 1, "0"
-    dlib.train_shape_predictor(pictures, truths, options).save(str(path))
+    dlib.train_shape_predictor(images, truths, options).save(str(path))
     return path
 
 
@@ -66,46 +66,46 @@ def test_a_face_is_found_where_it_is(detector: DlibDetector, face: Face) -> None
 
 def test_the_box_is_in_pixels_of_the_original_whatever_the_size_searched(detector: DlibDetector) -> None:
     face = Face(640, 400, 300)
-    picture = scene(face, width=1280, height=800)
+    image = scene(face, width=1280, height=800)
     for size in (320, 640):
-        (found,) = detector.detect([picture], size=size)[0]
+        (found,) = detector.detect([image], size=size)[0]
         assert overlap(found.box, face.box) > 0.7
 
 
 def test_a_small_face_needs_a_larger_search(detector: DlibDetector) -> None:
     face = Face(640, 300, 60)
-    picture = scene(face, width=1280, height=720)
-    assert detector.detect([picture]) == [[]]
-    (found,) = detector.detect([picture], size=1280)[0]
+    image = scene(face, width=1280, height=720)
+    assert detector.detect([image]) == [[]]
+    (found,) = detector.detect([image], size=1280)[0]
     assert overlap(found.box, face.box) > 0.6
 
 
 def test_several_faces_come_surest_first_and_the_threshold_cuts(detector: DlibDetector) -> None:
-    picture = scene(Face(90, 100, 90), Face(240, 110, 60))
-    scores = [face.score for face in detector.detect([picture], size=640)[0]]
+    image = scene(Face(90, 100, 90), Face(240, 110, 60))
+    scores = [face.score for face in detector.detect([image], size=640)[0]]
     assert len(scores) == 2
     assert scores[0] > scores[1]
     strict = DlibDetector(size=640, threshold=(scores[0] + scores[1]) / 2)
-    assert [face.score for face in strict.detect([picture])[0]] == scores[:1]
+    assert [face.score for face in strict.detect([image])[0]] == scores[:1]
 
 
-def test_a_picture_without_a_face_gives_none(detector: DlibDetector) -> None:
+def test_a_image_without_a_face_gives_none(detector: DlibDetector) -> None:
     assert detector.detect([scene()], size=640) == [[]]
     assert detector.detect([]) == []
 
 
-def test_pictures_do_not_influence_each_other(detector: DlibDetector) -> None:
-    pictures = [scene(face) for face in FACES] + [scene()]
-    alone = [detector.detect([picture])[0] for picture in pictures]
-    for together, one in zip(detector.detect(pictures), alone, strict=True):
+def test_images_do_not_influence_each_other(detector: DlibDetector) -> None:
+    images = [scene(face) for face in FACES] + [scene()]
+    alone = [detector.detect([image])[0] for image in images]
+    for together, one in zip(detector.detect(images), alone, strict=True):
         np.testing.assert_array_equal([face.box for face in together], [face.box for face in one])
 
 
 def test_threads_may_share_a_detector(detector: DlibDetector) -> None:
-    pictures = [scene(face) for face in FACES] * 4
-    expected = [detector.detect([picture])[0][0].box for picture in pictures]
+    images = [scene(face) for face in FACES] * 4
+    expected = [detector.detect([image])[0][0].box for image in images]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda picture: detector.detect([picture])[0][0].box, pictures))
+        found = list(pool.map(lambda image: detector.detect([image])[0][0].box, images))
     np.testing.assert_array_equal(found, expected)
 
 

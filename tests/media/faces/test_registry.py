@@ -34,8 +34,8 @@ def test_every_detector_of_the_config_is_registered_and_no_other() -> None:
 def test_every_detector_answers_alike(name: str, retinaface: FaceConfig) -> None:
     settings = retinaface if name == "retinaface" else FaceConfig.model_validate({"detector": name})
     detector = create_detector(settings)
-    pictures = [scene(Face(160, 120, 90)), scene(Face(80, 80, 90), width=200, height=180)]
-    found = detector.detect(pictures, size=320)
+    images = [scene(Face(160, 120, 90)), scene(Face(80, 80, 90), width=200, height=180)]
+    found = detector.detect(images, size=320)
     assert len(found) == 2
     for faces in found:
         assert faces

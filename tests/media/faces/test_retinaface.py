@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from eri.media.faces.detection import Detection, Picture
+from eri.media.faces.detection import Detection, Image
 from eri.media.faces.retinaface import Backbone, RetinaFaceDetector
 from eri.utils.errors import DeviceMemoryError
 from tests.media.faces.conftest import Checkpoints
@@ -19,7 +19,7 @@ def detector(request: pytest.FixtureRequest, checkpoints: Checkpoints) -> Retina
     return RetinaFaceDetector(request.param, checkpoints[request.param], size=96, threshold=THRESHOLD)
 
 
-def pictures(count: int) -> list[Picture]:
+def images(count: int) -> list[Image]:
     return [scene(Face(60 + 5 * row, 90, 50 + 4 * row, 3 * row)) for row in range(count)]
 
 
@@ -33,18 +33,18 @@ def assert_same(first: list[Detection], second: list[Detection]) -> None:
         np.testing.assert_allclose(one.landmarks, other.landmarks, atol=0.05)
 
 
-def test_a_batch_gives_what_each_picture_gives_alone(
+def test_a_batch_gives_what_each_image_gives_alone(
     detector: RetinaFaceDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("eri.media.faces.retinaface.BATCH", 4)
-    given = pictures(6)
+    given = images(6)
     together = detector.detect(given)
     assert all(together)
-    for picture, found in zip(given, together, strict=True):
-        assert_same(found, detector.detect([picture])[0])
+    for image, found in zip(given, together, strict=True):
+        assert_same(found, detector.detect([image])[0])
 
 
-def test_pictures_of_several_sizes_keep_their_order(detector: RetinaFaceDetector) -> None:
+def test_images_of_several_sizes_keep_their_order(detector: RetinaFaceDetector) -> None:
     wide, tall = scene(Face(160, 120, 90)), scene(Face(100, 160, 90), width=200, height=320)
     found = detector.detect([wide, tall, wide])
     assert_same(found[0], found[2])
@@ -53,7 +53,7 @@ def test_pictures_of_several_sizes_keep_their_order(detector: RetinaFaceDetector
 
 
 def test_detections_are_sure_enough_and_surest_first(detector: RetinaFaceDetector) -> None:
-    for faces in detector.detect(pictures(3)):
+    for faces in detector.detect(images(3)):
         scores = [face.score for face in faces]
         assert scores == sorted(scores, reverse=True)
         assert all(THRESHOLD <= score <= 1 for score in scores)
@@ -72,7 +72,7 @@ def test_a_gpu_gives_what_the_processor_gives(checkpoints: Checkpoints) -> None:
         pytest.skip("needs a CUDA device")
     path = checkpoints["mobilenet0.25"]
     found = [
-        RetinaFaceDetector("mobilenet0.25", path, size=96, threshold=THRESHOLD, device=device).detect(pictures(3))
+        RetinaFaceDetector("mobilenet0.25", path, size=96, threshold=THRESHOLD, device=device).detect(images(3))
         for device in ("cpu", "cuda")
     ]
     for one, other in zip(*found, strict=True):
@@ -84,11 +84,11 @@ def test_a_batch_that_does_not_fit_the_device_is_halved(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     detector = RetinaFaceDetector("mobilenet0.25", checkpoints["mobilenet0.25"], size=96, threshold=THRESHOLD)
-    given = pictures(6)
+    given = images(6)
     expected = detector.detect(given)
     run = RetinaFaceDetector._run
 
-    def small(self: RetinaFaceDetector, batch: list[Picture]) -> Any:
+    def small(self: RetinaFaceDetector, batch: list[Image]) -> Any:
         if len(batch) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return run(self, batch)
@@ -98,7 +98,7 @@ def test_a_batch_that_does_not_fit_the_device_is_halved(
         assert_same(one, other)
     assert "going on with 2 images at once" in caplog.text
 
-    def none(self: RetinaFaceDetector, batch: list[Picture]) -> Any:
+    def none(self: RetinaFaceDetector, batch: list[Image]) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(RetinaFaceDetector, "_run", none)
