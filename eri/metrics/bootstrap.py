@@ -28,12 +28,8 @@ class Interval:
 class Bootstrap:
     """How the intervals were made; the fields are named as score files have them.
 
-    Attributes:
-        draws: Resamples of the clips, with replacement, the same clips for every label.
-        seed: Seed of the generator.
-        level: Share of resamples inside an interval.
-        degenerate: Resamples in which a label became constant, or a class lost all clips. The former are left out of
-            the mean's interval.
+    ``draws`` is the number of resamples, ``level`` their share inside an interval. ``degenerate`` counts those in which
+    a label became constant, or a class lost all clips; the former are left out of the mean's interval.
     """
 
     draws: int
@@ -45,29 +41,15 @@ class Bootstrap:
 def resample_counts(
     clips: int, *, resamples: int, seed: int, subjects: Sequence[str] | None = None
 ) -> Iterator[NDArray[np.float64]]:
-    """Draw clips with replacement, or subjects with all their clips.
+    """Draw clips with replacement, or subjects with all their clips; yield blocks of counts, (resamples, clips).
 
-    Drawing subjects is the cluster bootstrap (Davison & Hinkley 1997, 3.8), for clips of one subject that are alike.
-    What is drawn depends on the number of clips, that of resamples, the subjects and the seed alone, so any two sets of
-    predictions of the same clips are scored on the same resamples: the difference of their scores is the paired
-    bootstrap (Efron & Tibshirani 1993, chapter 16).
+    Drawing subjects is the cluster bootstrap (Davison & Hinkley 1997, 3.8), for clips of one subject that are alike. It
+    takes two subjects (else ValueError). Any two sets of predictions of the same clips are scored on the same resamples
+    of a seed: the difference of their scores is the paired bootstrap (Efron & Tibshirani 1993, chapter 16).
 
-    Args:
-        clips: Number of clips.
-        resamples: Number of resamples.
-        seed: Seed of the generator.
-        subjects: The subject of each clip, (clips,), of at least two subjects; None draws clips.
-
-    Yields:
-        Blocks that say how often each clip is in a resample, float64 (up to ``resamples`` in all, clips).
-
-    Raises:
-        ValueError: There are fewer than two subjects.
-
-    Examples:
-        >>> counts = next(resample_counts(3, resamples=100, seed=0, subjects=["ann", "ann", "bob"]))
-        >>> counts.shape, bool((counts[:, 0] == counts[:, 1]).all()), set((counts[:, 0] + counts[:, 2]).tolist())
-        ((100, 3), True, {2.0})
+    >>> counts = next(resample_counts(3, resamples=100, seed=0, subjects=["ann", "ann", "bob"]))
+    >>> counts.shape, bool((counts[:, 0] == counts[:, 1]).all()), set((counts[:, 0] + counts[:, 2]).tolist())
+    ((100, 3), True, {2.0})
     """
     names, members = np.unique(np.asarray(() if subjects is None else subjects), return_inverse=True)
     if subjects is not None and len(names) < 2:
@@ -87,26 +69,13 @@ def resample_counts(
 def score_resamples(
     score: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     clips: int,
-    *,
     resamples: int,
     seed: int,
-    subjects: Sequence[str] | None = None,
+    subjects: Sequence[str] | None,
 ) -> NDArray[np.float64]:
-    """Score each resample of the clips.
-
-    Args:
-        score: Takes counts as :func:`resample_counts` yields them, (block, clips), and returns (scores, block).
-        clips: Number of clips.
-        resamples: Number of resamples.
-        seed: Seed of the generator.
-        subjects: The subject of each clip; None draws clips.
-
-    Returns:
-        (scores, resamples).
-
-    Raises:
-        ValueError: There are fewer than two subjects.
-    """
+    """Score each resample, (scores, resamples), by a function of blocks of counts that returns (scores, block)."""
+    if resamples < 0:
+        raise ValueError(f"resamples is {resamples}; it cannot be negative")
     blocks = [score(counts) for counts in resample_counts(clips, resamples=resamples, seed=seed, subjects=subjects)]
     return np.concatenate(blocks or [score(np.empty((0, clips)))], axis=1)
 

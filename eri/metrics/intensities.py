@@ -22,14 +22,7 @@ _ROUNDING = 1e-12  # variance of a resample, as a share of the largest square of
 
 @dataclass(frozen=True)
 class ScoreLine:
-    """One line of a table of scores.
-
-    Attributes:
-        name: The label, or the name of a mean over labels.
-        value: The score; None where it is undefined.
-        interval: Bootstrap interval of ``value``.
-        remark: What a reader should know of it.
-    """
+    """One line of a table of scores: of a label, or of a mean over labels; its value is None where it is undefined."""
 
     name: str
     value: float | None
@@ -111,70 +104,42 @@ class Metrics:
 
 
 def pearson(predictions: ArrayLike, labels: ArrayLike) -> Floats:
-    """Correlate each column of predictions with the same column of labels.
+    """Correlate each column of predictions with the same column of labels, (clips, labels) each; NaN where undefined.
 
     Two passes in float64, centred and scaled before the product (the formula of :func:`scipy.stats.pearsonr`, eq. 2 of
-    Qian et al. 2023), so that large offsets do not cancel the signal.
+    Qian et al. 2023), so that large offsets do not cancel the signal. It is undefined where a column is constant or
+    there are fewer than two clips. Raises ValueError where the shapes differ or a value is not finite.
 
-    Args:
-        predictions: (clips, labels), finite.
-        labels: The same shape, finite.
-
-    Returns:
-        One correlation per column, in [-1, 1]; NaN where a column is constant or there are fewer than two clips.
-
-    Raises:
-        ValueError: The shapes differ, or a value is not finite.
-
-    Examples:
-        >>> pearson([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0]], [[1.0, 0.0], [2.0, 1.0], [4.0, 0.0]]).round(4).tolist()
-        [0.982, nan]
+    >>> pearson([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0]], [[1.0, 0.0], [2.0, 1.0], [4.0, 0.0]]).round(4).tolist()
+    [0.982, nan]
     """
     return _correlate(*_columns(predictions, labels))
 
 
 def score(
-    predictions: ArrayLike,
-    labels: ArrayLike,
-    names: Sequence[str],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    level: float = LEVEL,
+    predictions: ArrayLike, labels: ArrayLike, names: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Metrics:
-    """Score predictions with everything that is reported of them.
+    """Score predictions, (clips, labels), with all that is reported of them; 0 resamples leave the intervals out.
 
-    Args:
-        predictions: (clips, labels), finite.
-        labels: The same shape, finite.
-        names: One name per column.
-        resamples: Bootstrap resamples; 0 leaves the intervals out.
-        seed: Seed of the bootstrap.
-        level: Share of resamples inside an interval.
+    Raises ValueError where shapes do not fit, a value is not finite, there is no clip, or ``resamples`` is negative.
 
-    Raises:
-        ValueError: Shapes that do not fit, a value that is not finite, no clip, or a negative number of resamples.
-
-    Examples:
-        >>> result = score([[0.1, 0.5], [0.4, 0.5], [0.3, 0.5]], [[0.0, 1.0], [1.0, 0.0], [0.2, 0.3]], ["Fear", "Joy"])
-        >>> result.mean, round(result.mean_defined, 3), result.constant, result.labels["Joy"].reason
-        (None, 0.866, ('Joy',), 'constant prediction')
+    >>> result = score([[0.1, 0.5], [0.4, 0.5], [0.3, 0.5]], [[0.0, 1.0], [1.0, 0.0], [0.2, 0.3]], ["Fear", "Joy"])
+    >>> result.mean, round(result.mean_defined, 3), result.constant, result.labels["Joy"].reason
+    (None, 0.866, ('Joy',), 'constant prediction')
     """
     x, y = _columns(predictions, labels)
-    if x.shape[0] != len(names):
-        raise ValueError(f"{len(names)} names for {x.shape[0]} columns")
+    if len(x) != len(names):
+        raise ValueError(f"{len(names)} names for {len(x)} columns")
     if x.shape[1] == 0:
         raise ValueError("no clip to score")
-    if resamples < 0:
-        raise ValueError(f"resamples is {resamples}; it cannot be negative")
     values, ccc, mse = _correlate(x, y), _concordance(x, y), np.mean((x - y) ** 2, axis=1)
     defined = np.isfinite(values)
     resampled = resample_pearson(predictions, labels, resamples=resamples, seed=seed)
     scores = {
         name: LabelScore(
-            pearson=_optional(values[i]),
-            interval=percentile_interval(resampled[i], level) if defined[i] else None,
-            ccc=_optional(ccc[i]),
+            pearson=float(values[i]) if defined[i] else None,
+            interval=percentile_interval(resampled[i]) if defined[i] else None,
+            ccc=float(ccc[i]) if np.isfinite(ccc[i]) else None,
             mse=float(mse[i]),
             reason=None if defined[i] else _reason(x[i], y[i]),
         )
@@ -185,11 +150,11 @@ def score(
         labels=scores,
         mean=_mean(values) if defined.all() else None,
         mean_defined=_mean(values),
-        interval=percentile_interval(resampled[defined].mean(axis=0), level) if defined.any() else None,
+        interval=percentile_interval(resampled[defined].mean(axis=0)) if defined.any() else None,
         constant=tuple(name for i, name in enumerate(names) if not defined[i]),
         ccc=_mean(ccc),
         mse=float(mse.mean()),
-        bootstrap=Bootstrap(resamples, seed, level, int(np.isnan(resampled[defined]).any(axis=0).sum())),
+        bootstrap=Bootstrap(resamples, seed, LEVEL, int(np.isnan(resampled[defined]).any(axis=0).sum())),
     )
 
 
@@ -201,24 +166,9 @@ def resample_pearson(
     seed: int = 0,
     subjects: Sequence[str] | None = None,
 ) -> Floats:
-    """Correlate resamples of the clips or of their subjects, see :func:`eri.metrics.bootstrap.resample_counts`.
+    """Correlate resamples of the clips or of their subjects, (labels, resamples); NaN where one is constant.
 
-    Args:
-        predictions: (clips, labels), finite.
-        labels: The same shape, finite.
-        resamples: Number of resamples.
-        seed: Seed of the generator.
-        subjects: The subject of each clip; None draws clips.
-
-    Returns:
-        (labels, resamples); NaN where a resample is constant.
-
-    Raises:
-        ValueError: The shapes differ, a value is not finite, or there are fewer than two subjects.
-
-    Examples:
-        >>> resample_pearson([[0.0], [1.0], [2.0]], [[1.0], [2.0], [4.0]], resamples=5).shape
-        (1, 5)
+    Raises ValueError as :func:`pearson` does, or where there are fewer than two subjects.
     """
     x, y = (_centre(values) for values in _columns(predictions, labels))
 
@@ -232,22 +182,26 @@ def resample_pearson(
         np.divide(covariance, np.sqrt(np.maximum(spread_x * spread_y, 0)), out=result, where=varies)
         return np.clip(result, -1.0, 1.0)
 
-    return score_resamples(correlate, x.shape[1], resamples=resamples, seed=seed, subjects=subjects)
+    return score_resamples(correlate, x.shape[1], resamples, seed, subjects)
+
+
+def checked(values: ArrayLike, truth: ArrayLike, what: str, axes: str) -> tuple[Floats, Floats]:
+    """Return predictions and labels in float64; raise ValueError where they are no finite matrices of one shape."""
+    pair = np.asarray(values, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    for name, array in zip((what, "labels"), pair, strict=True):
+        if array.ndim != 2:
+            raise ValueError(f"{name} have {array.ndim} dimensions; expected {axes}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name}: a value is not finite (row {int(np.argwhere(~np.isfinite(array))[0, 0])})")
+    if pair[0].shape != pair[1].shape:
+        raise ValueError(f"{what} are {pair[0].shape}, labels are {pair[1].shape}")
+    return pair
 
 
 def _columns(predictions: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats]:
-    pair = []
-    for what, values in (("predictions", predictions), ("labels", labels)):
-        array = np.asarray(values, dtype=np.float64)
-        if array.ndim != 2:
-            raise ValueError(f"{what} have {array.ndim} dimensions; expected (clips, labels)")
-        if not np.isfinite(array).all():
-            raise ValueError(f"{what}: a value is not finite (row {int(np.argwhere(~np.isfinite(array))[0, 0])})")
-        # One label a row, contiguous: NumPy sums rows pairwise, which keeps the rounding error small.
-        pair.append(np.ascontiguousarray(array.T))
-    if pair[0].shape != pair[1].shape:
-        raise ValueError(f"predictions are {pair[0].T.shape}, labels are {pair[1].T.shape}")
-    return pair[0], pair[1]
+    """Return one label a row, contiguous: NumPy sums rows pairwise, which keeps the rounding error small."""
+    x, y = checked(predictions, labels, "predictions", "(clips, labels)")
+    return np.ascontiguousarray(x.T), np.ascontiguousarray(y.T)
 
 
 def _correlate(x: Floats, y: Floats) -> Floats:
@@ -298,10 +252,6 @@ def _mean(values: Floats) -> float | None:
     """Average what is defined."""
     defined = values[np.isfinite(values)]
     return float(defined.mean()) if len(defined) else None
-
-
-def _optional(value: np.float64) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _reason(x: Floats, y: Floats) -> str:

@@ -15,9 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eri.metrics.bootstrap import LEVEL, RESAMPLES, Bootstrap, Interval, percentile_interval, score_resamples
-from eri.metrics.intensities import Floats, ScoreLine
-
-Decisions = NDArray[np.int64]
+from eri.metrics.intensities import Floats, ScoreLine, checked
 
 _LEAST_PROBABILITY = 1e-12
 
@@ -91,11 +89,9 @@ class Recognition:
 
     def lines(self) -> list[ScoreLine]:
         """Return the lines of a table: the recall of each class, UAR and WAR."""
+        own = self.classes.items()
         return [
-            *(
-                ScoreLine(name, of.recall, of.interval, of.reason or f"{of.clips} clips")
-                for name, of in self.classes.items()
-            ),
+            *(ScoreLine(name, of.recall, of.interval, of.reason or f"{of.clips} clips") for name, of in own),
             ScoreLine("UAR", self.uar, self.uar_interval, self.remark),
             ScoreLine("WAR", self.war, self.war_interval),
         ]
@@ -105,12 +101,11 @@ class Recognition:
         return {**asdict(self), "confusion": [list(row) for row in self.confusion], "absent": list(self.absent)}
 
 
-def decide(probabilities: ArrayLike) -> Decisions:
+def decide(probabilities: ArrayLike) -> NDArray[np.int64]:
     """Return the index of the likeliest class of each clip; of classes that tie, the first.
 
-    Examples:
-        >>> decide([[0.2, 0.8], [0.5, 0.5]]).tolist()
-        [1, 0]
+    >>> decide([[0.2, 0.8], [0.5, 0.5]]).tolist()
+    [1, 0]
     """
     return np.asarray(np.argmax(np.asarray(probabilities), axis=1), dtype=np.int64)
 
@@ -118,16 +113,10 @@ def decide(probabilities: ArrayLike) -> Decisions:
 def count_decisions(probabilities: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
     """Return the confusion matrix: clips by class (rows) and decision (columns), (classes, classes).
 
-    Args:
-        probabilities: (clips, classes), finite.
-        labels: One-hot, the same shape.
+    Raises ValueError as :func:`recognize` does.
 
-    Raises:
-        ValueError: Shapes that differ, a value that is not finite, labels that are not one-hot, or no clip.
-
-    Examples:
-        >>> count_decisions([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]], [[1, 0], [1, 0], [0, 1]]).tolist()
-        [[1, 1], [0, 1]]
+    >>> count_decisions([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]], [[1, 0], [1, 0], [0, 1]]).tolist()
+    [[1, 1], [0, 1]]
     """
     from sklearn.metrics import confusion_matrix
 
@@ -150,50 +139,27 @@ def mean_recall(recalls: Floats) -> Floats:
 
 
 def cross_entropy(probabilities: ArrayLike, labels: ArrayLike) -> float:
-    """Return the mean of -log of the probability of the right class, in nats; probabilities under 1e-12 count as that.
-
-    Args:
-        probabilities: (clips, classes).
-        labels: One-hot, the same shape.
-    """
+    """Return the mean of -log of the probability of the right class, in nats; one under 1e-12 counts as that."""
     values, truth = _checked(probabilities, labels)
     right = values[np.arange(len(values)), decide(truth)]
     return float(-np.log(np.clip(right, _LEAST_PROBABILITY, 1.0)).mean())
 
 
 def recognize(
-    probabilities: ArrayLike,
-    labels: ArrayLike,
-    names: Sequence[str],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    level: float = LEVEL,
+    probabilities: ArrayLike, labels: ArrayLike, names: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Recognition:
-    """Score class probabilities with everything that is reported of them.
+    """Score probabilities and one-hot labels, (clips, classes), with all that is reported of them.
 
-    Args:
-        probabilities: (clips, classes), finite; the largest decides.
-        labels: One-hot, the same shape.
-        names: One name per class.
-        resamples: Bootstrap resamples of the clips; 0 leaves the intervals out.
-        seed: Seed of the bootstrap.
-        level: Share of resamples inside an interval.
+    The largest probability decides; 0 resamples leave the intervals out. Raises ValueError where shapes do not fit, a
+    value is not finite, labels are not one-hot, there is no clip, or ``resamples`` is negative.
 
-    Raises:
-        ValueError: Shapes that do not fit, a value that is not finite, labels that are not one-hot, no clip, or a
-            negative number of resamples.
-
-    Examples:
-        >>> result = recognize([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [[1, 0], [0, 1], [0, 1]], ["calm", "angry"])
-        >>> round(result.war, 3), result.uar, result.confusion
-        (0.667, 0.75, ((1, 0), (1, 1)))
+    >>> result = recognize([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [[1, 0], [0, 1], [0, 1]], ["calm", "angry"])
+    >>> round(result.war, 3), result.uar, result.confusion
+    (0.667, 0.75, ((1, 0), (1, 1)))
     """
     confusion = count_decisions(probabilities, labels)
     if len(confusion) != len(names):
         raise ValueError(f"{len(names)} names for {len(confusion)} classes")
-    if resamples < 0:
-        raise ValueError(f"resamples is {resamples}; it cannot be negative")
     clips, decided = confusion.sum(axis=1), confusion.sum(axis=0)
     recalls, there = recalls_of(np.diagonal(confusion), clips), clips > 0
     war, resampled = resample_recalls(probabilities, labels, resamples=resamples, seed=seed)
@@ -202,7 +168,7 @@ def recognize(
         classes={
             name: Recall(
                 recall=float(recalls[i]) if there[i] else None,
-                interval=percentile_interval(resampled[i], level) if there[i] else None,
+                interval=percentile_interval(resampled[i]) if there[i] else None,
                 clips=int(clips[i]),
                 decided=int(decided[i]),
                 reason=None if there[i] else "no clip of this class",
@@ -210,13 +176,13 @@ def recognize(
             for i, name in enumerate(names)
         },
         war=float(np.trace(confusion) / clips.sum()),
-        war_interval=percentile_interval(war, level),
+        war_interval=percentile_interval(war),
         uar=float(mean_recall(recalls)),
-        uar_interval=percentile_interval(mean_recall(resampled), level),
+        uar_interval=percentile_interval(mean_recall(resampled)),
         confusion=tuple(map(tuple, confusion.tolist())),
         absent=tuple(name for name, present in zip(names, there, strict=True) if not present),
         cross_entropy=cross_entropy(probabilities, labels),
-        bootstrap=Bootstrap(resamples, seed, level, int(np.isnan(resampled[there]).any(axis=0).sum())),
+        bootstrap=Bootstrap(resamples, seed, LEVEL, int(np.isnan(resampled[there]).any(axis=0).sum())),
     )
 
 
@@ -228,20 +194,10 @@ def resample_recalls(
     seed: int = 0,
     subjects: Sequence[str] | None = None,
 ) -> tuple[Floats, Floats]:
-    """Score resamples of the clips or of their subjects, see :func:`eri.metrics.bootstrap.resample_counts`.
+    """Return WAR, (resamples,), and recalls, (classes, resamples), of resamples of the clips or of their subjects.
 
-    Args:
-        probabilities: (clips, classes), finite.
-        labels: One-hot, the same shape.
-        resamples: Number of resamples.
-        seed: Seed of the generator.
-        subjects: The subject of each clip; None draws clips.
-
-    Returns:
-        WAR of each resample, (resamples,), and its recalls, (classes, resamples): NaN where it has no clip of a class.
-
-    Raises:
-        ValueError: As :func:`recognize` does, or there are fewer than two subjects.
+    A recall is NaN where a resample has no clip of the class. Raises ValueError as :func:`recognize` does, or where
+    there are fewer than two subjects.
     """
     values, one_hot = _checked(probabilities, labels)
     right = one_hot * (decide(values) == decide(one_hot))[:, np.newaxis]
@@ -250,19 +206,12 @@ def resample_recalls(
         clips, found = counts @ one_hot, counts @ right
         return np.vstack([recalls_of(found.sum(axis=1), clips.sum(axis=1)), recalls_of(found, clips).T])
 
-    scores = score_resamples(score, len(values), resamples=resamples, seed=seed, subjects=subjects)
+    scores = score_resamples(score, len(values), resamples, seed, subjects)
     return scores[0], scores[1:]
 
 
 def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats]:
-    values, truth = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=np.float64)
-    for what, array in (("probabilities", values), ("labels", truth)):
-        if array.ndim != 2:
-            raise ValueError(f"{what} have {array.ndim} dimensions; expected (clips, classes)")
-        if not np.isfinite(array).all():
-            raise ValueError(f"{what}: a value is not finite (row {int(np.argwhere(~np.isfinite(array))[0, 0])})")
-    if values.shape != truth.shape:
-        raise ValueError(f"probabilities are {values.shape}, labels are {truth.shape}")
+    values, truth = checked(probabilities, labels, "probabilities", "(clips, classes)")
     if not len(values):
         raise ValueError("no clip to score")
     broken = np.flatnonzero(~(np.isin(truth, (0.0, 1.0)).all(axis=1) & (truth.sum(axis=1) == 1.0)))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from eri.config.tasks import TaskKind
-from eri.metrics.bootstrap import RESAMPLES, Interval
-from eri.metrics.intensities import Floats, Metrics, ScoreLine, pearson, resample_pearson, score
+from eri.metrics.bootstrap import RESAMPLES
+from eri.metrics.intensities import Floats, Metrics, pearson, resample_pearson, score
 from eri.metrics.recognition import (
     Recognition,
     count_decisions,
@@ -23,74 +23,26 @@ from eri.metrics.recognition import (
     resample_recalls,
 )
 
-
-class Scores(Protocol):
-    """What the scores of any kind of task have in common.
-
-    Attributes:
-        metric: Short name of ``score``.
-        heading: Column heading of the values of :meth:`lines`.
-    """
-
-    metric: ClassVar[str]
-    heading: ClassVar[str]
-
-    @property
-    def clips(self) -> int:
-        """Number of clips scored."""
-        ...
-
-    @property
-    def score(self) -> float | None:
-        """What systems are ranked by; None where it is undefined."""
-        ...
-
-    @property
-    def interval(self) -> Interval | None:
-        """Bootstrap interval of the score; None where there is none."""
-        ...
-
-    @property
-    def remark(self) -> str:
-        """What the score leaves out; empty where it leaves nothing out."""
-        ...
-
-    def lines(self) -> list[ScoreLine]:
-        """Return the lines of a table: one per label, then the means over them."""
-        ...
-
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        ...
+Scores = Metrics | Recognition
+"""Of any task: clips, score, interval, remark, lines and to_json are common to both."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The scores of a whole validation split after one epoch.
+    """The scores of a whole validation split after one epoch."""
 
-    Attributes:
-        labels: One score per label, (labels,); NaN where it is undefined.
-        loss: The smaller the better.
-        figure: What the run is ranked by; None where it is undefined.
-        score: What epochs are compared by.
-        ties: What epochs of equal score are compared by, one value after the other.
-    """
-
-    labels: Floats
+    labels: Floats  # (labels,); NaN where undefined
     loss: float
-    figure: float | None
-    score: float
-    ties: tuple[float, ...] = ()
+    figure: float | None  # what the run is ranked by; None where undefined
+    score: float  # what epochs are compared by
+    ties: tuple[float, ...] = ()  # what epochs of equal score are compared by, one value after the other
 
 
 @dataclass(frozen=True, eq=False)
 class Resampled:
-    """Scores of some predictions, and of resamples of their clips.
+    """Scores of some predictions, and of resamples of their clips; ``overall`` is over all clips, where a task has it.
 
-    Attributes:
-        labels: Score of each label, (labels,); NaN where it is undefined.
-        resampled: The same of each resample, (labels, resamples).
-        overall: Score over all clips, and that of each resample, (resamples,); None where the task has none.
+    Shapes: ``labels`` (labels,), NaN where undefined; ``resampled`` (labels, resamples); in ``overall``, (resamples,).
     """
 
     labels: Floats
@@ -102,12 +54,8 @@ class Resampled:
 class Scorer(ABC):
     """Scores predictions of one task; predictions and labels are (clips, labels), finite.
 
-    Attributes:
-        names: The labels, or the classes.
-        metric: Short name of the score that systems are ranked by.
-        described: The same in words.
-        column: Its column in ``history.csv``.
-        averaged_as: Name of the mean of the labels' scores.
+    ``metric`` is the short name of what systems are ranked by, ``described`` its words, ``column`` its column in
+    ``history.csv``, and ``averaged_as`` the name of the mean of the labels' scores.
     """
 
     names: tuple[str, ...]
@@ -138,41 +86,13 @@ class Scorer(ABC):
     def averaged(self, resampled: Floats) -> Floats:
         """Average the labels' scores of each resample, (labels, resamples), to (resamples,)."""
 
-    def label_columns(self, result: Validation) -> dict[str, float | None]:
-        """Return the score of each label by its name; None where it is undefined."""
+    def _label_columns(self, result: Validation) -> dict[str, float | None]:
         pairs = zip(self.names, result.labels.tolist(), strict=True)
-        return {name: None if value != value else value for name, value in pairs}
+        return {name: value if np.isfinite(value) else None for name, value in pairs}
 
 
-def validate_intensities(predictions: Floats, labels: Floats) -> Validation:
-    """Score one epoch of intensities.
-
-    Epochs are compared by the official mean Pearson. Where that is undefined, the rule is: labels that do not vary in
-    the split are left out for every epoch alike; each *prediction* column that is constant costs 2, so that an
-    epoch with fewer of them always wins; when no label varies, the smaller squared error wins.
-
-    Args:
-        predictions: (clips, labels) over the whole split.
-        labels: The same shape.
-
-    Examples:
-        >>> truth = np.array([[0.0, 1.0], [1.0, 1.0], [0.5, 1.0]])
-        >>> result = validate_intensities(truth * 0.5, truth)
-        >>> result.figure, round(result.score, 6)
-        (None, 1.0)
-    """
-    values = pearson(predictions, labels)
-    mse = float(np.mean((predictions - labels) ** 2))
-    varying = values[np.ptp(labels, axis=0) > 0]
-    defined = varying[np.isfinite(varying)]
-    compared = (float(defined.mean()) if len(defined) else 0.0) - 2.0 * (len(varying) - len(defined))
-    mean = float(values.mean()) if np.isfinite(values).all() else None
-    return Validation(values, mse, mean, compared if len(varying) else -mse)
-
-
-@dataclass(frozen=True)
 class RegressionScorer(Scorer):
-    """Scores intensities by the Pearson of each label and their mean; see :func:`validate_intensities` for epochs."""
+    """Scores intensities by the Pearson of each label and their mean."""
 
     metric: ClassVar[str] = Metrics.metric
     described: ClassVar[str] = "mean Pearson correlation"
@@ -184,12 +104,28 @@ class RegressionScorer(Scorer):
         return score(predictions, labels, self.names, resamples=resamples, seed=seed)
 
     def validate(self, predictions: Floats, labels: Floats) -> Validation:
-        """See :func:`validate_intensities`."""
-        return validate_intensities(predictions, labels)
+        """Score one epoch by the official mean Pearson.
+
+        Where that is undefined, the rule is: labels that do not vary in the split are left out for every epoch alike;
+        each *prediction* column that is constant costs 2, so that an epoch with fewer of them always wins; when no
+        label varies, the smaller squared error wins.
+
+        >>> truth = np.array([[0.0, 1.0], [1.0, 1.0], [0.5, 1.0]])
+        >>> result = RegressionScorer(("Fear", "Joy")).validate(truth * 0.5, truth)
+        >>> result.figure, round(result.score, 6)
+        (None, 1.0)
+        """
+        values = pearson(predictions, labels)
+        mse = float(np.mean((predictions - labels) ** 2))
+        varying = values[np.ptp(labels, axis=0) > 0]
+        defined = varying[np.isfinite(varying)]
+        compared = (float(defined.mean()) if len(defined) else 0.0) - 2.0 * (len(varying) - len(defined))
+        mean = float(values.mean()) if np.isfinite(values).all() else None
+        return Validation(values, mse, mean, compared if len(varying) else -mse)
 
     def columns(self, result: Validation) -> Mapping[str, float | None]:
         """Return the mean Pearson and each label's."""
-        return {self.column: result.figure, **self.label_columns(result)}
+        return {self.column: result.figure, **self._label_columns(result)}
 
     def resample(
         self, predictions: Floats, labels: Floats, *, resamples: int, seed: int, subjects: Sequence[str] | None = None
@@ -204,17 +140,15 @@ class RegressionScorer(Scorer):
         return result
 
 
-@dataclass(frozen=True)
 class ClassificationScorer(Scorer):
     """Scores class probabilities against one-hot labels; the likeliest class of a clip is the decision.
 
     Epochs are compared by WAR, those that tie by UAR, and those that tie again by the smaller cross-entropy.
 
-    Examples:
-        >>> scorer = ClassificationScorer(("calm", "angry"))
-        >>> truth = np.eye(2)[[0, 0, 1]]
-        >>> [scorer.validate(np.eye(2)[chosen], truth).score for chosen in ([0, 0, 1], [0, 0, 0])]
-        [1.0, 0.6666666666666666]
+    >>> scorer = ClassificationScorer(("calm", "angry"))
+    >>> truth = np.eye(2)[[0, 0, 1]]
+    >>> [scorer.validate(np.eye(2)[chosen], truth).score for chosen in ([0, 0, 1], [0, 0, 0])]
+    [1.0, 0.6666666666666666]
     """
 
     metric: ClassVar[str] = Recognition.metric
@@ -236,7 +170,7 @@ class ClassificationScorer(Scorer):
 
     def columns(self, result: Validation) -> Mapping[str, float | None]:
         """Return WAR, UAR and the recall of each class."""
-        return {self.column: result.figure, "val_uar": result.ties[0], **self.label_columns(result)}
+        return {self.column: result.figure, "val_uar": result.ties[0], **self._label_columns(result)}
 
     def resample(
         self, predictions: Floats, labels: Floats, *, resamples: int, seed: int, subjects: Sequence[str] | None = None
@@ -256,14 +190,9 @@ class ClassificationScorer(Scorer):
 
 
 def create_scorer(kind: TaskKind, names: Sequence[str]) -> Scorer:
-    """Return what scores the predictions of a task.
+    """Return what scores the predictions of a task with these labels, or classes.
 
-    Args:
-        kind: Kind of the task.
-        names: Its labels, or its classes.
-
-    Examples:
-        >>> create_scorer("classification", ["calm", "angry"]).score([[0.9, 0.1]], [[1, 0]], resamples=0).score
-        1.0
+    >>> create_scorer("classification", ["calm", "angry"]).score([[0.9, 0.1]], [[1, 0]], resamples=0).score
+    1.0
     """
     return (ClassificationScorer if kind == "classification" else RegressionScorer)(tuple(names))

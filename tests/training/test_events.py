@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from eri.metrics.intensities import Floats, score
-from eri.metrics.scoring import ClassificationScorer, Validation, create_scorer
-from eri.metrics.scoring import validate_intensities as validate
+from eri.metrics.scoring import ClassificationScorer, RegressionScorer, Validation, create_scorer
 from eri.training.events import Best
 
+validate = RegressionScorer(("a", "b", "c")).validate
 
 def pair(clips: int = 30, labels: int = 3, seed: int = 0) -> tuple[Floats, Floats]:
     generator = np.random.default_rng(seed)

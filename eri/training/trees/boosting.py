@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from eri.config import LightGBMConfig
 from eri.metrics.intensities import Floats
-from eri.metrics.scoring import validate_intensities
 from eri.training.data import TrainingInputs
 from eri.training.events import Best
 
@@ -103,7 +102,7 @@ class BoosterTrainer:
         val, task = self._inputs.val, self._inputs.task
         predictions = np.full(len(val.labels), self._inputs.fallback[label])
         predictions[val.usable] = np.clip(current[0], task.low, task.high)
-        result = validate_intensities(predictions[:, None], val.labels[:, [label]])
+        result = self._inputs.scorer.validate(predictions[:, None], val.labels[:, [label]])
         history.val_loss.append(result.loss)
         history.pearson.append(float(result.labels[0]))
         if self._config.patience is None:
