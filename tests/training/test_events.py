@@ -11,6 +11,7 @@ from eri.training.events import Best
 
 validate = RegressionScorer(("a", "b", "c")).validate
 
+
 def pair(clips: int = 30, labels: int = 3, seed: int = 0) -> tuple[Floats, Floats]:
     generator = np.random.default_rng(seed)
     truth = generator.random((clips, labels))
