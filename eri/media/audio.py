@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,27 +23,22 @@ SAMPLE_RATE = 16_000
 """Samples per second of all audio in the toolkit."""
 SYNC_TOLERANCE = 0.04
 """Seconds that the file's times may stray from the count of its samples before audio is moved: one video frame."""
+SPILL_SECONDS = 600.0
+"""Longer audio is kept in a temporary file instead of in memory."""
 _MAX_OVERLAP = 1.0
 _MAX_SILENCE = 600.0
+_LENGTHS_DIFFER = 0.25
 _MOVES = {
     "gap": "gaps in the audio filled with silence",
     "overlap": "overlaps in the audio cut",
     "broken": "jumps of the audio clock ignored",
 }
 _PIECE = 10 * SAMPLE_RATE
+Samples = NDArray[np.float32]
 
 
 class AudioDecoder:
-    """Decodes the first audio track of an open file that has a decoder.
-
-    Attributes:
-        start: Seconds of the first sample since the clip's start; None until one was decoded.
-        notes: Damage and gaps met on the way.
-
-    Raises:
-        NoAudioError: There is no audio track.
-        UnsupportedMediaError: There is one, but no decoder for it.
-    """
+    """Decodes the first audio track of an open file that has a decoder; without one, it raises a MediaError."""
 
     def __init__(self, container: InputContainer, path: Path) -> None:
         streams = audio_streams(container)
@@ -56,8 +51,8 @@ class AudioDecoder:
         self._container, self._path = container, path
         self._zero = clip_start(container)
         self._end = None if container.duration is None else container.duration / 1_000_000
-        self.start: float | None = None
-        self.notes: list[str] = []
+        self.start: float | None = None  # seconds of the first sample since the clip's start, once it is decoded
+        self.notes: list[str] = []  # damage and gaps met on the way
         self._emitted = 0  # samples given out
         self._run_start = 0.0  # when the run of seamless audio began that is being resampled
         self._run_seconds = 0.0  # how much of that run was decoded
@@ -68,28 +63,38 @@ class AudioDecoder:
         self._resampler: AudioResampler | None = None
         self._kind: tuple[object, ...] = ()
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
+    def blocks(self) -> Iterator[Samples]:
         """Yield the samples in pieces of any length, at 16 kHz, without gaps, float32 in [-1, 1].
 
-        Raises:
-            MediaError: The track has data but none of it decodes.
+        Where there is none, it raises a NoAudioError, or the MediaError that says why none decodes.
         """
         damage = Damage()
-        source = packets(self._container, [self._stream], damage)
-        for frame in decoded(source, AudioFrame, damage):
-            yield from self._place(frame)
-            yield from self._push(frame)
-        yield from self._flush()
-        if self.start is None and (damage.packets or damage.cut):
-            raise damage.error(self._path, "audio")
+        for samples in self._samples(damage):
+            self._emitted += len(samples)
+            yield samples
+        if self.start is None:
+            if damage.packets or damage.cut:
+                raise damage.error(self._path, "audio")
+            raise NoAudioError(self._path, "its audio track holds no samples")
         self.notes += damage.notes("audio")
         self.notes += [f"{_MOVES[move]}: {times} ({self._moved[move]:.2f} s)" for move, times in self._moves.items()]
+
+    def _samples(self, damage: Damage) -> Iterator[Samples]:
+        for frame in decoded(packets(self._container, [self._stream], damage), AudioFrame, damage):
+            yield from self._place(frame)
+            if self._resampler is None:
+                # swr leaves a float downmix unscaled: two equal channels would come out 1.41 times as loud and clip.
+                options = {"rematrix_maxval": "1.0"}
+                self._resampler = AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE, options=options)
+            self._run_seconds += frame.samples / frame.sample_rate
+            yield from self._resample(self._resampler, frame)
+        yield from self._flush()
 
     def _count(self, move: str, seconds: float) -> None:
         self._moves[move] += 1
         self._moved[move] += abs(seconds)
 
-    def _place(self, frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
+    def _place(self, frame: AudioFrame) -> Iterator[Samples]:
         """Begin a new run where the frame does not follow the one before it seamlessly."""
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         expected = self._run_start + self._run_seconds
@@ -109,7 +114,7 @@ class AudioDecoder:
         missing = round((time - self.start) * SAMPLE_RATE) - self._emitted
         self._skip = max(0, -missing)
         while missing > 0:
-            yield self._give(np.zeros(min(missing, _PIECE), dtype=np.float32))
+            yield np.zeros(min(missing, _PIECE), dtype=np.float32)
             missing -= _PIECE
 
     def _is_broken(self, jump: float, time: float) -> bool:
@@ -118,52 +123,28 @@ class AudioDecoder:
         too_much = self._moved["gap"] + jump > _MAX_SILENCE
         return jump < -_MAX_OVERLAP or (jump > SYNC_TOLERANCE and (past_end or too_much))
 
-    def _push(self, frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
-        if self._resampler is None:
-            # swr leaves a float downmix unscaled: two equal channels would come out 1.41 times as loud and clip.
-            self._resampler = AudioResampler(
-                format="flt", layout="mono", rate=SAMPLE_RATE, options={"rematrix_maxval": "1.0"}
-            )
-        self._run_seconds += frame.samples / frame.sample_rate
-        yield from self._take(self._resampler.resample(frame))
-
-    def _flush(self) -> Iterator[NDArray[np.float32]]:
+    def _flush(self) -> Iterator[Samples]:
         if self._resampler is not None:
-            resampler, self._resampler = self._resampler, None
-            yield from self._take(resampler.resample(None))
+            yield from self._resample(self._resampler, None)
+            self._resampler = None
 
-    def _take(self, frames: Sequence[AudioFrame | None]) -> Iterator[NDArray[np.float32]]:
-        for frame in frames:
-            if frame is None:  # what a resampler with nothing to do gives for a flush
+    def _resample(self, resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[Samples]:
+        for resampled in resampler.resample(frame):
+            if resampled is None:  # what a resampler with nothing to do gives for a flush
                 continue
-            samples = frame.to_ndarray().reshape(-1).astype(np.float32)
+            samples = resampled.to_ndarray().reshape(-1).astype(np.float32)
             dropped = min(self._skip, len(samples))
             self._skip -= dropped
             if dropped < len(samples):
-                yield self._give(np.clip(np.nan_to_num(samples[dropped:], posinf=1.0, neginf=-1.0), -1.0, 1.0))
-
-    def _give(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        self._emitted += len(samples)
-        return samples
-
-
-SPILL_SECONDS = 600.0
-"""Longer audio is kept in a temporary file instead of in memory."""
-_LENGTHS_DIFFER = 0.25
+                yield np.clip(np.nan_to_num(samples[dropped:], posinf=1.0, neginf=-1.0), -1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Audio:
-    """The audio of a clip.
+    """The audio of a clip: mono at 16 kHz in [-1, 1], read-only; a memory map when the clip is long."""
 
-    Attributes:
-        samples: Mono at 16 kHz in [-1, 1], float32 (samples,); read-only. A memory map when the clip is long.
-        start: Seconds of the first sample since the clip's start, on the axis of its images' times.
-        notes: Things worth telling, such as gaps that were filled with silence.
-    """
-
-    samples: NDArray[np.float32]
-    start: float = 0.0
+    samples: Samples
+    start: float = 0.0  # seconds of the first sample since the clip's start, on the axis of its images' times
     notes: tuple[str, ...] = ()
 
     @property
@@ -173,38 +154,28 @@ class Audio:
 
 
 def read_audio(path: Path, *, spill_seconds: float = SPILL_SECONDS) -> Audio:
-    """Read the audio of a wav, mp3 or flac file, or a video's own track.
+    """Read the audio of a wav, mp3 or flac file, or a video's own track; a MediaError says why there is none.
 
     Times come from the file: a track that begins late gets a late ``start``, a gap in its times becomes silence, and
-    what an edit list or an encoder's padding hides is left out. Memory does not grow with the clip's length: longer
-    audio goes to a temporary file (in TMPDIR) that vanishes with the last reference to its samples.
-
-    Args:
-        path: Any media file with audio.
-        spill_seconds: Audio longer than this is kept in a file.
-
-    Raises:
-        NoAudioError: No audio stream, or one without a sample.
-        OversizedMediaError: The temporary file cannot be written.
-        MediaError: The file is missing, damaged or not media; the subclass and its ``reason`` say which.
+    what an edit list or an encoder's padding hides is left out. Memory does not grow with the clip's length: audio
+    longer than ``spill_seconds`` goes to a temporary file (in TMPDIR) that vanishes with the last reference to it.
     """
     limit = int(spill_seconds * SAMPLE_RATE) * 4
     with open_container(path) as container, tempfile.SpooledTemporaryFile(max_size=max(1, limit)) as store:
         decoder = AudioDecoder(container, path)
         size = sum(_keep(store, block, path) for block in decoder.blocks())
-        if decoder.start is None:
-            raise NoAudioError(path, "its audio track holds no samples")
         store.seek(0)
-        samples: NDArray[np.float32]
+        samples: Samples
         if size > limit:
             samples = np.memmap(store, dtype=np.float32, mode="r")
         else:
             samples = np.frombuffer(store.read(), dtype=np.float32)
-        end = decoder.start + len(samples) / SAMPLE_RATE
-        return Audio(samples, decoder.start, (*decoder.notes, *_lengths(container, end)))
+        start = decoder.start or 0.0
+        notes = _differing_lengths(container, start + len(samples) / SAMPLE_RATE)
+        return Audio(samples, start, (*decoder.notes, *notes))
 
 
-def _keep(store: tempfile.SpooledTemporaryFile[bytes], block: NDArray[np.float32], path: Path) -> int:
+def _keep(store: tempfile.SpooledTemporaryFile[bytes], block: Samples, path: Path) -> int:
     try:
         return store.write(block.tobytes())
     except OSError as error:
@@ -212,8 +183,7 @@ def _keep(store: tempfile.SpooledTemporaryFile[bytes], block: NDArray[np.float32
         raise OversizedMediaError(path, message, hint="Point TMPDIR to a folder with room.") from error
 
 
-def _lengths(container: InputContainer, end: float) -> Iterator[str]:
-    """Say when the audio and the video of a file end at different moments."""
+def _differing_lengths(container: InputContainer, end: float) -> Iterator[str]:
     for stream in video_streams(container)[:1]:
         images = declared_end(stream, clip_start(container))
         if images is not None and abs(end - images) > _LENGTHS_DIFFER:
@@ -221,36 +191,20 @@ def _lengths(container: InputContainer, end: float) -> Iterator[str]:
             yield f"audio {longer} than video: it ends at {end:.2f} s, the video at {images:.2f} s"
 
 
-def stream_audio(path: Path, block: float = 10.0) -> Iterator[NDArray[np.float32]]:
-    """Yield the samples of :func:`read_audio` piece by piece, for audio of any length.
-
-    Args:
-        path: Any media file with audio.
-        block: Seconds in a piece.
-
-    Yields:
-        float32 (block · 16,000,); the last piece may be shorter.
-
-    Raises:
-        NoAudioError: No audio stream, or one without a sample.
-        MediaError: As :func:`read_audio`.
-        ValueError: ``block`` is shorter than one sample.
-    """
+def stream_audio(path: Path, block: float = 10.0) -> Iterator[Samples]:
+    """Yield the samples of :func:`read_audio` in pieces of ``block`` seconds, the last one shorter, for any length."""
     length = int(block * SAMPLE_RATE)
     if length < 1:
         raise ValueError(f"a block of {block} s is shorter than one sample")
     with open_container(path) as container:
-        decoder = AudioDecoder(container, path)
-        waiting: list[NDArray[np.float32]] = []
+        waiting: list[Samples] = []
         held = 0
-        for samples in decoder.blocks():
+        for samples in AudioDecoder(container, path).blocks():
             waiting.append(samples)
             held += len(samples)
             while held >= length:
                 joined = np.concatenate(waiting)
                 yield joined[:length]
                 waiting, held = [joined[length:]], held - length
-        if decoder.start is None:
-            raise NoAudioError(path, "its audio track holds no samples")
         if held:
             yield np.concatenate(waiting)

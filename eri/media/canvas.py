@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from av.sidedata.sidedata import Type
@@ -13,43 +12,26 @@ from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class Orientation:
-    """How a stored frame is shown: rotated first, mirrored second.
-
-    Attributes:
-        rotation: Clockwise degrees: 0, 90, 180 or 270.
-        mirrored: Whether left and right are swapped after turning.
-    """
+class Orientation(NamedTuple):
+    """How a stored frame is shown: rotated first (clockwise degrees: 0, 90, 180 or 270), mirrored left-right second."""
 
     rotation: int = 0
     mirrored: bool = False
-
-    @property
-    def swaps_sides(self) -> bool:
-        """Whether width and height trade places."""
-        return self.rotation % 180 == 90
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the image, (height, width, channels), as it is to be shown; a view.
 
         Examples:
             >>> image = np.array([[[1], [2]], [[3], [4]]], dtype=np.uint8)
-            >>> Orientation(90).apply(image)[..., 0].tolist()
-            [[3, 1], [4, 2]]
             >>> Orientation(90, mirrored=True).apply(image)[..., 0].tolist()
             [[1, 3], [2, 4]]
         """
-        turned = np.rot90(image, -self.rotation // 90)
-        return turned[:, ::-1] if self.mirrored else turned
+        rotated = np.rot90(image, -self.rotation // 90)
+        return rotated[:, ::-1] if self.mirrored else rotated
 
 
 def frame_orientation(frame: VideoFrame) -> Orientation:
-    """Return the orientation that a decoded frame's display matrix asks for.
-
-    The matrix maps a stored point (x, y) to (a·x + c·y, b·x + d·y) (ISO/IEC 14496-12, 8.3.2); angles between right
-    angles go to the nearest one.
-    """
+    """Return the orientation that a decoded frame's display matrix asks for."""
     try:
         entries: Iterable[Any] = frame.side_data  # the stub knows motion vectors only
     except ValueError:  # side data of a kind that PyAV does not know hides all other: Apple's spatial video has some
@@ -62,7 +44,7 @@ def frame_orientation(frame: VideoFrame) -> Orientation:
 
 
 def matrix_orientation(a: int, b: int, c: int, d: int) -> Orientation:
-    """Return the orientation nearest to a display matrix.
+    """Return the orientation nearest to a matrix that maps (x, y) to (a·x + c·y, b·x + d·y) (ISO/IEC 14496-12, 8.3.2).
 
     Examples:
         >>> matrix_orientation(0, 65536, -65536, 0)
@@ -79,18 +61,9 @@ def matrix_orientation(a: int, b: int, c: int, d: int) -> Orientation:
 
 
 class Canvas:
-    """The chosen images of one clip, converted one by one.
+    """The chosen images of one clip, converted one by one; ``filled`` of ``images`` (count, height, width, 3) are set.
 
     The first image's size becomes the size of all; a later one of another size is fitted into it.
-
-    Attributes:
-        images: RGB, uint8 (count, height, width, 3); rows from ``filled`` on are not set.
-        filled: Rows that are set.
-
-    Args:
-        count: Rows.
-        max_side: Longest side in pixels, or None.
-        pixel_aspect: Width of a stored pixel over its height.
     """
 
     def __init__(self, count: int, max_side: int | None, pixel_aspect: float = 1.0) -> None:
@@ -112,17 +85,12 @@ class Canvas:
         self.filled += 1
 
 
-def upright_rgb(frame: VideoFrame, max_side: int | None, pixel_aspect: float = 1.0) -> NDArray[np.uint8]:
-    """Return a decoded frame as RGB the way a player shows it: rotated, mirrored, with square pixels.
+def upright_rgb(frame: VideoFrame, max_side: int | None, pixel_aspect: float) -> NDArray[np.uint8]:
+    """Return a decoded frame as RGB, uint8 (height, width, 3), the way a player shows it.
 
-    Args:
-        frame: In any pixel format; colours are converted by the matrix and range it declares, high dynamic range is
-            not tone-mapped, fields are not deinterlaced.
-        max_side: Longest side in pixels; a larger image is scaled down while it is converted.
-        pixel_aspect: Width of a stored pixel over its height.
-
-    Returns:
-        uint8 (height, width, 3).
+    It is rotated, mirrored and given square pixels. Colours are converted by the matrix and range that the frame
+    declares; high dynamic range is not tone-mapped, fields are not deinterlaced. A larger image than ``max_side`` is
+    scaled down while it is converted.
     """
     width, height = fit(frame.width * pixel_aspect, frame.height, max_side)
     scaled = (width, height) != (frame.width, frame.height)
@@ -150,13 +118,7 @@ def fit(width: float, height: float, max_side: int | None) -> tuple[int, int]:
 
 
 def letterbox(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Return an image scaled to fit a size without being stretched, centred on black.
-
-    Args:
-        image: uint8 (any height, any width, 3).
-        height: Of the result.
-        width: Of the result.
-    """
+    """Return an RGB image scaled to fit a size without being stretched, centred on black."""
     if image.shape[:2] == (height, width):
         return image
     scale = min(height / image.shape[0], width / image.shape[1])

@@ -13,79 +13,53 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from eri.media.canvas import fit, frame_orientation
-from eri.media.images import list_images, read_image
+from eri.media.images import list_images, read_image, unreadable
 from eri.media.opening import check_file, is_folder, open_container
 from eri.media.streams import MAX_DAMAGED, Damage, audio_streams, decoded, guard, has_decoder, packets, video_streams
 from eri.media.timeline import Track, clip_start, pixel_aspect, scan, video_timeline
-from eri.utils.errors import NoVideoError, TruncatedMediaError
-
-__all__ = ["MediaInfo", "open_container", "probe_media"]
+from eri.utils.errors import NoVideoError
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a media file holds.
-
-    Attributes:
-        path: The file, or a folder of images.
-        size_bytes: Of the file, or of the folder's images together.
-        duration: Seconds from the first audio or image to the last; None when the file does not say.
-        has_video: Whether there are moving images (cover art does not count).
-        has_audio: Whether there is an audio track that can be decoded.
-        width: Of the images as displayed, in pixels; None without images.
-        height: As ``width``.
-        rotation: Clockwise degrees by which the stored frames are rotated for display: 0, 90, 180 or 270.
-        mirrored: Whether left and right are swapped after turning.
-        frame_rate: Mean frames per second.
-        variable_frame_rate: Whether the time between images changes.
-        frames: Images that are presented.
-        video_codec: FFmpeg's name.
-        audio_codec: FFmpeg's name.
-        sample_rate: Of the stored audio, samples per second.
-        audio_duration: Seconds of audio; None without audio.
-        notes: Things worth telling, such as a file that ends early.
-    """
+    """What a media file, or a folder of images, holds; None where it does not say or has no such stream."""
 
     path: Path
     size_bytes: int
-    duration: float | None = None
-    has_video: bool = False
-    has_audio: bool = False
-    width: int | None = None
+    duration: float | None = None  # seconds from the first audio or image to the last
+    has_video: bool = False  # cover art does not count
+    has_audio: bool = False  # that can be decoded
+    width: int | None = None  # as displayed, in pixels
     height: int | None = None
-    rotation: int = 0
-    mirrored: bool = False
-    frame_rate: float | None = None
+    rotation: int = 0  # clockwise degrees by which the stored frames are rotated for display: 0, 90, 180 or 270
+    mirrored: bool = False  # left and right are swapped after rotating
+    frame_rate: float | None = None  # mean frames per second
     variable_frame_rate: bool = False
     frames: int | None = None
-    video_codec: str | None = None
+    video_codec: str | None = None  # FFmpeg's name
     audio_codec: str | None = None
-    sample_rate: int | None = None
+    sample_rate: int | None = None  # of the stored audio
     audio_duration: float | None = None
     notes: tuple[str, ...] = ()
 
 
 def probe_media(path: Path) -> MediaInfo:
-    """Look into a media file: every packet is read, one image is decoded.
+    """Look into a media file or a folder of numbered images: every packet is read, one image is decoded.
 
-    Args:
-        path: A media file, or a folder of numbered images.
-
-    Raises:
-        MediaError: The file is missing, damaged or not media; the subclass and its ``reason`` say which. A file
-            without images or without audio is no error, one without both is.
+    A file without images or without audio is no error; one without both, or that is damaged or not media, raises a
+    MediaError whose subclass and ``reason`` say why.
     """
     if is_folder(path):
         return _probe_folder(path)
     info = MediaInfo(path, check_file(path))
-    damage, first = Damage(), _FirstImages()
+    damage, first = Damage(), _FirstFrames()
     with open_container(path) as container:
         audio = [stream for stream in audio_streams(container) if has_decoder(stream)]
-        images = video_streams(container)
-        images = [stream for stream in images if has_decoder(stream)] or images
-        for stream in images:
+        video = video_streams(container)
+        video = [stream for stream in video if has_decoder(stream)] or video
+        for stream in video:
             guard(stream, path)
-        tracks = scan(first.watch(packets(container, [*images, *audio], damage)))
+        tracks = scan(first.watch(packets(container, [*video, *audio], damage)))
         info = _with_video(info, tracks, first, clip_start(container))
         info = _with_audio(info, audio, tracks, clip_start(container))
         notes = [*info.notes, *damage.notes("video or audio")]
@@ -96,7 +70,7 @@ def probe_media(path: Path) -> MediaInfo:
     return replace(info, notes=tuple(notes))
 
 
-class _FirstImages:
+class _FirstFrames:
     """The first image of each video stream, decoded from packets that are on their way to someone else."""
 
     def __init__(self) -> None:
@@ -116,7 +90,7 @@ def _probe_folder(folder: Path) -> MediaInfo:
     listing = list_images(folder)
     first = next((image for path in listing.paths if (image := read_image(path, None)) is not None), None)
     if first is None:
-        raise TruncatedMediaError(folder, "none of its images can be read", hint="Fetch the folder again.")
+        raise unreadable(folder)
     return MediaInfo(
         folder,
         sum(path.stat().st_size for path in listing.paths),
@@ -131,7 +105,7 @@ def _probe_folder(folder: Path) -> MediaInfo:
     )
 
 
-def _with_video(info: MediaInfo, tracks: dict[int, Track], first: _FirstImages, zero: float) -> MediaInfo:
+def _with_video(info: MediaInfo, tracks: dict[int, Track], first: _FirstFrames, zero: float) -> MediaInfo:
     shown = [track for track in tracks.values() if isinstance(track.stream, VideoStream)]
     if not any(track.count for track in shown):
         return info
@@ -139,17 +113,18 @@ def _with_video(info: MediaInfo, tracks: dict[int, Track], first: _FirstImages, 
     if timeline.stream not in first.frames:
         raise first.damage[timeline.stream].error(info.path, "video")
     stream, frame = tracks[timeline.stream].stream, first.frames[timeline.stream]
-    orientation = frame_orientation(frame)
+    rotation, mirrored = frame_orientation(frame)
     aspect = pixel_aspect(stream) if isinstance(stream, VideoStream) else 1.0
-    width, height = fit(frame.width * aspect, frame.height, None)
+    size = fit(frame.width * aspect, frame.height, None)
+    width, height = size if rotation % 180 == 0 else size[::-1]
     return replace(
         info,
         duration=timeline.end,
         has_video=True,
-        width=height if orientation.swaps_sides else width,
-        height=width if orientation.swaps_sides else height,
-        rotation=orientation.rotation,
-        mirrored=orientation.mirrored,
+        width=width,
+        height=height,
+        rotation=rotation,
+        mirrored=mirrored,
         frame_rate=timeline.frame_rate,
         variable_frame_rate=timeline.variable,
         frames=len(timeline.onsets),

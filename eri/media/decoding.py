@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from av.container import InputContainer
@@ -20,7 +20,7 @@ from eri.media.timeline import Timeline, clip_start, pixel_aspect
 
 MIN_SKIP = 24
 """Images that jumping to a key frame must save; below this, decoding straight on is as quick."""
-_INDEXED = ("mov", "matroska")
+_INDEXED = ("mov", "matroska")  # formats with an index that leads exactly to key frames
 TICK = 1e-6
 """Seconds by which two times of one image may differ from rounding."""
 
@@ -29,53 +29,33 @@ class SeekError(Exception):
     """Jumping to a key frame did not lead to the images that the timeline promised there."""
 
 
-@dataclass(frozen=True)
-class Segment:
-    """A run of wanted images that are decoded in one go.
+class Segment(NamedTuple):
+    """A run of wanted images that are decoded in one go."""
 
-    Attributes:
-        key: Seconds of the key frame to jump to; None decodes from the file's beginning.
-        rows: Which of the wanted images, as a range of their indices.
-    """
-
-    key: float | None
-    rows: range
+    key: float | None  # seconds of the key frame to jump to; None decodes from the file's beginning
+    rows: range  # which of the wanted images
 
 
 def plan(timeline: Timeline, wanted: NDArray[np.float64], *, seek: bool) -> list[Segment]:
-    """Split wanted images where a jump to a key frame spares at least ``MIN_SKIP`` images.
-
-    Args:
-        timeline: Of the video stream.
-        wanted: Onsets of the wanted images, ascending, (rows,).
-        seek: Whether jumping is possible.
-    """
+    """Split wanted images (ascending onsets) where a jump, if allowed, to a key frame spares ``MIN_SKIP`` images."""
     if not seek or not len(timeline.keys):
         return [Segment(None, range(len(wanted)))]
     at = np.searchsorted(timeline.onsets, wanted + TICK) - 1
     keys = timeline.keys[np.maximum(np.searchsorted(timeline.keys, wanted + TICK) - 1, 0)]
     key_at = np.searchsorted(timeline.onsets, keys - TICK)
     before = np.concatenate(([-1], at[:-1]))
-    jumps = np.flatnonzero((key_at - before - 1 >= MIN_SKIP) & (keys <= wanted + TICK))
-    edges = sorted({0, *jumps.tolist(), len(wanted)})
-    keyed = set(jumps.tolist())
-    return [
-        Segment(float(keys[first]) if first in keyed else None, range(first, last)) for first, last in pairwise(edges)
-    ]
+    jumps = set(np.flatnonzero((key_at - before - 1 >= MIN_SKIP) & (keys <= wanted + TICK)).tolist())
+    edges = pairwise(sorted({0, *jumps, len(wanted)}))
+    return [Segment(float(keys[first]) if first in jumps else None, range(first, last)) for first, last in edges]
 
 
 def choose(
     frames: Iterator[tuple[float, VideoFrame]], wanted: NDArray[np.float64]
 ) -> Iterator[tuple[float, VideoFrame]]:
-    """Pick from decoded frames the one that is on screen at each wanted onset.
+    """Pick from decoded frames, with their seconds, the one that is on screen at each wanted onset; both ascend.
 
-    Args:
-        frames: Seconds and frame, ascending; read no further than needed.
-        wanted: Ascending onsets, (rows,).
-
-    Yields:
-        One pair a row, in order, until the frames run out. Where the wanted frame is lost, the one before it stands
-        in, or at the very beginning the one after it.
+    Yields one pair a row until the frames run out, and reads no further than needed. Where the wanted frame is lost,
+    the one before it stands in, or at the very beginning the one after it.
     """
     row, previous = 0, None
     for pair in frames:
@@ -93,22 +73,9 @@ def choose(
 class Decoder:
     """Decodes one video stream of an open file.
 
-    Given the images that are wanted, it leaves out others that no image is decoded from (half of what common encoders
-    write); the wanted ones are the same, bit for bit.
-
-    Attributes:
-        reached: Seconds of the last image that decoded.
-        damage: What went wrong on the way.
-
-    Args:
-        container: The open file.
-        path: Its name, for errors.
-        timeline: Of the stream.
-        wanted: Onsets of the images that must come, (rows,); None is all of them.
-
-    Raises:
-        UnsupportedMediaError: There is no decoder.
-        OversizedMediaError: The file declares larger frames than any camera's.
+    Given the onsets of the images that are wanted (None: all), it leaves out others that no image is decoded from
+    (half of what common encoders write); the wanted ones are the same, bit for bit. Without a decoder for the stream,
+    or with frames larger than any camera's, it raises a MediaError.
     """
 
     def __init__(
@@ -118,33 +85,19 @@ class Decoder:
         if not isinstance(stream, VideoStream):
             raise TypeError(f"stream {timeline.stream} of {path} is no video")
         guard(stream, path)
-        self.reached: float | None = None
+        self.reached: float | None = None  # seconds of the last image that decoded
         self.damage = Damage()
+        self.pixel_aspect = pixel_aspect(stream)
+        self.can_seek = container.format.name.startswith(_INDEXED)
         self._container, self._stream, self._timeline = container, stream, timeline
         self._base, self._zero = float(stream.time_base or 1), clip_start(container)
         self._wanted = None if wanted is None else {round((time + self._zero) / self._base) for time in wanted.tolist()}
 
-    @property
-    def pixel_aspect(self) -> float:
-        """Width of a stored pixel over its height; 1 where the file says nothing or nothing sensible."""
-        return pixel_aspect(self._stream)
-
-    @property
-    def can_seek(self) -> bool:
-        """Whether the file's format keeps an index that leads exactly to its key frames."""
-        return self._container.format.name.startswith(_INDEXED)
-
     def frames(self, key: float | None = None) -> Iterator[tuple[float, VideoFrame]]:
-        """Decode images in the order of presentation.
+        """Decode images in the order of presentation, each with its seconds since the clip's start.
 
-        Args:
-            key: Seconds of the key frame to jump to; None goes on from where the file stands.
-
-        Yields:
-            Seconds since the clip's start, strictly ascending, and the frame.
-
-        Raises:
-            SeekError: The jump did not lead to the key frame.
+        It goes on from where the file stands, or jumps to the key frame at ``key`` seconds first; a SeekError where
+        that does not lead to it.
         """
         source = packets(self._container, [self._stream], self.damage)
         latest = -np.inf

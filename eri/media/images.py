@@ -9,28 +9,25 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PILImage
-from PIL import ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from eri.media.canvas import fit, letterbox
-from eri.media.sampling import even_times, on_screen
 from eri.media.streams import MAX_PIXELS
+from eri.media.timeline import even_times, on_screen
 from eri.utils.errors import ForbiddenMediaError, NoVideoError, OversizedMediaError, TruncatedMediaError
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _NUMBER = re.compile(r"(\d+)$")
+Read = tuple[NDArray[np.float64], NDArray[np.uint8], tuple[str, ...]]
+"""Times in seconds, (count,); images, RGB uint8 (count, height, width, 3), all fitted into the largest; notes."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageFolder:
-    """Numbered images of one clip.
+    """Numbered images of one clip, in ascending order, with the seconds (images,) at which they appear.
 
     The number is the time: the lowest is shown from second 0, and one step (the median distance of neighbours) is a
     second. A number that is missing, where the organisers found no face, keeps the image before it on screen.
-
-    Attributes:
-        paths: The files, in ascending order of their numbers.
-        onsets: Seconds at which each appears, float64 (images,).
     """
 
     paths: tuple[Path, ...]
@@ -46,11 +43,7 @@ def list_images(folder: Path) -> ImageFolder:
     """List a folder's images, whose names end in their numbers: ``7.jpg``, ``S005_001_00000007.png``.
 
     Other files, images without a number, and hidden ones (``._7.jpg``, which archives from macOS hold beside each
-    image) are passed over.
-
-    Raises:
-        NoVideoError: There is none.
-        ForbiddenMediaError: The folder may not be read.
+    image) are passed over. A NoVideoError where none is left.
     """
     numbered: dict[int, Path] = {}
     try:
@@ -64,55 +57,30 @@ def list_images(folder: Path) -> ImageFolder:
         raise NoVideoError(folder, "is a folder without numbered images (such as 0.jpg, 1.jpg)")
     numbers = np.array(sorted(numbered), dtype=np.float64)
     step = float(np.median(np.diff(numbers))) if len(numbers) > 1 else 1.0
-    return ImageFolder(tuple(numbered[int(number)] for number in numbers), (numbers - numbers[0]) / step)
+    return ImageFolder(tuple(numbered[number] for number in sorted(numbered)), (numbers - numbers[0]) / step)
 
 
-def read_images(
-    folder: Path, count: int, max_side: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.uint8], tuple[str, ...]]:
-    """Read images that are evenly spread over a folder's time.
-
-    Images of different sizes are fitted, without being stretched, into the largest height and width among them.
-
-    Args:
-        folder: Holds numbered images.
-        count: Images wanted; with fewer in the folder, neighbours repeat.
-        max_side: Larger images are scaled down to this many pixels.
-
-    Returns:
-        Times in seconds, float64 (count,); images, RGB uint8 (count, height, width, 3); notes.
-
-    Raises:
-        NoVideoError: The folder holds no images.
-        TruncatedMediaError: None of those wanted can be read.
-    """
+def read_images(folder: Path, count: int, max_side: int | None) -> Read:
+    """Read ``count`` images, evenly spread over a folder's time, which repeat where it holds fewer."""
     listing = list_images(folder)
     times = even_times(0.0, listing.end, count)
-    paths, notes = dict(enumerate(listing.paths)), list[str]()
-    while paths:
-        indices = np.array(sorted(paths))
-        chosen = indices[on_screen(listing.onsets[indices], times)]
-        images: dict[int, NDArray[np.uint8]] = {}
-        for index in dict.fromkeys(chosen.tolist()):
-            image = read_image(paths[index], max_side)
-            if image is None:
-                notes.append(f"image {paths.pop(index).name} cannot be read and was left out")
-            else:
+    left, images, notes = list(range(len(listing.paths))), dict[int, NDArray[np.uint8]](), list[str]()
+    while left:
+        chosen = np.array(left)[on_screen(listing.onsets[left], times)].tolist()
+        for index in sorted(set(chosen) - set(images)):
+            image = read_image(listing.paths[index], max_side)
+            if image is not None:
                 images[index] = image
-        if all(index in images for index in chosen.tolist()):
-            return times, _stack([images[index] for index in chosen.tolist()]), tuple(notes)
-    raise _unreadable(folder)
+            else:
+                left.remove(index)
+                notes.append(unreadable_note(listing.paths[index]))
+        if all(index in images for index in chosen):
+            return times, _stack([images[index] for index in chosen]), tuple(notes)
+    raise unreadable(folder)
 
 
-def read_last_images(
-    folder: Path, count: int, max_side: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.uint8], tuple[str, ...]]:
-    """Read the last images of a folder, each once; arguments and errors are those of :func:`read_images`.
-
-    Returns:
-        Times in seconds, float64 (images,), at most ``count``; images, RGB uint8 (images, height, width, 3);
-        notes.
-    """
+def read_last_images(folder: Path, count: int, max_side: int | None) -> Read:
+    """Read the last images of a folder, at most ``count``, each once."""
     listing = list_images(folder)
     times, images, notes = list[float](), list[NDArray[np.uint8]](), list[str]()
     for path, onset in zip(reversed(listing.paths), reversed(listing.onsets), strict=True):
@@ -120,39 +88,40 @@ def read_last_images(
             break
         image = read_image(path, max_side)
         if image is None:
-            notes.append(f"image {path.name} cannot be read and was left out")
+            notes.append(unreadable_note(path))
         else:
             times.append(float(onset))
             images.append(image)
     if not images:
-        raise _unreadable(folder)
+        raise unreadable(folder)
     return np.array(times[::-1]), _stack(images[::-1]), tuple(notes)
 
 
 def _stack(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    height = max(image.shape[0] for image in images)
-    width = max(image.shape[1] for image in images)
+    height, width = (max(image.shape[side] for image in images) for side in (0, 1))
     return np.stack([letterbox(image, height, width) for image in images])
 
 
-def _unreadable(folder: Path) -> TruncatedMediaError:
+def unreadable(folder: Path) -> TruncatedMediaError:
+    """Return the error for a folder of which no image can be read."""
     return TruncatedMediaError(folder, "none of its images can be read", hint="Fetch the folder again.")
 
 
-def read_image(path: Path, max_side: int | None) -> NDArray[np.uint8] | None:
-    """Read one image upright, RGB uint8 (height, width, 3); None when it is damaged or no image.
+def unreadable_note(path: Path) -> str:
+    """Return the note on one image that cannot be read."""
+    return f"image {path.name} cannot be read and was left out"
 
-    Raises:
-        OversizedMediaError: It declares more than ``MAX_PIXELS`` pixels.
-    """
+
+def read_image(path: Path, max_side: int | None) -> NDArray[np.uint8] | None:
+    """Read one image upright, RGB uint8 (height, width, 3); None when it is damaged or no image."""
     try:
-        with PILImage.open(path) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise OversizedMediaError(path, f"declares {opened.width} x {opened.height} pixels")
-            upright = ImageOps.exif_transpose(opened).convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, PILImage.DecompressionBombError):
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise OversizedMediaError(path, f"declares {image.width} x {image.height} pixels")
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
     size = fit(upright.width, upright.height, max_side)
     if size != upright.size:
-        upright = upright.resize(size, PILImage.Resampling.BOX)
+        upright = upright.resize(size, Image.Resampling.BOX)
     return np.asarray(upright, dtype=np.uint8)

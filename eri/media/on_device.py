@@ -20,12 +20,8 @@ exact, but a frame that is rotated, mirrored, of another moment or in the wrong 
 FALLBACK = "not decoded on "
 """What a clip's note begins with when another than the device decoded it."""
 
-_AT_ONCE = 8
-"""Images in their full size that a device holds at a time."""
-
-_LATER = 1e-3
-"""Seconds after an image's onset at which it is asked for."""
-
+_AT_ONCE = 8  # images in their full size that a device holds at a time
+_LATER = 1e-3  # seconds after an image's onset at which it is asked for
 _PLACE = re.compile(r"^.*\.cpp:\d+, ")  # torchcodec begins its messages with the line of its code
 
 
@@ -34,11 +30,7 @@ class OnDeviceError(Exception):
 
 
 def require_torchcodec() -> Any:
-    """Return torchcodec's decoders.
-
-    Raises:
-        MissingDependencyError: The package is not installed, or does not find FFmpeg's libraries.
-    """
+    """Return torchcodec's decoders; a MissingDependencyError without the package or FFmpeg's libraries."""
     try:
         import torchcodec
         from torchcodec import decoders
@@ -56,30 +48,14 @@ def require_torchcodec() -> Any:
 
 
 def decode_on(
-    device: str,
-    path: Path,
-    timeline: Timeline,
-    zero: float,
-    wanted: NDArray[np.float64],
-    first: NDArray[np.uint8],
+    device: str, path: Path, timeline: Timeline, zero: float, wanted: NDArray[np.float64], first: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint8], str | None]:
-    """Decode the wanted images on a device.
+    """Decode images on a device, upright RGB, uint8 (rows, height, width, 3).
 
-    Args:
-        device: ``cpu``, ``cuda`` or ``cuda:<n>``.
-        path: The file.
-        timeline: Of its video stream.
-        zero: The clip's start on the file's own clock, in seconds.
-        wanted: Onsets of the images, ascending, an image that is shown in many rows many times, (rows,).
-        first: The first of them as FFmpeg's own decoder has it, upright RGB, uint8 (height, width, 3). The others get
-            its size, and the device's must be like it.
-
-    Returns:
-        Upright RGB, uint8 (rows, height, width, 3), and why a processor decoded them where a GPU should have.
-
-    Raises:
-        OnDeviceError: The device has no image of a moment, or another one.
-        MissingDependencyError: torchcodec or FFmpeg's libraries are not installed.
+    ``wanted`` are their ascending onsets, which may repeat, and ``zero`` is the clip's start on the file's own clock.
+    ``first`` is the first of them as FFmpeg's own decoder has it: the others get its size, and the device's must be
+    like it. Also returns why a processor decoded them where a GPU should have; an OnDeviceError where the device has no
+    image of a moment, or another one.
     """
     if timeline.ordered:
         raise OnDeviceError("its frames have no times")
@@ -89,7 +65,7 @@ def decode_on(
         # The prefix keeps a colon in a name from naming a protocol.
         decoder = video(f"file:{path}", stream_index=timeline.stream, device=device)
         pieces = [
-            _decode(decoder, timeline, zero, onsets[start : start + _AT_ONCE], first.shape)
+            _decode(decoder, timeline, zero, onsets[start : start + _AT_ONCE], first.shape[:2])
             for start in range(0, len(onsets), _AT_ONCE)
         ]
     except (RuntimeError, ValueError, IndexError) as error:
@@ -103,9 +79,9 @@ def decode_on(
 
 
 def _decode(
-    decoder: Any, timeline: Timeline, zero: float, onsets: NDArray[np.float64], shape: tuple[int, ...]
+    decoder: Any, timeline: Timeline, zero: float, onsets: NDArray[np.float64], size: tuple[int, ...]
 ) -> NDArray[np.uint8]:
-    """Decode images that appear at ``onsets``, scaled on the device: uint8 (images, height, width, 3)."""
+    """Decode images that appear at ``onsets``, scaled to (height, width) on the device."""
     from torchvision.transforms.v2.functional import resize
 
     # A little later than each appears, where rounding cannot lead to the image before it, and before the next comes.
@@ -113,9 +89,8 @@ def _decode(
     batch = decoder.get_frames_played_at((onsets + np.minimum((following - onsets) / 2, _LATER) + zero).tolist())
     if (np.abs(batch.pts_seconds.numpy() - zero - onsets) > TICK).any():
         raise OnDeviceError("it has frames of other moments")
-    height, width = shape[:2]
     frames = batch.data
-    if tuple(frames.shape[-2:]) != (height, width):
-        frames = resize(frames, [height, width], antialias=True)
+    if tuple(frames.shape[-2:]) != size:
+        frames = resize(frames, list(size), antialias=True)
     images: NDArray[np.uint8] = frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return images

@@ -1,4 +1,4 @@
-"""Opening media files: what may be opened, with which limits, and what each failure is called."""
+"""Opening media files: what may be opened, and what each failure is called."""
 
 from __future__ import annotations
 
@@ -31,22 +31,11 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,live_flv,asf,ogg,wav,w64,rf64,mp3,flac,aac,"
     "ac3,eac3,aiff,au,caf,amr,ape,tta,wv,dts,mxf,nut,gif,apng,h261,h263,h264,hevc,m4v,av1,obu,ivf,dv,rm,swf,vvc"
 )
-_SIGNATURES = (
-    (0, b"RIFF"),
-    (0, b"RF64"),
-    (0, b"\x1aE\xdf\xa3"),
-    (0, b"OggS"),
-    (0, b"fLaC"),
-    (0, b"ID3"),
-    (0, b"FLV\x01"),
-    (0, b"\x00\x00\x01\xba"),
-    (0, b"\x00\x00\x01\xb3"),
-    (0, b"0&\xb2u\x8ef\xcf\x11"),
-    (4, b"ftyp"),
-    (4, b"moov"),
-    (4, b"mdat"),
-    (4, b"wide"),
+_BEGINNINGS = (
+    *(b"RIFF", b"RF64", b"\x1aE\xdf\xa3", b"OggS", b"fLaC", b"ID3", b"FLV\x01"),
+    *(b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"0&\xb2u\x8ef\xcf\x11"),
 )
+_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide")  # of the MP4 family, after four bytes of length
 
 
 def is_folder(path: Path) -> bool:
@@ -58,19 +47,11 @@ def is_folder(path: Path) -> bool:
 
 
 def check_file(path: Path) -> int:
-    """Return the size in bytes of a file that could be media.
-
-    Raises:
-        MissingMediaError: Nothing is there.
-        NotAFileError: A folder, device or pipe is there.
-        ForbiddenMediaError: It may not be looked at.
-        EmptyMediaError: It has no bytes.
-        MediaError: The system refuses for another reason.
-    """
+    """Return the size in bytes of a file that could be media; raise the MediaError that says why it could not."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise MissingMediaError(path, "no such file", hint="Check the path in the data set's table.") from None
+        raise _missing(path) from None
     except PermissionError:
         raise _forbidden(path) from None
     except (OSError, ValueError) as error:
@@ -87,18 +68,9 @@ def check_file(path: Path) -> int:
 
 @contextmanager
 def open_container(path: Path) -> Iterator[InputContainer]:
-    """Open one media file for reading, and give FFmpeg's errors, from here or from the block, their names.
+    """Open one media file for reading, and turn FFmpeg's errors, from here or from the block, into MediaErrors.
 
     Only the file itself is ever read: formats that point elsewhere (playlists) are refused.
-
-    Args:
-        path: The file.
-
-    Yields:
-        The open container; closed when the block ends.
-
-    Raises:
-        MediaError: One of its subclasses says why; see :mod:`eri.utils.errors`.
     """
     check_file(path)
     try:
@@ -125,18 +97,21 @@ def _named_error(path: Path, error: av.FFmpegError) -> MediaError | None:
     Some demuxers answer nonsense with -1 or an errno of the system, which read as "not permitted" or "input/output".
     """
     if isinstance(error, (av.FileNotFoundError, av.NotADirectoryError)):
-        return MissingMediaError(path, "no such file", hint="Check the path in the data set's table.")
+        return _missing(path)
     if isinstance(error, av.IsADirectoryError):
         return NotAFileError(path, "is a folder, not a media file")
     if isinstance(error, (av.DecoderNotFoundError, av.PatchWelcomeError, av.NotImplementedError)):
-        return UnsupportedMediaError(
-            path, f"FFmpeg cannot decode this: {error.strerror}", hint="Convert the file, for example to H.264 and AAC."
-        )
+        message = f"FFmpeg cannot decode this: {error.strerror}"
+        return UnsupportedMediaError(path, message, hint="Convert the file, for example to H.264 and AAC.")
     if isinstance(error, (av.TimeoutError, av.ExitError)):
         return MediaTimeoutError(path, f"reading took longer than {_IO_SECONDS:.0f} s", hint="Is the disk reachable?")
     if isinstance(error, av.MemoryError):
         return OversizedMediaError(path, "needs more memory than there is, or is damaged so that it seems to")
     return None
+
+
+def _missing(path: Path) -> MediaError:
+    return MissingMediaError(path, "no such file", hint="Check the path in the data set's table.")
 
 
 def _forbidden(path: Path) -> MediaError:
@@ -150,8 +125,7 @@ def _not_opened(path: Path) -> MediaError:
             head = stream.read(16)
     except OSError as error:
         return MediaError(path, f"cannot be read: {error.strerror}", hint="Is the disk healthy and reachable?")
-    if any(head[at : at + len(mark)] == mark for at, mark in _SIGNATURES):
-        return TruncatedMediaError(
-            path, "begins as a media file but its index or data is cut off or damaged", hint="Fetch the file again."
-        )
+    if head.startswith(_BEGINNINGS) or head[4:8] in _FIRST_BOXES:
+        message = "begins as a media file but its index or data is cut off or damaged"
+        return TruncatedMediaError(path, message, hint="Fetch the file again.")
     return NotMediaError(path, "is not a video or audio file that FFmpeg knows", hint="Check its type with `file`.")

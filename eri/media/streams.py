@@ -19,9 +19,9 @@ from av.video.stream import VideoStream
 from eri.utils.errors import MediaError, OversizedMediaError, TruncatedMediaError, UnsupportedMediaError
 
 MAX_PIXELS = 8192 * 8192
-"""Images with more pixels are refused: a few bytes can declare an image that fills the memory."""
+"""Larger images are refused: a few bytes can declare an image that fills the memory."""
 MAX_PACKETS = 20_000_000
-"""Packets read of one file; about a week of video. A file with more is broken or built to keep us busy."""
+"""About a week of video. A file with more is broken or built to keep us busy."""
 MAX_DAMAGED = 300
 """Damaged packets in a row after which the rest of a stream is given up."""
 _ATTACHED = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -31,17 +31,12 @@ Frame = TypeVar("Frame", VideoFrame, AudioFrame)
 
 
 class Damage:
-    """What went wrong while a stream was read and decoded.
-
-    Attributes:
-        packets: Packets that did not decode.
-        flawed: Frames that decoded with errors, which the decoder has covered up.
-        cut: Why the file could not be read to its end; None if it could.
-    """
+    """What went wrong while a stream was read and decoded."""
 
     def __init__(self) -> None:
-        self.packets = self.flawed = 0
-        self.cut: str | None = None
+        self.packets = 0  # that did not decode
+        self.flawed = 0  # frames that decoded with errors, which the decoder has covered up
+        self.cut: str | None = None  # why the file could not be read to its end
         self._first: av.FFmpegError | None = None
 
     @property
@@ -50,11 +45,7 @@ class Damage:
         return not self.packets and not self.flawed and self.cut is None
 
     def add(self, error: av.FFmpegError) -> None:
-        """Count a packet that did not decode.
-
-        Raises:
-            av.FFmpegError: The error is not about the packet: no memory, no answer from the disk.
-        """
+        """Count a packet that did not decode; an error that is not about the packet (memory, disk) is raised again."""
         if isinstance(error, _FATAL):
             raise error
         self.packets += 1
@@ -72,11 +63,8 @@ class Damage:
     def error(self, path: Path, what: str) -> MediaError:
         """Return the error for a stream of which nothing decoded."""
         if isinstance(self._first, (av.DecoderNotFoundError, av.PatchWelcomeError, av.NotImplementedError)):
-            return UnsupportedMediaError(
-                path,
-                f"FFmpeg cannot decode its {what}: {self._first.strerror}",
-                hint="Convert the file to H.264 and AAC.",
-            )
+            message = f"FFmpeg cannot decode its {what}: {self._first.strerror}"
+            return UnsupportedMediaError(path, message, hint="Convert the file to H.264 and AAC.")
         return TruncatedMediaError(path, f"nothing of its {what} decodes", hint="Fetch the file again.")
 
 
@@ -86,12 +74,7 @@ def has_decoder(stream: Stream) -> bool:
 
 
 def guard(stream: VideoStream, path: Path) -> None:
-    """Prepare a stream for decoding: one thread, no image that would fill the memory.
-
-    Raises:
-        UnsupportedMediaError: There is no decoder.
-        OversizedMediaError: The file declares larger images than ``MAX_PIXELS``.
-    """
+    """Prepare a stream for decoding by one thread; without a decoder, or with too large images, it is an error."""
     if not has_decoder(stream):
         raise UnsupportedMediaError(path, "FFmpeg has no decoder for its video stream", hint="Convert it to H.264.")
     if stream.width * stream.height > MAX_PIXELS:
@@ -113,18 +96,10 @@ def audio_streams(container: InputContainer) -> list[AudioStream]:
 
 
 def packets(container: InputContainer, streams: Sequence[Stream], damage: Damage) -> Iterator[Packet[Stream]]:
-    """Demux some streams to the end, or as far as the file can be read.
+    """Demux some streams, and no others where the format allows it, as far as the file can be read.
 
-    The other streams are not read at all where the format allows it. The last packet of each stream is empty; decoding
-    it flushes the decoder. (Its ``stream`` is right, its ``stream_index`` is not.)
-
-    Args:
-        container: An open file.
-        streams: The streams wanted.
-        damage: Told why the packets end before the file does.
-
-    Raises:
-        OversizedMediaError: More than ``MAX_PACKETS`` packets.
+    The last packet of each stream is empty; decoding it flushes the decoder. (Its ``stream`` is right, its
+    ``stream_index`` is not.)
     """
     if not streams:  # PyAV would take this for all of them
         return
@@ -152,13 +127,7 @@ def packets(container: InputContainer, streams: Sequence[Stream], damage: Damage
 
 
 def decoded(source: Iterator[Packet[Stream]], kind: type[Frame], damage: Damage) -> Iterator[Frame]:
-    """Decode packets, leaving out the damaged ones; give up after ``MAX_DAMAGED`` of them in a row.
-
-    Args:
-        source: Packets of one stream.
-        kind: What the stream's frames are.
-        damage: Told of each packet left out.
-    """
+    """Decode one stream's packets, leaving out the damaged ones; give up after ``MAX_DAMAGED`` of them in a row."""
     in_a_row = 0
     for packet in source:
         try:

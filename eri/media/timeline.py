@@ -26,29 +26,52 @@ _LONG_GAP = 10.0
 _HEADERLESS = frozenset({"mpeg", "mpegts", "mp3"})  # FFmpeg guesses the length of these
 
 
+def even_times(start: float, end: float, count: int) -> NDArray[np.float64]:
+    """Return the centres of ``count`` equal parts of a span in seconds, float64 (count,), each in [start, end).
+
+    Centres, not edges: the first frame is often a fade-in and the last the hand on the switch, and a clip of any
+    length gives ``count`` distinct times without touching its end. A span that is not finite or ends before it starts,
+    or a ``count`` under 1, is a ValueError.
+
+    Examples:
+        >>> even_times(0.0, 8.0, 4).tolist()
+        [1.0, 3.0, 5.0, 7.0]
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count}")
+    if not (np.isfinite(start) and np.isfinite(end) and start <= end):
+        raise ValueError(f"a span must be finite and must not end before it starts: {start} to {end}")
+    return start + (end - start) * (np.arange(count, dtype=np.float64) + 0.5) / count
+
+
+def on_screen(onsets: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return, for each time, the index of the image on screen: the last that appeared at or before it, else the first.
+
+    ``onsets`` are the ascending seconds at which images appear; without any, it is a ValueError.
+
+    Examples:
+        >>> on_screen(np.array([0.0, 0.1, 0.9]), np.array([0.05, 0.5, 0.9, 7.0])).tolist()
+        [0, 1, 2, 2]
+    """
+    if not len(onsets):
+        raise ValueError("no frames to choose from")
+    return np.maximum(np.searchsorted(onsets, times, side="right") - 1, 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """The presentation times of a video stream's images.
+    """The presentation times of a video stream's images, in seconds since the clip's start, ascending and distinct."""
 
-    Attributes:
-        stream: Index of the stream in its file.
-        onsets: Seconds at which images appear, ascending and distinct, float64 (images,).
-        end: Seconds at which the last image goes.
-        keys: Seconds of the images that decoding can start from, ascending.
-        ordered: The file does not say when each image appears; the n-th decoded image is the n-th of ``onsets``.
-        notes: Problems met while reading.
-    """
-
-    stream: int
-    onsets: NDArray[np.float64]
-    end: float
-    keys: NDArray[np.float64]
-    ordered: bool
+    stream: int  # its index in the file
+    onsets: NDArray[np.float64]  # when images appear, (images,)
+    end: float  # when the last image goes
+    keys: NDArray[np.float64]  # onsets of the images that decoding can start from
+    ordered: bool  # the file gives no times: the n-th decoded image is the n-th of ``onsets``
     notes: tuple[str, ...] = ()
 
     @property
     def start(self) -> float:
-        """Seconds at which the first image appears."""
+        """Second at which the first image appears."""
         return float(self.onsets[0])
 
     @property
@@ -67,46 +90,33 @@ class Timeline:
 
 
 class Track:
-    """Packet times of one stream, in ticks of its time base, eight bytes a number.
-
-    Attributes:
-        stream: The stream.
-        count: Packets that are presented.
-        hidden: Packets that an edit list hides, or that only repeat the one before.
-    """
+    """Packet times of one stream, in ticks of its time base, eight bytes a number."""
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self.count = self.hidden = self.last_duration = 0
+        self.base = float(stream.time_base or 1)  # seconds in a tick
+        self.count = self.last_duration = 0
         self.earliest: int | None = None
         self.latest: int | None = None
         self.pts, self.dts, self.keys = array("q"), array("q"), array("q")
 
     def add(self, packet: Packet[Stream]) -> None:
-        """Take note of one packet."""
+        """Count a packet, unless an edit list hides it or it only repeats the one before."""
         if packet.is_discard or not packet.size:
-            self.hidden += 1
             return
         self.count += 1
-        if packet.pts is not None:
-            if self.latest is None or packet.pts > self.latest:
-                self.latest, self.last_duration = packet.pts, packet.duration or 0
-            self.earliest = packet.pts if self.earliest is None else min(self.earliest, packet.pts)
-        if self.stream.type == "video":
-            self._add_image(packet)
-
-    def _add_image(self, packet: Packet[Stream]) -> None:
-        if packet.dts is not None:
+        is_video = self.stream.type == "video"
+        if is_video and packet.dts is not None:
             self.dts.append(packet.dts)
-        if packet.pts is not None:
+        if packet.pts is None:
+            return
+        if self.latest is None or packet.pts > self.latest:
+            self.latest, self.last_duration = packet.pts, packet.duration or 0
+        self.earliest = packet.pts if self.earliest is None else min(self.earliest, packet.pts)
+        if is_video:
             self.pts.append(packet.pts)
             if packet.is_keyframe:
                 self.keys.append(packet.pts)
-
-    @property
-    def base(self) -> float:
-        """Seconds in a tick."""
-        return float(self.stream.time_base or 1)
 
     @property
     def duration(self) -> float | None:
@@ -119,14 +129,9 @@ class Track:
         """Return the second at which the last packet ends; None without times."""
         return None if self.latest is None else (self.latest + self.last_duration) * self.base - zero
 
-    @property
-    def ordered(self) -> bool:
-        """Whether some images lack a presentation time, so that only their order counts."""
-        return len(self.pts) < self.count
-
     def onsets(self, zero: float) -> NDArray[np.float64]:
         """Return when each image appears; without presentation times, from decoding times or the nominal rate."""
-        if not self.ordered:
+        if len(self.pts) == self.count:
             return _seconds(self.pts, self.base) - zero
         steps = _seconds(self.dts, self.base)
         if len(steps) < self.count:
@@ -134,6 +139,21 @@ class Track:
             steps = np.arange(self.count) / float(rate)
         begin = 0.0 if self.stream.start_time is None else self.stream.start_time * self.base - zero
         return np.asarray(steps - steps[0] + begin, dtype=np.float64)
+
+    def timeline(self, zero: float, notes: Sequence[str] = ()) -> Timeline:
+        """Return the times of a video's images, with notes on gaps and an early end."""
+        onsets, ordered = self.onsets(zero), len(self.pts) < self.count
+        step = float(np.median(np.diff(onsets))) if len(onsets) > 1 else float(1 / _USUAL_RATE)
+        last = self.last_duration * self.base
+        if ordered or last < step / 2:  # some formats give every packet a duration of one tick
+            last = step
+        keys = _seconds(self.keys, self.base) - zero
+        end, declared, found = float(onsets[-1]) + last, declared_end(self.stream, zero), list(notes)
+        if (widest := float(np.diff(onsets).max(initial=0.0))) > _LONG_GAP:
+            found.append(f"no new frame appears for {widest:.1f} s")
+        if declared is not None and end < declared - max(_EARLY_SECONDS, _EARLY_SHARE * declared):
+            found.append(f"the file ends early: it has frames until {end:.2f} s of the {declared:.2f} s it announces")
+        return Timeline(self.stream.index, onsets, end, keys, ordered, tuple(found))
 
 
 def _seconds(ticks: array[int], base: float) -> NDArray[np.float64]:
@@ -169,14 +189,9 @@ def pixel_aspect(stream: VideoStream) -> float:
 
 
 def read_timeline(container: InputContainer, path: Path) -> Timeline:
-    """Read the presentation times of a file's first video stream that holds images.
+    """Read a freshly opened file to its end for the times of its first video stream that holds images.
 
-    Args:
-        container: The file, freshly opened; it is read to its end.
-        path: Named in errors.
-
-    Raises:
-        NoVideoError: No video stream, or none with an image. Cover art is not video.
+    Without one it is a NoVideoError; cover art is not video.
     """
     damage = Damage()
     tracks = scan(packets(container, video_streams(container), damage))
@@ -196,35 +211,10 @@ def scan(source: Iterator[Packet[Stream]]) -> dict[int, Track]:
 
 
 def video_timeline(tracks: Sequence[Track], zero: float, path: Path, notes: Sequence[str] = ()) -> Timeline:
-    """Return the timeline of the first video track that holds images.
-
-    Args:
-        tracks: Of moving images, in the file's order.
-        zero: The clip's start on the file's clock, in seconds.
-        path: Named in errors.
-        notes: Problems met so far.
-
-    Raises:
-        NoVideoError: No track, or none with an image.
-    """
+    """Return the timeline of the first of a file's video tracks that holds images; NoVideoError where none does."""
     if not tracks:
         raise NoVideoError(path, "holds no video stream")
     for track in tracks:
         if track.count:
-            return _timeline(track, zero, list(notes))
+            return track.timeline(zero, notes)
     raise NoVideoError(path, "its video stream holds no frames")
-
-
-def _timeline(track: Track, zero: float, notes: list[str]) -> Timeline:
-    onsets = track.onsets(zero)
-    step = float(np.median(np.diff(onsets))) if len(onsets) > 1 else float(1 / _USUAL_RATE)
-    last = track.last_duration * track.base
-    if track.ordered or last < step / 2:  # some formats give every packet a duration of one tick
-        last = step
-    keys = _seconds(track.keys, track.base) - zero
-    end, declared = float(onsets[-1]) + last, declared_end(track.stream, zero)
-    if (widest := float(np.diff(onsets).max(initial=0.0))) > _LONG_GAP:
-        notes.append(f"no new frame appears for {widest:.1f} s")
-    if declared is not None and end < declared - max(_EARLY_SECONDS, _EARLY_SHARE * declared):
-        notes.append(f"the file ends early: it has frames until {end:.2f} s of the {declared:.2f} s it announces")
-    return Timeline(track.stream.index, onsets, end, keys, track.ordered, tuple(notes))

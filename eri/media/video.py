@@ -1,21 +1,21 @@
-"""Frames of a clip, evenly spread by presentation time or the last ones of all, upright and in RGB."""
+"""Frames of a clip, upright and in RGB: evenly spread by presentation time, the last ones, or at any moments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.media.canvas import Canvas
+from eri.media.canvas import Canvas, letterbox
 from eri.media.decoding import TICK, Decoder, SeekError, Segment, choose, plan
-from eri.media.images import read_images, read_last_images
+from eri.media.images import list_images, read_image, read_images, read_last_images, unreadable, unreadable_note
 from eri.media.on_device import FALLBACK, OnDeviceError, decode_on
 from eri.media.opening import is_folder, open_container
-from eri.media.sampling import even_times, on_screen
-from eri.media.timeline import Timeline, clip_start, read_timeline
+from eri.media.timeline import Timeline, clip_start, even_times, on_screen, read_timeline
 from eri.utils.errors import TruncatedMediaError
 
 _ATTEMPTS = 3
@@ -23,40 +23,26 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True, eq=False)
 class FrameSequence:
-    """Frames of a clip at chosen moments.
+    """Frames of a clip at chosen moments, with notes on such things as a damaged tail.
 
-    Attributes:
-        times: Seconds since the clip's start, ascending, float64 (rows,). The image of a row is the one on screen
-            at that moment; in a clip with fewer images than rows, neighbours show the same one.
-        frames: Upright RGB images in [0, 255], uint8 (rows, height, width, 3).
-        notes: Things worth telling about the clip, such as a damaged tail.
+    A row's image is the one on screen at its time; in a clip with fewer images than rows, neighbours show the same one.
     """
 
-    times: NDArray[np.float64]
-    frames: NDArray[np.uint8]
+    times: NDArray[np.float64]  # seconds since the clip's start, ascending, (rows,)
+    frames: NDArray[np.uint8]  # upright RGB, (rows, height, width, 3)
     notes: tuple[str, ...] = ()
 
 
 def read_frames(path: Path, count: int, *, max_side: int | None = 1280, device: str | None = None) -> FrameSequence:
-    """Read frames that are evenly spread over a clip's presentation time.
+    """Read frames that are evenly spread over the presentation time of a video, or of a folder of numbered images.
 
     Times come from the file, never from a frame's number: with a changing frame rate, an edit list or a late start,
-    the frame at time t is the one a player shows at t. Rotation, mirroring and non-square pixels are undone. Memory
-    does not grow with the clip's length, and only the chosen frames are converted to RGB.
+    the frame at time t is the one a player shows at t. Rotation, mirroring and non-square pixels are undone, and images
+    whose longer side exceeds ``max_side`` scaled down. Memory does not grow with the clip's length.
 
-    Args:
-        path: A video file, or a folder of numbered images (:mod:`eri.media.images`).
-        count: Frames wanted, at least 1.
-        max_side: Larger images are scaled down so that their longer side has this many pixels; None keeps them.
-        device: ``cpu``, ``cuda`` or ``cuda:<n>``: torchcodec decodes there, on a GPU by NVDEC, except for the first
-            frame, which must prove that the device's are right; where they are not, a note says so and PyAV decodes
-            all of them, as it does for None.
-
-    Raises:
-        NoVideoError: The file holds no images (cover art of an audio file is not video).
-        MissingDependencyError: A device is given, and torchcodec or FFmpeg's libraries are not installed.
-        MediaError: The file is missing, damaged or not media; the subclass and its ``reason`` say which.
-        ValueError: ``count`` is under 1.
+    On a ``device`` (``cpu``, ``cuda``, ``cuda:<n>``) torchcodec decodes, on a GPU by NVDEC, except for the first frame,
+    which must prove that the device's are right; where they are not, a note says so and PyAV decodes all of them, as it
+    does for None. Raises a MediaError, or a MissingDependencyError for a device without torchcodec.
     """
     _check(count)
     if is_folder(path):
@@ -67,23 +53,9 @@ def read_frames(path: Path, count: int, *, max_side: int | None = 1280, device: 
 def read_last_frames(
     path: Path, count: int, *, max_side: int | None = 1280, device: str | None = None
 ) -> FrameSequence:
-    """Read the last images of a clip, each once: a sequence of an expression ends at its apex.
+    """Read the last images of a clip, each once, with the moments at which they appear; else as :func:`read_frames`.
 
-    Everything else is as :func:`read_frames` has it.
-
-    Args:
-        path: A video file, or a folder of numbered images.
-        count: Images wanted, at least 1.
-        max_side: Larger images are scaled down so that their longer side has this many pixels; None keeps them.
-        device: As :func:`read_frames` has it.
-
-    Returns:
-        The images with the moments at which they appear; fewer than ``count`` where the clip has fewer.
-
-    Raises:
-        NoVideoError: The file holds no images.
-        MediaError: The file is missing, damaged or not media; the subclass and its ``reason`` say which.
-        ValueError: ``count`` is under 1.
+    A sequence of an expression ends at its apex.
     """
     _check(count)
     if is_folder(path):
@@ -102,10 +74,7 @@ def _check(count: int) -> None:
 
 
 def _read(
-    path: Path,
-    max_side: int | None,
-    device: str | None,
-    moments: Callable[[Timeline, float], NDArray[np.float64]],
+    path: Path, max_side: int | None, device: str | None, moments: Callable[[Timeline, float], NDArray[np.float64]]
 ) -> FrameSequence:
     """Read the frames on screen at moments that a timeline and its end decide; of a damaged file, before the damage."""
     with open_container(path) as container:
@@ -127,7 +96,8 @@ def _read(
             return FrameSequence(times, canvas.images, tuple(dict.fromkeys(notes)))
         if decoder.reached is None:
             raise decoder.damage.error(path, "video")
-        end = _end_after(timeline, decoder.reached)
+        later = timeline.onsets[timeline.onsets > decoder.reached + TICK]
+        end = float(later[0]) if len(later) else timeline.end  # when the last image that decodes goes
         notes.append(f"frames after {end:.2f} s do not decode; the clip's frames are taken from those before")
     raise TruncatedMediaError(path, "none of its frames decodes", hint="Fetch the file again.")
 
@@ -145,12 +115,6 @@ def _read_on(
     except OnDeviceError as error:
         return None, f"{FALLBACK}{device} but by PyAV: {error}"
     return images, None if reason is None else f"{FALLBACK}{device} but by torchcodec on a processor: {reason}"
-
-
-def _end_after(timeline: Timeline, reached: float) -> float:
-    """Return when the image that appeared at ``reached`` goes."""
-    later = timeline.onsets[timeline.onsets > reached + TICK]
-    return float(later[0]) if len(later) else timeline.end
 
 
 def _decode(
@@ -174,8 +138,7 @@ def _fill(
 ) -> bool:
     """Decode segments onto the canvas.
 
-    Returns:
-        False where a jump led to other images than the timeline has; if ``exact``, where any image is another.
+    False where a jump led to other images than the timeline has or, if ``exact``, where any image is another.
     """
     exact = exact or len(segments) > 1 or segments[0].key is not None
     for segment in segments:
@@ -190,3 +153,69 @@ def _fill(
         if exact and canvas.filled < segment.rows.stop:
             return False
     return True
+
+
+class FrameStream:
+    """The images of a video or a folder at any number of moments, read once from begin to end, a few in memory."""
+
+    def __init__(self, path: Path, *, max_side: int | None = 1280) -> None:
+        self._path, self._max_side = path, max_side
+        self._timeline: Timeline | None = None
+        self.notes: list[str] = []
+        if is_folder(path):
+            self._listing = list_images(path)
+            self.onsets, self.end = self._listing.onsets, self._listing.end
+            return
+        with open_container(path) as container:
+            self._timeline = read_timeline(container, path)
+        self.onsets, self.end = self._timeline.onsets, self._timeline.end
+        self.notes += self._timeline.notes
+
+    def blocks(self, times: NDArray[np.float64], rows: int = 32) -> Iterator[FrameSequence]:
+        """Read the images on screen at some moments (seconds, ascending), ``rows`` at once.
+
+        Of a file that is damaged, those before the damage; a MediaError where no image decodes.
+        """
+        if self._timeline is None:
+            return self._of_folder(times, rows)
+        return self._of_file(self._timeline, times, rows)
+
+    def _of_file(self, timeline: Timeline, times: NDArray[np.float64], rows: int) -> Iterator[FrameSequence]:
+        shown = 0
+        with open_container(self._path) as container:
+            decoder = Decoder(container, self._path, timeline)
+            chosen = choose(decoder.frames(), timeline.onsets[on_screen(timeline.onsets, times)])
+            for first in range(0, len(times), rows):
+                asked = times[first : first + rows]
+                canvas = Canvas(len(asked), self._max_side, decoder.pixel_aspect)
+                for _, frame in islice(chosen, len(asked)):
+                    canvas.add(frame)
+                shown += canvas.filled
+                if canvas.filled:
+                    yield FrameSequence(asked[: canvas.filled], canvas.images[: canvas.filled])
+                if canvas.filled < len(asked):
+                    break
+            if len(times) and not shown:
+                raise decoder.damage.error(self._path, "video")
+            self.notes += [note for note in decoder.damage.notes("video") if note not in self.notes]
+            if shown < len(times):
+                self.notes.append(f"frames after {times[shown - 1]:.2f} s do not decode")
+
+    def _of_folder(self, times: NDArray[np.float64], rows: int) -> Iterator[FrameSequence]:
+        places = on_screen(self.onsets, times)
+        latest, shown, image = -1, 0, None
+        for first in range(0, len(times), rows):
+            images, kept = list[NDArray[np.uint8]](), list[float]()
+            for time, place in zip(times[first : first + rows], places[first : first + rows].tolist(), strict=True):
+                if place != latest:
+                    latest, image = place, read_image(self._listing.paths[place], self._max_side)
+                    if image is None:
+                        self.notes.append(unreadable_note(self._listing.paths[place]))
+                if image is not None:
+                    images.append(letterbox(image, *(images[0] if images else image).shape[:2]))
+                    kept.append(float(time))
+            shown += len(kept)
+            if kept:
+                yield FrameSequence(np.array(kept), np.stack(images))
+        if not shown:
+            raise unreadable(self._path)

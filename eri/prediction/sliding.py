@@ -13,7 +13,7 @@ import numpy as np
 from eri.media.audio import Audio, read_audio
 from eri.media.opening import is_folder
 from eri.media.state import State
-from eri.media.streaming import FrameStream
+from eri.media.video import FrameStream
 from eri.metrics.intensities import Floats
 from eri.prediction.availability import Missing, check_availability, describe_states
 from eri.prediction.extractors import RecordedExtractor

@@ -18,8 +18,7 @@ from eri.features.records import CropSequence, FeatureSequence, Prepared, assemb
 from eri.media.audio import SAMPLE_RATE, Audio
 from eri.media.faces import Crops, crop_faces
 from eri.media.state import State
-from eri.media.streaming import FrameStream
-from eri.media.video import FrameSequence
+from eri.media.video import FrameSequence, FrameStream
 from eri.metrics.intensities import Floats
 from eri.prediction.extractors import RecordedExtractor
 from eri.prediction.timeline import FaceFrame

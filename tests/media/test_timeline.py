@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eri.media.sampling import even_times, on_screen
+from eri.media.timeline import even_times, on_screen
 
 spans = st.tuples(st.floats(-1e4, 1e4), st.floats(0, 1e5)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 onsets = st.lists(st.floats(-10, 1000), min_size=1, max_size=60, unique=True).map(lambda times: np.array(sorted(times)))
