@@ -26,15 +26,9 @@ def features_ls(*, features: PathLike = "features") -> pd.DataFrame:
         One row per feature folder, indexed by its name: ``modality``, ``data_set`` (of imported features), ``clips``,
         ``dimension``, ``rows`` and ``size`` in bytes.
     """
-    import pandas as pd
+    from eri.features.store import list_features
 
-    from eri.features.store import list_features, local_features
-
-    columns = ("modality", "data_set", "clips", "dimension", "rows", "size")
-    listings = list_features(local_features(features))
-    rows = [[getattr(item, column) for column in columns] for item in listings]
-    index = pd.Index([item.folder for item in listings], name="features", dtype=object)
-    return pd.DataFrame(rows, index, columns).astype({"dimension": "Int64"})
+    return list_features(Path(features))
 
 
 @documented

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from eri.features.folder import FeatureFolder
-from eri.features.packing import refuse_foreign
+from eri.features.packing import refuse_empty, refuse_foreign
 from eri.features.records import CropSequence
 from eri.features.sources import Source
 from eri.features.store import identity_of
@@ -26,32 +26,16 @@ _READERS = 4
 
 
 def encode_image(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """Encode an image as a JPEG file whose colours keep their full resolution.
-
-    Args:
-        image: uint8 RGB (height, width, 3).
-        quality: Up to 100.
-
-    Returns:
-        The file, uint8 (bytes,).
-    """
+    """Encode an image, uint8 RGB (height, width, 3), as a JPEG file, uint8 (bytes,), its colours in full resolution."""
     full = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, full]
     return np.asarray(cv2.imencode(".jpg", image[..., ::-1], options)[1], dtype=np.uint8).ravel()
 
 
 def decode_crops(crops: CropSequence, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
-    """Decode the crops of a clip.
+    """Decode the crops of a clip, of all valid rows or some, to uint8 RGB (rows, side, side, 3).
 
-    Args:
-        crops: All of them, encoded.
-        rows: Which of the valid rows; None is all.
-
-    Returns:
-        uint8 RGB (rows, side, side, 3).
-
-    Raises:
-        ValueError: A file among them is not an image, or they differ in size.
+    ValueError where a file among them is not an image, or they differ in size.
 
     Examples:
         >>> image = np.full((16, 16, 3), (200, 100, 50), dtype=np.uint8)
@@ -65,14 +49,7 @@ def decode_crops(crops: CropSequence, rows: NDArray[np.int64] | None = None) -> 
 
 
 def decode_crop_rows(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Decode crops that were just encoded.
-
-    Args:
-        rows: JPEG files, filled up with zeros to one length, uint8 (crops, bytes).
-
-    Returns:
-        uint8 RGB (crops, side, side, 3).
-    """
+    """Decode JPEG files filled up with zeros to one length, uint8 (crops, bytes), to RGB (crops, side, side, 3)."""
     return _decode(iter(rows))
 
 
@@ -98,17 +75,10 @@ class CropFiles(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class CachedCrops:
-    """The face crops of many clips.
-
-    Attributes:
-        folder: Where they are.
-        valid: Crops of each clip, by its id.
-        side: Height and width of a crop in pixels.
-        fingerprint: Changes when any crop does.
-    """
+    """The face crops of many clips, side × side pixels each; the fingerprint changes when any crop does."""
 
     folder: CropFiles
-    valid: Mapping[str, int]
+    valid: Mapping[str, int]  # crops of each clip
     side: int
     fingerprint: str
 
@@ -129,11 +99,7 @@ class CachedCrops:
     def read(self, ids: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
         """Decode the crops of clips, clip after clip.
 
-        Returns:
-            uint8 RGB (crops, side, side, 3), the number of each clip's, and the seconds of every crop.
-
-        Raises:
-            StoreError: A file's checksum or identity does not match.
+        Returns uint8 RGB (crops, side, side, 3), the number of each clip's, and the seconds of every crop.
         """
         counts = self.counts(ids)
         images = np.empty((int(counts.sum()), *self.shape), dtype=np.uint8)
@@ -143,32 +109,17 @@ class CachedCrops:
 
         def fill(clip_id: str, place: slice) -> None:
             if place.stop > place.start:
-                images[place], times[place] = self._read_clip(clip_id, place.stop - place.start)
+                images[place], crops = self._decode_rows(clip_id, np.arange(place.stop - place.start))
+                times[place] = crops.times[crops.states == State.VALID]
 
         with ThreadPoolExecutor(_READERS) as pool:
-            for _ in pool.map(fill, ids, places):
-                pass
+            list(pool.map(fill, ids, places))
         return images, counts, times
 
     def read_frames(self, clip_id: str, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Decode some crops of one clip.
-
-        Args:
-            clip_id: The clip.
-            rows: Which of its crops, in any order; one may be asked for several times.
-
-        Returns:
-            uint8 RGB (rows, side, side, 3).
-
-        Raises:
-            StoreError: The file's checksum or identity does not match.
-        """
+        """Decode some crops of one clip, in any order and also repeatedly, to uint8 RGB (rows, side, side, 3)."""
         needed, places = np.unique(rows, return_inverse=True)
         return self._decode_rows(clip_id, needed)[0][places]
-
-    def _read_clip(self, clip_id: str, count: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        images, crops = self._decode_rows(clip_id, np.arange(count))
-        return images, crops.times[crops.states == State.VALID]
 
     def _decode_rows(self, clip_id: str, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], CropSequence]:
         crops = self.folder.read_crops(clip_id)
@@ -185,38 +136,18 @@ class CachedCrops:
 
 
 def holds_crops(folder: FeatureFolder) -> bool:
-    """Tell whether a folder holds face crops rather than embeddings.
-
-    Raises:
-        StoreError: The folder's identity is missing or altered.
-    """
+    """Tell whether a folder holds face crops rather than embeddings."""
     return identity_of(folder).get("family") == "crops"
 
 
 def open_crops(
     folder: FeatureFolder, clip_ids: Sequence[str], *, sources: Mapping[str, Source | None] | None = None
 ) -> CachedCrops:
-    """Look up the face crops of some clips.
-
-    Args:
-        folder: Where they are.
-        clip_ids: The clips; those without crops count none.
-        sources: What each clip's should have been made from, see :func:`~eri.features.packing.pack`.
-
-    Raises:
-        StoreError: No clip has any, or a clip's were made from other files.
-    """
+    """Look up the face crops of some clips, of which some may have none; see :func:`~eri.features.packing.pack`."""
     entries = folder.entries(clip_ids)
-    if not entries:
-        raise StoreError(
-            f"{folder.path}: none of the {len(clip_ids)} clips has face crops",
-            hint="Run `eri extract` first; failures.csv in that folder says what went wrong.",
-        )
+    refuse_empty(folder, entries, clip_ids, "face crops")
     if sources is not None:
         refuse_foreign(folder, sorted(entries), sources)
-    identity: dict[str, Any] = identity_of(folder)
-    checksums = sorted((clip_id, entry.checksum) for clip_id, entry in entries.items())
+    checksums = sorted([clip_id, entry.checksum] for clip_id, entry in entries.items())
     valid = {clip_id: entry.state_counts[State.VALID] for clip_id, entry in entries.items()}
-    return CachedCrops(
-        folder, valid, int(identity["side"]), digest([folder.digest, [list(pair) for pair in checksums]])
-    )
+    return CachedCrops(folder, valid, int(identity_of(folder)["side"]), digest([folder.digest, checksums]))

@@ -40,16 +40,7 @@ _TYPES: Mapping[str, _Types] = {
 
 
 def write_record(path: Path, record: FeatureSequence | CropSequence) -> str:
-    """Write a feature file in one atomic step and return its checksum.
-
-    Args:
-        path: The file.
-        record: Its arrays, with the clip, the identity, the source and the notes that it states.
-
-    Raises:
-        ValueError: The arrays are not as :class:`FeatureSequence` demands.
-        OSError: The file cannot be written.
-    """
+    """Write a feature file in one atomic step and return its checksum; ValueError where the arrays do not fit."""
     form = CROPS_FORMAT if isinstance(record, CropSequence) else FORMAT
     arrays = _checked_arrays(record, _TYPES[form])
     metadata = {
@@ -69,11 +60,7 @@ def write_record(path: Path, record: FeatureSequence | CropSequence) -> str:
 
 
 def read_record(path: Path) -> FeatureSequence | CropSequence:
-    """Read a feature file and verify its checksum.
-
-    Raises:
-        StoreError: The file is missing, truncated, altered or not a feature file.
-    """
+    """Read a feature file; StoreError where it is missing, truncated, altered or no feature file."""
     try:
         with safe_open(path, framework="np") as file:
             metadata = dict(file.metadata() or {})

@@ -19,13 +19,7 @@ from eri.utils.files import canonical_json
 
 
 class FileStamp(NamedTuple):
-    """What a feature file looks like from outside.
-
-    Attributes:
-        size: Bytes.
-        mtime_ns: Time of the last change of the content in nanoseconds.
-        ctime_ns: Time of the last change of any kind; unlike the one above it cannot be set back.
-    """
+    """What a feature file looks like from outside; the time of any change (ctime) cannot be set back."""
 
     size: int
     mtime_ns: int
@@ -39,39 +33,19 @@ class FileStamp(NamedTuple):
 
 @dataclass(frozen=True)
 class Entry:
-    """One verified feature file.
-
-    Attributes:
-        clip_id: The clip's id.
-        file: What the file looked like when it was verified.
-        checksum: The checksum that it states and was found to have.
-        source: What the features were made from.
-        state_counts: Rows in each :class:`~eri.media.state.State`, in the order of its values.
-        dimension: Length of one embedding.
-    """
+    """One verified feature file."""
 
     clip_id: str
-    file: FileStamp
+    file: FileStamp  # when it was verified
     checksum: str
     source: Source
-    state_counts: tuple[int, ...]
+    state_counts: tuple[int, ...]  # rows in each eri.media.state.State, in the order of its values
     dimension: int
 
     @property
     def rows(self) -> int:
         """Rows of the clip's time grid."""
         return sum(self.state_counts)
-
-
-class IndexLine(NamedTuple):
-    """One line of an index: a verified file, or None where it was found to be another than an earlier line says.
-
-    In the index of an object store the version is that of the object that holds the file; else it is empty.
-    """
-
-    clip_id: str
-    entry: Entry | None
-    version: str
 
 
 class FeatureIndex:
@@ -83,9 +57,6 @@ class FeatureIndex:
         >>> index.add(Entry("a", FileStamp(5, 2, 3), "ff", source, (1, 0, 0, 0, 0), 8))
         >>> index.load()["a"].file.size
         5
-        >>> index.remove("a")
-        >>> index.load()
-        {}
     """
 
     def __init__(self, path: Path) -> None:
@@ -93,11 +64,15 @@ class FeatureIndex:
 
     def load(self) -> dict[str, Entry]:
         """Return the last entry of each clip."""
-        last = {line.clip_id: line.entry for line in self.lines()}
+        last = {clip_id: entry for clip_id, _, entry in self.lines()}
         return {clip_id: entry for clip_id, entry in last.items() if entry is not None}
 
-    def lines(self) -> Iterator[IndexLine]:
-        """Yield all lines that can be read, the latest last; a missing index has none."""
+    def lines(self) -> Iterator[tuple[str, str, Entry | None]]:
+        """Yield clip, version and entry of all lines that can be read, the latest last; a missing index has none.
+
+        The entry is None where the file was found to be another than an earlier line says. In the index of an object
+        store the version is that of the object that holds the file; else it is empty.
+        """
         try:
             lines = self.path.read_bytes().split(b"\n")
         except OSError:
@@ -105,16 +80,12 @@ class FeatureIndex:
         for line in lines:
             try:
                 values = json.loads(line)
-                yield IndexLine(values["clip"], _entry(values) if "file" in values else None, values.get("object", ""))
+                yield values["clip"], values.get("object", ""), _entry(values) if "file" in values else None
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue
 
     def add(self, entry: Entry, version: str = "") -> None:
-        """Add a verified file.
-
-        Raises:
-            OSError: The index cannot be written.
-        """
+        """Add a verified file; OSError where the index cannot be written."""
         source = entry.source
         values = {
             "clip": entry.clip_id,
@@ -127,11 +98,7 @@ class FeatureIndex:
         self._append(values, version)
 
     def remove(self, clip_id: str, version: str = "") -> None:
-        """Remove a clip's entry: its file was found to be another than the entry says.
-
-        Raises:
-            OSError: The index cannot be written.
-        """
+        """Remove a clip's entry, as its file was found to be another; OSError where the index cannot be written."""
         self._append({"clip": clip_id}, version)
 
     def _append(self, values: dict[str, Any], version: str) -> None:
@@ -146,11 +113,6 @@ class FeatureIndex:
 
 def _entry(values: dict[str, Any]) -> Entry:
     name, size, mtime_ns, sha256 = values["source"]
-    return Entry(
-        values["clip"],
-        FileStamp(*values["file"]),
-        values["checksum"],
-        Source(name, size=size, mtime_ns=mtime_ns, sha256=sha256),
-        tuple(values["states"]),
-        values["dimension"],
-    )
+    source = Source(name, size=size, mtime_ns=mtime_ns, sha256=sha256)
+    stamp, counts = FileStamp(*values["file"]), tuple(values["states"])
+    return Entry(values["clip"], stamp, values["checksum"], source, counts, values["dimension"])

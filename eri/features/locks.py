@@ -20,8 +20,8 @@ class Lock:
     Examples:
         >>> folder = getfixture("tmp_path") / "locks"
         >>> with try_lock(folder, "00042"):
-        ...     print(try_lock(folder, "00042"))
-        None
+        ...     print(try_lock(folder, "00042"), is_locked(folder, "00042"), is_locked(folder, "00043"))
+        None True False
         >>> list(folder.iterdir())
         []
     """
@@ -50,15 +50,7 @@ class Lock:
 
 
 def try_lock(folder: Path, name: str) -> Lock | None:
-    """Lock a name, or return None while another process, or another part of this one, holds it.
-
-    Args:
-        folder: Folder of the lock files; made when missing.
-        name: What is locked; safe as a file name.
-
-    Raises:
-        OSError: The folder cannot be written.
-    """
+    """Lock a name that is safe as a file name; None while another process, or another part of this one, holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{name}.lock")
     try:
@@ -69,11 +61,7 @@ def try_lock(folder: Path, name: str) -> Lock | None:
 
 
 def wait_for_lock(folder: Path, name: str) -> Lock:
-    """Lock a name, waiting for as long as another process holds it; its file stays, hidden, for the next to wait on.
-
-    Raises:
-        OSError: The folder cannot be written.
-    """
+    """Lock a name as soon as no other process holds it; its file stays, hidden, for the next to wait on."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f".{name}.lock")
     lock.acquire()
@@ -81,14 +69,7 @@ def wait_for_lock(folder: Path, name: str) -> Lock:
 
 
 def is_locked(folder: Path, name: str) -> bool:
-    """Tell whether some process holds a lock, without taking it; True too where that cannot be found out.
-
-    Examples:
-        >>> folder = getfixture("tmp_path") / "locks"
-        >>> with try_lock(folder, "00042"):
-        ...     is_locked(folder, "00042"), is_locked(folder, "00043")
-        (True, False)
-    """
+    """Tell whether some process holds a lock, without taking it; True too where that cannot be found out."""
     path = folder / f"{name}.lock"
     if not path.exists():
         return False

@@ -22,7 +22,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from eri.features.folder import SUFFIX, FeatureFolder, Inventory, match_source
+from eri.features.folder import SUFFIX, FeatureFolder, Inventory, match_entry
 from eri.features.index import Entry, FeatureIndex
 from eri.features.problems import explained
 from eri.features.records import CropSequence, FeatureSequence
@@ -45,16 +45,10 @@ _UPLOADERS, _BEHIND = 4, 16
 
 
 class MirroredFolder(FeatureFolder):
-    """The features of one extractor in an object store.
+    """The features of one extractor in an object store; ``waiting`` lets each write wait until the store has the file.
 
     Processes of one machine lock clips as always. Machines do not see each other's locks: two that work on one clip
     both compute it, and the later one's file, of equal arrays, replaces the other's.
-
-    Args:
-        path: The mirror.
-        digest: Digest of the extractor's identity.
-        url: The folder in the store.
-        waiting: Let each :meth:`write` wait until the store has the file.
     """
 
     on_disk = False
@@ -72,24 +66,14 @@ class MirroredFolder(FeatureFolder):
         self._damaged: set[str] = set()
 
     def write(
-        self,
-        clip_id: str,
-        features: FeatureSequence | CropSequence,
-        source: Source,
-        *,
-        notes: tuple[str, ...] = (),
+        self, clip_id: str, features: FeatureSequence | CropSequence, source: Source, *, notes: tuple[str, ...] = ()
     ) -> Entry:
         """Write the features of a clip in the mirror and have them copied to the store.
 
-        Raises:
-            StoreError: The disk is full or the mirror read-only; nothing half-written is left.
-            RemoteError: Earlier features could not be copied; they are in the mirror, and the next run copies them.
+        RemoteError where earlier ones could not be copied; they are in the mirror, and the next run copies them.
         """
         entry = super().write(clip_id, features, source, notes=notes)
-        if self._waiting:
-            self._upload(entry)
-        else:
-            self._upload_later(entry)
+        (self._upload if self._waiting else self._upload_later)(entry)
         return entry
 
     def for_others(self) -> FeatureFolder:
@@ -132,7 +116,7 @@ class MirroredFolder(FeatureFolder):
             entry = self._known.get((clip_id, stamp.version))
             if entry is None:
                 unknown.append(clip_id)
-            elif (matched := match_source(sources[clip_id], entry)) is not None:
+            elif (matched := match_entry(sources[clip_id], entry)) is not None:
                 complete[clip_id] = matched
                 if matched != entry:
                     self._note(matched, stamp)
@@ -156,20 +140,12 @@ class MirroredFolder(FeatureFolder):
         return super().sizes() | {clip_id: stamp.size for clip_id, stamp in self._listing.items()}
 
     def open_for_writing(self) -> None:
-        """Make sure that mirror and store can be written; see the base class.
-
-        Raises:
-            RemoteError: The store cannot be written.
-        """
+        """Make sure that mirror and store can be written; see the base class."""
         super().open_for_writing()
         self._put_descriptions()
 
     def finish(self) -> None:
-        """Wait until everything written is in the store, with what an interrupted run left to copy.
-
-        Raises:
-            RemoteError: The store cannot be written; the next run goes on from here.
-        """
+        """Wait until everything written is in the store, with what an interrupted run left to copy."""
         self._finish_uploads()
         here = self._stamps()
         if here.keys() - self._listing.keys():  # others may have copied them
@@ -204,29 +180,24 @@ class MirroredFolder(FeatureFolder):
                 _fetch_changed(self._objects, name, copy, stamp)
                 records.append(FeatureIndex(copy))
         lines = (line for record in (*records, self._record) for line in record.lines())
-        last = {(line.clip_id, line.version): line.entry for line in lines}
+        last = {(clip_id, version): entry for clip_id, version, entry in lines}
         return {key: entry for key, entry in last.items() if entry is not None}
 
     def _drop_outdated(self, clip_ids: Iterable[str]) -> None:
         """Remove copies of feature files that the store has in another version."""
         both = [clip_id for clip_id in clip_ids if clip_id in self._listing]
         here = self._stamps() if both else {}
-        own = {line.clip_id: line for line in self._record.lines()} if here else {}
+        own = {clip_id: (version, entry) for clip_id, version, entry in self._record.lines()} if here else {}
         for clip_id in here.keys() & both:
-            line = own.get(clip_id)
-            current = line is not None and line.version == self._listing[clip_id].version
-            if line is None or not current or line.entry is None or line.entry.file != here[clip_id]:
+            version, entry = own.get(clip_id, ("", None))
+            if entry is None or version != self._listing[clip_id].version or entry.file != here[clip_id]:
                 super().remove(clip_id)
 
     def _download(self, clip_ids: Collection[str]) -> None:
         """Fetch feature files and verify them; one that is damaged in the store is recorded as such and not kept."""
         wanted = [clip_id for clip_id in clip_ids if clip_id not in self._damaged]
-        pool = ThreadPoolExecutor(THREADS)
-        try:
-            for _ in pool.map(self._fetch, wanted):
-                pass
-        finally:
-            pool.shutdown(cancel_futures=True)
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(self._fetch, wanted))  # after an error those that have not begun are left out
 
     def _fetch(self, clip_id: str) -> None:
         path, stamp = self.feature_path(clip_id), self._listing[clip_id]
@@ -259,9 +230,8 @@ class MirroredFolder(FeatureFolder):
             self._uploads.popleft().result()
 
     def _finish_uploads(self) -> None:
-        """Wait until everything is copied, and raise the first error there was."""
         try:
-            self._await_uploads(0)
+            self._await_uploads(0)  # raises the first error there was
         finally:
             if self._uploaders is not None:
                 self._uploaders.shutdown(wait=True, cancel_futures=True)
@@ -316,7 +286,6 @@ def _open_here(digest: str, url: ObjectUrl, waiting: bool) -> MirroredFolder:
 
 
 def _feature_files(names: Mapping[str, ObjectStamp]) -> dict[str, ObjectStamp]:
-    """Return the feature files among the objects of a folder, by clip id."""
     return {
         name.removesuffix(SUFFIX): stamp
         for name, stamp in names.items()
@@ -325,12 +294,7 @@ def _feature_files(names: Mapping[str, ObjectStamp]) -> dict[str, ObjectStamp]:
 
 
 def _fetch_changed(store: ObjectStore, name: str, target: Path, stamp: ObjectStamp) -> None:
-    """Fetch an object into a file that gets its time, unless that is there already.
-
-    Raises:
-        RemoteError: It cannot be read.
-        StoreError: The file cannot be written.
-    """
+    """Fetch an object into a file that gets its time, unless that is there already."""
     with explained(target):
         with suppress(FileNotFoundError):
             status = target.stat()

@@ -8,12 +8,10 @@ checksums of the feature files that it was made from. It is made under a tempora
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,11 +21,11 @@ from numpy.typing import DTypeLike, NDArray
 from eri.features.folder import FeatureFolder
 from eri.features.index import Entry
 from eri.features.problems import explained
-from eri.features.records import CropSequence, FeatureSequence
+from eri.features.records import CropSequence
 from eri.features.sources import Source
 from eri.features.store import data_set_of, read_json
 from eri.utils.errors import StoreError
-from eri.utils.files import digest, write_json
+from eri.utils.files import atomic_folder, digest, write_json
 
 _FORMAT = "eri-pack-1"
 _ARRAYS = ("embeddings", "times", "states", "offsets")
@@ -35,60 +33,15 @@ _ARRAYS = ("embeddings", "times", "states", "offsets")
 
 @dataclass(frozen=True, eq=False)
 class PackedFeatures:
-    """The features of many clips, memory-mapped and read-only.
-
-    Attributes:
-        path: Folder of the packed copy.
-        clip_ids: Clips that it holds, in the order asked for.
-        missing: Clips asked for that have no features.
-        embeddings: float32 (all rows, dimension), zero in rows that are not valid.
-        times: Seconds, float64 (all rows,).
-        states: A :class:`~eri.media.state.State` for every row, uint8 (all rows,).
-        offsets: Rows of clip i are ``offsets[i]`` to ``offsets[i + 1]``; int64 (clips + 1,).
-        fingerprint: SHA-256 over the clip ids and the checksums of their feature files.
-    """
+    """The features of many clips, memory-mapped and read-only: rows of clip i are offsets[i] to offsets[i + 1]."""
 
     path: Path
-    clip_ids: tuple[str, ...]
-    missing: tuple[str, ...]
-    embeddings: NDArray[np.float32]
-    times: NDArray[np.float64]
-    states: NDArray[np.uint8]
-    offsets: NDArray[np.int64]
-    fingerprint: str
-
-    def __len__(self) -> int:
-        return len(self.clip_ids)
-
-    def __contains__(self, clip_id: object) -> bool:
-        return clip_id in self._positions
-
-    def __getitem__(self, clip_id: str) -> FeatureSequence:
-        rows = self.rows(clip_id)
-        return FeatureSequence(self.embeddings[rows], self.times[rows], self.states[rows])
-
-    @property
-    def dimension(self) -> int:
-        """Length of one embedding."""
-        return int(self.embeddings.shape[1])
-
-    def rows(self, clip_id: str) -> slice:
-        """Return the rows of a clip.
-
-        Raises:
-            StoreError: The clip has no features.
-        """
-        try:
-            position = self._positions[clip_id]
-        except KeyError:
-            raise StoreError(
-                f"{self.path}: no features of clip '{clip_id}'", hint="Run `eri extract`, or see failures.csv."
-            ) from None
-        return slice(int(self.offsets[position]), int(self.offsets[position + 1]))
-
-    @cached_property
-    def _positions(self) -> dict[str, int]:
-        return {clip_id: position for position, clip_id in enumerate(self.clip_ids)}
+    clip_ids: tuple[str, ...]  # in the order asked for, without those that have no features
+    embeddings: NDArray[np.float32]  # (all rows, dimension), zero in rows that are not valid
+    times: NDArray[np.float64]  # seconds, (all rows,)
+    states: NDArray[np.uint8]  # (all rows,)
+    offsets: NDArray[np.int64]  # (clips + 1,)
+    fingerprint: str  # SHA-256 over the clip ids and the checksums of their feature files
 
 
 def pack(
@@ -97,55 +50,43 @@ def pack(
     """Return a packed copy of the features of some clips, made when there is none that still fits.
 
     Each feature file is verified as it is copied, one in memory at a time. Packed copies whose feature files have
-    changed since are removed.
-
-    Args:
-        folder: Where the features are.
-        clip_ids: Clips to pack; those without features are listed as missing.
-        sources: What the features of each clip should have been made from, see
-            :func:`~eri.features.sources.clip_sources`. With it, features of other files are refused, as when two data
-            sets with the same ids share a feature folder. Sources that are gone are not missed. Imported features were
-            not made from the data set's files, so this is not asked of them.
-
-    Raises:
-        StoreError: No clip has features, a feature file's checksum or identity does not match, a clip's features are of
-            another data set, or the copy cannot be written.
-        ValueError: A clip id is duplicated.
+    changed since are removed. With sources, features of other files are refused, as when two data sets with the same
+    ids share a feature folder; sources that are gone are not missed, and imported features are not asked, as they were
+    not made from the data set's files. StoreError too where no clip has features, a file does not match its checksum or
+    identity, or the copy cannot be written.
     """
     if len(set(clip_ids)) != len(clip_ids):
         raise ValueError("a clip id is duplicated in the list to pack")
     found = folder.entries(clip_ids)
+    refuse_empty(folder, found, clip_ids, "features")
     entries = [found[clip_id] for clip_id in clip_ids if clip_id in found]
-    if not entries:
-        raise StoreError(
-            f"{folder.path}: none of the {len(clip_ids)} clips has features",
-            hint="Run `eri extract` first; failures.csv in that folder says what went wrong.",
-        )
     if sources is not None and data_set_of(folder) is None:
         refuse_foreign(folder, [entry.clip_id for entry in entries], sources)
-    missing = tuple(clip_id for clip_id in clip_ids if clip_id not in found)
     fingerprint = digest([folder.digest, [[entry.clip_id, entry.checksum] for entry in entries]])
     target = folder.path / "packed" / fingerprint[:16]
-    packed = _open(target, fingerprint, missing)
-    if packed is not None:
+    if (packed := _open(target, fingerprint)) is not None:
         return packed
     with folder.lock("packing"), explained(target):
         _remove_stale(folder, target.parent)
-        packed = _open(target, fingerprint, missing)
-        if packed is None:
+        if (packed := _open(target, fingerprint)) is None:
             _build(folder, entries, fingerprint, target)
-            packed = _open(target, fingerprint, missing)
+            packed = _open(target, fingerprint)
     if packed is None:
         raise StoreError(f"{target}: the packed copy cannot be read back", hint="Check the disk, and try again.")
     return packed
 
 
-def refuse_foreign(folder: FeatureFolder, clip_ids: Sequence[str], sources: Mapping[str, Source | None]) -> None:
-    """Refuse features that were made from other files.
+def refuse_empty(folder: FeatureFolder, found: Collection[str], clip_ids: Sequence[str], what: str) -> None:
+    """Raise StoreError where none of the clips was found."""
+    if not found:
+        raise StoreError(
+            f"{folder.path}: none of the {len(clip_ids)} clips has {what}",
+            hint="Run `eri extract` first; failures.csv in that folder says what went wrong.",
+        )
 
-    Raises:
-        StoreError: Some clip's were; the first is named.
-    """
+
+def refuse_foreign(folder: FeatureFolder, clip_ids: Sequence[str], sources: Mapping[str, Source | None]) -> None:
+    """Raise StoreError, which names the first clip, for features that were made from other files."""
     foreign = folder.take_inventory({clip_id: sources.get(clip_id) for clip_id in clip_ids}).incomplete
     if foreign:
         raise StoreError(
@@ -155,49 +96,43 @@ def refuse_foreign(folder: FeatureFolder, clip_ids: Sequence[str], sources: Mapp
         )
 
 
-def _open(target: Path, fingerprint: str, missing: tuple[str, ...]) -> PackedFeatures | None:
+def _open(target: Path, fingerprint: str) -> PackedFeatures | None:
     """Map a packed copy; None where there is none, or where one of its files is not as it was written."""
     try:
         manifest = read_json(target / "pack.json")
         if manifest["format"] != _FORMAT or manifest["fingerprint"] != fingerprint:
             return None
-        if any(_stamp(target / f"{name}.npy") != manifest["files"][name] for name in _ARRAYS):
+        if any(_stamp(target, name) != manifest["files"][name] for name in _ARRAYS):
             return None
         arrays: dict[str, Any] = {
             name: np.load(target / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS
         }
-        clip_ids = tuple(manifest["checksums"])
+        return PackedFeatures(path=target, clip_ids=tuple(manifest["checksums"]), fingerprint=fingerprint, **arrays)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return PackedFeatures(path=target, clip_ids=clip_ids, missing=missing, fingerprint=fingerprint, **arrays)
 
 
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
+def _stamp(folder: Path, name: str) -> list[int]:
+    status = (folder / f"{name}.npy").stat()
     return [status.st_size, status.st_mtime_ns]
 
 
 def _build(folder: FeatureFolder, entries: Sequence[Entry], fingerprint: str, target: Path) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    temporary.mkdir(parents=True)
-    try:
+    with atomic_folder(target) as temporary:
         _write_arrays(folder, entries, temporary)
         manifest = {
             "format": _FORMAT,
             "fingerprint": fingerprint,
-            "files": {name: _stamp(temporary / f"{name}.npy") for name in _ARRAYS},
+            "files": {name: _stamp(temporary, name) for name in _ARRAYS},
             "checksums": {entry.clip_id: entry.checksum for entry in entries},
         }
         write_json(temporary / "pack.json", manifest)
         shutil.rmtree(target, ignore_errors=True)
-        temporary.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write_arrays(folder: FeatureFolder, entries: Sequence[Entry], target: Path) -> None:
     dimension = entries[0].dimension
-    offsets = np.concatenate([[0], np.cumsum([entry.rows for entry in entries])]).astype(np.int64)
+    offsets = np.cumsum([0, *(entry.rows for entry in entries)], dtype=np.int64)
     rows = int(offsets[-1])
     np.save(target / "offsets.npy", offsets, allow_pickle=False)
     with ExitStack() as stack:

@@ -16,8 +16,6 @@ from eri.data.clips import Clip
 from eri.features.sources import Source
 from eri.media.state import State
 
-__all__ = ["CropSequence", "Extractor", "FeatureSequence", "Prepared", "Preparer", "State", "assemble", "join_codes"]
-
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -52,22 +50,13 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Origin:
-    """What a feature file says beside its arrays; empty until the features are written.
-
-    Attributes:
-        clip_id: The clip's id.
-        identity: Digest of the extractor's identity, 64 hex digits.
-        source: What the features were made from.
-        notes: Warnings about the clip.
-        version: Version of eri that wrote the file.
-        checksum: As the file states it, verified.
-    """
+    """What a feature file says beside its arrays; empty until the features are written."""
 
     clip_id: str = ""
-    identity: str = ""
+    identity: str = ""  # digest of the extractor's identity, 64 hex digits
     source: Source = field(default_factory=Source)
-    notes: tuple[str, ...] = ()
-    version: str = ""
+    notes: tuple[str, ...] = ()  # warnings about the clip
+    version: str = ""  # of eri, which wrote the file
     checksum: str = ""
 
 
@@ -154,17 +143,9 @@ class Extractor(Protocol):
 
 
 def assemble(prepared: Prepared, embeddings: NDArray[np.float32]) -> FeatureSequence:
-    """Put the embeddings of a clip's valid rows back on its time grid.
+    """Put the embeddings of a clip's valid rows, float32 (valid rows, dimension), back on its time grid.
 
-    Args:
-        prepared: The clip as it was decoded, rows r of which v are valid.
-        embeddings: float32 (v, dimension).
-
-    Returns:
-        The features, embeddings of shape (r, dimension).
-
-    Raises:
-        ValueError: The number of embeddings is not the number of valid rows, or one is not finite.
+    ValueError where their number is not that of the valid rows, or one is not finite.
     """
     valid = prepared.states == State.VALID
     if embeddings.shape[0] != int(valid.sum()):
@@ -177,12 +158,7 @@ def assemble(prepared: Prepared, embeddings: NDArray[np.float32]) -> FeatureSequ
 
 
 def join_codes(prepared: Prepared, rows: NDArray[Any]) -> CropSequence:
-    """Join the encoded crops of a clip, without the zeros that they were filled up with.
-
-    Args:
-        prepared: The clip, with v valid rows.
-        rows: JPEG files, uint8 (v, bytes): each ends with a byte that is not zero.
-    """
+    """Join a clip's encoded crops, uint8 (valid rows, bytes), without the zeros at their ends: no JPEG ends in one."""
     ends = np.array([np.flatnonzero(row)[-1] + 1 for row in rows], dtype=np.int64)
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(ends)])
     kept = np.arange(rows.shape[1]) < ends[:, None]

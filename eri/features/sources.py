@@ -22,23 +22,14 @@ class Source:
     """The file, or the folder of frames, that a clip's features are made from.
 
     Two are equal when the data set calls them the same and they look and read the same, wherever they are.
-
-    Attributes:
-        name: How the data set calls it: its path under the data set's root, with forward slashes.
-        path: Where it is on this machine, or what has its size and time where it is not; empty of one read back from
-            a feature file.
-        url: Where its content is, if in an object store.
-        size: Bytes; of a folder, those of all its files. 0 until it was looked up, see :func:`stamp_source`.
-        mtime_ns: Time of the last change in nanoseconds; of a folder, the latest of its own and its files'.
-        sha256: Of its content, 64 hex digits; empty until read, see :func:`identify_source`.
     """
 
-    name: str = ""
-    path: Path = field(default=Path(), compare=False)
-    url: ObjectUrl | None = field(default=None, compare=False)
-    size: int = 0
-    mtime_ns: int = 0
-    sha256: str = ""
+    name: str = ""  # its path under the data set's root, with forward slashes
+    path: Path = field(default=Path(), compare=False)  # or what has its size and time here; empty if read back
+    url: ObjectUrl | None = field(default=None, compare=False)  # where its content is, if in an object store
+    size: int = 0  # bytes, of a folder those of all its files; 0 until stamp_source
+    mtime_ns: int = 0  # last change; of a folder, the latest of its own and its files'
+    sha256: str = ""  # of its content, 64 hex digits; empty until identify_source
 
     def looks_like(self, other: Source) -> bool:
         """Tell whether both have one name, size and time, so that the content need not be compared."""
@@ -46,12 +37,7 @@ class Source:
 
 
 def clip_source(clip: Clip, modality: Literal["visual", "audio"], root: Path) -> Source | None:
-    """Return what the features of a clip are made from; None where the data set names nothing.
-
-    Args:
-        clip: The clip.
-        modality: ``visual`` reads the video, ``audio`` the audio file or else the video's own track.
-        root: Folder of the data set.
+    """Return what the features of a clip are made from: its video, or its audio; None where the data set names nothing.
 
     Examples:
         >>> clip_source(Clip("a", "train", video=Path("data/train/a.mp4")), "audio", Path("data"))
@@ -68,23 +54,12 @@ def clip_source(clip: Clip, modality: Literal["visual", "audio"], root: Path) ->
 def clip_sources(
     table: ClipTable, modality: Literal["visual", "audio"], clips: Iterable[Clip] | None = None
 ) -> dict[str, Source | None]:
-    """Return the source of each clip by id; see :func:`clip_source`.
-
-    Args:
-        table: The data set.
-        modality: What the features describe.
-        clips: Clips of the table; None is all of them.
-    """
+    """Return the source of each clip by id, of all clips of the table or of some; see :func:`clip_source`."""
     return {clip.id: clip_source(clip, modality, table.root) for clip in (table if clips is None else clips)}
 
 
 def stamp_source(source: Source) -> Source:
-    """Return a source with its size and time, without opening it.
-
-    Raises:
-        MissingMediaError: It is not there.
-        MediaError: Its folder may not be read.
-    """
+    """Return a source with its size and time, without opening it; MediaError where it is gone or may not be read."""
     path = source.path
     try:
         status = path.stat()
@@ -99,12 +74,9 @@ def stamp_source(source: Source) -> Source:
 
 
 def identify_source(source: Source) -> Source:
-    """Return a source with its size, its time and the hash of its content, read once; see :func:`stamp_source`.
+    """Return a source with its size, its time and the hash of its content, read once.
 
-    Raises:
-        MissingMediaError: It is not there.
-        MediaError: It may not be read.
-        RemoteError: The object store that it is fetched from cannot be reached.
+    MediaError where it is gone or may not be read, RemoteError where its object store cannot be reached.
     """
     if source.url is not None:
         with fetched(source.url) as copy:
@@ -114,6 +86,25 @@ def identify_source(source: Source) -> Source:
         return replace(stamped, sha256=(_folder_digest if source.path.is_dir() else sha256_file)(source.path))
     except OSError as error:
         raise _media_error(source.path, error) from error
+
+
+def looks_unchanged(source: Source | None, made_from: Source) -> bool:
+    """Tell whether a source looks like what features were made from; true of one that is gone or not known."""
+    try:
+        return source is None or stamp_source(source).looks_like(made_from)
+    except MediaError as error:
+        return isinstance(error, MissingMediaError)
+
+
+def match_source(source: Source | None, made_from: Source) -> Source | None:
+    """Return what features were made from, stamped again where only the stamp changed; None where the content did."""
+    if source is None or looks_unchanged(source, made_from):
+        return made_from
+    try:
+        now = identify_source(source)
+    except MediaError:
+        return None
+    return now if now.sha256 == made_from.sha256 else None
 
 
 def _folder_digest(folder: Path) -> str:

@@ -14,9 +14,8 @@ import logging
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
@@ -27,6 +26,9 @@ from eri.features.problems import explained
 from eri.storage import mirrored_url, parse_url, standing_for
 from eri.utils.errors import StoreError
 from eri.utils.files import digest, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LOG = logging.getLogger(__name__)
 _IDENTITY, _CONFIG, _ORDER = "identity.json", "config.json", "order.json"
@@ -39,10 +41,7 @@ Order = tuple[int, int, str]
 
 
 class FeatureStore:
-    """The folder that holds the feature folders of all extractors.
-
-    Attributes:
-        root: Where it is on this machine; made on the first write. Of a URL it is the mirror.
+    """The folder that holds the feature folders of all extractors, made on the first write; of a URL, its mirror.
 
     Examples:
         >>> store = FeatureStore(getfixture("tmp_path"))
@@ -54,15 +53,7 @@ class FeatureStore:
         self.root = local_features(root)
 
     def folder(self, extractor_name: str, identity: dict[str, Any]) -> FeatureFolder:
-        """Return the folder of an extractor, made when missing.
-
-        Args:
-            extractor_name: Short name; characters that a folder cannot have become ``-``.
-            identity: Everything that determines the numbers, as JSON values.
-
-        Raises:
-            StoreError: The folder has to be made and cannot be.
-        """
+        """Return the folder of an extractor, made when missing; ``-`` stands for what a folder's name cannot have."""
         identity_digest = digest(identity)
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", extractor_name).strip(".-") or "extractor"
         folder = open_folder(self.root / f"{name}-{identity_digest[:12]}", identity_digest)
@@ -74,34 +65,17 @@ class FeatureStore:
 
 
 def local_features(features: str | Path) -> Path:
-    """Return the folder that stands for a feature store on this machine.
+    """Return the folder that stands for a feature store on this machine: itself, or of a URL its mirror.
 
-    Of one in an object store, that is its mirror, in which identities, configs and lists of failures are brought up to
-    date; features are fetched later, where they are asked for.
-
-    Args:
-        features: A folder, returned as it is, or a URL such as ``s3://bucket/features``.
-
-    Raises:
-        RemoteError: The store cannot be reached, or refuses.
-        MissingDependencyError: Its client is not installed.
-        StoreError: The mirror cannot be written.
-
-    Examples:
-        >>> local_features("features")
-        PosixPath('features')
+    In the mirror, identities, configs and lists of failures are brought up to date (RemoteError where the store cannot
+    be reached, or refuses); features are fetched later, where they are asked for.
     """
     url = parse_url(features)
     return Path(features) if url is None else update_mirror(url)
 
 
 def open_folder(path: Path, digest: str) -> FeatureFolder:
-    """Return the feature folder at a path: one in an object store where the path is in a mirror.
-
-    Args:
-        path: The folder.
-        digest: Digest of the extractor's identity.
-    """
+    """Return the feature folder at a path, of an identity's digest: one in an object store if the path is mirrored."""
     url = mirrored_url(path, "features")
     if url is None or path.parent.name.startswith("."):  # the latter is being put together, and seen by no one yet
         return FeatureFolder(path, digest)
@@ -113,9 +87,6 @@ def remember_config(folder: FeatureFolder, config: ExtractorConfig) -> None:
 
     The first config stands in ``config.json``; others that lead to the same identity, such as one that names the same
     weights by path, in ``config-<12 hex digits>.json``.
-
-    Raises:
-        StoreError: The folder cannot be written.
     """
     values = config.model_dump(mode="json")
     first, other = folder.path / _CONFIG, folder.path / f"config-{digest(values)[:12]}.json"
@@ -148,16 +119,8 @@ def find_folder(root: Path, config: ExtractorConfig, data_set: str | None = None
     """Return the features that were extracted with a config, without loading its model, or that were imported.
 
     One config has several identities when, for example, its weights file was replaced between two extractions: the
-    latest is taken, and a warning is logged.
-
-    Args:
-        root: Folder of the store, or its URL.
-        config: The extractor's config, resolved.
-        data_set: Of features that were imported, take those of this data set; None takes those of any.
-
-    Raises:
-        StoreError: Nothing was extracted with this config or imported under its name, or the folder's identity cannot
-            be read.
+    latest is taken, and a warning is logged. Of imported features, those of the data set are taken, or those of any.
+    StoreError where there are none, or where the folder's identity cannot be read.
     """
     root = local_features(root)
     imported = isinstance(config, ImportedConfig)
@@ -170,17 +133,18 @@ def find_folder(root: Path, config: ExtractorConfig, data_set: str | None = None
         raise _not_found(standing_for(root), config, data_set)
     latest = max(found, key=_order).parent
     if len(found) > 1:
-        _LOG.warning(
-            "%s: %d feature folders were made with the same settings; %s is the latest and is used",
-            root,
-            len(found),
-            latest.name,
-        )
-    identity = read_json(latest / _IDENTITY)
-    if identity is None or not latest.name.endswith(digest(identity)[:12]):
-        again = "eri features import" if imported else "eri extract"
-        raise StoreError(f"{latest / _IDENTITY}: missing or altered", hint=f"Run `{again}` again: it writes it again.")
-    return open_folder(latest, digest(identity))
+        text = "%s: %d feature folders were made with the same settings; %s is the latest and is used"
+        _LOG.warning(text, root, len(found), latest.name)
+    again = "eri features import" if imported else "eri extract"
+    return _open_known(latest, f"Run `{again}` again: it writes it again.")
+
+
+def _open_known(path: Path, hint: str) -> FeatureFolder:
+    """Return the feature folder at a path with the digest of its own identity."""
+    identity = read_json(path / _IDENTITY)
+    if identity is None or not path.name.endswith(digest(identity)[:12]):
+        raise StoreError(f"{path / _IDENTITY}: missing or altered", hint=hint)
+    return open_folder(path, digest(identity))
 
 
 def _means(stored: Any, config: ExtractorConfig) -> bool:
@@ -204,21 +168,13 @@ def _not_found(place: object, config: ExtractorConfig, data_set: str | None) -> 
 
 
 def data_set_of(folder: FeatureFolder) -> str | None:
-    """Return the data set that features were imported for; None where they were extracted.
-
-    Raises:
-        StoreError: The folder's identity is missing or altered.
-    """
+    """Return the data set that features were imported for; None where they were extracted."""
     identity = identity_of(folder)
     return str(identity["data_set"]) if identity.get("extractor") == "imported" else None
 
 
 def identity_of(folder: FeatureFolder) -> dict[str, Any]:
-    """Return the identity that a feature folder was made for.
-
-    Raises:
-        StoreError: It is missing or altered.
-    """
+    """Return the identity that a feature folder was made for; StoreError where it is missing or altered."""
     identity = read_json(folder.path / _IDENTITY)
     if not isinstance(identity, dict) or digest(identity) != folder.digest:
         raise StoreError(f"{folder.path / _IDENTITY}: missing or altered", hint="Run `eri extract` again.")
@@ -234,8 +190,6 @@ def recorded_configs(folder: Path) -> dict[Path, tuple[dict[str, Any], Order]]:
 def modality_of(config: Mapping[str, Any]) -> Literal["visual", "audio"] | None:
     """Return what a recorded config's features describe; None of an empty one.
 
-    Imported ones say so; of the others, visual ones look for faces or are those of a video model.
-
     Examples:
         >>> modality_of({"extractor": "resnet50", "faces": {}}), modality_of({"extractor": "mfcc"}), modality_of({})
         ('visual', 'audio', None)
@@ -250,14 +204,9 @@ def modality_of(config: Mapping[str, Any]) -> Literal["visual", "audio"] | None:
 
 
 def choose_folder(features: Path, name: str) -> FeatureFolder:
-    """Return the feature folder of a name.
+    """Return the feature folder of a name as `eri features ls` prints it, with or without the twelve digits.
 
-    Args:
-        features: Folder or URL of the feature store.
-        name: As `eri features ls` prints it, with or without the twelve digits.
-
-    Raises:
-        StoreError: None is called so, or several are; they are listed.
+    StoreError, which lists the folders, where none is called so, or several are.
     """
     features = local_features(features)
     with explained(features):
@@ -267,11 +216,7 @@ def choose_folder(features: Path, name: str) -> FeatureFolder:
         what = f"{len(found)} feature folders are called '{name}'" if found else f"no features are called '{name}'"
         known = ", ".join(found or folders)
         raise StoreError(f"{features}: {what}", hint=f"Choose one of: {known}." if known else "It is empty.")
-    path = features / found[0]
-    identity = read_json(path / _IDENTITY)
-    if identity is None or not path.name.endswith(digest(identity)[:12]):
-        raise StoreError(f"{path / _IDENTITY}: missing or altered", hint="Extract or import the features again.")
-    return open_folder(path, digest(identity))
+    return _open_known(features / found[0], "Extract or import the features again.")
 
 
 def bare_name(folder: str) -> str:
@@ -284,63 +229,29 @@ def bare_name(folder: str) -> str:
     return re.sub(r"-[0-9a-f]{12}$", "", folder)
 
 
-@dataclass(frozen=True)
-class FeatureListing:
-    """One feature folder.
-
-    Attributes:
-        folder: Its name.
-        extractor: What made the features: an extractor, or ``imported``.
-        modality: What they describe; None where there is no config.
-        data_set: That they were imported for; None where they were extracted.
-        clips: Feature files.
-        dimension: Length of a row; None where that is not known without opening a file.
-        rows: Rows of all clips, as far as the index knows them.
-        size: Bytes of the feature files.
-    """
-
-    folder: str
-    extractor: str
-    modality: str | None
-    data_set: str | None
-    clips: int
-    dimension: int | None
-    rows: int
-    size: int
-
-
-def list_features(features: Path) -> list[FeatureListing]:
-    """Return what a feature store holds, by name of its folders; nothing where there is none.
+def list_features(features: Path) -> pd.DataFrame:
+    """Return what a feature store holds: one row per folder, as :func:`eri.features_ls`.
 
     No feature file is opened: rows and dimensions are those of the indexes.
-
-    Args:
-        features: Folder of the store, or its URL.
-
-    Raises:
-        StoreError: It may not be read.
     """
+    import pandas as pd
+
     features = local_features(features)
     with explained(features):
-        return [_describe(path.parent) for path in sorted(features.glob(f"[!.]*/{_IDENTITY}"))]
+        found = {path.parent.name: _describe(path.parent) for path in sorted(features.glob(f"[!.]*/{_IDENTITY}"))}
+    index = pd.Index(list(found), name="features", dtype=object)
+    columns = ("modality", "data_set", "clips", "dimension", "rows", "size")
+    return pd.DataFrame(list(found.values()), index, columns).astype({"dimension": "Int64"})
 
 
-def _describe(path: Path) -> FeatureListing:
+def _describe(path: Path) -> tuple[object, ...]:
     folder = open_folder(path, "")
     files = folder.sizes()
     known = [entry for clip_id, entry in folder.index.load().items() if clip_id in files]
     stored = (read_json(path / name) for name in (_CONFIG, _IDENTITY))
     config, identity = (values if isinstance(values, dict) else {} for values in stored)
-    return FeatureListing(
-        folder=path.name,
-        extractor=str(config.get("extractor") or identity.get("extractor") or path.name[:-13]),
-        modality=modality_of(config),
-        data_set=identity.get("data_set"),
-        clips=len(files),
-        dimension=known[0].dimension if known else None,
-        rows=sum(entry.rows for entry in known),
-        size=sum(files.values()),
-    )
+    dimension, rows = known[0].dimension if known else None, sum(entry.rows for entry in known)
+    return modality_of(config), identity.get("data_set"), len(files), dimension, rows, sum(files.values())
 
 
 def read_json(path: Path) -> Any:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,16 +17,16 @@ from pydantic import ValidationError
 
 from eri.config import parse_extractor
 from eri.data.clips import ClipTable
-from eri.features.folder import SUFFIX, FeatureFolder
+from eri.features.folder import SUFFIX, FeatureFolder, check_in_threads
 from eri.features.format import read_record
 from eri.features.locks import is_locked, remove_stale_locks, stale_locks, wait_for_lock
 from eri.features.problems import explained
 from eri.features.records import CropSequence, FeatureSequence
-from eri.features.sources import Source, clip_sources, identify_source, stamp_source
+from eri.features.sources import Source, clip_sources, match_source
 from eri.features.store import STAGING, Order, bare_name, modality_of, read_json, recorded_configs
 from eri.storage import mirrored_url, parse_url
-from eri.utils.errors import ConfigError, MediaError, MissingMediaError, StoreError
-from eri.utils.files import canonical_json, digest
+from eri.utils.errors import ConfigError, StoreError
+from eri.utils.files import canonical_json, digest, hidden_beside
 
 Kind = Literal["damaged", "foreign", "identity", "stale", "orphaned", "leftover", "lock", "unknown", "older"]
 
@@ -64,21 +61,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FeatureFinding:
-    """One thing that is not as it should be, or that nothing needs.
+    """One thing that is not as it should be, or that nothing needs."""
 
-    Attributes:
-        folder: Name of the feature folder; empty for what lies beside the folders.
-        file: Path in that folder; empty for the folder itself.
-        kind: What it is, see :data:`MEANINGS`.
-        size: Bytes that it takes.
-        message: What is wrong, in a sentence.
-    """
-
-    folder: str
-    file: str
-    kind: Kind
-    size: int
-    message: str
+    folder: str  # its name; empty for what lies beside the feature folders
+    file: str  # path in that folder; empty for the folder itself
+    kind: Kind  # see MEANINGS
+    size: int  # bytes that it takes
+    message: str  # what is wrong, in a sentence
 
     @property
     def clip_id(self) -> str:
@@ -88,19 +77,11 @@ class FeatureFinding:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What verifying found.
-
-    Attributes:
-        folders: Names of the feature folders verified.
-        files: Feature files read.
-        size: Their bytes.
-        findings: What is not as it should be, by folder and file.
-        seconds: Wall time.
-    """
+    """What verifying found: findings by folder and file, and how much was read in how many seconds."""
 
     folders: tuple[str, ...]
     files: int
-    size: int
+    size: int  # bytes of these files
     findings: tuple[FeatureFinding, ...]
     seconds: float
 
@@ -117,18 +98,11 @@ class VerifyReport:
 
 @dataclass(frozen=True)
 class ClearingReport:
-    """What may go from a feature store, and whether it was removed.
+    """What may go from a feature store, and whether it was removed."""
 
-    Attributes:
-        findings: What may go, by folder and file.
-        held: What may go, but a run was at work on it.
-        removed: Whether the findings were removed; False is a dry run.
-        seconds: Wall time.
-    """
-
-    findings: tuple[FeatureFinding, ...]
-    held: tuple[FeatureFinding, ...]
-    removed: bool
+    findings: tuple[FeatureFinding, ...]  # by folder and file
+    held: tuple[FeatureFinding, ...]  # may go too, but a run was at work on it
+    removed: bool  # False is a dry run
     seconds: float
 
     @property
@@ -145,29 +119,22 @@ def verify_features(
     threads: int = 4,
     on_progress: Progress | None = None,
 ) -> VerifyReport:
-    """Read every feature file of a store and report those that are not what they should be.
+    """Read every feature file of a store, or of the features named, and report those that are not what they should be.
 
-    Nothing is changed, but that damaged files are removed from the index: the next extraction writes them again. A run
-    that is at work meanwhile is not disturbed.
-
-    Args:
-        features: Folder of the store.
-        names: Only these features, as ``eri features ls`` calls them, with or without the digits.
-        tables: Data sets to compare with: features of clips that are in none of them are orphaned, and features whose
-            media file was replaced are stale. Of imported features, only tables of their own data set count.
-        threads: How many files to read at once.
-        on_progress: Called with the number of files read and of all.
-
-    Raises:
-        ConfigError: A name is of no features.
-        StoreError: The store may not be read, or is in an object store.
+    Features of clips that are in none of the tables are orphaned, and features whose media file was replaced are stale;
+    of imported features, only tables of their own data set count. Nothing is changed, but that damaged files are
+    removed from the index: the next extraction writes them again. A run that is at work meanwhile is not disturbed.
     """
     started = time.monotonic()
     with explained(features):
         folders = _stored_folders(features, names)
         files = [(folder, path) for folder in folders for path in sorted(folder.path.glob(f"[!.]*{SUFFIX}"))]
         size = sum(_size_of(path) for _, path in files)
-        findings = _check_files(files, _GivenClips(tables), threads, on_progress)
+        given, report = _GivenClips(tables), on_progress or (lambda *_: None)
+        checked = check_in_threads(
+            lambda pair: _check_file(*pair, given), files, threads, lambda count: report(count, len(files))
+        )
+        findings = [finding for finding in checked if finding is not None]
         for folder in folders:
             findings.extend(_check_others(folder))
         if not names:
@@ -193,19 +160,6 @@ def clear_features(
     are in none of them, and with ``older`` the folders of earlier identities of a config, which nothing finds any more.
     Imported features are never touched, nor those of a folder whose identity is altered, since they may be imported;
     nor what a run is at work on; nor any file that is whole and belongs where it is.
-
-    Args:
-        features: Folder of the store.
-        names: Only these features, with or without the digits.
-        tables: Every data set whose features the store holds; without any, no orphans are found.
-        older: Whether earlier identities go too.
-        remove: Whether to remove what is found; otherwise nothing is changed.
-        threads: How many files to read at once.
-        on_progress: Called with the number of files read and of all.
-
-    Raises:
-        ConfigError: A name is of no features.
-        StoreError: The store may not be read, or not be written.
     """
     started = time.monotonic()
     report = verify_features(features, names, tables=tables, threads=threads, on_progress=on_progress)
@@ -314,35 +268,7 @@ class _GivenClips:
         if folder.imported or folder.modality is None:
             return False
         sources = [sources[clip_id] for sources in self._sources[folder.modality] if clip_id in sources]
-        return bool(sources) and not any(_is_source(source, made_from) for source in sources)
-
-
-def _is_source(source: Source | None, made_from: Source) -> bool:
-    if source is None:
-        return True
-    try:
-        return stamp_source(source).looks_like(made_from) or identify_source(source).sha256 == made_from.sha256
-    except MissingMediaError:  # features outlive their media
-        return True
-    except MediaError:
-        return False
-
-
-def _check_files(
-    files: Sequence[tuple[_StoredFolder, Path]], given: _GivenClips, threads: int, on_progress: Progress | None
-) -> list[FeatureFinding]:
-    findings = []
-    pool = ThreadPoolExecutor(max(1, threads))
-    try:
-        checked = pool.map(lambda pair: _check_file(pair[0], pair[1], given), files)
-        for count, finding in enumerate(checked, start=1):
-            if finding is not None:
-                findings.append(finding)
-            if on_progress is not None:
-                on_progress(count, len(files))
-    finally:
-        pool.shutdown(cancel_futures=True)  # so that Ctrl-C does not wait for thousands of files
-    return findings
+        return bool(sources) and all(match_source(source, made_from) is None for source in sources)
 
 
 def _check_file(folder: _StoredFolder, path: Path, given: _GivenClips) -> FeatureFinding | None:
@@ -392,16 +318,7 @@ def _check_others(folder: _StoredFolder) -> list[FeatureFinding]:
         for path in sorted(folder.path.iterdir())
         if not _NAMES.fullmatch(path.name) and (path.name.startswith(".") or path.suffix != SUFFIX)
     ]
-    return [
-        FeatureFinding(
-            folder.path.name,
-            path.relative_to(folder.path).as_posix(),
-            kind,
-            0 if kind == "identity" else _size_of(path),
-            f"{path}: {message}",
-        )
-        for path, kind, message in found
-    ]
+    return [_finding(path, folder, kind, message) for path, kind, message in found]
 
 
 def _check_beside(features: Path) -> list[FeatureFinding]:
@@ -409,10 +326,13 @@ def _check_beside(features: Path) -> list[FeatureFinding]:
     left = list(features.glob(f"{_CLEARING}*.tmp"))
     if not is_locked(features / ".claims", ".import"):
         left += features.glob(f"{STAGING}*.tmp")
-    return [
-        FeatureFinding("", path.name, "leftover", _size_of(path), f"{path}: its writer was killed")
-        for path in sorted(left)
-    ]
+    return [_finding(path, None, "leftover", "its writer was killed") for path in sorted(left)]
+
+
+def _finding(path: Path, folder: _StoredFolder | None, kind: Kind, message: str) -> FeatureFinding:
+    name, file = (folder.path.name, path.relative_to(folder.path).as_posix()) if folder else ("", path.name)
+    size = 0 if kind == "identity" else _size_of(path)
+    return FeatureFinding(name, "" if file == "." else file, kind, size, f"{path}: {message}")
 
 
 def _size_of(path: Path) -> int:
@@ -434,8 +354,8 @@ def _outdated(features: Path, chosen: Mapping[str, _StoredFolder]) -> list[Featu
     for folder in folders:
         followers = {latest[text][-1] for text in folder.configs}
         if folder.configs and folder.path.name in chosen and folder.path.name not in followers:
-            message = f"{folder.path}: the same config leads to {', '.join(sorted(followers))} now"
-            found.append(FeatureFinding(folder.path.name, "", "older", _size_of(folder.path), message))
+            message = f"the same config leads to {', '.join(sorted(followers))} now"
+            found.append(_finding(folder.path, folder, "older", message))
     return found
 
 
@@ -469,7 +389,7 @@ def _remove_folder(folder: _StoredFolder) -> bool:
     if len(stale_locks(locks)) < len(list(locks.glob("[!.]*.lock"))):
         return False
     # Out of sight in one step: a folder of which half is gone would be taken for one that is incomplete.
-    hidden = folder.path.with_name(f"{_CLEARING}{folder.path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    hidden = hidden_beside(folder.path.with_name(f"{_CLEARING.removeprefix('.')}{folder.path.name}"))
     folder.path.replace(hidden)
     shutil.rmtree(hidden)
     return True

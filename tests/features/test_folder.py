@@ -35,7 +35,7 @@ def record_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         return identify_source(source)
 
     monkeypatch.setattr("eri.features.folder.read_record", recording_read)
-    monkeypatch.setattr("eri.features.folder.identify_source", recording_identify)
+    monkeypatch.setattr("eri.features.sources.identify_source", recording_identify)
     return opened
 
 

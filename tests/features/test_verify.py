@@ -137,7 +137,7 @@ def test_an_altered_identity_and_unknown_files_are_reported(table, tmp_path):
 
 def test_names_choose_and_wrong_ones_are_refused(table, tmp_path):
     extract(table, [fake_config(6)], tmp_path / "features", Runtime(workers=0), create=fake_extractors())
-    names = [listing.folder for listing in list_features(tmp_path / "features")]
+    names = list(list_features(tmp_path / "features").index)
     assert verify_features(tmp_path / "features", [names[0]]).files == 8
     assert verify_features(tmp_path / "features", ["fake"]).files == 16
     with pytest.raises(ConfigError, match=rf"(?s)no features 'resnet50'.*{names[0]}"):

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from eri.features.exchange.csv_folder import SUFFIX as CSV_SUFFIX
+from eri.features.exchange.clip_files import CSV_SUFFIX
 from eri.features.exchange.parquet import ID_COLUMN, METADATA, TIME_COLUMN, is_parquet
 from eri.features.exchange.reading import TimeUnit
 from eri.features.folder import SUFFIX as FEATURE_SUFFIX
@@ -24,7 +24,7 @@ from eri.features.folder import FeatureFolder
 from eri.features.records import FeatureSequence
 from eri.features.store import bare_name, choose_folder, identity_of
 from eri.utils.errors import DataError, StoreError
-from eri.utils.files import atomic_path, canonical_json
+from eri.utils.files import atomic_folder, atomic_path, canonical_json
 
 Format = Literal["csv", "parquet"]
 
@@ -33,20 +33,12 @@ _ROWS_A_GROUP = 4096
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What an export did.
-
-    Attributes:
-        target: The folder or table.
-        clips: Clips in it.
-        rows: Rows in it.
-        masked: Rows without numbers among them: empty cells, or nulls.
-        seconds: Wall time.
-    """
+    """What an export did."""
 
     target: Path
     clips: int
     rows: int
-    masked: int
+    masked: int  # rows without numbers: empty cells, or nulls
     seconds: float
 
 
@@ -62,22 +54,10 @@ def export_features(
 ) -> ExportReport:
     """Write features of the store for other programs.
 
-    Rows that are masked have no numbers: their cells are empty. ``eri features import --missing mask`` reads them back,
-    and every number and time as it was.
-
-    Args:
-        features: Folder of the feature store.
-        name: Of a feature folder in it, with or without its twelve digits.
-        target: A folder to be made, or a Parquet table.
-        format: ``csv`` writes one file per clip: ``File_ID,timestamp`` and a column per feature. ``parquet`` writes one
-            table: ``clip_id``, ``time`` in seconds, and a column per feature. None goes by the target's suffix.
-        clip_ids: Which clips; None is all.
-        time_unit: Of the CSV files.
-        on_progress: Called with the number of clips written and of all.
-
-    Raises:
-        StoreError: No features are called so, or the checksum or identity of one does not match.
-        DataError: A clip has no features, the target is there already, or cannot be written.
+    ``csv`` makes a folder of one file per clip: ``File_ID,timestamp`` and a column per feature. ``parquet`` writes one
+    table: ``clip_id``, ``time`` in seconds, and a column per feature. Without a format the target's suffix decides.
+    Rows that are masked have empty cells. ``eri features import --missing mask`` reads them back, and every number and
+    time as it was.
     """
     started = time.monotonic()
     target = Path(target)
@@ -128,18 +108,13 @@ def _columns(folder: FeatureFolder, dimension: int) -> list[str]:
 
 
 def _write_csv(clips: _Clips, target: Path, time_unit: TimeUnit) -> None:
-    staging = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    staging.mkdir(parents=True)
     header = ""
-    try:
+    with atomic_folder(target) as folder:
         for clip_id, sequence in clips:
             header = header or _header(_columns(clips.folder, sequence.embeddings.shape[1]), clips.folder)
-            (staging / f"{clip_id}{CSV_SUFFIX}").write_text(
+            (folder / f"{clip_id}{CSV_SUFFIX}").write_text(
                 header + _csv_rows(clip_id, sequence, time_unit), encoding="utf-8", newline="\n"
             )
-        staging.replace(target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _header(columns: Sequence[str], folder: FeatureFolder) -> str:
@@ -164,7 +139,7 @@ def _csv_rows(clip_id: str, sequence: FeatureSequence, time_unit: TimeUnit) -> s
 
 
 def _time_text(seconds: float, unit: TimeUnit) -> str:
-    """Return a time as text; milliseconds are shifted as decimals, so that the import gets the very same number.
+    """Return a time as text; milliseconds are shifted as decimals, so that an import gets the very same number.
 
     Examples:
         >>> _time_text(1.001, "ms"), _time_text(0.5, "s"), _time_text(1e-7, "ms")
@@ -176,28 +151,19 @@ def _time_text(seconds: float, unit: TimeUnit) -> str:
 
 
 def _write_parquet(clips: _Clips, target: Path, _unit: TimeUnit) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with atomic_path(target) as temporary:
-        writer: Any = None
-        try:
+    try:
+        with atomic_path(target) as temporary, ExitStack() as exits:
+            writer: Any = None
             for group in _groups(clips):
                 if writer is None:
-                    columns = _columns(clips.folder, group[0][1].embeddings.shape[1])
-                    schema = _schema(columns, clips.folder)
-                    writer = pq.ParquetWriter(temporary, schema)
+                    schema = _schema(_columns(clips.folder, group[0][1].embeddings.shape[1]), clips.folder)
+                    writer = exits.enter_context(pq.ParquetWriter(temporary, schema))
                 writer.write_batch(_batch(group, schema))
-        except pa.ArrowException as error:
-            raise DataError(f"{target}: cannot be written: {error}") from error
-        finally:
-            if writer is not None:
-                writer.close()
+    except pa.ArrowException as error:
+        raise DataError(f"{target}: cannot be written: {error}") from error
 
 
 def _schema(columns: Sequence[str], folder: FeatureFolder) -> Any:
-    import pyarrow as pa
-
     if taken := {ID_COLUMN, TIME_COLUMN} & set(columns):
         raise DataError(f"{folder.path}: a feature is called '{min(taken)}', as the table's own column")
     stated = {METADATA: canonical_json({"time_unit": "s", "features": folder.path.name}).encode()}
@@ -219,8 +185,6 @@ def _groups(clips: _Clips) -> Iterator[list[tuple[str, FeatureSequence]]]:
 
 
 def _batch(clips: Sequence[tuple[str, FeatureSequence]], schema: Any) -> Any:
-    import pyarrow as pa
-
     ids = [clip_id for clip_id, sequence in clips for _ in range(len(sequence.states))]
     times = np.concatenate([sequence.times for _, sequence in clips])
     values: NDArray[np.float32] = np.concatenate([sequence.embeddings for _, sequence in clips])

@@ -7,12 +7,14 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from eri.data.rows import normalise_id
@@ -21,10 +23,6 @@ from eri.features.exchange.reading import RawFeatures, TimeUnit
 from eri.features.sources import Source
 from eri.utils.errors import DataError
 from eri.utils.files import canonical_json
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
 ID_COLUMN = "clip_id"
 TIME_COLUMN = "time"
@@ -37,25 +35,18 @@ _BATCH = 4096
 
 
 def is_parquet(path: Path) -> bool:
-    """Say whether a path has a suffix of Parquet."""
+    """Tell whether a path has a suffix of Parquet."""
     return path.suffix.lower() in PARQUET_SUFFIXES
 
 
 @dataclass(frozen=True)
 class ParquetTable:
-    """A table of the features of many clips.
-
-    Attributes:
-        path: The file.
-        id_names: What the id column may be called, the likeliest first.
-        id_digits: Of the data set's ids, see :func:`~eri.data.rows.normalise_id`.
-        time_name: The time column; None finds it by its usual names.
-    """
+    """A table of the features of many clips; see :class:`~eri.features.exchange.reading.FeatureSource`."""
 
     path: Path
-    id_names: tuple[str, ...]
-    id_digits: int | None
-    time_name: str | None = None
+    id_names: tuple[str, ...]  # what the id column may be called, the likeliest first
+    id_digits: int | None  # of the data set's ids, see eri.data.rows.normalise_id
+    time_name: str | None = None  # None finds it by its usual names
 
     def identities(self) -> dict[str, Source]:
         """Return the identity of each clip: a hash of its rows, so that tables may grow without changing it."""
@@ -65,26 +56,16 @@ class ParquetTable:
         """Return the times of the first clips as they are written, or the unit that an exported table states."""
         if self._layout.time is None:
             return None
-        stated: TimeUnit | None = _UNITS.get(self._stated.get("time_unit"))
-        if stated is not None:
+        if (stated := _UNITS.get(self._stated.get("time_unit"))) is not None:
             return stated
-        found = []
-        for raw in self._clips(None, "s"):
-            if raw.times is not None:
-                found.append(raw.times)
-            if len(found) == clips:
-                break
-        return found
+        return [raw.times for raw in islice(self._clips(None, "s"), clips) if raw.times is not None]
 
     def read(self, clip_ids: Collection[str], time_unit: TimeUnit) -> Iterator[RawFeatures]:
-        """Read some clips; see :class:`~eri.features.exchange.reading.FeatureSource`."""
+        """Read some clips."""
         return self._clips(set(clip_ids), time_unit)
 
     @cached_property
     def _file(self) -> pq.ParquetFile:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         try:
             return pq.ParquetFile(self.path)
         except FileNotFoundError:
@@ -154,8 +135,6 @@ class ParquetTable:
 
     def _runs(self) -> Iterator[tuple[int, Any, NDArray[np.float64] | None, NDArray[np.floating]]]:
         """Yield runs of rows of one id: number of the first row (from 1), id, times, values."""
-        import pyarrow as pa
-
         layout, row = self._layout, 1
         rest: pa.Table | None = None
         for batch in self._batches():
@@ -170,8 +149,6 @@ class ParquetTable:
             yield row, rest.column(layout.id)[0].as_py(), *_arrays(rest, layout)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa
-
         try:
             yield from self._file.iter_batches(batch_size=_BATCH)
         except (pa.ArrowException, OSError) as error:
@@ -188,8 +165,6 @@ class _Layout:
 
 
 def _layout(path: Path, schema: pa.Schema, id_names: Sequence[str], time_name: str | None) -> _Layout:
-    import pyarrow as pa
-
     names = list(schema.names)
     id_column = _find(names, id_names)
     if id_column is None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eri.data.clips import ClipTable
 from eri.features.records import FeatureSequence
-from eri.features.sources import Source, identify_source
+from eri.features.sources import Source
 from eri.media.state import State
 from eri.utils.errors import DataError
 from eri.utils.files import digest
@@ -35,27 +35,16 @@ more is in milliseconds, a smaller one in seconds."""
 
 @dataclass(frozen=True, eq=False)
 class RawFeatures:
-    """The features of one clip as a file holds them.
-
-    Attributes:
-        clip_id: The clip's id.
-        origin: The file, for errors.
-        source: The file's identity.
-        values: float64 or float32 (rows, dimension); NaN where the file has no number.
-        times: Seconds, float64 (rows,); None where the file has none.
-        columns: Names of the features; None where the file has none.
-        lines: Number of each row in the file, for errors; None where they are counted from 1.
-        unit: What ``lines`` count.
-    """
+    """The features of one clip as a file holds them, without times or columns where the file has none."""
 
     clip_id: str
-    origin: str
+    origin: str  # the file, for errors
     source: Source
-    values: NDArray[np.floating]
-    times: NDArray[np.float64] | None = None
+    values: NDArray[np.floating]  # float64 or float32 (rows, dimension); NaN where the file has no number
+    times: NDArray[np.float64] | None = None  # seconds, (rows,)
     columns: tuple[str, ...] | None = None
-    lines: Sequence[int] | None = None
-    unit: str = "row"
+    lines: Sequence[int] | None = None  # number of each row in the file, for errors; None counts from 1
+    unit: str = "row"  # what lines count
 
     def place(self, row: int) -> str:
         """Return where a row stands, for an error."""
@@ -75,34 +64,15 @@ class FeatureSource(Protocol):
         ...
 
     def identities(self) -> dict[str, Source]:
-        """Return what identifies the features of each clip, by id.
-
-        Raises:
-            DataError: Something cannot be read, or is not as its format demands.
-        """
+        """Return what identifies the features of each clip, by id."""
         ...
 
     def sample_times(self, clips: int) -> list[NDArray[np.float64]] | TimeUnit | None:
-        """Return the times of some clips as they are written, to find out their unit.
-
-        Args:
-            clips: How many clips to look at.
-
-        Returns:
-            One array per clip; or the unit itself, where the source states it; None where there are no times.
-        """
+        """Return the times of some clips as they are written, or their unit where it is stated; None without times."""
         ...
 
     def read(self, clip_ids: Collection[str], time_unit: TimeUnit) -> Iterator[RawFeatures]:
-        """Read some clips one after the other.
-
-        Args:
-            clip_ids: Which.
-            time_unit: What times are written in.
-
-        Raises:
-            DataError: A clip's features are not as their format demands.
-        """
+        """Read some clips one after the other; DataError where one is not as its format demands."""
         ...
 
 
@@ -152,42 +122,23 @@ def _missing_numbers(raw: RawFeatures, absent: NDArray[np.bool_]) -> DataError:
 
 @dataclass(frozen=True)
 class Reading:
-    """A source, and how it is read.
-
-    Attributes:
-        source: The source.
-        contents: What identifies the features of each clip, by id.
-        name: Of the features.
-        modality: What they describe.
-        hop: Seconds between rows where the source has no times.
-        missing: What to do with rows in which a number is missing.
-        data_set: That the features are of.
-        time_unit: What times are written in.
-        guessed: The unit was found out, neither the user nor the source said it.
-        times: The same in words; of sources without times, how far rows are apart.
-        columns: Names of the features; None where the source has none.
-        dimension: Length of a row.
-    """
+    """A source, and how it is read."""
 
     source: FeatureSource
-    contents: Mapping[str, Source]
+    contents: Mapping[str, Source]  # of each clip, by id
     name: str
     modality: Modality
-    hop: float
+    hop: float  # seconds between rows where the source has no times
     missing: Missing
     data_set: str
     time_unit: TimeUnit
-    guessed: bool
-    times: str
+    guessed: bool  # the unit was found out, neither the user nor the source said it
+    times: str  # the unit, or how far rows are apart
     columns: tuple[str, ...] | None
     dimension: int
 
     def identity(self, source: str | None = None) -> dict[str, Any]:
-        """Return the identity of the features.
-
-        Args:
-            source: Digest of the files that they were first imported from; None is that of all these.
-        """
+        """Return the identity of the features, first imported from files of the digest ``source``, or from these."""
         return {
             "extractor": "imported",
             "format": _FORMAT,
@@ -204,9 +155,7 @@ class Reading:
     def sequences(self, clip_ids: Collection[str]) -> Iterator[tuple[RawFeatures, FeatureSequence]]:
         """Read some clips one after the other, as they are and as the store keeps them.
 
-        Raises:
-            DataError: A clip's features are not as their format demands, differ in their columns from the first clip's,
-                or were changed since the source was first looked at.
+        DataError where one is not as its format demands, has other columns than the first, or was changed meanwhile.
         """
         left = set(clip_ids)
         for raw in self.source.read(clip_ids, self.time_unit) if clip_ids else ():
@@ -264,17 +213,7 @@ def plan_reading(
 ) -> Reading:
     """Look at a source: which clips it has, what times are written in, and what the columns are.
 
-    Args:
-        table: The data set.
-        source: The features.
-        name: What they are called.
-        modality: What they describe.
-        time_unit: What times are written in; None finds out.
-        hop: Seconds between rows where the source has no times.
-        missing: What to do with rows in which a number is missing.
-
-    Raises:
-        DataError: It cannot be read, holds clips that the data set does not have, or the unit cannot be found out.
+    DataError where it cannot be read, holds clips that the table does not have, or the unit cannot be found out.
     """
     contents = source.identities()
     refuse_unknown(str(source.path), (clip_id for clip_id in contents if clip_id not in table), table)
@@ -305,11 +244,6 @@ def refuse_unknown(where: str, ids: Iterable[str], table: ClipTable) -> None:
             f"{where}: {len(ordered)} id(s) of no clip of {table.name}: {', '.join(ordered[:_LISTED])}{more}",
             hint="Are these the features of another data set or release? Move files that are no features away.",
         )
-
-
-def identify_file(path: Path) -> Source:
-    """Return the identity of a file of features, named after its folder and itself."""
-    return identify_source(Source(f"{path.parent.name}/{path.name}", path))
 
 
 def _guess_unit(path: Path, times: Sequence[NDArray[np.float64]]) -> TimeUnit:
