@@ -12,22 +12,26 @@ from typing import Any, Literal
 import numpy as np
 
 from eri.config import Runtime
-from eri.config.tasks import Task, TaskKind
+from eri.config.tasks import TaskKind
 from eri.data.clips import ClipTable, Split
 from eri.evaluation.events import StepDone, ignore
-from eri.evaluation.held_out import HeldOut, read_held_out
+from eri.evaluation.held_out import HeldOut, common_clips, read_held_out
 from eri.metrics.bootstrap import LEVEL, Interval, percentile_interval
 from eri.metrics.intensities import Floats
 from eri.metrics.scoring import create_scorer
-from eri.utils.errors import DataError, RunError
+from eri.utils.errors import DataError
 from eri.utils.tables import Shown, Summary
 
+Tail = Literal["greater", "two-sided"]
+
 SIGNIFICANCE = 0.05
+PAIRED_RESAMPLES, _SEED = 2000, 0
+_ROUNDING = 1e-12  # differences of two scores that are equal but for their last digits
 
 
 @dataclass(frozen=True)
 class FoldComparison:
-    """The test of two systems over the same folds.
+    """The t-test of two systems over the same folds.
 
     Attributes:
         folds: Their number.
@@ -48,7 +52,7 @@ class FoldComparison:
     statistic: float | None
     p: float | None
     significant: bool
-    tail: Literal["greater", "two-sided"]
+    tail: Tail
     corrected: bool
 
 
@@ -56,29 +60,18 @@ def compare_folds(
     first: Sequence[float],
     second: Sequence[float],
     *,
-    tail: Literal["greater", "two-sided"] = "greater",
+    tail: Tail = "greater",
     test_share: float | None = None,
-    level: float = SIGNIFICANCE,
 ) -> FoldComparison:
-    """Test whether the first system scores higher than the second over the same folds.
+    """Test whether the first system scores higher than the second over the same two or more folds, in one order.
 
     Haddad et al. 2020 do not name the test of their tables 4 and 5. Of the usual ones a paired t-test with one tail
     alone gives their p-values from their scores: 0.00057, 0.00065, 0.0362 and 0.00598, where they print 0.00057,
     0.00067, 0.03650 and 0.00597.
 
-    The folds' train sets overlap, so that the plain test finds differences too readily. With ``test_share`` the
-    variance is that of Nadeau & Bengio (2003): ``(1/n + test / train) σ²`` in place of ``σ² / n``.
-
-    Args:
-        first: Score of each fold, larger is better.
-        second: Scores of the same folds in the same order.
-        tail: ``greater``, or ``two-sided`` where no direction was expected beforehand.
-        test_share: Share of the clips in one fold's test set, on (0, 1); None is the plain test of the paper.
-        level: Below which a p-value is called significant.
-
-    Raises:
-        ValueError: Fewer than two folds, different numbers of them, a score that is not finite, or a share outside
-            (0, 1).
+    The folds' train sets overlap, so that the plain test finds differences too readily. With ``test_share``, the share
+    of the clips in one fold's test set, the variance is that of Nadeau & Bengio (2003): ``(1/n + test / train) σ²`` in
+    place of ``σ² / n``. Anything but finite scores of as many folds, and a share on (0, 1), is a ValueError.
 
     Examples:
         >>> result = compare_folds([81, 84, 80, 85], [80, 82, 80, 82])
@@ -87,17 +80,17 @@ def compare_folds(
     """
     from scipy.stats import t as student
 
-    if len(first) != len(second) or len(first) < 2:
-        raise ValueError(f"the same two or more folds are compared, not {len(first)} with {len(second)}")
+    number = len(first)
+    if number != len(second) or number < 2:
+        raise ValueError(f"the same two or more folds are compared, not {number} with {len(second)}")
     gaps = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
     if not np.isfinite(gaps).all():
         raise ValueError("a fold's score is not finite")
     if test_share is not None and not 0 < test_share < 1:
         raise ValueError(f"test_share is on (0, 1), not {test_share}")
-    number = len(gaps)
     mean, variance = float(gaps.mean()), float(gaps.var(ddof=1))
     # Scores such as 0.1 + 0.2 leave differences that are equal but for their last digit.
-    if variance <= (1e-12 * float(np.abs([first, second]).max())) ** 2:
+    if variance <= (_ROUNDING * float(np.abs([first, second]).max())) ** 2:
         variance = 0.0
     factor = 1 / number + (0.0 if test_share is None else test_share / (1 - test_share))
     statistic, p = None, None
@@ -108,21 +101,8 @@ def compare_folds(
     if statistic is not None:
         p = float(student.sf(statistic, number - 1))
         p = p if tail == "greater" else 2 * min(p, 1 - p)
-    return FoldComparison(
-        folds=number,
-        first=float(np.mean(first)),
-        second=float(np.mean(second)),
-        difference=mean,
-        statistic=statistic,
-        p=p,
-        significant=p is not None and p < level,
-        tail=tail,
-        corrected=test_share is not None,
-    )
-
-
-PAIRED_RESAMPLES = 2000
-_ROUNDING = 1e-12  # differences of two scores that are equal but for their last digits
+    significant, means = p is not None and p < SIGNIFICANCE, (float(np.mean(first)), float(np.mean(second)))
+    return FoldComparison(number, *means, mean, statistic, p, significant, tail, corrected=test_share is not None)
 
 
 @dataclass(frozen=True)
@@ -157,14 +137,14 @@ class Comparison(Shown):
         mean: Difference of the mean over the labels in which both are defined: mean Pearson, or UAR.
         labels: Difference of each label's Pearson, or of the recall of each class.
         left_out: Labels left out of the mean, because a prediction or label is constant, or a class has no clip.
-        overall: Difference of WAR, where the labels are classes; None where they are intensities.
-        averaged_as: Name of ``mean``: ``mean`` or ``UAR``.
-        over_folds: For two cross-validations with the same folds: the paired t-test over them with one tail, as papers
-            report it, and with both and the variance corrected for train sets that overlap; else nothing.
         resamples: Number of bootstrap resamples.
         seed: Seed of the bootstrap.
         level: Share of resamples inside an interval.
         notes: What a reader of the scores should know.
+        overall: Difference of WAR, where the labels are classes; None where they are intensities.
+        averaged_as: Name of ``mean``: ``mean`` or ``UAR``.
+        over_folds: For two cross-validations with the same folds: the paired t-test over them with one tail, as papers
+            report it, and with both and the variance corrected for train sets that overlap; else nothing.
         subjects: Number of subjects that were resampled in place of clips; None where clips were.
     """
 
@@ -183,11 +163,15 @@ class Comparison(Shown):
     over_folds: tuple[FoldComparison, ...] = ()
     subjects: int | None = None
 
+    def pairs(self) -> dict[str, Difference]:
+        """Return every difference by its name: the labels', their mean, and WAR where there is one."""
+        return {**self.labels, self.averaged_as: self.mean, **({"WAR": self.overall} if self.overall else {})}
+
     def as_table(self) -> Summary:
         """Return the difference of each label."""
-        pairs = {**self.labels, self.averaged_as: self.mean, **({"WAR": self.overall} if self.overall else {})}
         rows = [
-            (name, one.first, one.second, one.difference, one.interval, one.corrected) for name, one in pairs.items()
+            (name, one.first, one.second, one.difference, one.interval, one.corrected)
+            for name, one in self.pairs().items()
         ]
         headers = ("", "first", "second", "difference", f"{self.level:.0%} interval", "p, Holm")
         title = f"{self.first} against {self.second}, {self.clips} clips"
@@ -206,26 +190,14 @@ def compare(
     *,
     split: Split = "val",
     resamples: int = PAIRED_RESAMPLES,
-    seed: int = 0,
-    level: float = LEVEL,
     by: Literal["clip", "subject"] = "clip",
     runtime: Runtime = Runtime(),
     on_event: Callable[[StepDone], None] = ignore,
 ) -> Comparison:
     """Compare two runs, cross-validations or ensembles on the clips that their scores are taken on.
 
-    Args:
-        first: Folder of the first.
-        second: Folder of the second.
-        table: The data set that both were made on.
-        features: Folder of the feature store.
-        split: Of the clips that runs predict; cross-validations and ensembles have clips of their own.
-        resamples: Number of bootstrap resamples; the smallest p-value is 2 / (resamples + 1).
-        seed: Seed of the bootstrap.
-        level: Share of resamples inside an interval.
-        by: What is resampled: clips, or subjects, each with all its clips, since clips of one subject are alike.
-        runtime: Its device is used.
-        on_event: Called when the predictions of each are there, and when they are compared.
+    Runs predict ``split``; the others have clips of their own. ``by`` says what is resampled: clips, or subjects, each
+    with all its clips, since clips of one subject are alike. The smallest p-value is 2 / (resamples + 1).
 
     Raises:
         RunError: They predict other labels or other clips, or were made on other data.
@@ -236,21 +208,14 @@ def compare(
         opened.append(read_held_out(path, table, features, split, runtime))
         on_event(StepDone(f"predictions of {path.name}", len(opened), 3))
     ids = common_clips(opened)
-    truth = table.label_matrix(ids)
-    values = [held_out.values(ids) for held_out in opened]
-    names = (str(first), str(second)) if first.name == second.name else (first.name, second.name)
-    notes = tuple(dict.fromkeys(note for held_out in opened for note in held_out.notes))
     result = compare_predictions(
-        values[0],
-        values[1],
-        truth,
+        *(held_out.values(ids) for held_out in opened),
+        table.label_matrix(ids),
         table.task.labels,
         kind=table.task.kind,
-        names=names,
+        names=(str(first), str(second)) if first.name == second.name else (first.name, second.name),
         resamples=resamples,
-        seed=seed,
-        level=level,
-        notes=notes,
+        notes=tuple(dict.fromkeys(note for held_out in opened for note in held_out.notes)),
         subjects=_subjects(table, ids) if by == "subject" else None,
     )
     on_event(StepDone(f"{resamples} resamples", 3, 3))
@@ -259,14 +224,14 @@ def compare(
 
 def _subjects(table: ClipTable, ids: Sequence[str]) -> list[str]:
     """Return the subject of each clip."""
-    named = [table[clip_id].group for clip_id in ids]
-    unknown = [clip_id for clip_id, subject in zip(ids, named, strict=True) if subject is None]
-    if unknown or len(set(named)) < 2:
+    named = {clip_id: table[clip_id].group for clip_id in ids}
+    unknown = [clip_id for clip_id, subject in named.items() if subject is None]
+    if unknown or len(set(named.values())) < 2:
         lacking = f"no subject for clip '{unknown[0]}'" if unknown else "one subject only for these clips"
         raise DataError(
             f"the data set names {lacking}, so subjects cannot be resampled", hint="Resample clips: --by clip."
         )
-    return [str(subject) for subject in named]
+    return [str(subject) for subject in named.values()]
 
 
 def _over_folds(opened: Sequence[HeldOut], table: ClipTable) -> tuple[FoldComparison, ...]:
@@ -298,30 +263,15 @@ def compare_predictions(
     kind: TaskKind = "regression",
     names: tuple[str, str] = ("first", "second"),
     resamples: int = PAIRED_RESAMPLES,
-    seed: int = 0,
-    level: float = LEVEL,
     notes: tuple[str, ...] = (),
     subjects: Sequence[str] | None = None,
 ) -> Comparison:
-    """Compare two sets of predictions of the same clips.
+    """Compare two sets of predictions of the same clips, each finite and (clips, labels).
 
-    Both are scored on the same resamples of the clips. The p-value is twice the share of resamples on the far side of
-    zero, with one added to either count so that it is never zero (Davison & Hinkley 1997, section 4.2); those of all
-    labels and of the means over them are corrected by :func:`holm`.
-
-    Args:
-        first: (clips, labels), finite.
-        second: The same shape.
-        truth: The same shape.
-        labels: One name a column.
-        kind: What the columns are: intensities, compared by Pearson, or class probabilities, compared by WAR, UAR and
-            the recall of each class.
-        names: Of the two systems.
-        resamples: Number of bootstrap resamples.
-        seed: Seed of the bootstrap.
-        level: Share of resamples inside an interval.
-        notes: Passed on.
-        subjects: The subject of each clip, (clips,): subjects are resampled, each with all its clips.
+    Intensities are compared by Pearson, class probabilities by WAR, UAR and the recall of each class. Both are scored
+    on the same resamples of the clips, or of the ``subjects`` of the clips, each with all its clips. The p-value is
+    twice the share of resamples on the far side of zero, with one added to either count so that it is never zero
+    (Davison & Hinkley 1997, section 4.2); those of all labels and of the means over them are corrected by :func:`holm`.
 
     Examples:
         >>> truth = np.random.default_rng(0).random((50, 2))
@@ -331,7 +281,7 @@ def compare_predictions(
     """
     scorer = create_scorer(kind, labels)
     one, other = (
-        scorer.resample(values, truth, resamples=resamples, seed=seed, subjects=subjects) for values in (first, second)
+        scorer.resample(values, truth, resamples=resamples, seed=_SEED, subjects=subjects) for values in (first, second)
     )
     gaps = one.resampled - other.resampled
     both = np.isfinite(one.labels) & np.isfinite(other.labels)
@@ -342,26 +292,25 @@ def compare_predictions(
         rows.append((np.nan, np.nan, np.full(resamples, np.nan)))
     if one.overall is not None and other.overall is not None:
         rows.append((one.overall[0], other.overall[0], one.overall[1] - other.overall[1]))
-    differences = _differences(rows, level)
+    differences = _differences(rows)
     count = len(labels)
     return Comparison(
-        first=names[0],
-        second=names[1],
-        clips=len(truth),
-        mean=differences[count],
-        labels=dict(zip(labels, differences[:count], strict=True)),
-        left_out=tuple(label for label, defined in zip(labels, both, strict=True) if not defined),
-        resamples=resamples,
-        seed=seed,
-        level=level,
-        notes=notes,
+        *names,
+        len(truth),
+        differences[count],
+        dict(zip(labels, differences[:count], strict=True)),
+        tuple(label for label, defined in zip(labels, both, strict=True) if not defined),
+        resamples,
+        _SEED,
+        LEVEL,
+        notes,
         overall=differences[count + 1] if len(differences) > count + 1 else None,
         averaged_as=scorer.averaged_as,
         subjects=None if subjects is None else len(set(subjects)),
     )
 
 
-def _differences(rows: Sequence[tuple[float, float, Floats]], level: float) -> list[Difference]:
+def _differences(rows: Sequence[tuple[float, float, Floats]]) -> list[Difference]:
     """Give each pair of scores and its resampled difference an interval and p-values, corrected for their number."""
     defined = [bool(np.isfinite([first, second]).all()) for first, second, _ in rows]
     found = [_p_value(gaps) if there else None for there, (_, _, gaps) in zip(defined, rows, strict=True)]
@@ -371,7 +320,7 @@ def _differences(rows: Sequence[tuple[float, float, Floats]], level: float) -> l
             first=float(first) if np.isfinite(first) else None,
             second=float(second) if np.isfinite(second) else None,
             difference=float(first - second) if there else None,
-            interval=percentile_interval(gaps, level) if there else None,
+            interval=percentile_interval(gaps, LEVEL) if there else None,
             p=p,
             corrected=None if p is None else next(corrected),
         )
@@ -400,36 +349,3 @@ def holm(values: Sequence[float]) -> list[float]:
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(np.arange(len(p), 0, -1) * p[order]))
     return [float(value) for value in corrected]
-
-
-def common_clips(held_out: Sequence[HeldOut]) -> list[str]:
-    """Return the clips that all predict, ascending.
-
-    Raises:
-        RunError: They predict other labels, other clips, or were made on other data.
-    """
-    first = held_out[0]
-    for other in held_out[1:]:
-        if _asked(first.task) != _asked(other.task):
-            raise RunError(
-                f"{first.path} predicts {', '.join(first.task.labels)}, but {other.path} predicts "
-                f"{', '.join(other.task.labels)}",
-                hint="Put together what was made for one task.",
-            )
-        if first.fingerprint != other.fingerprint:
-            raise RunError(
-                f"{first.path} and {other.path} were made on other clips, labels or splits",
-                hint="Make both on the same data.",
-            )
-        differing = sorted(set(first.predictions.index) ^ set(other.predictions.index))
-        if differing:
-            raise RunError(
-                f"{first.path} ({first.kind}) and {other.path} ({other.kind}) are scored on other clips: "
-                f"{len(differing)} are in one only, the first is '{differing[0]}'",
-                hint="Put runs with runs of the same split, and cross-validations with cross-validations.",
-            )
-    return [str(clip_id) for clip_id in sorted(first.predictions.index)]
-
-
-def _asked(task: Task) -> tuple[object, ...]:
-    return task.kind, task.labels, task.low, task.high

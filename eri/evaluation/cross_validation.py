@@ -16,7 +16,8 @@ import yaml
 
 from eri.config import ExperimentConfig, Runtime
 from eri.config.tasks import Task
-from eri.data.clips import ClipTable, Split
+from eri.data.clips import Clip, ClipTable, Split
+from eri.evaluation.evaluate import write_parquet
 from eri.evaluation.events import ModelTrained, ignore
 from eri.evaluation.folds import FIVE_FOLDS, Fold, FoldPlan, make_folds, write_folds
 from eri.evaluation.jobs import Executor, FoldPredictions, Job, JobContext, Listener
@@ -28,15 +29,15 @@ from eri.runs.folders import CV_FOLDS, CV_HELD_OUT, CV_MODELS, CV_RESULT, FILES,
 from eri.training.data import refuse_reserved_labels
 from eri.training.experiment import together
 from eri.training.processes import current_rank
-from eri.training.run_folder import locked, run_path, writing
+from eri.training.run_folder import PREDICTIONS, locked, run_path, writing
 from eri.utils.errors import ConfigError, DataError, RunError
-from eri.utils.files import atomic_path, digest, write_json, write_text
+from eri.utils.files import digest, write_json, write_text
 from eri.utils.tables import Shown, Summary
 
 _LOG = logging.getLogger(__name__)
 
-SETTINGS, PREDICTIONS = FILES["cross-validation"], "predictions.parquet"
-RESERVED = frozenset(("repeat", "fold", "seed"))
+_SETTINGS = FILES["cross-validation"]
+_RESERVED = frozenset(("repeat", "fold", "seed"))
 
 
 @dataclass(frozen=True)
@@ -113,29 +114,15 @@ def cv(
     """Train a system on every fold with every seed, and score each clip by models that it was held out of.
 
     Inside each fold, a part of the training clips (of its own subjects, where these are known) chooses the epoch, so
-    that no clip is scored by a model that was chosen on it. The folder holds the settings (``cv.yaml``), ``folds.csv``,
-    a run folder for each model in ``models/``, the predictions of each model for its held-out clips
-    (``out_of_fold.parquet``), their mean by clip (``predictions.parquet``) and the scores (``cv.json``).
+    that no clip is scored by a model that was chosen on it. The folder, ``<runs>/<config>-cv`` unless named, holds the
+    settings (``cv.yaml``), ``folds.csv``, a run folder for each model in ``models/``, the predictions of each model for
+    its held-out clips (``out_of_fold.parquet``), their mean by clip (``predictions.parquet``) and the scores
+    (``cv.json``).
 
-    Processes that ``torchrun`` started train each model together, one model after the other; the first one writes.
-
-    Args:
-        config: The system.
-        table: The data set.
-        features: Folder of the feature store.
-        runs: Folder that the cross-validation's folder is made in.
-        runtime: Its device and ``workers`` are used: so many models are trained at a time.
-        plan: How clips are split into folds.
-        seeds: One model for each seed in every fold; none is the config's own.
-        splits: Data splits whose labelled clips are used.
-        name: Name of the folder; None is ``<config>-cv``.
-        resume: Keep the models that are trained, and train the others.
-        overwrite: Replace a cross-validation of this name.
-        bootstrap: Bootstrap resamples behind the intervals; 0 leaves them out.
-        engine: ``local``, or ``ray``: each model is a task of a Ray cluster, whose nodes see ``runs`` and ``features``.
-        address: Address of that cluster; None starts Ray on this machine.
-        on_event: Called with a :class:`~eri.evaluation.events.ModelTrained` for each model, and, unless on a cluster,
-            with the :class:`~eri.training.events.TrainingEvent` of each of its epochs.
+    ``runtime.workers`` models are trained at a time, or as tasks of a Ray cluster whose nodes see ``runs`` and
+    ``features``. Processes that ``torchrun`` started train each model together, one model after the other; the first
+    one writes. ``on_event`` gets a ``ModelTrained`` for each model, and unless on a cluster the ``TrainingEvent`` of
+    each epoch. ``bootstrap=0`` leaves the intervals out.
 
     Raises:
         DataError: No labelled clip, or folds that cannot be made.
@@ -146,36 +133,57 @@ def cv(
     seeds = tuple(seeds) or (config.training.seed,)
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"a seed is repeated among {', '.join(map(str, seeds))}", hint="Give each seed once.")
-    clips = tuple(clip for clip in table if clip.split in splits and clip.labels is not None)
-    if not clips:
-        raise DataError(f"{table.name}: no clip of {' or '.join(splits)} has labels")
+    clips = labelled_clips(table, splits)
     _refuse_labels(table.task)
     folds = make_folds(clips, plan, classes=table.task.classes, official=table.folds)
     path = run_path(runs, name if name is not None else f"{config.name}-cv")
-    settings = _settings(config, table, folds, seeds, splits)
-    jobs = _jobs(config, folds, seeds)
+    jobs = [
+        Job(
+            config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})}),
+            fold,
+            f"repeat{fold.repeat}-fold{fold.number}-seed{seed}",
+        )
+        for fold in folds
+        for seed in seeds
+    ]
     context = JobContext(table, features, path / CV_MODELS, runtime)
     rank = current_rank()
-    if rank.world_size > 1 and engine == "ray":
+    several = rank.world_size > 1
+    if several and engine == "ray":
         raise ConfigError("torchrun and --engine ray both spread the models", hint="Use one of them.")
-    if not rank.writes:  # one of several processes that train each model together
-        with together(config, runtime):
-            return _conclude(path, table, _train(context, jobs, Executor(), ignore), bootstrap)[0]
-    with locked(path), together(config, runtime) if rank.world_size > 1 else nullcontext():
-        _begin(path, settings, folds, resume=resume, overwrite=overwrite)
-        executor = Executor() if rank.world_size > 1 else Executor(runtime.workers, engine, address)
-        result, held_out, predictions = _conclude(path, table, _train(context, jobs, executor, on_event), bootstrap)
-        with writing(path):
-            _write_parquet(path / CV_HELD_OUT, held_out)
-            _write_parquet(path / PREDICTIONS, predictions.reset_index())
-            write_json(path / CV_RESULT, _to_json(result, scorer_of(table.task), seeds))
-    _LOG.info("%s: %s over all clips %s", path, scorer_of(table.task).described, result.metrics.score)
+    executor = Executor() if several else Executor(runtime.workers, engine, address)
+    with locked(path) if rank.writes else nullcontext(), together(config, runtime) if several else nullcontext():
+        if rank.writes:
+            settings = {
+                "config": config.model_dump(mode="json"),
+                "seeds": list(seeds),
+                "splits": list(splits),
+                "folds": digest_folds(folds),
+                "data": describe_data(table),
+            }
+            _begin(path, settings, folds, resume=resume, overwrite=overwrite)
+        trained = _train(context, jobs, executor, on_event if rank.writes else ignore)
+        result, held_out, predictions = _conclude(path, table, trained, bootstrap)
+        if rank.writes:
+            with writing(path):
+                write_parquet(path / CV_HELD_OUT, held_out)
+                write_parquet(path / PREDICTIONS, predictions.reset_index())
+                write_json(path / CV_RESULT, _to_json(result, scorer_of(table.task), seeds))
+            _LOG.info("%s: %s over all clips %s", path, scorer_of(table.task).described, result.metrics.score)
     return result
+
+
+def labelled_clips(table: ClipTable, splits: Sequence[Split]) -> tuple[Clip, ...]:
+    """Return the labelled clips of some splits; a :class:`DataError` where there is none."""
+    clips = tuple(clip for clip in table if clip.split in splits and clip.labels is not None)
+    if not clips:
+        raise DataError(f"{table.name}: no clip of {' or '.join(splits)} has labels")
+    return clips
 
 
 def _refuse_labels(task: Task) -> None:
     refuse_reserved_labels(task)
-    clashing = sorted(RESERVED.intersection(task.labels))
+    clashing = sorted(_RESERVED.intersection(task.labels))
     if clashing:
         raise DataError(
             f"task '{task.name}': a label cannot be called {' or '.join(map(repr, clashing))}",
@@ -183,17 +191,10 @@ def _refuse_labels(task: Task) -> None:
         )
 
 
-def _settings(
-    config: ExperimentConfig, table: ClipTable, folds: Sequence[Fold], seeds: Sequence[int], splits: Sequence[Split]
-) -> dict[str, Any]:
+def describe_data(table: ClipTable) -> dict[str, Any]:
+    """Return what a folder keeps of its data set, as :func:`eri.runs.folders.task_of` reads it."""
     task = {**asdict(table.task), "labels": list(table.task.labels)}
-    return {
-        "config": config.model_dump(mode="json"),
-        "seeds": list(seeds),
-        "splits": list(splits),
-        "folds": digest_folds(folds),
-        "data": {"name": table.name, "fingerprint": table.fingerprint, "task": task},
-    }
+    return {"name": table.name, "fingerprint": table.fingerprint, "task": task}
 
 
 def digest_folds(folds: Sequence[Fold]) -> str:
@@ -201,18 +202,21 @@ def digest_folds(folds: Sequence[Fold]) -> str:
     return digest([[fold.repeat, fold.name, fold.fit, fold.choose, fold.score] for fold in folds])
 
 
+def is_there(path: Path, kind: str, file: str, ways: str, *, allowed: bool) -> bool:
+    """Return whether a folder's ``file`` is there, which must be allowed; a folder of another kind is refused."""
+    there = (path / file).is_file()
+    if path.exists() and not there and any(path.iterdir()):
+        raise RunError(f"{path}: is there already and is no {kind}", hint="Choose another --name.")
+    if there and not allowed:
+        raise RunError(f"{path}: the {kind} exists already", hint=f"{ways} Keep it: --name OTHER.")
+    return there
+
+
 def _begin(path: Path, settings: dict[str, Any], folds: Sequence[Fold], *, resume: bool, overwrite: bool) -> None:
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other", hint="Give one of them.")
-    there = (path / SETTINGS).is_file()
-    if path.exists() and not there and any(path.iterdir()):
-        raise RunError(f"{path}: is there already and is no cross-validation", hint="Choose another --name.")
-    if there and not (resume or overwrite):
-        raise RunError(
-            f"{path}: the cross-validation exists already",
-            hint="Go on with it: --resume. Replace it: --overwrite. Keep it: --name OTHER.",
-        )
-    if there and resume:
+    ways = "Go on with it: --resume. Replace it: --overwrite."
+    if is_there(path, "cross-validation", _SETTINGS, ways, allowed=resume or overwrite) and resume:
         before = read_cv(path, ended=False)
         changed = [key for key in settings if before.get(key) != settings[key]]
         if changed:
@@ -225,18 +229,7 @@ def _begin(path: Path, settings: dict[str, Any], folds: Sequence[Fold], *, resum
         if path.exists():
             shutil.rmtree(path)
         write_folds(path / CV_FOLDS, folds)
-        write_text(path / SETTINGS, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
-
-
-def _jobs(config: ExperimentConfig, folds: Sequence[Fold], seeds: Sequence[int]) -> list[Job]:
-    seeded = [
-        config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})}) for seed in seeds
-    ]
-    return [
-        Job(own, fold, f"repeat{fold.repeat}-fold{fold.number}-seed{own.training.seed}")
-        for fold in folds
-        for own in seeded
-    ]
+        write_text(path / _SETTINGS, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 
 def _train(
@@ -268,7 +261,15 @@ def _conclude(
     path: Path, table: ClipTable, trained: Sequence[tuple[Job, FoldPredictions]], resamples: int
 ) -> tuple[CrossValidation, pd.DataFrame, pd.DataFrame]:
     """Gather and score the predictions of all models; return the scores, every prediction, and their means by clip."""
-    held_out = pd.concat([_stamped(job, result.held_out) for job, result in trained], ignore_index=True)
+    stamped = []
+    for job, model in trained:
+        frame = model.held_out.reset_index()
+        for place, (column, value) in enumerate(
+            (("repeat", job.fold.repeat), ("fold", job.fold.name), ("seed", job.config.training.seed)), start=1
+        ):
+            frame.insert(place, column, value)
+        stamped.append(frame)
+    held_out = pd.concat(stamped, ignore_index=True)
     predictions = average(held_out, table.task)
     folds = tuple(
         FoldScore(int(str(repeat)), str(name), score_table(average(rows, table.task), table, resamples=resamples))
@@ -278,53 +279,25 @@ def _conclude(
         f"repeat{repeat}-seed{seed}": score_table(rows.set_index("clip_id"), table, resamples=0).score
         for (repeat, seed), rows in held_out.groupby(["repeat", "seed"], sort=False)
     }
-    notes = ["each clip is predicted by the mean of its models"] if len(single) > 1 else []
-    result = CrossValidation(
-        path,
-        score_table(predictions, table, resamples=resamples),
-        folds,
-        scorer_of(table.task).metric,
-        single,
-        _optimism(trained, table),
-        tuple(notes),
-    )
-    return result, held_out, predictions
-
-
-def _stamped(job: Job, predictions: pd.DataFrame) -> pd.DataFrame:
-    frame = predictions.reset_index()
-    frame.insert(1, "repeat", job.fold.repeat)
-    frame.insert(2, "fold", job.fold.name)
-    frame.insert(3, "seed", job.config.training.seed)
-    return frame
-
-
-def _optimism(trained: Sequence[tuple[Job, FoldPredictions]], table: ClipTable) -> float | None:
-    pairs = [
-        [score_table(predictions, table, resamples=0).score for predictions in (model.chosen, model.held_out)]
-        for _, model in trained
-    ]
-    gaps = [chosen - held_out for chosen, held_out in pairs if chosen is not None and held_out is not None]
-    return float(np.mean(gaps)) if gaps else None
+    pairs = [[score_table(part, table, resamples=0).score for part in model] for _, model in trained]
+    gaps = [chosen - unseen for chosen, unseen in pairs if chosen is not None and unseen is not None]
+    optimism = float(np.mean(gaps)) if gaps else None
+    metrics, metric = score_table(predictions, table, resamples=resamples), scorer_of(table.task).metric
+    notes = ("each clip is predicted by the mean of its models",) if len(single) > 1 else ()
+    return CrossValidation(path, metrics, folds, metric, single, optimism, notes), held_out, predictions
 
 
 def _to_json(result: CrossValidation, scorer: Scorer, seeds: Sequence[int]) -> dict[str, Any]:
+    over_folds = result.over_folds
     return {
         "metric": f"{scorer.described} over all clips, out of fold",
         "scores": result.metrics.to_json(),
         "folds": [
             {"repeat": fold.repeat, "name": fold.name, "scores": fold.metrics.to_json()} for fold in result.folds
         ],
-        "over_folds": None
-        if result.over_folds is None
-        else dict(zip(("mean", "deviation"), result.over_folds, strict=True)),
+        "over_folds": None if over_folds is None else {"mean": over_folds[0], "deviation": over_folds[1]},
         "single_models": result.single,
         "seeds": list(seeds),
         "optimism": result.optimism,
         "notes": list(result.notes),
     }
-
-
-def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    with atomic_path(path) as temporary:
-        frame.to_parquet(temporary, index=False)

@@ -1,34 +1,53 @@
-"""Ensembles whose reported score is taken on clips that nothing of the ensemble was fitted on."""
+"""Ensembles: a mean of members, weights on the simplex, ridge regression or boosted trees.
+
+The reported score is taken on clips that nothing of the ensemble was fitted on.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from eri.config import Runtime
-from eri.config.tasks import Task, TaskKind
+from eri.config.tasks import TaskKind
 from eri.data.clips import ClipTable, Split
-from eri.evaluation.combining import CLASS_METHODS, Method, fit_combination
-from eri.evaluation.comparison import common_clips
-from eri.evaluation.cross_validation import PREDICTIONS, scorer_of
+from eri.evaluation.cross_validation import describe_data, is_there, scorer_of
+from eri.evaluation.evaluate import write_parquet
 from eri.evaluation.events import StepDone, ignore
 from eri.evaluation.folds import FIVE_FOLDS, FoldPlan, make_folds
-from eri.evaluation.held_out import HeldOut, read_held_out
+from eri.evaluation.held_out import HeldOut, common_clips, read_held_out
 from eri.metrics.bootstrap import RESAMPLES
 from eri.metrics.intensities import Floats
 from eri.metrics.scoring import Scores
-from eri.runs.combination import Combination, Weights, to_json
+from eri.runs.combination import Combination, Ridge, Trees, Weights, side_by_side, to_json
 from eri.runs.folders import FILES, kind_of, stamp_of
-from eri.training.run_folder import locked, run_path, writing
+from eri.training.run_folder import PREDICTIONS, locked, run_path, writing
 from eri.utils.errors import ConfigError, RunError
-from eri.utils.files import atomic_path, write_json
+from eri.utils.files import write_json
 from eri.utils.tables import Shown, Summary
+
+Method = Literal["mean", "weighted", "ridge", "lightgbm"]
+
+CLASS_METHODS: tuple[Method, ...] = ("mean", "weighted")
+"""How class probabilities may be combined: by a mean of them, so that the result is probabilities too."""
+
+_LEAST_PROBABILITY = 1e-12
+_PENALTIES = np.logspace(-4, 2, 13)
+"""Penalties that ridge regression chooses among, in units of the inputs' mean squared singular value."""
+
+_TREES = 100
+_TREE_SETTINGS: tuple[tuple[str, Any], ...] = (
+    *(("objective", "regression"), ("learning_rate", 0.05), ("num_leaves", 7), ("num_threads", 1)),
+    *(("deterministic", True), ("force_row_wise", True), ("seed", 0), ("verbosity", -1)),
+)
+"""Small trees: a few members give few inputs. One thread, so that the numbers are the same everywhere."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,36 +101,28 @@ def ensemble(
     """Combine runs or cross-validations, and score them on clips that the combination was not fitted on.
 
     The combination is fitted on predictions of clips that the members were not fitted on: out-of-fold predictions of
-    cross-validations, or those of a split that the runs were not trained on. For its score it is fitted again for each
-    fold on the other folds, and predicts that fold. Base models of other folds were fitted on labels of this fold; the
-    combination itself was not.
+    cross-validations with the same folds, or those of a ``split`` that the runs were not trained on, in folds by
+    ``plan``. For its score it is fitted again for each fold on the other folds, and predicts that fold. Base models of
+    other folds were fitted on labels of this fold; the combination itself was not.
 
-    The folder holds what was fitted on all clips (``ensemble.json``) and the nested predictions
-    (``predictions.parquet``); :func:`eri.evaluation.evaluate.predict` predicts any other split with it.
-
-    Args:
-        members: Folders of two or more runs, or of two or more cross-validations with the same folds.
-        table: The data set that all were made on.
-        features: Folder of the feature store.
-        runs: Folder that the ensemble's folder is made in.
-        runtime: Its device is used.
-        method: ``mean``, ``weighted`` (simplex), ``ridge`` or ``lightgbm``; class probabilities take the first two.
-        split: Split of the clips that runs predict.
-        plan: How these are split into folds; cross-validations have folds of their own.
-        name: Name of the folder; None is ``ensemble-<method>``.
-        overwrite: Replace an ensemble of this name.
-        bootstrap: Bootstrap resamples behind the intervals; 0 leaves them out.
-        on_event: Called when the predictions of each member are there, and when the combination is fitted.
+    The folder, ``<runs>/ensemble-<method>`` unless named, holds what was fitted on all clips (``ensemble.json``) and
+    the nested predictions (``predictions.parquet``); :func:`eri.evaluation.evaluate.predict` predicts any other split
+    with it. ``bootstrap=0`` leaves the intervals out.
 
     Raises:
         ConfigError: Fewer than two members, a repeated one, the split that runs were fitted on, or a method that gives
             no class probabilities.
         RunError: Members of different label sets, splits, folds or kinds; or the folder is there already.
     """
+    task, scorer = table.task, scorer_of(table.task)
     path = run_path(runs, name if name is not None else f"ensemble-{method}")
-    _refuse_existing(path, overwrite=overwrite)
+    is_there(path, "ensemble", FILES["ensemble"], "Replace it: --overwrite.", allowed=overwrite)
     _refuse_members(members)
-    _refuse_method(method, table.task)
+    if task.is_classification and method not in CLASS_METHODS:
+        raise ConfigError(
+            f"{method} gives no probabilities of the classes of '{task.name}'",
+            hint=f"Use --method {' or '.join(CLASS_METHODS)}.",
+        )
     opened = []
     for member in members:
         opened.append(read_held_out(member, table, features, split, runtime))
@@ -120,21 +131,21 @@ def ensemble(
     folds = _folds(opened, ids, table, plan)
     stacked = np.stack([member.values(ids) for member in opened])
     truth = table.label_matrix(ids)
-    task, scorer = table.task, scorer_of(table.task)
     nested = np.clip(nested_predictions(method, stacked, truth, folds, task.kind), task.low, task.high)
     combination = fit_combination(method, stacked, truth, task.kind)
     combined = np.clip(combination.combine(stacked), task.low, task.high)
-    fitted, metrics = scorer.score(combined, truth, resamples=0).score, scorer.score(nested, truth, resamples=bootstrap)
-    names = _names(members)
+    fitted, *alone = (scorer.score(values, truth, resamples=0).score for values in (combined, *stacked))
+    metrics = scorer.score(nested, truth, resamples=bootstrap)
+    names = [member.name for member in members]
+    if len(set(names)) < len(names):
+        names = [str(member) for member in members]
     report = EnsembleReport(
         path=path,
         method=method,
         metrics=metrics,
         fitted=fitted,
         optimism=None if fitted is None or metrics.score is None else fitted - metrics.score,
-        members={
-            name: scorer.score(values, truth, resamples=0).score for name, values in zip(names, stacked, strict=True)
-        },
+        members=dict(zip(names, alone, strict=True)),
         weights=dict(zip(names, combination.values, strict=True)) if isinstance(combination, Weights) else None,
         notes=tuple(dict.fromkeys(note for member in opened for note in member.notes)),
     )
@@ -146,17 +157,9 @@ def ensemble(
 def nested_predictions(
     method: Method, stacked: Floats, truth: Floats, folds: Sequence[str], kind: TaskKind = "regression"
 ) -> Floats:
-    """Predict each fold by a combination that was fitted on the others.
+    """Predict each fold, (clips, labels), by a combination that was fitted on the others; ``folds`` has one per clip.
 
-    Args:
-        method: See :func:`eri.evaluation.combining.fit_combination`.
-        stacked: (members, clips, labels).
-        truth: (clips, labels).
-        folds: Name of the fold of each clip.
-        kind: What is predicted.
-
-    Returns:
-        (clips, labels).
+    ``stacked`` is (members, clips, labels), ``truth`` (clips, labels).
     """
     names = np.asarray(folds)
     result = np.empty_like(truth)
@@ -164,23 +167,6 @@ def nested_predictions(
         held = names == name
         result[held] = fit_combination(method, stacked[:, ~held], truth[~held], kind).combine(stacked[:, held])
     return result
-
-
-def _refuse_existing(path: Path, *, overwrite: bool) -> None:
-    if not path.exists():
-        return
-    if not (path / FILES["ensemble"]).is_file() and any(path.iterdir()):
-        raise RunError(f"{path}: is there already and is no ensemble", hint="Choose another --name.")
-    if not overwrite:
-        raise RunError(f"{path}: the ensemble exists already", hint="Replace it: --overwrite. Keep it: --name OTHER.")
-
-
-def _refuse_method(method: Method, task: Task) -> None:
-    if task.is_classification and method not in CLASS_METHODS:
-        raise ConfigError(
-            f"{method} gives no probabilities of the classes of '{task.name}'",
-            hint=f"Use --method {' or '.join(CLASS_METHODS)}.",
-        )
 
 
 def _refuse_members(members: Sequence[Path]) -> None:
@@ -219,12 +205,6 @@ def _folds(opened: Sequence[HeldOut], ids: Sequence[str], table: ClipTable, plan
     return [fold_of[clip_id] for clip_id in ids]
 
 
-def _names(members: Sequence[Path]) -> list[str]:
-    """Return the folders' names; their paths where two have the same."""
-    names = [member.name for member in members]
-    return names if len(set(names)) == len(names) else [str(member) for member in members]
-
-
 def _write(
     report: EnsembleReport,
     opened: Sequence[HeldOut],
@@ -233,33 +213,153 @@ def _write(
     predictions: pd.DataFrame,
 ) -> None:
     path = report.path
+    members = [
+        {
+            "path": os.path.relpath(member.path.resolve(), path.resolve()),
+            "kind": member.kind,
+            "stamp": stamp_of(member.path),
+            "mean": mean,
+        }
+        for member, mean in zip(opened, report.members.values(), strict=True)
+    ]
     values = {
         "method": report.method,
-        "members": [
-            {
-                "path": os.path.relpath(member.path.resolve(), path.resolve()),
-                "kind": member.kind,
-                "stamp": stamp_of(member.path),
-                "mean": mean,
-            }
-            for member, mean in zip(opened, report.members.values(), strict=True)
-        ],
+        "members": members,
         "metric": f"{scorer_of(table.task).described}, nested: no clip is scored by a combination fitted on its fold",
         "scores": report.metrics.to_json(),
         "fitted_on_itself": report.fitted,
         "optimism": report.optimism,
         "weights": report.weights,
         "notes": list(report.notes),
-        "data": {
-            "name": table.name,
-            "fingerprint": table.fingerprint,
-            "task": {**asdict(table.task), "labels": list(table.task.labels)},
-        },
+        "data": describe_data(table),
         "combination": to_json(combination),
     }
     with locked(path), writing(path):
         if path.exists():
             shutil.rmtree(path)
-        with atomic_path(path / PREDICTIONS) as temporary:
-            predictions.rename_axis("clip_id").reset_index().to_parquet(temporary, index=False)
+        write_parquet(path / PREDICTIONS, predictions.rename_axis("clip_id").reset_index())
         write_json(path / FILES["ensemble"], values)
+
+
+def fit_combination(method: Method, stacked: Floats, truth: Floats, kind: TaskKind = "regression") -> Combination:
+    """Fit a combination of members on predictions of clips that these were not fitted on.
+
+    ``stacked`` is (members, clips, labels), ``truth`` (clips, labels). A method that gives no class probabilities is a
+    ValueError for classes.
+
+    Examples:
+        >>> truth = np.random.default_rng(0).random((40, 2))
+        >>> noise = np.random.default_rng(1).random((40, 2))
+        >>> [round(weight, 2) for weight in fit_combination("weighted", np.stack([noise, truth]), truth).values]
+        [0.0, 1.0]
+    """
+    if kind == "classification" and method not in CLASS_METHODS:
+        raise ValueError(f"{method} gives no probabilities")
+    match method:
+        case "mean":
+            return Weights((1.0 / len(stacked),) * len(stacked))
+        case "weighted":
+            return (fit_weights if kind == "regression" else fit_class_weights)(stacked, truth)
+        case "ridge":
+            return fit_ridge(stacked, truth)
+        case "lightgbm":
+            return fit_trees(stacked, truth)
+
+
+def fit_weights(stacked: Floats, truth: Floats) -> Weights:
+    """Find the weights on the simplex with the largest mean Pearson, over the labels that vary.
+
+    The correlation of a weighted sum needs the covariances of members only, so each step costs no pass over clips. The
+    search begins at equal weights and at each member alone, and the best end is taken; equal weights win ties.
+    """
+    members = len(stacked)
+    equal = np.full(members, 1.0 / members)
+    varies = np.ptp(truth, axis=0) > 0
+    if not varies.any():
+        return _weights(equal)
+    centred = (stacked - stacked.mean(axis=1, keepdims=True))[:, :, varies]
+    target = (truth - truth.mean(axis=0))[:, varies]
+    target = target / np.linalg.norm(target, axis=0)
+    gram = np.einsum("acl,bcl->lab", centred, centred)
+    towards = np.einsum("acl,cl->la", centred, target)
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        spread = np.sqrt(np.maximum(np.einsum("a,lab,b->l", weights, gram, weights), 1e-18))
+        along = towards @ weights
+        slope = towards / spread[:, None] - (along / spread**3)[:, None] * (gram @ weights)
+        return -float(np.mean(along / spread)), -slope.mean(axis=0)
+
+    best, least = equal, loss(equal)[0]
+    for start in (equal, *np.eye(members)):
+        weights = _minimise_on_simplex(loss, 0.9 * start + 0.1 * equal)
+        value = loss(weights)[0]
+        if value < least - 1e-9:
+            best, least = weights, value
+    return _weights(best)
+
+
+def fit_class_weights(stacked: Floats, truth: Floats) -> Weights:
+    """Find the weights on the simplex with the smallest cross-entropy of the weighted class probabilities.
+
+    Stacked density estimation (Smyth & Wolpert 1999, eq. 3): the loss is convex, so one search finds its minimum.
+    ``truth`` is one-hot.
+    """
+    right = np.maximum(np.einsum("mcl,cl->mc", stacked, truth), _LEAST_PROBABILITY)
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        mixed = np.maximum(weights @ right, _LEAST_PROBABILITY)
+        return -float(np.log(mixed).mean()), -(right / mixed).mean(axis=1)
+
+    return _weights(_minimise_on_simplex(loss, np.full(len(stacked), 1.0 / len(stacked))))
+
+
+def _minimise_on_simplex(loss: Callable[[Floats], tuple[float, Floats]], start: Floats) -> Floats:
+    """Minimise a function, given with its gradient, over weights that are not negative and sum to 1."""
+    from scipy.optimize import LinearConstraint, minimize
+
+    found = minimize(
+        loss,
+        start,
+        jac=True,
+        method="SLSQP",
+        bounds=[(0.0, 1.0)] * len(start),
+        constraints=LinearConstraint(np.ones((1, len(start))), 1.0, 1.0),
+    )
+    weights: Floats = np.clip(found.x, 0.0, None)
+    shares: Floats = weights / weights.sum()
+    return shares
+
+
+def _weights(values: Floats) -> Weights:
+    return Weights(tuple(float(value) for value in values))
+
+
+def fit_ridge(stacked: Floats, truth: Floats) -> Ridge:
+    """Fit ridge regression, with the penalty of the least generalised cross-validation error (Golub et al. 1979)."""
+    from sklearn.linear_model import Ridge as RidgeRegression
+
+    inputs = side_by_side(stacked)
+    squares = np.linalg.svd(inputs - inputs.mean(axis=0), compute_uv=False) ** 2
+    penalties = _PENALTIES * (float(squares.mean()) or 1.0)
+    models = [RidgeRegression(alpha=float(penalty), solver="svd").fit(inputs, truth) for penalty in penalties]
+
+    def error(model: Any) -> float:
+        residual = float(((truth - model.predict(inputs)) ** 2).sum())
+        free = 1 - (float((squares / (squares + model.alpha)).sum()) + 1) / len(inputs)
+        return residual / max(1e-12, free) ** 2
+
+    best = min(models, key=error)
+    return Ridge(tuple(map(tuple, best.coef_.T.tolist())), tuple(best.intercept_.tolist()), best.alpha)
+
+
+def fit_trees(stacked: Floats, truth: Floats) -> Trees:
+    """Fit small boosted trees (Ke et al. 2017) for each label, of a fixed number, so that nothing is chosen."""
+    import lightgbm
+
+    inputs = side_by_side(stacked)
+    settings = {**dict(_TREE_SETTINGS), "min_data_in_leaf": max(2, min(20, len(inputs) // 5))}
+    models = []
+    for column in truth.T:
+        data = lightgbm.Dataset(inputs, label=column, params={"verbosity": -1})
+        models.append(lightgbm.train(settings, data, _TREES).model_to_string())
+    return Trees(tuple(models))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -27,7 +27,7 @@ from eri.utils.tables import Shown, Summary
 
 _LOG = logging.getLogger(__name__)
 
-_PUBLISHED = MappingProxyType({"mean_pearson": "mean", "war": "WAR", "uar": "UAR"})
+_PUBLISHED = {"mean_pearson": "mean", "war": "WAR", "uar": "UAR"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,7 +44,7 @@ class Evaluation(Shown):
         published: The score of the paper for this split; None where it has none.
         published_as: What that score is: ``mean``, ``WAR`` or ``UAR``.
         source: The paper.
-        notes: What a reader of the figures should know.
+        notes: What a reader of the scores should know.
     """
 
     run: Path
@@ -68,22 +68,14 @@ class Evaluation(Shown):
 def predict(
     run: Path | OpenedRun, table: ClipTable, features: Path, split: Split = "test", runtime: Runtime = Runtime()
 ) -> pd.DataFrame:
-    """Predict every clip of a split with a run, a cross-validation or an ensemble.
+    """Predict every clip of a split with a run, a cross-validation or an ensemble, opened or by its folder.
 
-    Args:
-        run: Its folder, or what :func:`~eri.runs.opening.open_run` made of it.
-        table: Data with its labels.
-        features: Folder of the feature store, holding features of the identities that it was trained on.
-        split: The split to predict; not one whose clips models of a cross-validation were trained on.
-        runtime: Its device is used, unless the run is open already.
-
-    Returns:
-        As :meth:`eri.runs.opening.OpenedRun.predict`: index ``clip_id``, a column per label, and ``rule``.
+    Returns what :meth:`eri.runs.opening.OpenedRun.predict` does: index ``clip_id``, a column per label, and ``rule``.
 
     Raises:
         RunError: The folder, or a member of an ensemble, is incomplete, was made again since, or predicts other labels
             than the table's.
-        DataError: The split has no clip, or models were trained on it.
+        DataError: The split has no clip, or models of a cross-validation were trained on it.
         StoreError: The features are not there, or were made from other files.
     """
     opened = open_run(run, runtime) if isinstance(run, Path) else run
@@ -110,21 +102,9 @@ def evaluate(
 ) -> Evaluation:
     """Score a run on a split, and write ``metrics.json`` and ``predictions.parquet`` into its folder.
 
-    Both files keep what other splits gave before. A split without labels is predicted only.
-
-    Args:
-        run: The run folder.
-        table: Data with the run's labels; other data than it was trained on is warned of.
-        features: Folder of the feature store.
-        split: The split to score.
-        bootstrap: Bootstrap resamples behind the 95 % intervals; 0 leaves them out.
-        seed: Of the bootstrap.
-        runtime: Its device is used.
-
-    Raises:
-        RunError: The run is incomplete, predicts other labels than the table's, or its folder cannot be written.
-        DataError: The split has no clip.
-        StoreError: The features are not there, or were made from other files.
+    Both files keep what other splits gave before. A split without labels is predicted only; other data than the run was
+    trained on is warned of. ``bootstrap=0`` leaves the intervals out. Raises as :func:`predict` does, and
+    :class:`RunError` where the folder cannot be written.
     """
     opened = read_run(run)
     predictions = predict(run, table, features, split, runtime)
@@ -158,8 +138,7 @@ def _published(run: Run, table: ClipTable) -> Published | None:
     published = run.config.published
     if published is None or published.task != table.task.name:
         return None
-    fitting = (published.metric == "mean_pearson") == (table.task.kind == "regression")
-    return published if fitting else None
+    return published if (published.metric == "mean_pearson") == (table.task.kind == "regression") else None
 
 
 def _refuse_other_task(run: OpenedRun, table: ClipTable) -> None:
@@ -194,33 +173,37 @@ def _notes(run: Run, table: ClipTable, split: Split, labelled: int) -> list[str]
     return notes
 
 
+def _kept(path: Path, read: Callable[[Path], Any]) -> Any:
+    """Return what a file keeps of earlier evaluations; None where there was none."""
+    try:
+        return read(path) if path.exists() else None
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are among these
+        raise RunError(f"{path}: cannot be read: {error}", hint="Remove the file and evaluate again.") from error
+
+
 def _keep_predictions(path: Path, predictions: pd.DataFrame, split: Split) -> None:
     frame = predictions.reset_index()
     frame.insert(1, "split", split)
-    if path.exists():
-        try:
-            before = pd.read_parquet(path)
-        except (OSError, ValueError) as error:  # pyarrow's errors are among these
-            raise RunError(f"{path}: cannot be read: {error}", hint="Remove the file and evaluate again.") from error
+    before = _kept(path, pd.read_parquet)
+    if before is not None:
         others = before[(before["split"] != split) & ~before["clip_id"].isin(frame["clip_id"])]
         frame = pd.concat([others, frame], ignore_index=True).sort_values("clip_id", ignore_index=True)
+    write_parquet(path, frame)
+
+
+def write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table without its index in one atomic step."""
     with atomic_path(path) as temporary:
         frame.to_parquet(temporary, index=False)
 
 
 def _keep_metrics(path: Path, run: Run, result: Evaluation, table: ClipTable) -> None:
-    splits: dict[str, Any] = {}
-    if path.exists():
-        try:
-            splits = json.loads(path.read_text(encoding="utf-8"))["splits"]
-        except (OSError, ValueError, KeyError) as error:
-            raise RunError(f"{path}: cannot be read: {error}", hint="Remove the file and evaluate again.") from error
+    splits = _kept(path, lambda file: json.loads(file.read_text(encoding="utf-8"))["splits"]) or {}
+    published = {result.published_as.lower(): result.published, "source": result.source}
     splits[result.split] = {
         "metric": create_scorer(table.task.kind, table.task.labels).described,
         "scores": None if result.metrics is None else result.metrics.to_json(),
-        "published": None
-        if result.published is None
-        else {result.published_as.lower(): result.published, "source": result.source},
+        "published": None if result.published is None else published,
         "fallback": {"rule": TRAIN_MEAN, "clips": list(result.fallback)},
         "notes": list(result.notes),
         "epoch": create_learner(run.config.model).chosen(run),

@@ -1,7 +1,7 @@
 """Folds of a cross-validation: which clips a model is fitted on, which choose its epoch, and which score it.
 
-Every fold has three parts that share no clip, and no subject where subjects are known: a score is never taken on clips
-that the model was fitted on or its epoch was chosen on.
+The three parts of a fold share no clip, and no subject where subjects are known: a score is never taken on clips that
+the model was fitted on or its epoch was chosen on.
 
 The splitting is our own. Of scikit-learn's splitters ``GroupKFold`` balances sizes only without a seed (with one its
 folds of 200 uneven subjects differed by 56 clips, these by 1), and breaks ties by the sorting of the machine;
@@ -30,38 +30,27 @@ _NO_FOLDS: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class FoldPlan:
-    """How clips are split into folds.
+    """How clips are split; a file, one fold per subject or the official folds take the place of ``folds``."""
 
-    Attributes:
-        folds: Number of folds of equal size (within a clip, or a subject).
-        repeats: Number of different splits of all clips.
-        leave_one_group_out: One fold per subject, in place of ``folds``.
-        file: A CSV with the columns ``clip_id`` and ``fold`` (and ``repeat``, if there are several), in place of all
-            of the above.
-        grouped: Keep the clips of a subject together; None does so where the data set names subjects.
-        inner: One part in so many of a fold's training clips chooses the epoch.
-        seed: Seed of the splits.
-        official: The folds that the data set itself states, in place of ``folds``.
-    """
-
-    folds: int = 5
-    repeats: int = 1
+    folds: int = 5  # of equal size, within a clip or a subject
+    repeats: int = 1  # different splits of all clips
     leave_one_group_out: bool = False
-    file: Path | None = None
-    grouped: bool | None = None
-    inner: int = 5
+    file: Path | None = None  # a CSV with the columns clip_id and fold, and repeat if there are several
+    grouped: bool | None = None  # keep the clips of a subject together; None: where the data set names subjects
+    inner: int = 5  # one part in so many of a fold's training clips chooses the epoch
     seed: int = 0
-    official: bool = False
+    official: bool = False  # those that the data set itself states
 
     def __post_init__(self) -> None:
         for name, least in (("folds", 2), ("repeats", 1), ("inner", 2)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        if self.leave_one_group_out and (self.file is not None or self.repeats > 1 or self.grouped is False):
+        given = self.file is not None or self.repeats > 1
+        if self.leave_one_group_out and (given or self.grouped is False):
             raise ConfigError(
                 "leave-one-group-out contradicts a fold file, repeats, and ungrouped folds", hint="Leave those out."
             )
-        if self.official and (self.leave_one_group_out or self.file is not None or self.repeats > 1):
+        if self.official and (given or self.leave_one_group_out):
             raise ConfigError(
                 "official folds contradict leave-one-group-out, a fold file, and repeats", hint="Leave those out."
             )
@@ -73,20 +62,11 @@ FIVE_FOLDS = FoldPlan()
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold; ids are ascending.
+    """One fold: the clips to fit, those that choose the epoch, and those held out of both; ids are ascending."""
 
-    Attributes:
-        repeat: The split that it belongs to, counted from 1.
-        number: Its place in that split, counted from 1.
-        name: The number, or the subject or the name that a fold file gives.
-        fit: Clips that models are fitted on.
-        choose: Clips that choose the epoch.
-        score: Clips that are held out of both.
-    """
-
-    repeat: int
-    number: int
-    name: str
+    repeat: int  # the split that it belongs to, counted from 1
+    number: int  # its place in that split, counted from 1
+    name: str  # the number, or the subject or the name that a fold file gives
     fit: tuple[str, ...]
     choose: tuple[str, ...]
     score: tuple[str, ...]
@@ -99,18 +79,12 @@ def make_folds(
     classes: Sequence[str] = (),
     official: Mapping[str, str] = _NO_FOLDS,
 ) -> tuple[Fold, ...]:
-    """Split clips into folds.
+    """Split labelled clips into folds; ``official`` are the data set's own, :attr:`eri.data.clips.ClipTable.folds`.
 
     Where subjects are kept together, they are assigned by descending number of clips: to the smallest fold so far, or,
-    where labels are classes, to the fold that has least of what the subject brings of each class. Otherwise the clips
-    of each dominant emotion, or class, are assigned in turn, so that every fold has its share of each.
-
-    Args:
-        clips: Labelled clips.
-        plan: How they are split.
-        classes: Names of the classes that the labels are one-hot over; empty where the labels are intensities. Each
-            part of a fold needs two clips of intensities, or one of classes.
-        official: The data set's own folds, :attr:`eri.data.clips.ClipTable.folds`.
+    where labels are one-hot over ``classes``, to the fold that has least of what the subject brings of each class.
+    Otherwise the clips of each dominant emotion, or class, are assigned in turn, so that every fold has its share of
+    each. Each part of a fold needs two clips of intensities, or one of classes.
 
     Raises:
         MissingClassError: A class that the clips have is missing in the part of a fold that models are fitted on.
@@ -161,10 +135,9 @@ class _Splitter:
         elif plan.leave_one_group_out:
             splits = [_by_subject(self.clips)]
         else:
-            seeds = ((plan.seed, repeat) for repeat in range(1, plan.repeats + 1))
             splits = [
                 {str(number): ids for number, ids in enumerate(self.assign(self.clips, plan.folds, seed), start=1)}
-                for seed in seeds
+                for seed in ((plan.seed, repeat) for repeat in range(1, plan.repeats + 1))
             ]
         for parts in splits:
             self._refuse_small(parts)
@@ -174,16 +147,15 @@ class _Splitter:
 
     def fold(self, held_out: Sequence[str], repeat: int, number: int, name: str) -> Fold:
         """Split the clips that a fold does not hold out into those to fit and those to choose the epoch."""
-        apart = set(held_out)
-        rest = [clip for clip in self.clips if clip.id not in apart]
+        rest = _without(self.clips, held_out)
         count = min(self.plan.inner, len(_by_subject(rest))) if self.grouped else self.plan.inner
         if count < 2:
             raise DataError(
                 f"fold '{name}': only one subject is left to train on, none to choose the epoch with",
                 hint="Use data of three subjects or more, or let folds share subjects: --ungrouped.",
             )
-        choose = set(self._choose(rest, self.assign(rest, count, (self.plan.seed, repeat, number))))
-        fit = [clip for clip in rest if clip.id not in choose]
+        choose = self._choose(rest, self.assign(rest, count, (self.plan.seed, repeat, number)))
+        fit = _without(rest, choose)
         if min(len(choose), len(fit)) < self.least:
             raise DataError(
                 f"fold '{name}': {len(choose)} clip(s) would choose the epoch of a model fitted on {len(fit)}; "
@@ -198,8 +170,8 @@ class _Splitter:
                 hint="Use more folds or inner parts, so that more clips are fitted on; or leave the class out of the "
                 "data.",
             )
-        ids = sorted(clip.id for clip in fit)
-        return Fold(repeat, number, name, tuple(ids), tuple(sorted(choose)), tuple(sorted(held_out)))
+        parts = (tuple(sorted(ids)) for ids in ((clip.id for clip in fit), choose, held_out))
+        return Fold(repeat, number, name, *parts)
 
     def assign(self, clips: Sequence[Clip], count: int, seed: Sequence[int]) -> list[list[str]]:
         """Assign clips to ``count`` parts of about the same size."""
@@ -227,8 +199,7 @@ class _Splitter:
         """Return the smallest part; of classes, the smallest that leaves some of each class to fit on, if one does."""
         smallest_first = sorted(parts, key=len)
         for part in smallest_first if self.classes else ():
-            apart = set(part)
-            if _classes_of([clip for clip in clips if clip.id not in apart]) == _classes_of(clips):
+            if _classes_of(_without(clips, part)) == _classes_of(clips):
                 return part
         return smallest_first[0]
 
@@ -263,9 +234,17 @@ def _assign_by_class(clips: Sequence[Clip], sets: Sequence[Sequence[str]], count
     return parts
 
 
+def _without(clips: Iterable[Clip], ids: Iterable[str]) -> list[Clip]:
+    apart = set(ids)
+    return [clip for clip in clips if clip.id not in apart]
+
+
+def _dominant(clip: Clip) -> int:
+    return int(np.argmax(clip.labels or (0.0,)))
+
+
 def _classes_of(clips: Iterable[Clip]) -> set[int]:
-    """Return the places of the classes that clips are of."""
-    return {int(np.argmax(clip.labels or (0.0,))) for clip in clips}
+    return set(map(_dominant, clips))
 
 
 def _subject(clip: Clip) -> str:
@@ -278,7 +257,7 @@ def _by_subject(clips: Iterable[Clip]) -> dict[str, list[str]]:
 
 
 def _by_dominant_emotion(clips: Iterable[Clip]) -> dict[str, list[str]]:
-    return _grouped((f"{np.argmax(clip.labels or (0.0,)):03d}", clip.id) for clip in clips)
+    return _grouped((f"{_dominant(clip):03d}", clip.id) for clip in clips)
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""What a run, a cross-validation or an ensemble predicts for clips that it was not fitted on, and for a new split."""
+"""What a run, a cross-validation or an ensemble predicts for clips that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -12,34 +12,23 @@ import pandas as pd
 from eri.config import Runtime
 from eri.config.tasks import Task
 from eri.data.clips import ClipTable, Split
-from eri.evaluation.cross_validation import PREDICTIONS
 from eri.evaluation.evaluate import predict
 from eri.metrics.intensities import Floats
 from eri.runs.folders import CV_FOLDS, Kind, kind_of, read_cv, read_ensemble, task_of
-from eri.training.run_folder import read_run
+from eri.training.run_folder import PREDICTIONS, read_run
 from eri.utils.errors import ConfigError, DataError, RunError
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Predictions of labelled clips by something that was not fitted on them.
-
-    Attributes:
-        path: The folder that they are of.
-        kind: What it is.
-        task: Its labels.
-        fingerprint: Of the data set that it was made on.
-        predictions: Index ``clip_id``, ascending; a column per label.
-        folds: The fold of each clip in a cross-validation's first repeat; empty for a run.
-        notes: What a reader of the figures should know.
-    """
+    """Predictions of labelled clips by something that was not fitted on them."""
 
     path: Path
     kind: Kind
     task: Task
-    fingerprint: str
-    predictions: pd.DataFrame
-    folds: dict[str, str] = field(default_factory=dict)
+    fingerprint: str  # of the data set that it was made on
+    predictions: pd.DataFrame  # index clip_id, ascending; a column per label
+    folds: dict[str, str] = field(default_factory=dict)  # in a cross-validation's first repeat; empty for a run
     notes: tuple[str, ...] = ()
 
     def values(self, ids: Sequence[str]) -> Floats:
@@ -53,19 +42,8 @@ def read_held_out(
     """Read or compute the predictions that a folder's score is taken on.
 
     A cross-validation's are its out-of-fold predictions, an ensemble's its nested ones, whatever the split; a run
-    predicts the split.
-
-    Args:
-        path: Folder of a run, a cross-validation or an ensemble.
-        table: The data set that it was made on.
-        features: Folder of the feature store.
-        split: Of the clips that a run predicts.
-        runtime: Its device is used.
-
-    Raises:
-        ConfigError: The split is ``train``: runs are fitted on it.
-        RunError: The folder is incomplete or damaged, or was made on other data.
-        DataError: The split has no labelled clip.
+    predicts the split, which must not be ``train`` (:class:`ConfigError`) and must have labelled clips
+    (:class:`DataError`). A folder that is incomplete, damaged or made on other data raises :class:`RunError`.
     """
     kind = kind_of(path)
     if kind == "run":
@@ -135,3 +113,32 @@ def _refuse_other_data(path: Path, task: Task, fingerprint: str, table: ClipTabl
             f"{path}: was made on other data than {table.name} is now: its clips, labels, splits or subjects differ",
             hint="Name the data that it was made on, or make it again on this.",
         )
+
+
+def common_clips(held_out: Sequence[HeldOut]) -> list[str]:
+    """Return the clips that all predict, ascending; a :class:`RunError` where labels, data or clips differ."""
+
+    def asked(task: Task) -> tuple[object, ...]:
+        return task.kind, task.labels, task.low, task.high
+
+    first = held_out[0]
+    for other in held_out[1:]:
+        if asked(first.task) != asked(other.task):
+            raise RunError(
+                f"{first.path} predicts {', '.join(first.task.labels)}, but {other.path} predicts "
+                f"{', '.join(other.task.labels)}",
+                hint="Put together what was made for one task.",
+            )
+        if first.fingerprint != other.fingerprint:
+            raise RunError(
+                f"{first.path} and {other.path} were made on other clips, labels or splits",
+                hint="Make both on the same data.",
+            )
+        differing = sorted(set(first.predictions.index) ^ set(other.predictions.index))
+        if differing:
+            raise RunError(
+                f"{first.path} ({first.kind}) and {other.path} ({other.kind}) are scored on other clips: "
+                f"{len(differing)} are in one only, the first is '{differing[0]}'",
+                hint="Put runs with runs of the same split, and cross-validations with cross-validations.",
+            )
+    return [str(clip_id) for clip_id in sorted(first.predictions.index)]

@@ -10,7 +10,7 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 import torch
@@ -32,27 +32,15 @@ Listener = Callable[[Any], None]
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One model to train.
-
-    Attributes:
-        config: Its system, with a seed of its own.
-        fold: What it is fitted on.
-        name: Name of its run folder.
-    """
+    """One model to train: its system, with a seed of its own, what it is fitted on, and the name of its run folder."""
 
     config: ExperimentConfig
     fold: Fold
     name: str
 
 
-@dataclass(frozen=True, eq=False)
-class FoldPredictions:
-    """Predictions of a trained model, see :func:`eri.evaluation.evaluate.predict`.
-
-    Attributes:
-        chosen: Of the clips that chose its epoch.
-        held_out: Of the clips that it was neither fitted nor chosen on.
-    """
+class FoldPredictions(NamedTuple):
+    """What a model predicts for the clips that chose its epoch, and for those that it was held out of."""
 
     chosen: pd.DataFrame
     held_out: pd.DataFrame
@@ -60,14 +48,7 @@ class FoldPredictions:
 
 @dataclass(frozen=True, eq=False)
 class JobContext:
-    """What all jobs share.
-
-    Attributes:
-        table: The clips.
-        features: Folder of the feature store.
-        runs: Folder that the jobs' run folders are in.
-        runtime: Its device is used.
-    """
+    """What all jobs share; their run folders are in ``runs``."""
 
     table: ClipTable
     features: Path
@@ -85,38 +66,28 @@ class JobContext:
         run = train(
             job.config, table, self.features, self.runs, self.runtime, name=job.name, resume=True, on_event=report
         )
-        chosen, held_out = (predict(run, table, self.features, split, self.runtime) for split in ("val", "test"))
-        return FoldPredictions(chosen, held_out)
+        return FoldPredictions(*(predict(run, table, self.features, part, self.runtime) for part in ("val", "test")))
 
 
 def fold_table(table: ClipTable, fold: Fold) -> ClipTable:
     """Return the clips of a fold as a table: ``train`` to fit, ``val`` to choose the epoch, ``test`` to score."""
-    parts: tuple[tuple[Split, tuple[str, ...]], ...] = (
-        ("train", fold.fit),
-        ("val", fold.choose),
-        ("test", fold.score),
-    )
-    split_of = {clip_id: split for split, ids in parts for clip_id in ids}
+    parts: dict[Split, tuple[str, ...]] = {"train": fold.fit, "val": fold.choose, "test": fold.score}
+    split_of = {clip_id: split for split, ids in parts.items() for clip_id in ids}
     clips = tuple(replace(clip, split=split_of[clip.id]) for clip in table if clip.id in split_of)
     return replace(table, clips=clips, pooled=True)
 
 
 @dataclass(frozen=True)
 class Executor:
-    """Where models are trained.
+    """Where models are trained, and how many at a time; a Ray cluster has as many as it has room for.
 
     One worker of this machine is this process, with all its threads. Several are processes that share the cores: small
     networks gain little from a second thread, and everything from a second process.
-
-    Attributes:
-        workers: Models at a time; on a cluster as many as it has room for.
-        engine: ``local``, or ``ray`` for tasks of a Ray cluster.
-        address: Address of that cluster, see :func:`eri.extraction.cluster.connect`.
     """
 
     workers: int = 1
     engine: EngineName = "local"
-    address: str | None = None
+    address: str | None = None  # of the cluster, see eri.extraction.cluster.connect
 
     def run(
         self,
@@ -128,20 +99,20 @@ class Executor:
     ) -> Iterator[tuple[str, Result]]:
         """Do a piece of work on each item, and yield the items' names and results in the order in which they end.
 
-        Args:
-            work: Takes an item and what it reports its events to.
-            items: The items by their names.
-            folder: Where the work writes.
-            runtime: Its device is used.
-            on_event: Called with the events of the work, one at a time; a cluster's do not come back.
+        The work writes to ``folder``. ``on_event`` is called with its events, one at a time; a cluster's do not come
+        back. When it raises, what was being done elsewhere is ended, and what had been done is kept.
 
         Raises:
-            EriError: As the work raises it; what was being done elsewhere is ended, and what had been done is kept.
             RunError: A process was killed.
             ClusterError: The cluster cannot be used.
         """
         if self.engine == "ray":
-            yield from self._run_on_cluster(work, items, folder, runtime)
+            from eri.extraction.cluster import connect, open_tasks
+
+            with connect(self.address) as cluster, open_tasks(cluster, runtime, folder) as tasks:
+                submitted = {tasks.submit(work, item, ignore): name for name, item in items.items()}
+                for future in as_completed(submitted):
+                    yield submitted[future], future.result()
         elif self.workers <= 1 or len(items) <= 1:
             for name, item in items.items():
                 yield name, work(item, on_event)
@@ -158,7 +129,10 @@ class Executor:
             with lock:
                 on_event(event)
 
-        with WorkerPool(_Reporting(work), workers, threads=max(1, torch.get_num_threads() // workers)) as pool:
+        def report_home(item: Item) -> Result:
+            return work(item, report_progress)
+
+        with WorkerPool(report_home, workers, threads=max(1, torch.get_num_threads() // workers)) as pool:
             futures = {pool.submit(item, name, relay): name for name, item in items.items()}
             for future in as_completed(futures):
                 try:
@@ -170,23 +144,3 @@ class Executor:
                     ) from error
                 with lock:
                     yield futures[future], result
-
-    def _run_on_cluster(
-        self, work: Callable[[Item, Listener], Result], items: dict[str, Item], folder: Path, runtime: Runtime
-    ) -> Iterator[tuple[str, Result]]:
-        from eri.extraction.cluster import connect, open_tasks
-
-        with connect(self.address) as cluster, open_tasks(cluster, runtime, folder) as tasks:
-            futures = {tasks.submit(work, item, ignore): name for name, item in items.items()}
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-
-
-@dataclass(frozen=True, eq=False)
-class _Reporting(Generic[Item, Result]):
-    """Work of a worker process, which sends its events to the process that started it."""
-
-    work: Callable[[Item, Listener], Result]
-
-    def __call__(self, item: Item) -> Result:
-        return self.work(item, report_progress)

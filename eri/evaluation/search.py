@@ -1,23 +1,32 @@
-"""Searching the settings of a config with Optuna, in one process or several, so that a kill loses no finished trial."""
+"""Searching the settings of a config with Optuna, in one process or several, so that a kill loses no finished trial.
+
+``<runs>/<name>/`` holds ``search.json`` (config, space, data), ``study.journal`` (an Optuna journal that processes
+share, and that none of them can leave damaged), ``best.yaml``, and a run folder for each combination of values in
+``trials/``.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal
 
+import numpy as np
 import optuna
 import pandas as pd
 import yaml
-from filelock import FileLock
+from filelock import FileLock, Timeout
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 
 from eri.config import ExperimentConfig, Runtime
 from eri.data.clips import ClipTable
-from eri.evaluation import study as studies
-from eri.evaluation.cross_validation import digest_folds, score_table, scorer_of
+from eri.evaluation.cross_validation import digest_folds, is_there, labelled_clips, score_table, scorer_of
 from eri.evaluation.evaluate import predict
 from eri.evaluation.events import TrialEnded, ignore
 from eri.evaluation.folds import Fold, FoldPlan, make_folds
@@ -26,16 +35,26 @@ from eri.evaluation.search_space import Space, Value, configured, refuse_misfits
 from eri.extraction.run import EngineName
 from eri.training import TrainingEvent, train
 from eri.training.run_folder import run_path, writing
-from eri.utils.errors import ConfigError, DataError, RunError
-from eri.utils.files import digest, write_text
+from eri.utils.errors import ConfigError, RunError
+from eri.utils.files import digest, write_json, write_text
 from eri.utils.tables import Shown, Summary
 
 UNDEFINED = -1.0
 """The value of a trial whose score is undefined: worse than any."""
 
+Pruning = Literal["median", "asha", "none"]
+
 ReportStep = Callable[[int, float, float], None]
 """Takes the number of epochs or folds that are done, the best score so far, and the largest that can still be reached;
 what it raises ends the trial."""
+
+Objective = Callable[[ExperimentConfig, Path, str, ReportStep, Listener], float]
+"""Trains a config in a named folder of a folder, going on with what is there, and returns its score; larger is better.
+A :class:`ConfigError` or :class:`RunError` fails the trial."""
+
+_SETTINGS, _TRIALS = "search.json", "trials"
+_ERROR = "error"
+"""Attribute of a trial that failed by itself; one that was killed has none, and is tried again."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,7 +99,7 @@ def search(
     runtime: Runtime = Runtime(),
     *,
     trials: int = 50,
-    pruning: studies.Pruning = "median",
+    pruning: Pruning = "median",
     plan: FoldPlan | None = None,
     floor: float | None = None,
     seed: int = 0,
@@ -94,27 +113,13 @@ def search(
 
     Values are sampled by the tree-structured Parzen estimator (Bergstra et al. 2011). A trial is a run of its own; one
     that was killed is tried again from its last whole epoch. Any number of processes, started by ``runtime.workers`` or
-    by hand with ``resume``, may work on one study at a time.
+    by hand with ``resume``, may work on one study at a time, until it has ``trials``, those that were pruned or failed
+    among them. With a ``plan``, trials are scored on folds of the labelled train and val clips.
 
-    Args:
-        config: The system.
-        space: What is searched, see :func:`eri.evaluation.search_space.read_space`.
-        table: Its train and val splits need labels.
-        features: Folder of the feature store; searched settings of extractors need features of each value.
-        runs: Folder that the study's folder is made in.
-        runtime: Its device and ``workers`` are used: so many trials at a time.
-        trials: Number of trials of the study when it ends, those that were pruned or failed among them.
-        pruning: When a trial is stopped early: worse than the ``median`` of the others at the same epoch; by
-            asynchronous successive halving (``asha``; Li et al. 2020); or ``none``. Over folds a step is a fold.
-        plan: Folds of the labelled train and val clips to score each trial on, in place of the val split.
-        floor: Of classes over folds: a trial is stopped once its WAR cannot reach this share any more.
-        seed: Seed of the sampling.
-        name: Name of the study's folder; None is ``<config>-search``.
-        resume: Go on with the study of this name, also while other processes do.
-        engine: ``local``, or ``ray``: each trial is a task of a Ray cluster, whose nodes see ``runs`` and ``features``.
-        address: Address of that cluster; None starts Ray on this machine.
-        on_event: Called with a :class:`~eri.evaluation.events.TrialEnded` for each trial, and, unless on a cluster,
-            with the :class:`~eri.training.events.TrainingEvent` of each of its epochs.
+    A trial is stopped early when it is worse than the ``median`` of the others at the same epoch or fold, by
+    asynchronous successive halving (``asha``; Li et al. 2020), or never; and, of classes over folds, once its WAR
+    cannot reach the ``floor`` any more. ``on_event`` gets a ``TrialEnded`` for each trial, and unless on a cluster the
+    ``TrainingEvent`` of each epoch.
 
     Raises:
         ConfigError: A value of the space does not fit the config; or there is a floor, but no folds of classes.
@@ -124,7 +129,12 @@ def search(
     """
     refuse_misfits(config, space)
     _refuse_floor(table, plan, floor)
-    objective, protocol = _create_objective(table, features, runtime, plan)
+    objective: Objective = SplitObjective(table, features, runtime)
+    protocol = {}
+    if plan is not None:
+        clips = labelled_clips(table, ("train", "val"))
+        folds = make_folds(clips, plan, classes=table.task.classes, official=table.folds)
+        objective, protocol = FoldObjective(table, features, runtime, folds), {"folds": digest_folds(folds)}
     path = run_path(runs, name if name is not None else f"{config.name}-search")
     settings: dict[str, Any] = {
         "config": config.model_dump(mode="json"),
@@ -132,7 +142,7 @@ def search(
         "data": {"name": table.name, "fingerprint": table.fingerprint, "task": table.task.name},
         "protocol": protocol,
     }
-    studies.begin(path, settings, resume=resume)
+    _begin(path, settings, resume=resume)
     searcher = _Searcher(path, config, dict(space), objective, trials, pruning, floor, seed)
     tries = {f"trial {number}": None for number in range(searcher.missing())}
     executor = Executor(runtime.workers, engine, address)
@@ -140,28 +150,6 @@ def search(
         if ended is not None:
             on_event(ended)
     return searcher.report(scorer_of(table.task).metric)
-
-
-class Objective(Protocol):
-    """One way to score a config."""
-
-    def __call__(
-        self, config: ExperimentConfig, runs: Path, name: str, on_step: ReportStep, on_event: Listener
-    ) -> float:
-        """Train a config, going on with what is there, and return its score; larger is better.
-
-        Args:
-            config: The system.
-            runs: Folder that the trial's folder is made in.
-            name: Name of that folder.
-            on_step: Called after each step.
-            on_event: Called with the events of training.
-
-        Raises:
-            ConfigError: The config contradicts itself.
-            RunError: Training failed.
-        """
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +163,7 @@ class SplitObjective:
     def __call__(
         self, config: ExperimentConfig, runs: Path, name: str, on_step: ReportStep, on_event: Listener
     ) -> float:
-        """See :meth:`Objective.__call__`."""
+        """See :data:`Objective`."""
 
         def report(event: TrainingEvent) -> None:
             if event.kind != "batch":
@@ -204,7 +192,7 @@ class FoldObjective:
     def __call__(
         self, config: ExperimentConfig, runs: Path, name: str, on_step: ReportStep, on_event: Listener
     ) -> float:
-        """See :meth:`Objective.__call__`."""
+        """See :data:`Objective`."""
         context = JobContext(self.table, self.features, runs / name, self.runtime)
         total = sum(len(fold.score) for fold in self.folds)
         held_out: list[pd.DataFrame] = []
@@ -226,19 +214,6 @@ def _value(predictions: pd.DataFrame, table: ClipTable) -> float:
     return UNDEFINED if value is None else value
 
 
-def _create_objective(
-    table: ClipTable, features: Path, runtime: Runtime, plan: FoldPlan | None
-) -> tuple[Objective, dict[str, Any]]:
-    """Return what scores trials, and what of it must be the same when a search is resumed."""
-    if plan is None:
-        return SplitObjective(table, features, runtime), {}
-    clips = tuple(clip for clip in table if clip.split in ("train", "val") and clip.labels is not None)
-    if not clips:
-        raise DataError(f"{table.name}: no clip of train or val has labels")
-    folds = make_folds(clips, plan, classes=table.task.classes, official=table.folds)
-    return FoldObjective(table, features, runtime, folds), {"folds": digest_folds(folds)}
-
-
 def _refuse_floor(table: ClipTable, plan: FoldPlan | None, floor: float | None) -> None:
     """Refuse a floor where what is still within reach is not known."""
     if floor is None:
@@ -252,32 +227,117 @@ def _refuse_floor(table: ClipTable, plan: FoldPlan | None, floor: float | None) 
         raise ConfigError(f"the floor {floor:g} is a share of the clips", hint="Give 0.965 for 96.5 %.")
 
 
+def _begin(path: Path, settings: dict[str, Any], *, resume: bool) -> None:
+    """Make a study's folder, or check that the one that is there is of the same search."""
+    file = path / _SETTINGS
+    if not is_there(path, "search", _SETTINGS, "Go on with it: --resume.", allowed=resume):
+        with writing(path):
+            (path / _TRIALS).mkdir(parents=True, exist_ok=True)
+            write_json(file, settings)
+        return
+    try:
+        before, now = json.loads(file.read_text(encoding="utf-8")), json.loads(json.dumps(settings))
+        changed = []
+        for section in ("space", "config", "data", "protocol"):
+            was, is_now = before.get(section) or {}, now.get(section) or {}
+            changed += [
+                f"{section} '{key}' was {was.get(key)}, now {is_now.get(key)}"
+                for key in {*was, *is_now}
+                if was.get(key) != is_now.get(key)
+            ]
+    except (OSError, ValueError, AttributeError) as error:
+        raise RunError(f"{file}: cannot be read: {error}", hint="Begin another search with --name OTHER.") from error
+    if changed:
+        raise RunError(
+            f"{path}: cannot be resumed, since it began there changed: {'; '.join(sorted(changed))}",
+            hint="Trials of another search space or data cannot be compared. Begin another with --name OTHER.",
+        )
+
+
+class _KernelLock(JournalFileOpenLock):
+    """A lock on a journal that the system releases when its holder is killed; Optuna's own waits half a minute."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = FileLock(path)
+
+    def acquire(self) -> bool:
+        self.file.acquire()
+        return True
+
+    def release(self) -> None:
+        self.file.release()
+
+
+def open_study(path: Path, pruning: Pruning) -> optuna.Study:
+    """Open a study's journal, made when there is none; a last line that a killed process left half is dropped."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # its own lines would break a progress bar
+    journal = path / "study.journal"
+    lock = _KernelLock(path / ".journal.lock")
+    with lock.file:
+        data = journal.read_bytes() if journal.is_file() else b""
+        if data and not data.endswith(b"\n"):
+            with journal.open("rb+") as stream:
+                stream.truncate(data.rfind(b"\n") + 1)
+    pruners: dict[Pruning, Callable[[], optuna.pruners.BasePruner]] = {
+        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2),
+        "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
+        "none": optuna.pruners.NopPruner,
+    }
+    storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
+    return optuna.create_study(
+        storage=storage, study_name="search", direction="maximize", pruner=pruners[pruning](), load_if_exists=True
+    )
+
+
+def _count_trials(study: optuna.Study) -> int:
+    """Count the trials that ended by themselves or are at work."""
+    done = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+    return sum(trial.state in done or _ERROR in trial.user_attrs for trial in study.get_trials(deepcopy=False))
+
+
 @dataclass(frozen=True, eq=False)
 class _Searcher:
     """Runs trials of a study, in any process."""
 
     path: Path
     config: ExperimentConfig
-    space: Mapping[str, Any]
+    space: Space
     objective: Objective
     trials: int
-    pruning: studies.Pruning
+    pruning: Pruning
     floor: float | None
     seed: int
 
+    @contextmanager
+    def _study(self) -> Iterator[optuna.Study]:
+        """Hold the lock under which trials begin; those whose process was killed fail, and their values come again."""
+        study = open_study(self.path, self.pruning)
+        with FileLock(self.path / ".study.lock"):
+            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                with suppress(Timeout), self._trial_lock(trial.number):
+                    study.tell(trial.number, state=TrialState.FAIL)
+                    if trial.params:
+                        study.enqueue_trial(trial.params)
+            yield study
+
+    def _trial_lock(self, number: int) -> FileLock:
+        return FileLock(self.path / _TRIALS / f".trial-{number}.lock", timeout=0)
+
     def missing(self) -> int:
         """Return how many trials the study lacks."""
-        with studies.lock_study(self.path):
-            study = studies.open_study(self.path, self.pruning)
-            studies.give_up_dead(study, self.path)
-            return max(0, self.trials - studies.count_trials(study))
+        with self._study() as study:
+            return max(0, self.trials - _count_trials(study))
 
     def run_one(self, _: None, on_event: Listener) -> TrialEnded | None:
         """Run the next trial; None when other processes have begun the last."""
-        study = studies.open_study(self.path, self.pruning)
-        with studies.next_trial(study, self.path, self.trials, self.seed) as trial:
-            if trial is None:
-                return None
+        with ExitStack() as held:
+            with self._study() as study:
+                if _count_trials(study) >= self.trials:
+                    return None
+                state = np.random.SeedSequence([self.seed, len(study.get_trials(deepcopy=False))]).generate_state(1)
+                study.sampler = optuna.samplers.TPESampler(seed=int(state[0]))
+                trial = study.ask()
+                held.enter_context(self._trial_lock(trial.number))
             values = {key: parameter.suggest(trial, key) for key, parameter in self.space.items()}
             ended = self._run(trial, values, on_event)
             match ended.state:
@@ -287,7 +347,7 @@ class _Searcher:
                 case "pruned":
                     study.tell(trial, state=TrialState.PRUNED)
                 case "failed":
-                    trial.set_user_attr(studies.ERROR, ended.error)
+                    trial.set_user_attr(_ERROR, ended.error)
                     study.tell(trial, state=TrialState.FAIL)
             return ended
 
@@ -300,7 +360,7 @@ class _Searcher:
         try:
             config = configured(self.config, values)
             name = f"trial-{digest(values)[:12]}"  # the same values again go on with what is there
-            value = self.objective(config, self.path / studies.TRIALS, name, report, on_event)
+            value = self.objective(config, self.path / _TRIALS, name, report, on_event)
         except optuna.TrialPruned:
             return TrialEnded(trial.number, "pruned", values)
         except (ConfigError, RunError) as error:
@@ -309,34 +369,25 @@ class _Searcher:
 
     def _keep_best(self, study: optuna.Study) -> Path | None:
         """Write the best config so far, if any trial is complete."""
-        target = self.path / studies.BEST
+        target = self.path / "best.yaml"
         with FileLock(self.path / ".best.lock"), writing(self.path):
             if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
                 return None
-            best = configured(self.config, study.best_params)
-            text = yaml.safe_dump(best.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-            write_text(target, text)
+            best = configured(self.config, study.best_params).model_dump(mode="json")
+            write_text(target, yaml.safe_dump(best, sort_keys=False, allow_unicode=True))
         return target
 
     def report(self, metric: str) -> SearchReport:
         """Sum the study up."""
-        study = studies.open_study(self.path, self.pruning)
+        study = open_study(self.path, self.pruning)
         trials = study.get_trials(deepcopy=False)
         complete, pruned = (
             sum(trial.state is state for trial in trials) for state in (TrialState.COMPLETE, TrialState.PRUNED)
         )
-        errors = [trial.user_attrs[studies.ERROR] for trial in trials if studies.ERROR in trial.user_attrs]
+        errors = [trial.user_attrs[_ERROR] for trial in trials if _ERROR in trial.user_attrs]
         best = self._keep_best(study)
-        if best is None and errors and len(errors) == studies.count_trials(study):
+        if best is None and errors and len(errors) == _count_trials(study):
             raise RunError(f"{self.path}: every trial failed, the last: {errors[-1]}", hint="Narrow the search space.")
-        return SearchReport(
-            path=self.path,
-            best=best,
-            metric=metric,
-            value=None if best is None else study.best_value,
-            values={} if best is None else study.best_params,
-            complete=complete,
-            pruned=pruned,
-            failed=len(errors),
-            notes=(f"the best of {complete} on the clips that chose it: score it with eri cv",),
-        )
+        value, values = (None, {}) if best is None else (study.best_value, study.best_params)
+        notes = (f"the best of {complete} on the clips that chose it: score it with eri cv",)
+        return SearchReport(self.path, best, metric, value, values, complete, pruned, len(errors), notes)

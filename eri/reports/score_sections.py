@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from eri.evaluation.comparison import Comparison, common_clips, compare_predictions, holm
+from eri.evaluation.comparison import Comparison, compare_predictions, holm
+from eri.evaluation.held_out import common_clips
 from eri.metrics.intensities import Metrics, ScoreLine
 from eri.metrics.recognition import Recognition
 from eri.reports.charts import Bar, Row, draw_intervals, draw_lines

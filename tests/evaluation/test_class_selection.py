@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eri.evaluation.combining import fit_combination
 from eri.evaluation.comparison import compare, compare_predictions
 from eri.evaluation.cross_validation import CrossValidation, cv
-from eri.evaluation.ensembling import ensemble
+from eri.evaluation.ensembling import ensemble, fit_combination
 from eri.evaluation.evaluate import predict
 from eri.evaluation.events import ModelTrained, TrialEnded
 from eri.evaluation.search import search

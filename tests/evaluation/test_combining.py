@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eri.evaluation.combining import Method, fit_combination, fit_ridge, fit_weights
+from eri.evaluation.ensembling import Method, fit_combination, fit_ridge, fit_weights
 from eri.metrics.intensities import pearson
 from eri.runs.combination import Weights, from_json, to_json
 

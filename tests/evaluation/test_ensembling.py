@@ -13,10 +13,9 @@ import pytest
 
 from eri.config import parse_config
 from eri.data.clips import Split
-from eri.evaluation.combining import Method
 from eri.evaluation.comparison import compare
 from eri.evaluation.cross_validation import CrossValidation, cv
-from eri.evaluation.ensembling import ensemble, nested_predictions
+from eri.evaluation.ensembling import Method, ensemble, nested_predictions
 from eri.evaluation.evaluate import evaluate, predict
 from eri.evaluation.folds import FoldPlan
 from eri.metrics.intensities import pearson

@@ -15,9 +15,8 @@ from eri.config import Runtime, load_config
 from eri.evaluation.cross_validation import score_table
 from eri.evaluation.evaluate import predict
 from eri.evaluation.events import TrialEnded
-from eri.evaluation.search import SearchReport, search
+from eri.evaluation.search import SearchReport, open_study, search
 from eri.evaluation.search_space import Parameter
-from eri.evaluation.study import open_study
 from eri.training import TrainingEvent, train
 from eri.utils.errors import ConfigError, RunError
 from tests.evaluation.conftest import Events, known
