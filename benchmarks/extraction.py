@@ -41,9 +41,8 @@ from eri.extraction.extractors.registry import create_extractor
 from eri.extraction.run import ExtractionReport, extract
 from eri.features.records import Extractor
 from eri.synthetic.clip_files import write_video
-from eri.synthetic.performance import move, perform
 from eri.synthetic.stage import Stage
-from eri.synthetic.subjects import create_subject
+from eri.synthetic.subjects import create_subject, move, perform
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MARGIN = 0.2

@@ -6,50 +6,80 @@ import hashlib
 import json
 import shutil
 import wave
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import as_completed
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from eri.data.clips import Split
 from eri.synthetic.voice import RATE
 from eri.utils.errors import DataError
-from eri.utils.files import atomic_path, write_json
+from eri.utils.files import atomic_path, write_json, write_text
 from eri.utils.workers import WorkerPool
 
-_Clip = TypeVar("_Clip")
-
-_TICKS = 15_360
-"""Ticks per second of the video's clock: whole for 10, 12 and 15 frames per second."""
+_TICKS = 15_360  # per second of the video's clock: whole for 10, 12 and 15 frames per second
 
 
-def prepare_folder(
-    folder: Path, mark: str, wanted: dict[str, Any], parts: Iterable[str], notes: dict[str, Any] | None = None
+@dataclass(frozen=True)
+class PlannedClip:
+    """One clip before it is made."""
+
+    id: str  # five digits, which reveal nothing
+    split: Split
+    subject: int  # number of the subject, who is in no other split
+    label: str  # its class, or what is unusual about it
+    files: tuple[str, ...]  # in the folder of the set
+    take: int = 0  # number of the subject's clip of that class
+
+
+def make_set(
+    mark: Path,
+    content: dict[str, Any],
+    clips: Sequence[PlannedClip],
+    make: Callable[[PlannedClip], None],
+    media: Sequence[str],
+    texts: Mapping[str, str],
+    workers: int,
+    progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Prepare a folder for a set of clips: clips of another set are removed, those of this one stay.
+    """Make a set of clips, or finish or keep the one that is there; another set in the folder is replaced.
 
-    Args:
-        folder: The folder; made if absent.
-        mark: Name of the JSON file that says which set it is.
-        wanted: Which set it is to be.
-        parts: Files and folders that a set is made of, the one that is written last first.
-        notes: What the mark says besides.
+    ``mark`` is a JSON file that says under ``set`` which set it is. The clips lie in the folders ``media`` beside it;
+    the ``texts`` are written after them in their order, so that a folder with the last one is whole.
 
-    Raises:
-        DataError: The folder holds something else than such a set.
+    Raises DataError where the folder holds something else than a set, WorkerError where a process died.
     """
-    path = folder / mark
-    if path.is_file():
+    folder = mark.parent
+    _prepare_folder(mark, content, [*reversed(texts), *media])
+    missing = [clip for clip in clips if not all((folder / name).is_file() for name in clip.files)]
+    there, report = len(clips) - len(missing), progress or (lambda done, total: None)
+    report(there, len(clips))
+    with WorkerPool(make, min(workers, len(missing)), task="making a demo clip", threads=1) as pool:
+        futures = [pool.submit(clip, f"clip {place}") for place, clip in enumerate(missing)]
+        for done, future in enumerate(as_completed(futures), there + 1):
+            future.result()
+            report(done, len(clips))
+    if missing or not (folder / list(texts)[-1]).is_file():
+        for name, text in texts.items():
+            write_text(folder / name, text)
+
+
+def _prepare_folder(mark: Path, content: dict[str, Any], parts: Iterable[str]) -> None:
+    """Remove the parts of another set, the one that is written last first."""
+    folder = mark.parent
+    if mark.is_file():
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))["set"]
+            found = json.loads(mark.read_text(encoding="utf-8"))["set"]
         except (ValueError, KeyError, TypeError):
             found = None
-        if found == wanted:
+        if found == content["set"]:
             return
         for part in parts:
             if (folder / part).is_dir():
@@ -57,48 +87,15 @@ def prepare_folder(
             else:
                 (folder / part).unlink(missing_ok=True)
     elif folder.is_dir() and any(folder.iterdir()):
-        raise DataError(
-            f"{folder}: holds files that are not of a demo set", hint="Give an empty folder or one that does not exist."
-        )
-    write_json(path, {"set": wanted, **(notes or {})})
-
-
-def make_missing(
-    make: Callable[[_Clip], None],
-    clips: Sequence[_Clip],
-    files: Callable[[_Clip], Iterable[Path]],
-    workers: int,
-    progress: Callable[[int, int], None] | None,
-) -> int:
-    """Make those clips whose files are not all there, and return how many that were.
-
-    Args:
-        make: Makes one clip.
-        clips: All clips of the set.
-        files: Returns the files of one clip.
-        workers: Processes; 0 works in this one.
-        progress: Called with the number of clips that are there and the number wanted.
-
-    Raises:
-        WorkerError: A process died.
-    """
-    missing = [clip for clip in clips if not all(path.is_file() for path in files(clip))]
-    done = len(clips) - len(missing)
-    report = progress or (lambda done, total: None)
-    report(done, len(clips))
-    with WorkerPool(make, min(workers, len(missing)), task="making a demo clip", threads=1) as pool:
-        for future in as_completed([pool.submit(clip, f"clip {place}") for place, clip in enumerate(missing)]):
-            future.result()
-            done += 1
-            report(done, len(clips))
-    return len(missing)
+        hint = "Give an empty folder or one that does not exist."
+        raise DataError(f"{folder}: holds files that are not of a demo set", hint=hint)
+    write_json(mark, content)
 
 
 def code_digest(but: Collection[str]) -> str:
-    """Return a digest of the code and the portrait that clips are made from: other code makes another set.
+    """Return a digest of the code and the portrait that clips are made from, ``but`` modules that have no part in it.
 
-    Args:
-        but: Names of modules of :mod:`eri.synthetic` that have no part in the set.
+    Other code makes another set.
     """
     state = hashlib.sha256()
     for path in sorted(Path(__file__).parent.iterdir()):
@@ -116,16 +113,12 @@ def write_video(
     rotation: int = 0,
     separate: bool = False,
 ) -> None:
-    """Encode a clip in one atomic step.
+    """Encode a clip as ``.mp4`` in one atomic step, without an audio track where ``audio`` (mono, 16 kHz) is None.
 
-    Args:
-        target: The ``.mp4`` file.
-        frames: RGB images of one even size, one for each time.
-        times: When each frame comes on screen, seconds, ascending from 0; the rate may change.
-        audio: Mono samples at 16 kHz, or None for a file without an audio track.
-        rotation: Clockwise degrees by which a player must rotate the stored images: 0 or 90. The frames given are
-            upright; they are stored rotated the other way.
-        separate: Encode each frame by itself and alike, so that it reveals neither its neighbours nor its place.
+    Frames are upright RGB images of one even size; ``times`` are when each comes on screen, in seconds, ascending from
+    0, at a rate that may change. ``rotation`` (0 or 90) is by how many degrees clockwise a player must rotate the
+    images as they are stored. ``separate`` encodes each frame by itself and alike, so that it reveals neither its
+    neighbours nor its place.
     """
     with atomic_path(target) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         video = container.add_stream("libx264", rate=round(1 / float(np.median(np.diff(times)))))
@@ -144,8 +137,7 @@ def write_video(
                 video.height, video.width = stored.shape[:2]
                 if rotation:
                     video.set_display_rotation(-rotation)
-            planes = cv2.cvtColor(stored, cv2.COLOR_RGB2YUV_I420)
-            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(cv2.cvtColor(stored, cv2.COLOR_RGB2YUV_I420), format="yuv420p")
             frame.pts, frame.time_base = round(time * _TICKS), Fraction(1, _TICKS)
             container.mux(video.encode(frame))
         container.mux(video.encode())

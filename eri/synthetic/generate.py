@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -14,37 +12,17 @@ from numpy.typing import NDArray
 
 from eri.config.tasks import ERI
 from eri.data.clips import SPLITS, Split
-from eri.synthetic.clip_files import code_digest, make_missing, prepare_folder, write_video, write_wave
-from eri.synthetic.performance import Performance, move, perform
+from eri.synthetic.clip_files import PlannedClip, code_digest, make_set, write_video, write_wave
 from eri.synthetic.stage import HEIGHT, WIDTH, Stage, draw_wall
-from eri.synthetic.subjects import Subject, create_subject
+from eri.synthetic.subjects import Performance, Subject, create_subject, move, perform
 from eri.synthetic.voice import speak
-from eri.utils.files import write_text
 
-Oddity = Literal["no-audio", "no-face", "variable-frame-rate", "rotated"]
-ODDITIES: tuple[Oddity, ...] = ("no-audio", "no-face", "variable-frame-rate", "rotated")
+ODDITIES = ("no-audio", "no-face", "variable-frame-rate", "rotated")
 """What the test split holds on purpose, one clip each."""
 
 _TABLE = "data_info.csv"
-_MARK = "demo-set.json"
-_NO_PART = ("__init__", "expressions")
 _CLIPS_OF_A_SUBJECT = 4
 _SHORTEST, _LONGEST = 2.4, 3.2
-
-
-@dataclass(frozen=True)
-class PlannedClip:
-    """One clip before it is made."""
-
-    id: str  # five digits
-    split: Split
-    subject: int  # number of the subject, who is in no other split
-    oddity: Oddity | None = None  # what is unusual about it
-
-    def files(self, folder: Path) -> tuple[Path, ...]:
-        """Return the media files of the clip in a demo set."""
-        video = folder / self.split / "mp4" / f"{self.id}.mp4"
-        return (video,) if self.oddity == "no-audio" else (video, folder / self.split / "wav" / f"{self.id}.wav")
 
 
 def generate_demo_set(
@@ -57,72 +35,54 @@ def generate_demo_set(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Make the demo set, or finish or keep the one that is there.
+    """Make the demo set, or finish or keep the one that is there, and return its folder.
 
     Layout: ``data_info.csv`` and ``<split>/mp4/<id>.mp4`` with ``<split>/wav/<id>.wav`` beside it. The table is written
     last, so a folder with a table is whole. A demo set of another seed, size or version in the folder is replaced.
+    The sizes are numbers of clips; labels of ``test`` clips are withheld, and there is at least one for each of
+    :data:`ODDITIES`. ``progress`` is called with the number of clips that are there and the number wanted.
 
-    Args:
-        folder: Where the set goes; made if absent.
-        train: Number of clips for training.
-        val: Number of clips for validation.
-        test: Number of clips whose labels are withheld, at least one for each of :data:`ODDITIES`.
-        seed: The same seed gives the same frames and samples.
-        workers: Processes; 0 works in this one.
-        progress: Called with the number of clips that are there and the number wanted.
-
-    Returns:
-        The folder.
-
-    Raises:
-        DataError: The folder holds something else than a demo set.
-        ValueError: Too few clips.
+    Raises DataError where the folder holds something else than a demo set, ValueError for too few clips.
     """
-    clips = plan(train, val, test, seed)
-    wanted = {"seed": seed, "train": train, "val": val, "test": test, "version": code_digest(_NO_PART)}
-    oddities = {clip.oddity: clip.id for clip in clips if clip.oddity}
-    prepare_folder(folder, _MARK, wanted, [_TABLE, *SPLITS], {"oddities": oddities})
-    make = partial(make_clip, folder=folder, seed=seed)
-    made = make_missing(make, clips, lambda clip: clip.files(folder), workers, progress)
-    if made or not (folder / _TABLE).is_file():
-        write_text(folder / _TABLE, _table(clips, seed))
+    clips = _plan(train, val, test, seed)
+    version = code_digest(("__init__", "expressions"))
+    wanted = {"seed": seed, "train": train, "val": val, "test": test, "version": version}
+    mark = {"set": wanted, "oddities": {clip.label: clip.id for clip in clips if clip.label}}
+    make, texts = partial(_make_clip, folder=folder, seed=seed), {_TABLE: _table(clips, seed)}
+    make_set(folder / "demo-set.json", mark, clips, make, SPLITS, texts, workers, progress)
     return folder
 
 
-def plan(train: int, val: int, test: int, seed: int) -> tuple[PlannedClip, ...]:
-    """Assign ids, subjects and oddities to the clips, in ascending order of id.
-
-    Raises:
-        ValueError: No train or val clips, or fewer test clips than oddities.
-    """
+def _plan(train: int, val: int, test: int, seed: int) -> tuple[PlannedClip, ...]:
+    """Assign ids, subjects and oddities to the clips, in ascending order of id."""
     counts: dict[Split, int] = {"train": train, "val": val, "test": test}
     if min(train, val) < 1 or test < len(ODDITIES):
         raise ValueError(f"a demo set needs train and val clips and at least {len(ODDITIES)} test clips, not {counts}")
-    random = np.random.default_rng([seed, 0])
-    ids = iter(random.permutation(sum(counts.values())))
+    ids = iter(np.random.default_rng([seed, 0]).permutation(sum(counts.values())))
     clips, subject = [], 0
     for split in SPLITS:
         for index in range(counts[split]):
             subject += index % _CLIPS_OF_A_SUBJECT == 0
-            place, rest = divmod(index, counts["test"] // len(ODDITIES))
-            oddity = ODDITIES[place] if split == "test" and rest == 0 and place < len(ODDITIES) else None
-            clips.append(PlannedClip(f"{next(ids):05d}", split, subject, oddity))
+            place, rest = divmod(index, test // len(ODDITIES))
+            oddity = ODDITIES[place] if split == "test" and rest == 0 and place < len(ODDITIES) else ""
+            name = f"{next(ids):05d}"
+            files = (f"{split}/mp4/{name}.mp4", f"{split}/wav/{name}.wav")[: 1 if oddity == "no-audio" else 2]
+            clips.append(PlannedClip(name, split, subject, oddity, files))
     return tuple(sorted(clips, key=lambda clip: clip.id))
 
 
-def make_clip(clip: PlannedClip, folder: Path, seed: int) -> None:
-    """Draw, voice and encode one clip."""
+def _make_clip(clip: PlannedClip, folder: Path, seed: int) -> None:
     subject = create_subject(seed, clip.subject)
     performance, random = _perform(clip, subject, seed)
-    times = _frame_times(performance.duration, subject.frame_rate, clip.oddity, random)
+    times = _frame_times(performance.duration, subject.frame_rate, clip.label, random)
     audio = speak(performance, subject.voice, random)
-    if clip.oddity == "no-face":
+    if clip.label == "no-face":
         frames = _empty_room(subject.look.wall, times)
     else:
         stage, motion = Stage(subject.look, random), move(performance, times)
         frames = (stage.draw(motion, index) for index in range(len(times)))
-    video, *wav = clip.files(folder)
-    write_video(video, frames, times, audio if wav else None, rotation=90 if clip.oddity == "rotated" else 0)
+    video, *wav = (folder / name for name in clip.files)
+    write_video(video, frames, times, audio if wav else None, rotation=90 if clip.label == "rotated" else 0)
     for path in wav:
         write_wave(path, audio)
 
@@ -133,7 +93,7 @@ def _perform(clip: PlannedClip, subject: Subject, seed: int) -> tuple[Performanc
     return perform(random, subject.expressiveness, duration), random
 
 
-def _frame_times(duration: float, rate: int, oddity: Oddity | None, random: np.random.Generator) -> NDArray[np.float64]:
+def _frame_times(duration: float, rate: int, oddity: str, random: np.random.Generator) -> NDArray[np.float64]:
     if oddity != "variable-frame-rate":
         return np.arange(int(duration * rate)) / rate
     # A phone that drops to a third of its rate for a while, and whose clock is never quite even.

@@ -9,9 +9,8 @@ import numpy as np
 
 from eri.data.clips import Clip
 from eri.synthetic.clip_files import write_video, write_wave
-from eri.synthetic.performance import move, perform
 from eri.synthetic.stage import HEIGHT, WIDTH, Stage
-from eri.synthetic.subjects import create_subject
+from eri.synthetic.subjects import create_subject, move, perform
 from eri.synthetic.voice import speak
 
 _FRAME_RATE = 8

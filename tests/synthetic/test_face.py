@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eri.synthetic.face import SMOOTH_UNITS, UNITS, Face, smooth_field
-from eri.synthetic.performance import move, perform
-from eri.synthetic.portrait import load_portrait
+from eri.synthetic.face import SMOOTH_UNITS, UNITS, Face, load_portrait, smooth_field
+from eri.synthetic.subjects import move, perform
 
 
 @pytest.fixture(scope="module")
 def face():
     portrait = load_portrait()
     person = portrait.person[..., None]
-    return Face(np.concatenate([portrait.picture * person, person], axis=2))
+    return Face(np.concatenate([portrait.image * person, person], axis=2))
 
 
 def amplitudes(**units: float) -> np.ndarray:

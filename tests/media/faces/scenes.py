@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eri.media.faces.detection import Detection, Image
 from eri.media.video import FrameSequence
-from eri.synthetic.portrait import WINDOW, read_portrait
+from eri.synthetic.face import WINDOW, read_portrait
 
 # In the portrait: brows to chin as dlib frames them, the five landmarks, and an ellipse around the head.
 _BOX = (179.0, 83.0, 267.0, 171.0)
