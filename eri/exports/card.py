@@ -28,32 +28,27 @@ Meant for research on how strongly people react, and for comparing systems on th
 def write_card(run: Run, files: Mapping[str, str], notes: Sequence[str]) -> str:
     """Return the model card as Markdown, with the front matter that model hubs read.
 
-    Args:
-        run: The run.
-        files: What is in the folder, and what each file is.
-        notes: What a reader should know of the files.
-
-    Raises:
-        RunError: The run's ``metrics.json`` is damaged.
+    ``files`` says what each file of the folder is, ``notes`` what else a reader should know. RunError where the run's
+    ``metrics.json`` is damaged.
     """
-    task, config, data = run.task, run.config, run.environment["data"]
+    task, config = run.task, run.config
     front = {"library_name": "eri", "tags": ["affective-computing", config.modality, config.model.name]}
-    kind = (
-        "the probability of each class" if task.is_classification else f"intensities in [{task.low:g}, {task.high:g}]"
-    )
+    kind = "the probability of each class"
+    if not task.is_classification:
+        kind = f"intensities in [{task.low:g}, {task.high:g}]"
+    streams = " and ".join({"visual": "faces", "audio": "audio"}[name] for name in config.extractors)
     sections = [
         f"---\n{yaml.safe_dump(front, sort_keys=False)}---",
         f"# {config.name}",
-        f"Predicts {kind} of a clip ({', '.join(task.labels)}) from {_modalities(run)} with the model "
-        f"`{config.model.name}`.",
+        f"Predicts {kind} of a clip ({', '.join(task.labels)}) from {streams} with the model `{config.model.name}`.",
         "## How to use it",
         '```python\nimport eri\n\neri.load("this-folder").predict("a-video.mp4")\n```',
         "\n".join(f"- `{name}`: {text}" for name, text in files.items()),
         *notes,
         "## Data",
-        _data(run, data),
+        _data(run),
         "## Scores",
-        _figures(run),
+        _scores(run),
         "## Weights and licences",
         "\n".join(_licences(run)),
         "## Intended use and limits",
@@ -62,21 +57,17 @@ def write_card(run: Run, files: Mapping[str, str], notes: Sequence[str]) -> str:
     return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
-def _modalities(run: Run) -> str:
-    names = {"visual": "faces", "audio": "audio"}
-    return " and ".join(names[name] for name in run.config.extractors)
-
-
-def _data(run: Run, data: Mapping[str, Any]) -> str:
-    clips = {split: run.environment["clips"][split]["used"] for split in ("train", "val")}
+def _data(run: Run) -> str:
+    data, clips = run.environment["data"], run.environment["clips"]
+    name = "".join(f"\\{sign}" if sign in "\\`*_[]<>|#" else sign for sign in str(data["name"]))  # as Markdown shows it
     return (
-        f"Trained on {clips['train']} clips of {_text(data['name'])}, its epoch chosen on {clips['val']} others (task "
+        f"Trained on {clips['train']['used']} clips of {name}, its epoch chosen on {clips['val']['used']} others (task "
         f"`{run.task.name}`, fingerprint `{data['fingerprint'][:16]}`, seed {run.environment['seed']}). The data's own "
         "licence is its makers' and is not granted with these weights."
     )
 
 
-def _figures(run: Run) -> str:
+def _scores(run: Run) -> str:
     path = run.path / METRICS
     if not path.is_file():
         return "The model was not evaluated when it was exported, so no scores are reported."
@@ -88,18 +79,18 @@ def _figures(run: Run) -> str:
     if not rows:
         return "The model was evaluated on clips without labels only, so no scores are reported."
     table = ["| split | metric | value | 95 % interval | clips |", "|---|---|---|---|---|", *rows]
-    optimistic = "The epoch was chosen on val, so a score on that split is optimistic." if "val" in splits else ""
-    return "\n".join(table) + (f"\n\n{optimistic}" if optimistic else "")
+    if "val" in splits:
+        table += ["", "The epoch was chosen on val, so a score on that split is optimistic."]
+    return "\n".join(table)
 
 
 def _rows(split: str, values: Mapping[str, Any]) -> Iterator[str]:
     scores = values["scores"]
     if scores is None:
         return
-    pairs = (("war", "war_interval"), ("uar", "uar_interval")) if "war" in scores else (("mean", "mean_interval"),)
-    for name, interval in pairs:
+    for name in ("war", "uar") if "war" in scores else ("mean",):
         metric = name.upper() if name != "mean" else values["metric"]
-        bounds = scores.get(interval)
+        bounds = scores.get(f"{name}_interval")
         shown = f"[{bounds['low']:.3f}, {bounds['high']:.3f}]" if bounds else "–"
         value = "–" if scores[name] is None else f"{scores[name]:.3f}"
         yield f"| {split} | {metric} | {value} | {shown} | {scores['clips']} |"
@@ -118,9 +109,8 @@ def _licences(run: Run) -> Iterator[str]:
             yield f"- {modality}: `{extractor.extractor}`, weights `{name}`. Their licence is not known here."
         faces = getattr(extractor, "faces", None)
         if faces is not None and faces.detector == "retinaface":
-            detector = WEIGHTS.get(f"retinaface-{faces.backbone}")
-            if detector is not None:
-                yield f"- faces: `{detector.name}` ({detector.origin}). Licence: {detector.licence}."
+            detector = WEIGHTS[f"retinaface-{faces.backbone}"]
+            yield f"- faces: `{detector.name}` ({detector.origin}). Licence: {detector.licence}."
     began = getattr(run.config.model, "weights", None)
     if began is not None:
         yield f"- model: began from `{began if began in ('random', 'pretrained') else Path(str(began)).name}` weights."
@@ -140,8 +130,3 @@ def _entry(extractor: ExtractorConfig) -> tuple[WeightsEntry | None, str | None]
         return next(known, None), str(given)
     entry = WEIGHTS.get(name) or next((one for one in WEIGHTS.values() if one.timm_name == name), None)
     return entry, f"{name} of timm"
-
-
-def _text(value: object) -> str:
-    """Return a name as Markdown shows it, whatever is in it."""
-    return "".join(f"\\{sign}" if sign in "\\`*_[]<>|#" else sign for sign in str(value))

@@ -22,9 +22,6 @@ from eri.utils.errors import ConfigError, RunError
 from eri.utils.files import write_json, write_text
 
 ONNX, SIGNATURE, CARD = "model.onnx", "model.json", "README.md"
-_PRIVATE = ("machine",)
-"""Keys of ``environment.json`` that say something of the machine and nothing of the model."""
-
 _NAMED_MEMBERS = 3
 
 
@@ -46,18 +43,10 @@ class ExportReport:
 
 
 def export_run(run: Path, output: Path, *, onnx: bool = True, overwrite: bool = False) -> ExportReport:
-    """Write the folder that `eri.load` and model hubs take, in one step.
+    """Write the folder that `eri.load` and model hubs take, in one step; the model as ONNX where it is a graph.
 
-    Args:
-        run: A run folder.
-        output: Where; its parents are made.
-        onnx: Write ``model.onnx`` too, where the model is a graph.
-        overwrite: Replace an earlier export.
-
-    Raises:
-        RunError: The run is incomplete, or the folder is there already or cannot be written.
-        ConfigError: It is no run but a cross-validation or an ensemble.
-        MissingDependencyError: ONNX is asked for and the extra ``export`` is not installed.
+    RunError where the run is incomplete, or the folder is there already or cannot be written; ConfigError where it is
+    no run but a cross-validation or an ensemble; MissingDependencyError for ONNX without the extra ``export``.
     """
     if kind_of(run) != "run":
         raise ConfigError(f"{run}: is no run, but a {kind_of(run)} of several", hint=_way_out(run))
@@ -84,10 +73,11 @@ def _way_out(path: Path) -> str:
         members = list(run_folders(path))
     except (RunError, KeyError, TypeError):
         members = []  # a damaged list of members is not what the reader asked about
-    commands = "; ".join(f"eri export {member}" for member in members[:_NAMED_MEMBERS])
-    more = f"; and {len(members) - _NAMED_MEMBERS} more" if len(members) > _NAMED_MEMBERS else ""
-    one_by_one = f"Export its members one by one: {commands}{more}." if members else "Export its members one by one."
-    return f"{one_by_one} The folder as it is: `eri predict` and eri.load take it."
+    commands = [f"eri export {member}" for member in members[:_NAMED_MEMBERS]]
+    if len(members) > _NAMED_MEMBERS:
+        commands.append(f"and {len(members) - _NAMED_MEMBERS} more")
+    named = f": {'; '.join(commands)}" if members else ""
+    return f"Export its members one by one{named}. The folder as it is: `eri predict` and eri.load take it."
 
 
 def _fill(run: Run, folder: Path, output: Path, *, onnx: bool) -> ExportReport:
@@ -112,7 +102,7 @@ def _copied(run: Run, folder: Path) -> Iterator[tuple[str, str]]:
     """Copy what predicting needs, and yield the name of each file with what it is."""
     shutil.copyfile(run.path / CONFIG, folder / CONFIG)
     yield CONFIG, "the resolved config: model, extractors, face and sampling settings"
-    write_json(folder / ENVIRONMENT, {key: value for key, value in run.environment.items() if key not in _PRIVATE})
+    write_json(folder / ENVIRONMENT, {key: value for key, value in run.environment.items() if key != "machine"})
     yield ENVIRONMENT, "task, data fingerprint, feature identities, label means, versions of libraries"
     if isinstance(run.config.model, LightGBMConfig):
         shutil.copyfile(run.path / MANIFEST, folder / MANIFEST)

@@ -23,169 +23,86 @@ from eri.training.run_folder import Run
 from eri.utils.errors import ConfigError, MissingDependencyError, RunError
 from eri.utils.files import atomic_path
 
-TOLERANCE = 1e-4
-"""Largest difference between what the graph and the model give."""
-
-_OPSET = 18
-_CLIPS, _ROWS = 2, 5
-"""Of the example that the graph is traced with; both may be any number afterwards."""
-
-
-class FullSequences(Sequences):
-    """Sequences of clips of one length, every row valid: nothing depends on what stands in the mask.
-
-    Args:
-        values: float (clips, rows, dimension).
-        times: float32 (clips, rows), seconds from the clip's start; the rows' numbers where none are given.
-    """
-
-    def __init__(self, values: Tensor, times: Tensor | None = None) -> None:
-        super().__init__(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device), times)
-
-    @property
-    def full(self) -> bool:
-        """True."""
-        return True
-
-    def compact(self) -> Sequences:
-        """Return the sequences themselves."""
-        return self
-
-    def with_values(self, values: Tensor) -> Sequences:
-        """Return other values of the same rows."""
-        return FullSequences(values, self.times)
-
-
-class HeadGraph(nn.Module):
-    """A head with its standardisation, from the valid rows of clips to predictions within the task's range.
-
-    Args:
-        model: Standardisation, head and bound.
-    """
-
-    def __init__(self, model: Regressor) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Predict clips of equal length.
-
-        Args:
-            inputs: For each modality, visual before audio, its rows, float32 (clips, rows, dimension); then for each
-                their seconds, float32 (clips, rows).
-
-        Returns:
-            float32 (clips, labels).
-        """
-        names = list(self.model.standardizers)
-        rows, times = inputs[: len(names)], inputs[len(names) :]
-        sequences = {name: FullSequences(*own) for name, *own in zip(names, rows, times, strict=True)}
-        result: Tensor = self.model(sequences)
-        return result.clamp(self.model.low, self.model.high)
-
-
-class VideoGraph(nn.Module):
-    """A video model with its normalisation, from face crops to predictions within the task's range.
-
-    Args:
-        model: Normalisation, network and bound.
-    """
-
-    def __init__(self, model: VideoRegressor) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Predict clips.
-
-        Args:
-            pictures: RGB on [0, 255], uint8 (clips, frames, 3, side, side): the frames that the model chooses.
-
-        Returns:
-            float32 (clips, labels).
-        """
-        result: Tensor = self.model(pictures)[0]
-        return result.clamp(self.model.low, self.model.high)
+_TOLERANCE = 1e-4  # largest difference between what the graph and the model give
+_CLIPS, _ROWS = 2, 5  # of the example that the graph is traced with; both may be any number afterwards
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A model that can be written as ONNX, with an example of its inputs.
-
-    Attributes:
-        module: The model, in evaluation mode.
-        inputs: Examples, by name.
-        dynamic: Names of the axes that may have any length, by input and axis.
-    """
+    """A model in evaluation mode that can be written as ONNX, with examples of its inputs by name."""
 
     module: nn.Module
     inputs: Mapping[str, Tensor]
-    dynamic: Mapping[str, Mapping[int, str]]
+    dynamic: Mapping[str, Mapping[int, str]]  # names of the axes that may have any length, by input and axis
+
+
+class Predictions(nn.Module):
+    """A model with its normalisation and bound: predictions within the task's range, float32 (clips, labels)."""
+
+    def __init__(self, model: Regressor | VideoRegressor) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Predict clips.
+
+        Inputs of a head are each modality's valid rows, visual before audio, float32 (clips, rows, dimension), then
+        their seconds (clips, rows); that of a video model RGB crops, uint8 (clips, frames, 3, side, side).
+        """
+        if isinstance(self.model, VideoRegressor):
+            result: Tensor = self.model(inputs[0])[0]
+        else:
+            count = len(inputs) // 2
+            own = zip(self.model.standardizers, inputs[:count], inputs[count:], strict=True)
+            result = self.model({name: _all_valid(values, times) for name, values, times in own})
+        return result.clamp(self.model.low, self.model.high)
+
+
+def _all_valid(values: Tensor, times: Tensor) -> Sequences:
+    """Return sequences whose counts are known, so that nothing branches on what stands in the mask."""
+    mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
+    return Sequences(values, mask, times, mask.sum(dim=1))
 
 
 def build_graph(run: Run) -> Graph:
-    """Return a run's model as a graph from features to predictions.
-
-    Raises:
-        ConfigError: The model is none of a fixed graph: boosted trees, or a backbone trained with its head.
-        RunError: The run has no weights.
-    """
+    """Return a run's model as a graph; ConfigError where it is none of a fixed graph, RunError without weights."""
     if isinstance(run.config.model, LightGBMConfig):
         raise ConfigError(
             f"{run.path}: boosted trees are no ONNX graph here", hint="The exported folder has them as LightGBM's text."
         )
     if isinstance(run.config.model, VideoModelConfig):
         return video_graph(load_video_model(run))
-    dimensions = run.environment["dimensions"]
     if run.config.finetune is not None:
         raise ConfigError(
             f"{run.path}: a backbone that was trained with its head is not written as ONNX",
             hint="The exported folder has it as safetensors, which eri.load takes.",
         )
+    dimensions = run.environment["dimensions"]
     return head_graph(load_model(run, dimensions), dimensions)
 
 
 def video_graph(model: VideoRegressor) -> Graph:
-    """Return a video model as a graph.
-
-    Args:
-        model: Normalisation, network and bound.
-    """
-    network = model.network
-    shape = (_CLIPS, network.frames, 3, network.side, network.side)
+    """Return a video model as a graph."""
+    shape = (_CLIPS, model.network.frames, 3, model.network.side, model.network.side)
     example = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return Graph(VideoGraph(model).eval(), {"pictures": example}, {"pictures": {0: "clips"}})
+    return Graph(Predictions(model).eval(), {"pictures": example}, {"pictures": {0: "clips"}})
 
 
 def head_graph(model: Regressor, dimensions: Mapping[str, int]) -> Graph:
-    """Return a head as a graph.
-
-    Args:
-        model: Standardisation, head and bound.
-        dimensions: Length of one embedding by modality.
-    """
+    """Return a head as a graph; ``dimensions`` are the lengths of one embedding by modality."""
     generator = torch.Generator().manual_seed(0)
     rows = {name: _ROWS + place for place, name in enumerate(dimensions)}
     values = {name: torch.randn((_CLIPS, rows[name], size), generator=generator) for name, size in dimensions.items()}
     times = {f"{name}_times": torch.arange(float(rows[name])).expand(_CLIPS, -1) for name in dimensions}
     axes = {name: {0: "clips", 1: f"{name.removesuffix('_times')}_rows"} for name in (*values, *times)}
-    return Graph(HeadGraph(model).eval(), {**values, **times}, axes)
+    return Graph(Predictions(model).eval(), {**values, **times}, axes)
 
 
 def write_onnx(graph: Graph, path: Path) -> float:
-    """Write a graph as ONNX and compare it with the model on inputs of other sizes.
+    """Write a graph as ONNX, weights inside, and return how far its predictions are from the model's at most.
 
-    Args:
-        graph: Of :func:`build_graph`.
-        path: The file; its weights are inside.
-
-    Returns:
-        The largest difference of a prediction.
-
-    Raises:
-        ConfigError: The model does something that a graph cannot.
-        MissingDependencyError: The extra ``export`` is not installed.
-        RunError: The graph does not give what the model gives, to :data:`TOLERANCE`.
+    They are compared on inputs of several sizes. ConfigError where the model does what a graph cannot,
+    MissingDependencyError without the extra ``export``, RunError where the two differ by more than 1e-4.
     """
     try:
         import onnx  # noqa: F401  (what torch writes with)
@@ -196,28 +113,23 @@ def write_onnx(graph: Graph, path: Path) -> float:
             hint="pip install 'eri[export]', or leave ONNX out with --no-onnx.",
         ) from error
     with atomic_path(path) as temporary:
-        _trace(graph, temporary)
+        with _quietly():
+            torch.onnx.export(
+                graph.module,
+                tuple(graph.inputs.values()),
+                str(temporary),
+                input_names=list(graph.inputs),
+                output_names=["predictions"],
+                opset_version=18,
+                dynamo=False,  # tracing: these graphs have no branches, and it takes a tenth of the time
+                dynamic_axes={**graph.dynamic, "predictions": {0: "clips"}},
+                verbose=False,
+            )
         session = onnxruntime.InferenceSession(temporary.read_bytes(), providers=["CPUExecutionProvider"])
         difference = max(_difference(graph, session, inputs) for inputs in _trials(graph))
-        if not difference <= TOLERANCE:
+        if not difference <= _TOLERANCE:
             raise RunError(f"{path}: the graph differs from the model by {difference:.2g}", hint="Use --no-onnx.")
     return difference
-
-
-def _trace(graph: Graph, path: Path) -> None:
-    """Write the graph of what the example goes through."""
-    with _quietly():
-        torch.onnx.export(
-            graph.module,
-            tuple(graph.inputs.values()),
-            str(path),
-            input_names=list(graph.inputs),
-            output_names=["predictions"],
-            opset_version=_OPSET,
-            dynamo=False,  # tracing: these graphs have no branches, and it takes a tenth of the time
-            dynamic_axes={**graph.dynamic, "predictions": {0: "clips"}},
-            verbose=False,
-        )
 
 
 def _trials(graph: Graph) -> Iterator[dict[str, Tensor]]:
@@ -243,7 +155,7 @@ def _difference(graph: Graph, session: Any, inputs: Mapping[str, Tensor]) -> flo
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep the exporter's talk to itself: it prints steps, and warns of its own innards."""
+    """Silence the exporter, which prints steps and warns of its own innards, and put its errors in our words."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

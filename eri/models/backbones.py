@@ -26,7 +26,8 @@ from eri.models import vggface2
 from eri.models.folding import freeze
 from eri.models.running import forward_mode, to_device
 from eri.utils.errors import ConfigError, WeightsError
-from eri.weights import WEIGHTS, WeightsEntry, load_into, load_state_dict, locate_weights, weights_digest
+from eri.weights import WEIGHTS, WeightsEntry, given_weights, load_into, load_state_dict, weights_digest
+from eri.weights.registry import Channels
 
 _LOG = logging.getLogger(__name__)
 # Names that timm modules give to the function that renames a foreign checkpoint's keys to their own.
@@ -36,44 +37,24 @@ _CLASSIFIERS = ("fc.", "head.", "classifier.")
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A loaded image model without its classifier.
-
-    Attributes:
-        model: In evaluation mode, on its device.
-        device: Where it runs.
-        precision: ``float32`` or ``bf16`` (autocast).
-        name: Architecture and tag in timm.
-        dimension: Length of an embedding.
-        side: Height and width of the images it takes, in pixels.
-        mean: Subtracted from each channel of an image on [0, 1].
-        std: Divides each channel afterwards.
-        weights: What the weights are, for identities: ``sha256:<hex>``, or ``random:<seed>:<torch version>``.
-        folded: Whether batch normalisations were folded into convolutions, which rounds differently.
-    """
+    """A loaded image model without its classifier, in evaluation mode on its device."""
 
     model: nn.Module
     device: torch.device
     precision: Precision
-    name: str
+    name: str  # architecture and tag in timm
     dimension: int
-    side: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    weights: str
-    folded: bool = False
+    side: int  # height and width of the images it takes, in pixels
+    mean: Channels  # of images on [0, 1]
+    std: Channels
+    weights: str  # for identities: sha256:<hex>, or random:<seed>:torch <version>
+    folded: bool = False  # batch normalisations were folded into convolutions, which rounds differently
 
-    def embed(self, pictures: Tensor) -> Tensor:
-        """Embed images.
+    def embed(self, images: Tensor) -> Tensor:
+        """Embed RGB images on [0, 255], any number type, (n, 3, side, side), as float32 (n, dimension) on the CPU."""
+        return self.launch(images).cpu()
 
-        Args:
-            pictures: RGB on [0, 255], any number type, (n, 3, side, side).
-
-        Returns:
-            float32 on the CPU, (n, dimension).
-        """
-        return self.launch(pictures).cpu()
-
-    def launch(self, pictures: Tensor) -> Tensor:
+    def launch(self, images: Tensor) -> Tensor:
         """Embed images as :meth:`embed` does, and leave the result on the device.
 
         A GPU only receives the work: the next images can be brought together while it works.
@@ -81,7 +62,7 @@ class Backbone:
         scale = torch.tensor([255.0 * value for value in self.std], device=self.device).view(1, 3, 1, 1)
         shift = torch.tensor([255.0 * value for value in self.mean], device=self.device).view(1, 3, 1, 1)
         with forward_mode(self.device, self.precision):
-            inputs = (to_device(pictures, self.device).float() - shift) / scale
+            inputs = (to_device(images, self.device).float() - shift) / scale
             embedded: Tensor = self.model(inputs.contiguous(memory_format=torch.channels_last))
             return embedded.float()
 
@@ -109,94 +90,42 @@ def create_backbone(
     option: str = "weights",
     frozen: bool = False,
 ) -> Backbone:
-    """Build a timm model and fill it with weights.
+    """Build an image model and fill it with weights: ``pretrained``, ``random`` or the path of a checkpoint.
 
-    ``resnet18``, ``resnet50``, ``vgg16`` and ``densenet121`` mean torchvision's ImageNet models, which the papers
-    used, ``resnet50-vggface2`` the one of :mod:`eri.models.vggface2`; any other name means timm's own model and
-    weights of that name. Weights reach a model through timm's
-    own renaming of foreign keys, so that torchvision's files fit.
+    ``resnet18``, ``resnet50``, ``vgg16`` and ``densenet121`` mean torchvision's ImageNet models, which the papers used,
+    ``resnet50-vggface2`` the one of :mod:`eri.models.vggface2`; any other name means timm's own model and weights of
+    that name. Weights reach a model through timm's own renaming of foreign keys, so that torchvision's files fit.
 
-    Args:
-        name: A short name or a timm name.
-        weights: ``pretrained``, ``random``, or the path of a checkpoint.
-        seed: Of random weights: the same seed gives the same weights in every process.
-        input_size: Side of the images in pixels; None takes the model's own.
-        precision: ``float32`` or ``bf16``.
-        device: Where it runs.
-        option: The setting that holds ``weights``, named in hints.
-        frozen: Whether the network is for inference only: it is made quicker by :func:`~eri.models.folding.freeze`.
-
-    Raises:
-        ConfigError: timm knows no such model, or it does not take images of that size.
-        WeightsError: Weights are nowhere to be found, damaged, or of another model.
+    The same ``seed`` gives the same random weights in every process. ``input_size`` is the images' side in pixels, None
+    the model's own; hints name the setting ``option``; a ``frozen`` network is for inference only and made quicker by
+    :func:`~eri.models.folding.freeze`. ConfigError where timm knows no such model, or it does not take such images;
+    WeightsError where weights are nowhere to be found, damaged, or of another model.
     """
-    if name == vggface2.NAME:
-        return _create_vggface2(weights, seed, input_size, precision, device, option, frozen)
-    full_name = _full_name(name)
-    cfg = timm.get_pretrained_cfg(full_name)
+    of_faces = name == vggface2.NAME
+    full_name = name if of_faces else _full_name(name)
+    cfg = None if of_faces else timm.get_pretrained_cfg(full_name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _build(full_name, cfg, input_size)
-    origin = _fill(model, cfg, full_name, weights=weights, seed=seed, option=option)
-    data = resolve_data_config({}, pretrained_cfg=cfg.to_dict())
-    side = input_size or int(data["input_size"][1])
-    mean, std = tuple(data["mean"]), tuple(data["std"])
-    return _on_device(model, full_name, origin, side, mean, std, precision, device, frozen)
-
-
-def _create_vggface2(
-    weights: str,
-    seed: int,
-    input_size: int | None,
-    precision: Precision,
-    device: torch.device,
-    option: str,
-    frozen: bool,
-) -> Backbone:
-    entry = WEIGHTS[vggface2.NAME]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = vggface2.build_network()
+        model = vggface2.build_network() if cfg is None else _build(full_name, cfg, input_size)
     if weights == "random":
         _open_branches(model)
-        origin = _random_origin(seed)
+        origin = f"random:{seed}:torch {torch.__version__.split('+')[0]}"
     else:
-        path = locate_weights(entry, option=option) if weights == "pretrained" else _existing(Path(weights), option)
-        tensors = vggface2.rename_keys(load_state_dict(path))
-        load_into(model, tensors, origin=str(path), ignore=vggface2.CLASSIFIERS)
-        origin = f"sha256:{weights_digest(path)}"
-    assert entry.mean is not None
-    assert entry.std is not None
-    side = input_size or vggface2.SIDE
-    return _on_device(model, vggface2.NAME, origin, side, entry.mean, entry.std, precision, device, frozen)
-
-
-def _on_device(
-    model: nn.Module,
-    name: str,
-    origin: str,
-    side: int,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    precision: Precision,
-    device: torch.device,
-    frozen: bool,
-) -> Backbone:
+        origin = _fill(model, cfg, full_name, weights=weights, option=option)
+    if cfg is None:
+        entry = WEIGHTS[name]
+        assert entry.mean is not None
+        assert entry.std is not None
+        side, mean, std = vggface2.SIDE, entry.mean, entry.std
+    else:
+        data = resolve_data_config({}, pretrained_cfg=cfg.to_dict())
+        side, mean, std = int(data["input_size"][1]), data["mean"], data["std"]
+    side = input_size or side
     model = model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    dimension = _dimension(model, device, side, name)
+    dimension = _dimension(model, device, side, full_name)
     quickest = freeze(model, precision, side) if frozen else model
-    return Backbone(
-        model=quickest,
-        device=device,
-        precision=precision,
-        name=name,
-        dimension=dimension,
-        side=side,
-        mean=mean,
-        std=std,
-        weights=origin,
-        folded=_normalisations(quickest) < _normalisations(model),
-    )
+    folded = _normalisations(quickest) < _normalisations(model)
+    return Backbone(quickest, device, precision, full_name, dimension, side, mean, std, origin, folded)
 
 
 def _normalisations(model: nn.Module) -> int:
@@ -204,12 +133,7 @@ def _normalisations(model: nn.Module) -> int:
 
 
 def timm_weights(name: str) -> WeightsEntry:
-    """Describe timm's pretrained weights of a model as an entry that :func:`~eri.weights.locate.locate_weights` takes.
-
-    Raises:
-        ConfigError: timm knows no such model.
-        WeightsError: timm has no pretrained weights for it.
-    """
+    """Describe timm's pretrained weights of a model as an entry; WeightsError where timm has none for it."""
     full_name = _full_name(name)
     registered = next((entry for entry in WEIGHTS.values() if entry.timm_name == full_name), None)
     if registered is not None:
@@ -230,7 +154,6 @@ def timm_weights(name: str) -> WeightsEntry:
         url=None if cfg.hf_hub_id else cfg.url,
         hub_id=cfg.hf_hub_id,
         hub_file=(cfg.hf_hub_filename or "model.safetensors") if cfg.hf_hub_id else None,
-        input_size=cfg.input_size,
         mean=cfg.mean,
         std=cfg.std,
         timm_name=full_name,
@@ -277,34 +200,20 @@ def _open_branches(model: nn.Module) -> None:
                 scale.fill_(1.0)
 
 
-def _fill(model: nn.Module, cfg: Any, name: str, *, weights: str, seed: int, option: str) -> str:
-    """Give a freshly built model its weights, and return what they are for its identity."""
-    if weights == "random":
-        _open_branches(model)
-        return _random_origin(seed)
-    given = None if weights == "pretrained" else Path(weights)
-    path = _existing(given, option) if given else locate_weights(timm_weights(name), option=option)
+def _fill(model: nn.Module, cfg: Any, name: str, *, weights: str, option: str) -> str:
+    """Give a freshly built model its weights, and return what they are for its identity; no cfg means VGGFace2's."""
+    entry = name if cfg is None or weights != "pretrained" else timm_weights(name)
+    path = given_weights(weights, entry, option=option)
     tensors = load_state_dict(path)
-    renamed = _rename(model, tensors, path)
-    classifiers = [cfg.classifier] if isinstance(cfg.classifier, str) else list(cfg.classifier or ())
-    heads = tuple(f"{classifier}." for classifier in classifiers) + _CLASSIFIERS
-    # timm's own files may carry parts that a model without a classifier lacks; a user's file must fit whole.
-    load_into(model, renamed, origin=str(path), ignore=heads if given else ("",))
+    if cfg is None:
+        tensors, ignore = vggface2.rename_keys(tensors), vggface2.CLASSIFIERS
+    else:
+        tensors = _rename(model, tensors, path)
+        classifiers = [cfg.classifier] if isinstance(cfg.classifier, str) else list(cfg.classifier or ())
+        # timm's own files may carry parts that a model without a classifier lacks; a user's file must fit whole.
+        ignore = ("",) if weights == "pretrained" else (*(f"{layer}." for layer in classifiers), *_CLASSIFIERS)
+    load_into(model, tensors, origin=str(path), ignore=ignore)
     return f"sha256:{weights_digest(path)}"
-
-
-def _random_origin(seed: int) -> str:
-    return f"random:{seed}:torch {torch.__version__.split('+')[0]}"
-
-
-def _existing(path: Path, option: str) -> Path:
-    path = path.expanduser()
-    if not path.is_file():
-        raise WeightsError(
-            f"{path}: no such file of weights",
-            hint=f"Set '{option}' to 'pretrained', 'random', or the path of a .pth or .safetensors file.",
-        )
-    return path
 
 
 def _rename(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:

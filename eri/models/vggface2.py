@@ -13,16 +13,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-NAME = "resnet50-vggface2"
-"""What configs call this backbone."""
+NAME = "resnet50-vggface2"  # what configs call it
+SIDE = 224  # of the images that it was trained on, in pixels
+CLASSIFIERS: tuple[str, ...] = (
+    "fc.",
+    "classifier.",
+)  # prefixes of the layer over 8631 identities, which embeddings do without
 
-SIDE = 224
-"""Height and width of the images that it was trained on, in pixels."""
-
-CLASSIFIERS = ("fc.", "classifier.")
-"""Prefixes of the layer over 8631 identities, which embeddings do without."""
-
-_STAGES = (2, 3, 4)
 _BLOCK = re.compile(r"conv(?P<stage>[2-5])_(?P<block>\d)_(?P<part>1x1_reduce|3x3|1x1_increase|1x1_proj)(?P<norm>_bn)?")
 _PARTS = {"1x1_reduce": "conv1", "3x3": "conv2", "1x1_increase": "conv3", "1x1_proj": "downsample.0"}
 _NORMS = {"1x1_reduce": "bn1", "3x3": "bn2", "1x1_increase": "bn3", "1x1_proj": "downsample.1"}
@@ -30,16 +27,12 @@ _STEM = {"conv1_7x7_s2": "conv1", "conv1_7x7_s2_bn": "bn1"}
 
 
 def build_network() -> nn.Module:
-    """Return the network without its classifier; (n, 3, h, w) become (n, 2048).
-
-    Source: Cao et al. 2018, "VGGFace2: a dataset for recognising faces across pose and age", section V, with the
-    strides of the Caffe model that its authors published.
-    """
+    """Return the network of section V, with the strides of its authors' Caffe model: (n, 3, h, w) → (n, 2048)."""
     import timm
 
     model: nn.Module = timm.create_model("resnet50", pretrained=False, num_classes=0)
     model.maxpool = nn.MaxPool2d(3, stride=2, padding=0, ceil_mode=True)
-    for stage in _STAGES:
+    for stage in (2, 3, 4):
         block = model.get_submodule(f"layer{stage}.0")
         for name, stride in (("conv1", 2), ("conv2", 1)):
             convolution = block.get_submodule(name)
@@ -51,12 +44,9 @@ def build_network() -> nn.Module:
 def rename_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Bring a published checkpoint to this network's keys, for images in RGB.
 
-    Two forms are known by their keys. The converted state dict has Caffe's names (``conv2_1_1x1_reduce.weight``) and
-    takes RGB. The pickled arrays have torchvision's names (``layer1.0.conv1.weight``) and take BGR, as Caffe did: the
-    input channels of their first convolution are turned round.
-
-    Args:
-        tensors: The checkpoint. Keys of neither form stay as they are.
+    The converted state dict has Caffe's names (``conv2_1_1x1_reduce.weight``) and takes RGB. The pickled arrays have
+    torchvision's names (``layer1.0.conv1.weight``) and take BGR, as Caffe did: the input channels of their first
+    convolution are reversed. Other keys stay as they are.
 
     Examples:
         >>> list(rename_keys({"conv3_2_3x3_bn.weight": torch.zeros(128)}))

@@ -4,13 +4,13 @@ This package stands before ``eri.media`` because face detectors need weights too
 """
 
 from eri.weights.checkpoint import load_into, load_state_dict
-from eri.weights.locate import WeightsStatus, is_offline, locate_weights, status, weights_digest, weights_folder
+from eri.weights.locate import given_weights, is_offline, locate_weights, status, weights_digest, weights_folder
 from eri.weights.registry import WEIGHTS, WeightsEntry
 
 __all__ = [
     "WEIGHTS",
     "WeightsEntry",
-    "WeightsStatus",
+    "given_weights",
     "is_offline",
     "load_into",
     "load_state_dict",

@@ -22,24 +22,18 @@ if TYPE_CHECKING:
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 _PREFIXES = ("_orig_mod.", "module.")
 _SHOWN = 5
+# The number that torch.save puts first in files that are no zip archive.
 _TORCH_MARK = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
-"""The number that torch.save puts first in files that are no zip archive."""
 
 
 def load_state_dict(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's tensors onto the CPU.
 
     Understood are ``.safetensors``, files of ``torch.save`` of any age, a zip archive around one of those, and a
-    pickled dictionary of NumPy arrays that is called ``.pkl`` or ``.pickle``.
-    Dictionaries wrapped as ``{"state_dict": ...}`` or ``{"model": ...}`` are unwrapped; the prefixes ``module.``
-    (data-parallel training) and ``_orig_mod.`` (compiled modules) are taken off when every key has them.
-
-    Args:
-        path: The checkpoint.
-
-    Raises:
-        WeightsError: The file is absent or damaged, holds anything but tensors (a whole pickled module would run
-            code on loading and is refused), or holds no tensor at all.
+    pickled dictionary of NumPy arrays that is called ``.pkl`` or ``.pickle``. Dictionaries wrapped as
+    ``{"state_dict": ...}`` or ``{"model": ...}`` are unwrapped; the prefixes ``module.`` (data-parallel training) and
+    ``_orig_mod.`` (compiled modules) are taken off when every key has them. WeightsError where the file is absent or
+    damaged, holds no tensor, or a whole pickled module, which would run code on loading.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file of weights")
@@ -54,27 +48,22 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def load_into(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str, ignore: tuple[str, ...] = ()) -> None:
-    """Copy tensors into a model, all of them or none.
+    """Copy tensors into a model, all of them or none; WeightsError lists keys and shapes that do not fit.
 
-    Args:
-        model: The model; changed in place.
-        tensors: Its state dict.
-        origin: Named in errors, usually the file.
-        ignore: Prefixes of keys in ``tensors`` that the model need not have, such as a classifier's; ``""`` is a
-            prefix of every key.
-
-    Raises:
-        WeightsError: Keys are missing or superfluous, or shapes differ; the first ones are listed with both shapes.
+    ``origin`` is named in errors, usually the file. ``ignore`` are prefixes of keys that the model need not have, such
+    as a classifier's; ``""`` is a prefix of every key.
     """
     wanted = model.state_dict()
+    shapes = {key: str(tuple(value.shape)) for key, value in wanted.items()}
+    found = {key: str(tuple(value.shape)) for key, value in tensors.items()}
     # Counters of batch norm are bookkeeping that old checkpoints lack.
-    missing = [key for key in wanted if key not in tensors and not key.endswith("num_batches_tracked")]
-    surplus = [key for key in tensors if key not in wanted and not key.startswith(ignore)]
-    reshaped = [key for key in wanted if key in tensors and wanted[key].shape != tensors[key].shape]
+    missing = [key for key in shapes if key not in found and not key.endswith("num_batches_tracked")]
+    surplus = [key for key in found if key not in shapes and not key.startswith(ignore)]
+    reshaped = [key for key in shapes if found.get(key, shapes[key]) != shapes[key]]
     lines = [
-        *(f"{key}: the file has {_shape(tensors[key])}, the model {_shape(wanted[key])}" for key in reshaped),
-        *(f"{key}: missing in the file, the model has {_shape(wanted[key])}" for key in missing),
-        *(f"{key}: only in the file, {_shape(tensors[key])}" for key in surplus),
+        *(f"{key}: the file has {found[key]}, the model {shapes[key]}" for key in reshaped),
+        *(f"{key}: missing in the file, the model has {shapes[key]}" for key in missing),
+        *(f"{key}: only in the file, {found[key]}" for key in surplus),
     ]
     if lines:
         shown = "\n".join(f"  {line}" for line in lines[:_SHOWN])
@@ -84,10 +73,6 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str, i
             hint="Give the weights of this very architecture, or change the architecture.",
         )
     model.load_state_dict({key: value for key, value in tensors.items() if key in wanted}, strict=False)
-
-
-def _shape(tensor: Tensor) -> str:
-    return str(tuple(tensor.shape))
 
 
 def _read_safetensors(path: Path) -> Mapping[str, Any]:
@@ -125,15 +110,17 @@ def _read_arrays(path: Path) -> Any:
 
 
 def _read_torch(path: Path) -> Any:
+    """Read a file of torch.save, or the only member of a zip that merely wraps one."""
     import torch
 
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                members = [item for item in archive.infolist() if not item.is_dir()]
+                if len(members) == 1:
+                    return torch.load(io.BytesIO(archive.read(members[0])), map_location="cpu", weights_only=True)
         with path.open("rb") as stream:
-            archived = _single_member(path)
-            if archived is None:
-                return torch.load(stream, map_location="cpu", weights_only=True)
-        with zipfile.ZipFile(path) as archive, archive.open(archived) as member:
-            return torch.load(io.BytesIO(member.read()), map_location="cpu", weights_only=True)
+            return torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path}: holds more than tensors (perhaps a whole pickled module), or is damaged; it is not loaded, "
@@ -145,22 +132,12 @@ def _read_torch(path: Path) -> Any:
         raise WeightsError(f"{path}: cannot be read as a checkpoint of torch.save: {reason}") from error
 
 
-def _single_member(path: Path) -> str | None:
-    """Return the only file in a zip that merely wraps a checkpoint; None for torch's own zip format and others."""
-    if not zipfile.is_zipfile(path):
-        return None
-    with zipfile.ZipFile(path) as archive:
-        members = [item.filename for item in archive.infolist() if not item.is_dir()]
-    return members[0] if len(members) == 1 else None
-
-
 def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
     import torch
 
     for _ in range(2):
         if isinstance(content, Mapping) and not any(isinstance(value, torch.Tensor) for value in content.values()):
-            inner = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
-            content = content if inner is None else inner
+            content = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), content)
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}

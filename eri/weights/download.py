@@ -7,12 +7,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from eri.utils.errors import WeightsError
 from eri.utils.files import atomic_path, sha256_file
 
-_T = TypeVar("_T")
 _LOG = logging.getLogger(__name__)
 _DESCRIPTIONS = ("config.json", "preprocessor_config.json")
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
@@ -20,19 +18,10 @@ _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
 def download(url: str, target: Path, *, sha256: str | None = None, timeout: float = 30.0) -> Path:
-    """Fetch a file by its address, with a progress bar on a terminal.
+    """Fetch a file by its address, with a progress bar on a terminal; give up after ``timeout`` s without a byte.
 
-    Nothing stands at ``target`` unless the whole file arrived and its checksum fits.
-
-    Args:
-        url: Where from.
-        target: Where to; its folder is made.
-        sha256: The checksum or its first digits; None skips the check.
-        timeout: Seconds without a byte before giving up.
-
-    Raises:
-        WeightsError: The server cannot be reached, the file arrives short or with another checksum, or the folder
-            cannot be written.
+    Nothing stands at ``target`` unless the whole file arrived and its checksum begins with ``sha256``, if given;
+    WeightsError says why not.
     """
     from pooch import HTTPDownloader
     from requests import RequestException
@@ -56,24 +45,13 @@ def download(url: str, target: Path, *, sha256: str | None = None, timeout: floa
     return target
 
 
-def check_digest(path: Path, sha256: str | None, *, name: str | None = None, digest: str | None = None) -> None:
-    """Refuse a file whose SHA-256 does not begin with ``sha256``.
-
-    Args:
-        path: The file.
-        sha256: The expected checksum or its first digits; None accepts every file.
-        name: What to call the file in the message.
-        digest: The file's checksum where it is known already.
-
-    Raises:
-        WeightsError: They differ: the file was tampered with, or is truncated.
-    """
-    if sha256 is None:
-        return
-    found = digest or sha256_file(path)
-    if not found.startswith(sha256):
+def check_digest(
+    path: Path, expected: str | None, *, name: str | None = None, read: Callable[[Path], str] = sha256_file
+) -> None:
+    """Raise WeightsError where a file's SHA-256 does not begin with the expected digits; None accepts every file."""
+    if expected and not (found := read(path)).startswith(expected):
         raise WeightsError(
-            f"{name or path}: tampered with or damaged: its SHA-256 is {found[: len(sha256)]}, expected {sha256}",
+            f"{name or path}: tampered with or damaged: its SHA-256 is {found[: len(expected)]}, expected {expected}",
             hint="Delete the file and fetch it again from its origin.",
         )
 
@@ -85,16 +63,18 @@ def hub_cache() -> Path:
     return Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
 
 
-def cached_hub_file(repository: str, file: str) -> Path | None:
-    """Return a file of a hub repository from the local cache, or None.
+def cached_on_hub(repository: str, file: str | None) -> Path | None:
+    """Return what the hub's cache has of a repository (``owner/name``): a file, or the folder of a transformers model.
 
-    Args:
-        repository: ``owner/name``.
-        file: Its path in the repository.
+    None where it lacks the file, or the model's config or weights.
     """
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
+    if file is None:
+        config = cached_on_hub(repository, _DESCRIPTIONS[0])
+        complete = any(cached_on_hub(repository, weights) for weights in (*_SAFE, *_PICKLED))
+        return config.parent if config is not None and complete else None
     try:
         found = try_to_load_from_cache(repository, file, cache_dir=hub_cache())
     except HFValidationError:
@@ -102,47 +82,18 @@ def cached_hub_file(repository: str, file: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def cached_hub_folder(repository: str) -> Path | None:
-    """Return the local folder of a transformers model, or None when its config or its weights are not cached."""
-    config = cached_hub_file(repository, _DESCRIPTIONS[0])
-    weights = [cached_hub_file(repository, file) for file in (*_SAFE, *_PICKLED)]
-    return config.parent if config is not None and any(weights) else None
-
-
-def fetch_hub_file(repository: str, file: str) -> Path:
-    """Fetch one file of a hub repository into the hub's cache.
-
-    Raises:
-        WeightsError: The hub cannot be reached, or has no such repository or file.
-    """
-    from huggingface_hub import hf_hub_download
-
-    return Path(_explained(repository, lambda: hf_hub_download(repository, file, cache_dir=hub_cache())))
-
-
-def fetch_hub_folder(repository: str) -> Path:
-    """Fetch what a transformers model needs into the hub's cache, safetensors rather than pickles.
-
-    Raises:
-        WeightsError: The hub cannot be reached, or has no such repository.
-    """
-    from huggingface_hub import HfApi, snapshot_download
-
-    files = _explained(repository, lambda: HfApi().list_repo_files(repository))
-    kind = "*.safetensors*" if set(files) & set(_SAFE) else "pytorch_model*"
-    patterns = [*_DESCRIPTIONS, kind]
-    return Path(
-        _explained(repository, lambda: snapshot_download(repository, allow_patterns=patterns, cache_dir=hub_cache()))
-    )
-
-
-def _explained(repository: str, call: Callable[[], _T]) -> _T:
+def fetch_from_hub(repository: str, file: str | None) -> Path:
+    """Fetch a file into the hub's cache, or what a transformers model needs, safetensors rather than pickles."""
+    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, XetDownloadError
 
     # The base of the client's network errors; which client it is changed between releases of the hub's library.
     network_error = next(base for base in HfHubHTTPError.__mro__[1:] if issubclass(base, Exception))
     try:
-        return call()
+        if file is not None:
+            return Path(hf_hub_download(repository, file, cache_dir=hub_cache()))
+        kind = "*.safetensors*" if set(HfApi().list_repo_files(repository)) & set(_SAFE) else "pytorch_model*"
+        return Path(snapshot_download(repository, allow_patterns=[*_DESCRIPTIONS, kind], cache_dir=hub_cache()))
     except (EntryNotFoundError, HFValidationError, XetDownloadError, OSError, network_error) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(f"huggingface.co/{repository}: the download failed: {reason}") from error

@@ -13,14 +13,7 @@ from platformdirs import user_cache_path
 
 from eri.utils.errors import WeightsError
 from eri.utils.files import digest, sha256_file
-from eri.weights.download import (
-    cached_hub_file,
-    cached_hub_folder,
-    check_digest,
-    download,
-    fetch_hub_file,
-    fetch_hub_folder,
-)
+from eri.weights.download import cached_on_hub, check_digest, download, fetch_from_hub
 from eri.weights.registry import WEIGHTS, WeightsEntry
 
 _LOG = logging.getLogger(__name__)
@@ -28,19 +21,11 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WeightsStatus:
-    """Whether one set of weights can be used right now, without a network.
-
-    Attributes:
-        entry: What it is, with its licence and how far its checksum is pinned.
-        path: Where it was found; None where it was not.
-        size: Bytes of what was found, else of the entry where known.
-        problem: Why what was found cannot be used, such as a wrong checksum.
-    """
+    """Whether one set of weights can be used right now, without a network."""
 
     entry: WeightsEntry
-    path: Path | None
-    size: int | None
-    problem: str | None = None
+    path: Path | None  # where it was found
+    problem: str | None = None  # why what was found cannot be used, such as a wrong checksum
 
     @property
     def ready(self) -> bool:
@@ -61,36 +46,24 @@ def weights_folder() -> Path:
 
 
 def locate_weights(
-    name: str | WeightsEntry,
-    *,
-    path: str | Path | None = None,
-    offline: bool | None = None,
-    option: str = "weights",
+    name: str | WeightsEntry, *, path: Path | None = None, offline: bool | None = None, option: str = "weights"
 ) -> Path:
-    """Return the local file (or folder) of a set of weights, fetching it when need be.
+    """Return the local file (or folder) of a set of weights, a registered one or an entry of one's own.
 
-    Searched in this order: ``path``; ``$ERI_WEIGHTS`` and the user's cache of eri; the caches of torch hub and of
-    the Hugging Face hub; a download.
-
-    Args:
-        name: A name of the registry, or an entry of one's own.
-        path: A file given by the user. It is used as it is, but one that bears the registered file name must
-            also bear the registered checksum.
-        offline: Forbid a download; None asks the environment (:func:`is_offline`).
-        option: The setting that takes a path, named in the hint.
-
-    Raises:
-        WeightsError: An unknown name, a path that is not there, a checksum that differs, or weights that are
-            nowhere and cannot be fetched. The last says where to put the file.
+    Searched in this order: the user's ``path``, where one that bears the registered file name must bear the registered
+    checksum too; ``$ERI_WEIGHTS`` or the user's cache of eri; the caches of torch hub and of the Hugging Face hub; a
+    download, unless ``offline`` (None asks the environment). ``option`` is the setting that hints name. WeightsError
+    where a name is unknown, a checksum differs or nothing is found; the last says where to put the file.
     """
-    entry = _entry(name)
+    if isinstance(name, str) and name not in WEIGHTS:
+        raise WeightsError(f"no weights are registered as '{name}'", hint=f"Known: {', '.join(WEIGHTS)}.")
+    entry = WEIGHTS[name] if isinstance(name, str) else name
     if path is not None:
-        return _given(entry, Path(path).expanduser(), option)
+        return _checked_path(entry, path.expanduser(), option)
     found = next(_cached(entry), None)
     if found is not None:
-        location, sha256 = found
-        check_digest(location, sha256, digest=weights_digest(location) if sha256 else None)
-        return location
+        check_digest(*found, read=weights_digest)
+        return found[0]
     reason = "no official direct download exists"
     if is_offline() if offline is None else offline:
         reason = "downloads are switched off (ERI_OFFLINE or HF_HUB_OFFLINE)"
@@ -99,24 +72,47 @@ def locate_weights(
             return _fetch(entry)
         except WeightsError as error:
             reason = error.message
+    repository = "/".join(part for part in ("huggingface.co", entry.hub_id, entry.hub_file) if part)
+    source = entry.url or (repository if entry.hub_id else entry.origin)
+    what, place = "the folder" if entry.is_folder else "the file", weights_folder() / entry.file_name
     raise WeightsError(
         f"the weights '{entry.name}' are not on this machine: {entry.file_name} is missing, and {reason}",
-        hint=_way_out(entry, option),
+        hint=f"Get {what} from {source} and put it at {place}, or set '{option}' to its path.",
     )
+
+
+def given_weights(weights: str, entry: str | WeightsEntry, *, option: str) -> Path:
+    """Return the file of a setting ``option`` for weights: ``pretrained`` means an entry's, anything else is a path."""
+    if weights == "pretrained":
+        return locate_weights(entry, option=option)
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: no such file of weights",
+            hint=f"Set '{option}' to 'pretrained', 'random', or the path of a .pth or .safetensors file.",
+        )
+    return path
 
 
 def status() -> list[WeightsStatus]:
     """Look for every registered set of weights in the local caches, checking known checksums; nothing is fetched."""
-    return [_status(entry) for entry in WEIGHTS.values()]
+    result = []
+    for entry in WEIGHTS.values():
+        path, sha256 = next(_cached(entry), (None, None))
+        problem = None
+        try:
+            if path is not None:
+                check_digest(path, sha256, read=weights_digest)
+        except WeightsError as error:
+            problem = error.message
+        result.append(WeightsStatus(entry, path, problem))
+    return result
 
 
 def weights_digest(path: Path) -> str:
     """Return the SHA-256 of a file, or of a folder's model files and their names (64 hex digits).
 
     A file that has not changed its size and time is read only once in a process.
-
-    Raises:
-        OSError: The file cannot be read.
     """
     if path.is_dir():
         files = sorted(item for item in path.iterdir() if item.suffix in (".json", ".safetensors", ".bin"))
@@ -130,49 +126,31 @@ def _digest_once(path: Path, _size: int, _time: int) -> str:
     return sha256_file(path)
 
 
-def _entry(name: str | WeightsEntry) -> WeightsEntry:
-    if isinstance(name, WeightsEntry):
-        return name
-    if name not in WEIGHTS:
-        raise WeightsError(f"no weights are registered as '{name}'", hint=f"Known: {', '.join(WEIGHTS)}.")
-    return WEIGHTS[name]
-
-
-def _given(entry: WeightsEntry, path: Path, option: str) -> Path:
+def _checked_path(entry: WeightsEntry, path: Path, option: str) -> Path:
+    hint = f"Correct the setting '{option}'."
     if not path.exists():
-        raise WeightsError(f"{path}: no such file of weights", hint=f"Correct the setting '{option}'.")
+        raise WeightsError(f"{path}: no such file of weights", hint=hint)
     if path.is_dir() != entry.is_folder:
         found, wanted = ("a folder", "a file") if path.is_dir() else ("a file", "a folder")
-        raise WeightsError(
-            f"{path}: is {found}, the weights '{entry.name}' are {wanted}", hint=f"Correct the setting '{option}'."
-        )
+        raise WeightsError(f"{path}: is {found}, the weights '{entry.name}' are {wanted}", hint=hint)
     if path.name == entry.file_name and path.is_file():
-        check_digest(path, entry.sha256, digest=weights_digest(path))
+        check_digest(path, entry.sha256, read=weights_digest)
     return path
 
 
 def _cached(entry: WeightsEntry) -> Iterator[tuple[Path, str | None]]:
     """Yield every local copy with the checksum that it must have."""
-    if entry.is_folder:
-        folders = [weights_folder() / entry.file_name]
-        yield from ((folder, None) for folder in folders if (folder / "config.json").is_file())
-        cached = cached_hub_folder(entry.hub_id or "")
-        if cached is not None:
-            yield cached, None
-        return
-    for folder in (weights_folder(), _torch_hub_folder()):
-        if (folder / entry.file_name).is_file():
-            yield folder / entry.file_name, entry.sha256
-    if entry.hub_id and entry.hub_file:
-        cached = cached_hub_file(entry.hub_id, entry.hub_file)
-        if cached is not None:
-            # The hub's copy is another file than the one whose checksum is registered.
-            yield cached, entry.sha256 if cached.name == entry.file_name else None
-
-
-def _torch_hub_folder() -> Path:
+    own = weights_folder() / entry.file_name
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
-    return Path(os.environ.get("TORCH_HOME", cache)).expanduser() / "hub" / "checkpoints"
+    torch_hub = Path(os.environ.get("TORCH_HOME", cache)).expanduser() / "hub" / "checkpoints"
+    if entry.is_folder:
+        if (own / "config.json").is_file():
+            yield own, None
+    else:
+        yield from ((path, entry.sha256) for path in (own, torch_hub / entry.file_name) if path.is_file())
+    if entry.hub_id and (cached := cached_on_hub(entry.hub_id, entry.hub_file)):
+        # The hub's copy is another file than the one whose checksum is registered.
+        yield cached, entry.sha256 if cached.name == entry.file_name else None
 
 
 def _fetch(entry: WeightsEntry) -> Path:
@@ -180,28 +158,4 @@ def _fetch(entry: WeightsEntry) -> Path:
     _LOG.warning("fetching the weights '%s' (%s); licence: %s", entry.name, entry.origin, entry.licence)
     if entry.url:
         return download(entry.url, weights_folder() / entry.file_name, sha256=entry.sha256)
-    if entry.is_folder:
-        return fetch_hub_folder(entry.hub_id or "")
-    return fetch_hub_file(entry.hub_id or "", entry.hub_file or "")
-
-
-def _way_out(entry: WeightsEntry, option: str) -> str:
-    repository = "/".join(part for part in ("huggingface.co", entry.hub_id, entry.hub_file) if part)
-    source = entry.url or (repository if entry.hub_id else entry.origin)
-    place = weights_folder() / entry.file_name
-    what = "the folder" if entry.is_folder else "the file"
-    return f"Get {what} from {source} and put it at {place}, or set '{option}' to its path."
-
-
-def _status(entry: WeightsEntry) -> WeightsStatus:
-    found = next(_cached(entry), None)
-    if found is None:
-        return WeightsStatus(entry, None, entry.size)
-    path, sha256 = found
-    files = [item for item in path.iterdir() if item.is_file()] if path.is_dir() else [path]
-    size = sum(item.stat().st_size for item in files)
-    try:
-        check_digest(path, sha256, digest=weights_digest(path) if sha256 else None)
-    except WeightsError as error:
-        return WeightsStatus(entry, path, size, error.message)
-    return WeightsStatus(entry, path, size)
+    return fetch_from_hub(entry.hub_id or "", entry.hub_file)

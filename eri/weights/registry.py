@@ -4,86 +4,60 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
-_TORCHVISION_LICENCE = "BSD-3-Clause; ImageNet's own terms are for non-commercial research"
-_TORCHVISION_ORIGIN = "torchvision, IMAGENET1K_V1, trained on ImageNet-1k"
+Channels = tuple[float, float, float]
+IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
+IMAGENET_STD: Channels = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class WeightsEntry:
-    """One set of weights.
+    """One set of weights, by the name that configs, messages and ``eri doctor`` use.
 
-    Attributes:
-        name: Its name in configs, messages and ``eri doctor``.
-        file_name: What the file is called in every folder; the folder's name where the weights are a folder.
-        origin: Who made the weights, from what, in words.
-        licence: Terms of use.
-        url: Address of the file; None where there is no official direct download.
-        hub_id: Repository on the Hugging Face hub.
-        hub_file: The file inside that repository; None with a ``hub_id`` means the whole model folder.
-        sha256: All 64 hex digits, or the shorter prefix that its publisher put into the file name; None where
-            no checksum is published or known, so that none can be checked.
-        size: Bytes, where known.
-        input_size: (channels, height, width) the model was trained for; None where any size fits.
-        mean: Subtracted from each input channel, on the scale that ``origin`` implies ([0, 1] RGB unless it says else).
-        std: Divides each input channel afterwards.
-        timm_name: The architecture and tag in timm, for backbones.
+    ``mean`` and ``std`` normalise each input channel, on the scale that ``origin`` implies ([0, 1] RGB unless it says
+    else).
     """
 
     name: str
-    file_name: str
-    origin: str
+    file_name: str  # in every folder; the folder's name where the weights are a folder
+    origin: str  # who made the weights, from what, in words
     licence: str
-    url: str | None = None
+    url: str | None = None  # None where there is no official direct download
     hub_id: str | None = None
-    hub_file: str | None = None
-    sha256: str | None = None
-    size: int | None = None
-    input_size: tuple[int, int, int] | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    timm_name: str | None = None
+    hub_file: str | None = None  # None with a hub_id means the whole model folder
+    sha256: str | None = None  # all 64 hex digits, or the prefix that its publisher put into the file name
+    mean: Channels | None = None
+    std: Channels | None = None
+    timm_name: str | None = None  # architecture and tag, for backbones
 
     @property
     def is_folder(self) -> bool:
         """True where the weights are a folder of the Hugging Face hub, not one file."""
         return self.hub_id is not None and self.hub_file is None
 
-    @property
-    def pinned(self) -> Literal["full", "prefix", "no"]:
-        """How much of the checksum is known."""
-        if self.sha256 is None:
-            return "no"
-        return "full" if len(self.sha256) == 64 else "prefix"
 
-
-def _torchvision(name: str, sha256: str, size: int) -> WeightsEntry:
+def _torchvision(name: str, sha256: str) -> WeightsEntry:
     file_name = f"{name}-{sha256[:8]}.pth"
     return WeightsEntry(
         name=name,
         file_name=file_name,
-        origin=_TORCHVISION_ORIGIN,
-        licence=_TORCHVISION_LICENCE,
+        origin="torchvision, IMAGENET1K_V1, trained on ImageNet-1k",
+        licence="BSD-3-Clause; ImageNet's own terms are for non-commercial research",
         url=f"https://download.pytorch.org/models/{file_name}",
         hub_id=f"timm/{name}.tv_in1k",
         hub_file="model.safetensors",
         sha256=sha256,
-        size=size,
-        input_size=(3, 224, 224),
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
         timm_name=f"{name}.tv_in1k",
     )
 
 
 _ENTRIES = (
-    _torchvision("resnet50", "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a", 102_530_333),
-    _torchvision("vgg16", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0", 553_433_881),
-    _torchvision("densenet121", "a639ec97d7c33b07ae66f0b5fb7d0192f95a3b11b7576c66c0126c2a727c4395", 32_342_954),
-    _torchvision("resnet18", "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec", 46_830_571),
+    _torchvision("resnet50", "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a"),
+    _torchvision("vgg16", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"),
+    _torchvision("densenet121", "a639ec97d7c33b07ae66f0b5fb7d0192f95a3b11b7576c66c0126c2a727c4395"),
+    _torchvision("resnet18", "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"),
     WeightsEntry(
         name="resnet50-vggface2",
         file_name="resnet50_ft_weight.pkl",
@@ -91,7 +65,6 @@ _ENTRIES = (
         origin="VGGFace2, trained on MS-Celeb-1M and fine-tuned on VGGFace2, as a pickle of arrays by cydonia999 "
         "(VGGFace2-pytorch); each channel loses its mean over the training set and is not scaled; no direct download",
         licence="VGGFace2's terms: CC BY-SA 4.0; its images were for non-commercial research",
-        input_size=(3, 224, 224),
         mean=(131.0912 / 255, 103.8827 / 255, 91.4953 / 255),
         std=(1 / 255, 1 / 255, 1 / 255),
     ),
@@ -102,7 +75,6 @@ _ENTRIES = (
         licence="BSD-3-Clause; Kinetics-400's annotations are CC BY 4.0, its videos their owners'",
         url="https://download.pytorch.org/models/r2plus1d_18-91a641e6.pth",
         sha256="91a641e6",
-        input_size=(3, 112, 112),
         mean=(0.43216, 0.394666, 0.37645),
         std=(0.22803, 0.22145, 0.216989),
     ),
@@ -113,8 +85,8 @@ _ENTRIES = (
         origin="ternaus/retinaface release 0.01, trained on WIDER FACE",
         licence="MIT; WIDER FACE's own terms are for non-commercial research",
         url="https://github.com/ternaus/retinaface/releases/download/0.01/retinaface_resnet50_2020-07-20-f168fae3c.zip",
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
     ),
     WeightsEntry(
         name="retinaface-mobilenet0.25",

@@ -138,7 +138,7 @@ def test_every_weight_of_timm_has_an_entry_of_its_own():
     entry = timm_weights("convnext_atto")
     assert (entry.hub_id, entry.hub_file) == ("timm/convnext_atto.d2_in1k", "model.safetensors")
     assert entry.file_name == "convnext_atto.d2_in1k.safetensors"
-    assert entry.pinned == "no"
+    assert entry.sha256 is None
     assert timm_weights("resnet50") is WEIGHTS["resnet50"]
     with pytest.raises(WeightsError, match="timm has no pretrained weights for 'resnet50_mlp"):
         timm_weights(

@@ -57,3 +57,9 @@ def test_standardised_values_are_not_written_over():
     before = sequences.values.clone()
     sequences.compact().centered()
     assert torch.equal(sequences.values, before)
+
+
+@pytest.mark.parametrize(("last", "full"), [(True, True), (False, False)])
+def test_full_means_that_every_row_is_valid(last, full):
+    mask = torch.tensor([[True, True, True], [True, last, True]])
+    assert Sequences(torch.zeros(2, 3, 4), mask).full is full

@@ -49,7 +49,7 @@ def test_a_given_path_under_the_registered_name_must_be_genuine(tmp_path, caches
     with pytest.raises(WeightsError, match="tampered"):
         locate_weights(entry(), path=path)
     path.write_bytes(CONTENT)
-    assert locate_weights(entry(), path=str(path)) == path
+    assert locate_weights(entry(), path=path) == path
 
 
 @pytest.mark.parametrize(("make", "found"), [(False, "no such file"), (True, "is a folder, .* are a file")])
@@ -165,9 +165,7 @@ def test_status_tells_ready_missing_and_altered(caches):
     assert not found["resnet18"].ready
     assert "tampered" in (found["resnet18"].problem or "")
     assert found["wav2vec2-base"].ready
-    assert found["wav2vec2-base"].size == 7
     assert found["resnet50"].path is None
-    assert found["resnet50"].size == WEIGHTS["resnet50"].size
     assert not found["resnet50"].ready
 
 
