@@ -1,7 +1,4 @@
-"""What the arguments of commands have in common: the names they choose from, and what each means.
-
-Both stand here alone so that the command line knows them without heavy imports.
-"""
+"""What the arguments of commands have in common, without heavy imports: the names they choose from, what each means."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from textwrap import fill
-from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 PathLike = str | Path
@@ -30,30 +26,36 @@ Missing = Literal["refuse", "mask"]
 TableFormat = Literal["csv", "parquet"]
 FaceSet = Literal["expressions", "directions", "shuffled"]
 
-ARGUMENTS: Mapping[str, str] = MappingProxyType(
-    {
-        "adapter": "Dataset adapter (auto-detected).",
-        "address": "Address of the Ray cluster, or ``auto``; if omitted, Ray is started on this machine. See "
-        "docs/scaling.md.",
-        "batch_size": "Images or audio segments per forward pass; does not change the numbers.",
-        "bootstrap": "Bootstrap resamples behind the 95 % interval.",
-        "config": "System, by a name from `eri configs` or as a YAML file.",
-        "data": "Challenge folder or manifest YAML; may be a URL.",
-        "device": "Device of the model: auto, cpu, cuda or cuda:N.",
-        "engine": "Where to compute: ``local`` on this machine, ``ray`` on the machines of a Ray cluster.",
-        "features": "Folder of cached features, or an s3:// or gs:// URL.",
-        "modality": "Take the default system of this modality.",
-        "names": "Feature folders as `eri features ls` prints them; all if omitted.",
-        "on_event": "Called with each progress event.",
-        "overrides": "Dotted settings, such as ``training.epochs=10``.",
-        "overwrite": "Replace a folder of the same name.",
-        "progress": "Show progress; if omitted, on a terminal and in a notebook, unless ``on_event`` is given.",
-        "run": "Run folder or name of a run.",
-        "runs": "Folder of runs.",
-        "threads": "Files that are read at a time.",
-    }
-)
+ARGUMENTS: Mapping[str, str] = {
+    "adapter": "Dataset adapter (auto-detected).",
+    "address": "Address of the Ray cluster, or ``auto``; if omitted, Ray is started on this machine. See "
+    "docs/scaling.md.",
+    "batch_size": "Images or audio segments per forward pass; does not change the numbers.",
+    "bootstrap": "Bootstrap resamples behind the 95 % interval.",
+    "config": "System, by a name from `eri configs` or as a YAML file.",
+    "data": "Challenge folder or manifest YAML; may be a URL.",
+    "brackets": "Write ids as [00000] or as 00000; as the challenge has them if omitted.",
+    "device": "Device of the model: auto, cpu, cuda or cuda:N.",
+    "engine": "Where to compute: ``local`` on this machine, ``ray`` on the machines of a Ray cluster.",
+    "features": "Folder of cached features, or an s3:// or gs:// URL.",
+    "format": "Name of a registered submission format; the task's own if omitted.",
+    "modality": "Take the default system of this modality.",
+    "names": "Feature folders as `eri features ls` prints them; all if omitted.",
+    "on_event": "Called with each progress event.",
+    "overrides": "Dotted settings, such as ``training.epochs=10``.",
+    "overwrite": "Replace a folder of the same name.",
+    "progress": "Show progress; if omitted, on a terminal and in a notebook, unless ``on_event`` is given.",
+    "run": "Run folder or name of a run.",
+    "runs": "Folder of runs.",
+    "threads": "Files that are read at a time.",
+}
 """What an argument means in every function whose docstring does not say otherwise."""
+
+_INSTEAD = {
+    "data": "Data to use instead of what the run was trained on.",
+    "features": "Folder of cached features to use instead of the run's.",
+}
+"""The same of arguments that may be None."""
 
 _SECTION = r"\n\n(?=(?:Args|Returns|Raises|Examples):\n)"
 
@@ -80,11 +82,11 @@ def documented(function: Function) -> Function:
     """
     description, *sections = re.split(_SECTION, inspect.getdoc(function) or "")
     own = arguments_of(function)
-    helps = {name: own.get(name) or ARGUMENTS[name] for name in inspect.signature(function).parameters}
-    lines = [
-        fill(f"    {name}: {text}", 116, subsequent_indent="        ", break_on_hyphens=False)
-        for name, text in helps.items()
-    ]
+    lines = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        shared = {**ARGUMENTS, **_INSTEAD} if parameter.default is None else ARGUMENTS
+        text = f"    {name}: {own.get(name) or shared[name]}"
+        lines.append(fill(text, 116, subsequent_indent="        ", break_on_hyphens=False))
     others = [section for section in sections if not section.startswith("Args:")]
     function.__doc__ = "\n\n".join([description, "\n".join(["Args:", *lines]), *others])
     return function

@@ -1,26 +1,14 @@
 """From clips to a submission: the functions behind `eri probe`, `extract`, `train`, `evaluate`, `submit`, `validate`.
 
-Rules of every function of this room: it is the command of the same name, with the same arguments and defaults. The
-help of an option is the line on the argument below ``Args``. ``progress=True`` shows progress, False does not, and None
-shows it on a terminal and in a notebook, unless ``on_event`` is given, which is called with every progress event.
-
-Examples:
-    Everything that `eri extract`, `eri train`, `eri evaluate` and `eri submit` do::
-
-        import eri
-
-        eri.extract("data", config="yap-csm-v4")
-        run = eri.train("data", config="yap-csm-v4")
-        eri.evaluate(run)
-        eri.submit(run)
+Every function of this room is the command of the same name, with the same arguments and defaults. The help of an option
+is the line on the argument below ``Args``.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, get_args
 
 from eri.api.choices import Decoder, Engine, Modality, OnEvent, PathLike, Split, documented
@@ -33,30 +21,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from eri.config import ExperimentConfig, ExtractorConfig
+    from eri.data.clips import ClipTable
     from eri.data.probe import ProbeReport
     from eri.evaluation.evaluate import Evaluation
     from eri.extraction.run import ExtractionReport
     from eri.submission import Finding
     from eri.training import TrainingEvent
 
-DEFAULT_CONFIGS: MappingProxyType[Modality, str] = MappingProxyType(
-    {"visual": "yap-csm-v4", "audio": "abaw-audio-baseline", "multimodal": "yap-csm-multimodal"}
-)
+DEFAULT_CONFIGS: Mapping[Modality, str] = {
+    "visual": "yap-csm-v4",
+    "audio": "abaw-audio-baseline",
+    "multimodal": "yap-csm-multimodal",
+}
 """The config that `--modality` stands for when none is named."""
 
 
 def choose_config(
     config: PathLike | None = None, modality: Modality | None = None, overrides: Sequence[str] = ()
 ) -> ExperimentConfig:
-    """Return the config that a command's options name.
+    """Return the config that a command's options name, with ``key=value`` overrides; the default of the modality alone.
 
-    Args:
-        config: A shipped name or a YAML path; None takes the default of the modality.
-        modality: ``visual``, ``audio`` or ``multimodal``; with ``config`` it must be that config's own.
-        overrides: Dotted ``key=value`` strings.
-
-    Raises:
-        ConfigError: Neither is given, or the two contradict each other.
+    A :class:`ConfigError` where neither is given, or the two contradict each other.
 
     Examples:
         >>> choose_config(modality="audio").name
@@ -76,6 +61,14 @@ def choose_config(
             hint="Leave --modality out, or name another config.",
         )
     return chosen
+
+
+def open_inputs(data: PathLike, adapter: str | None, features: PathLike) -> tuple[ClipTable, Path]:
+    """Return the clips of a data set, and the cache of their features as it is on this machine."""
+    from eri.data import load_clips
+    from eri.features.store import local_features
+
+    return load_clips(Path(data), adapter), local_features(features)
 
 
 @documented
@@ -186,11 +179,7 @@ def usual_workers() -> int:
 
 
 def chosen_splits(split: Split | Sequence[Split] | None, default: Sequence[Split]) -> tuple[Split, ...]:
-    """Return the splits that an argument names, or the default where it names none.
-
-    Raises:
-        ConfigError: One is no split.
-    """
+    """Return the splits that an argument names, or the default where it names none."""
     named = (split,) if isinstance(split, str) else tuple(split or default)
     for name in named:
         check_split(name)
@@ -199,9 +188,6 @@ def chosen_splits(split: Split | Sequence[Split] | None, default: Sequence[Split
 
 def check_split(name: str | None) -> None:
     """Refuse a name that is no split.
-
-    Raises:
-        ConfigError: It is none.
 
     Examples:
         >>> check_split("tset")
@@ -334,13 +320,11 @@ def train(
     """
     from eri.api.tensorboard import Curves
     from eri.config import Runtime
-    from eri.data import load_clips
-    from eri.features.store import local_features
     from eri.runs.folders import write_inputs
     from eri.training import train as train_table
 
     system = choose_config(config, modality, overrides)
-    table = load_clips(Path(data), adapter)
+    table, cache = open_inputs(data, adapter, features)
     with reporting(f"training {system.name}", progress, on_event) as report, Curves(report, runs=Path(runs)) as curves:
 
         def listen(event: TrainingEvent) -> None:
@@ -352,7 +336,7 @@ def train(
         return train_table(
             system,
             table,
-            local_features(features),
+            cache,
             Path(runs),
             Runtime(device=device),
             name=name,
@@ -381,8 +365,6 @@ def evaluate(
     Args:
         run: Run folder or name of a run; the newest run if omitted.
         split: Split to score; an unlabelled one is predicted only.
-        data: Data to use instead of what the run was trained on.
-        features: Folder of cached features to use instead of the run's.
 
     Raises:
         EriError: No such run, or it does not fit the data.
@@ -421,12 +403,8 @@ def submit(
     Args:
         run: Folder or name of a run, a cross-validation or an ensemble; the newest run if omitted.
         split: Split that the organisers score.
-        data: Data to use instead of what the run was trained on.
-        features: Folder of cached features to use instead of the run's.
         submissions: Folder of submissions.
         filename: Name of the file; the challenge's own if omitted.
-        brackets: Write ids as [00000] or as 00000; as the challenge has them if omitted.
-        format: Name of a registered submission format; the task's own if omitted.
         overwrite: Replace an earlier file.
 
     Returns:
@@ -476,7 +454,6 @@ def validate(
         file: Submission file to check.
         split: Split that the file is for.
         brackets: Expect ids as [00000] or as 00000; as the challenge has them if omitted.
-        format: Name of a registered submission format; the task's own if omitted.
 
     Returns:
         The findings; an empty list is a perfect file.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eri.api.choices import Engine, Method, Modality, OnEvent, PathLike, Protocol, Pruning, Split, Unit, documented
-from eri.api.commands import check_split, choose_config, chosen_splits
+from eri.api.commands import check_split, choose_config, chosen_splits, open_inputs
 from eri.api.progress import reporting
 
 if TYPE_CHECKING:
@@ -68,29 +68,20 @@ def cv(
         EriError: No labelled clip, folds that cannot be made, missing features, or the folder exists already.
     """
     from eri.config import Runtime
-    from eri.data import load_clips
     from eri.evaluation.cross_validation import cv as cross_validate
     from eri.evaluation.folds import FoldPlan
-    from eri.features.store import local_features
     from eri.runs.folders import write_inputs
 
     system = choose_config(config, modality, overrides)
-    first = system.training.seed
-    grouped = False if ungrouped else None
-    plan = FoldPlan(
-        folds,
-        repeats,
-        leave_one_group_out,
-        None if folds_file is None else Path(folds_file),
-        grouped=grouped,
-        inner=inner,
-        official=protocol == "official",
-    )
+    first, file = system.training.seed, None if folds_file is None else Path(folds_file)
+    grouped, official = False if ungrouped else None, protocol == "official"
+    plan = FoldPlan(folds, repeats, leave_one_group_out, file, grouped, inner, official=official)
     with reporting(f"cross-validating {system.name}", progress, on_event) as report:
+        table, cache = open_inputs(data, adapter, features)
         result = cross_validate(
             system,
-            load_clips(Path(data), adapter),
-            local_features(features),
+            table,
+            cache,
             Path(runs),
             Runtime(device=device, workers=workers or os.cpu_count() or 1),
             plan=plan,
@@ -135,17 +126,16 @@ def ensemble(
         EriError: Fewer than two members, members that do not fit together, or the folder exists already.
     """
     from eri.config import Runtime
-    from eri.data import load_clips
     from eri.evaluation.ensembling import ensemble as make_ensemble
-    from eri.features.store import local_features
     from eri.runs.folders import write_inputs
 
     check_split(split)
     with reporting(f"combining {len(members)} members", progress, on_event) as listen:
+        table, cache = open_inputs(data, adapter, features)
         report = make_ensemble(
             [_found(member, runs) for member in members],
-            load_clips(Path(data), adapter),
-            local_features(features),
+            table,
+            cache,
             Path(runs),
             Runtime(device=device),
             method=method,
@@ -187,17 +177,16 @@ def compare(
         EriError: They predict other labels or other clips, or were made on other data.
     """
     from eri.config import Runtime
-    from eri.data import load_clips
     from eri.evaluation.comparison import compare as compare_pair
-    from eri.features.store import local_features
 
     check_split(split)
     with reporting(f"comparing {Path(first).name} and {Path(second).name}", progress, on_event) as listen:
+        table, cache = open_inputs(data, adapter, features)
         return compare_pair(
             _found(first, runs),
             _found(second, runs),
-            load_clips(Path(data), adapter),
-            local_features(features),
+            table,
+            cache,
             split=split,
             resamples=bootstrap,
             by=by,
@@ -251,20 +240,19 @@ def search(
         EriError: A value of the space does not fit the config, features are missing, or the study exists already.
     """
     from eri.config import Runtime, find_space
-    from eri.data import load_clips
     from eri.evaluation.folds import FoldPlan
     from eri.evaluation.search import search as search_space
     from eri.evaluation.search_space import read_space
-    from eri.features.store import local_features
 
     system = choose_config(config, modality, overrides)
     plan = FoldPlan(folds or 5, leave_one_group_out=leave_one_group_out) if folds or leave_one_group_out else None
     with reporting(f"searching settings of {system.name}", progress, on_event) as report:
+        table, cache = open_inputs(data, adapter, features)
         return search_space(
             system,
             read_space(find_space(space)),
-            load_clips(Path(data), adapter),
-            local_features(features),
+            table,
+            cache,
             Path(runs),
             Runtime(device=device, workers=workers),
             trials=trials,

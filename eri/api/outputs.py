@@ -91,7 +91,6 @@ def report(
         data: Without a run: data set to report on. With runs: data to use instead of theirs.
         output: HTML file to write; in the run's folder if omitted.
         split: Split to report on; the first of val, test and train with labels if omitted.
-        features: Folder of cached features to use instead of the run's.
         bootstrap: Bootstrap resamples behind the 95 % intervals.
         workers: Processes that read the clips of a data set.
 
@@ -207,8 +206,6 @@ def draw_embeddings(
         split: Split of the clips; all clips if omitted, also those that the model was trained on.
         perplexity: About how many neighbours of a clip count.
         seed: Seed of t-SNE.
-        data: Data to use instead of what the run was trained on.
-        features: Folder of cached features to use instead of the run's.
 
     Raises:
         EriError: A run has no video model, its face crops are not cached, or too few clips have labels.
@@ -252,8 +249,6 @@ def draw_localization(
     Args:
         apexes: CSV file with clip_id, begin and end in seconds, or clip_id and apex.
         images: Folder to draw the map of each annotated clip to.
-        data: Data to use instead of what the run was trained on.
-        features: Folder of cached features to use instead of the run's.
 
     Raises:
         EriError: The run has another model, its face crops are not cached, or the apexes cannot be read.

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from eri.api.choices import OnEvent
 
@@ -19,16 +18,13 @@ if TYPE_CHECKING:
 
     from eri.evaluation.events import ModelTrained, StepDone, TrialEnded
     from eri.extraction.run import ExtractionEvent
-    from eri.prediction.timeline import TimelineEvent
     from eri.training.events import TrainingEvent
 
 _SECONDS_BETWEEN_LINES = 5.0
 _SECONDS_OF_SILENCE = 20.0
 _PLAIN_WIDTH = 120  # of what is written to a file or a pipe, where rich would assume 80
 
-_BOTTLENECKS: Mapping[str, str] = MappingProxyType(
-    {"decode": "decoding", "faces": "face detection", "model": "the model", "write": "writing"}
-)
+_BOTTLENECKS = {"decode": "decoding", "faces": "face detection", "model": "the model", "write": "writing"}
 
 
 @dataclass(frozen=True)
@@ -57,23 +53,24 @@ def open_console() -> Console:
     return console if sized else Console(width=max(console.width, _PLAIN_WIDTH))
 
 
+def print_plain(console: Console, line: str) -> None:
+    """Print a line as it is, however long; what is no UTF-8 becomes a question mark."""
+    from rich.markup import escape as plain
+
+    console.print(plain(line.encode("utf-8", "replace").decode()), highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def reporting(what: str, progress: bool | None, on_event: OnEvent | None = None) -> Iterator[OnEvent]:
-    """Give the function that takes the progress events of a block.
+    """Give the function that takes the progress events of a block, which does ``what``.
 
-    Args:
-        what: What the block does, in a few words; shown with the seconds that it takes while nothing else is.
-        progress: True shows progress, False does not. None shows it on a terminal and in a notebook, unless there is an
-            ``on_event``.
-        on_event: Called with each event, too.
+    With ``progress`` they are shown; None shows them on a terminal and in a notebook, unless there is an ``on_event``,
+    which gets each event, too. Of the processes that torchrun started, the first one shows progress.
     """
     console = None
-    # Of the processes that torchrun started, the first one shows progress.
     if progress is not False and os.environ.get("RANK", "0") == "0" and (progress or on_event is None):
         console = open_console()
-        if progress is None and not (console.is_terminal or console.is_jupyter):
-            console = None
-    if console is None:
+    if console is None or (progress is None and not (console.is_terminal or console.is_jupyter)):
         yield on_event or (lambda event: None)
         return
     with ProgressDisplay(console, what) as display:
@@ -91,28 +88,11 @@ def counter(report: OnEvent, what: str, unit: str = "clips") -> Callable[[int, i
     return lambda done, total: report(CountEvent(what, done, total, unit))
 
 
-class _Surface(Protocol):
-    """Where progress is shown: lines that stay, and bars that go."""
-
-    def say(self, line: str) -> None: ...
-
-    def bar(self, name: str, done: float, total: int, note: str) -> None: ...
-
-    def drop(self, name: str) -> None: ...
-
-    def wait(self, what: str, seconds: float) -> None: ...
-
-    def close(self) -> None: ...
-
-
 class ProgressDisplay:
     """Shows progress events; use it as a context and pass on its ``on_event``.
 
-    Args:
-        console: Where to show them. A terminal and a notebook get bars; anything else gets a line every few seconds,
-            one at the end of each stage, and one after each ``silence``.
-        what: What is done, shown while there are no events.
-        silence: Seconds without a line after which one says that the work goes on.
+    A terminal and a notebook get bars, and ``what`` is done while there are no events; anything else gets a line every
+    few seconds, one at the end of each stage, and one after each ``silence`` (seconds) that says that the work goes on.
 
     Examples:
         >>> from rich.console import Console
@@ -124,10 +104,8 @@ class ProgressDisplay:
 
     def __init__(self, console: Console, what: str = "", silence: float = _SECONDS_OF_SILENCE) -> None:
         self._what, self._silence = what, silence
-        self._surface: _Surface = (
-            _Notebook() if console.is_jupyter else _Terminal(console) if console.is_terminal else _Lines(console)
-        )
-        self._live = type(self._surface) is not _Lines
+        self._live = console.is_jupyter or console.is_terminal
+        self._surface: _Lines = _Notebook() if console.is_jupyter else (_Terminal if self._live else _Lines)(console)
         self._bars: set[str] = set()
         self._bottlenecks: dict[str, str] = {}
         self._last_line = 0.0
@@ -140,9 +118,7 @@ class ProgressDisplay:
         self._watch.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._watch.join()
         self._surface.close()
@@ -171,15 +147,10 @@ class ProgressDisplay:
         line = f"{event.what}: {event.done}/{event.total} {event.unit}"
         self._show(event.what, event.done, event.total, "", line, ended=event.done == event.total)
 
-    def _timeline(self, event: TimelineEvent) -> None:
-        line = f"{event.video}: {event.done}/{event.total} windows"
-        self._show(event.video, event.done, event.total, "", line, ended=event.done == event.total)
-
     def _extraction(self, event: ExtractionEvent) -> None:
         if (failure := event.failure) is not None:
-            self._surface.say(
-                f"{failure.extractor}: clip {failure.clip_id} failed ({failure.reason}): {failure.message}"
-            )
+            clip = f"{failure.extractor}: clip {failure.clip_id}"
+            self._surface.say(f"{clip} failed ({failure.reason}): {failure.message}")
         note = f"{event.computed} new, {event.clips_per_second:.1f} clips/s"
         if event.failed:
             note += f", {event.failed} failed"
@@ -238,32 +209,27 @@ class ProgressDisplay:
             self._surface.say(line)
 
 
-_VIEWS: Mapping[str, Callable[[ProgressDisplay, Any], None]] = MappingProxyType(
-    {
-        "str": ProgressDisplay._text,
-        "CountEvent": ProgressDisplay._count,
-        "ExtractionEvent": ProgressDisplay._extraction,
-        "ModelTrained": ProgressDisplay._model,
-        "TimelineEvent": ProgressDisplay._timeline,
-        "StepDone": ProgressDisplay._step,
-        "TrainingEvent": ProgressDisplay._training,
-        "TrialEnded": ProgressDisplay._trial,
-    }
-)
+_VIEWS: Mapping[str, Callable[[ProgressDisplay, Any], None]] = {
+    "str": ProgressDisplay._text,
+    "CountEvent": ProgressDisplay._count,
+    "ExtractionEvent": ProgressDisplay._extraction,
+    "ModelTrained": ProgressDisplay._model,
+    "TimelineEvent": lambda self, one: self._count(CountEvent(one.video, one.done, one.total, "windows")),
+    "StepDone": ProgressDisplay._step,
+    "TrainingEvent": ProgressDisplay._training,
+    "TrialEnded": ProgressDisplay._trial,
+}
 """What shows each kind of event, by the name of its class: none of the rooms that make them need be imported."""
 
 
 class _Lines:
-    """Plain text for logs."""
+    """Where progress is shown: lines that stay, and bars that go. Here plain text for logs, without bars."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def say(self, line: str) -> None:
-        from rich.markup import escape as plain
-
-        shown = line.encode("utf-8", "replace").decode()
-        self._console.print(plain(shown), highlight=False, soft_wrap=True)
+        print_plain(self._console, line)
 
     def bar(self, name: str, done: float, total: int, note: str) -> None:
         pass
@@ -285,23 +251,16 @@ class _Terminal(_Lines):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         super().__init__(console)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-            transient=True,
-        )
+        description, note = TextColumn("{task.description}"), TextColumn("{task.fields[note]}")
+        columns = (description, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), note)
+        self._progress = Progress(*columns, console=console, transient=True)
         self._status = console.status("")
         self._tasks: dict[str, Any] = {}
-        self._waiting = False
 
     def bar(self, name: str, done: float, total: int, note: str) -> None:
         from rich.markup import escape as plain
 
-        self._stop_waiting()
+        self._status.stop()
         if name not in self._tasks:
             self._progress.start()
             self._tasks[name] = self._progress.add_task(plain(name), total=total, note="")
@@ -316,21 +275,14 @@ class _Terminal(_Lines):
         from rich.markup import escape as plain
 
         self._status.update(f"{plain(what)}: {seconds:.0f} s")
-        if not self._waiting:
-            self._waiting = True
-            self._status.start()
+        self._status.start()
 
     def close(self) -> None:
-        self._stop_waiting()
+        self._status.stop()
         self._progress.stop()
 
-    def _stop_waiting(self) -> None:
-        if self._waiting:
-            self._waiting = False
-            self._status.stop()
 
-
-class _Notebook:
+class _Notebook(_Lines):
     """One output of a cell that is updated in place, by IPython alone: no widgets need be installed."""
 
     _SECONDS_BETWEEN_UPDATES = 0.2
@@ -375,7 +327,7 @@ class _Notebook:
             f"{done:.0f}/{total} {escape(note)}</div>"
             for name, (done, total, note) in self._bars.items()
         )
-        text = "\n".join([*self._lines, *([self._waiting] if self._waiting else [])])
+        text = "\n".join(filter(None, [*self._lines, self._waiting]))
         shown = HTML(f"<pre>{escape(text)}</pre>{bars}")
         if self._handle is None:
             self._handle = display(shown, display_id=True)

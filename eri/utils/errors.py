@@ -1,8 +1,4 @@
-"""Every error that the toolkit raises on purpose.
-
-An error says what is wrong (file, line or clip) and what to do next. Anything that is not an :class:`EriError` is a
-bug and surfaces as it is.
-"""
+"""Every error that the toolkit raises on purpose; anything that is not an :class:`EriError` is a bug."""
 
 from __future__ import annotations
 
@@ -91,93 +87,76 @@ class MediaError(EriError):
 
     reason = "unreadable"
 
+    def __init_subclass__(cls, *, reason: str | None = None) -> None:
+        cls.reason = reason or cls.reason
+
     def __init__(self, path: Path, message: str, *, hint: str | None = None) -> None:
         super().__init__(f"{path}: {message}", hint=hint)
         self.path = path
 
 
-class MissingMediaError(MediaError):
+class MissingMediaError(MediaError, reason="missing"):
     """The file is not there."""
 
-    reason = "missing"
 
-
-class EmptyMediaError(MediaError):
+class EmptyMediaError(MediaError, reason="empty"):
     """The file has no bytes."""
 
-    reason = "empty"
 
-
-class NotAFileError(MediaError):
+class NotAFileError(MediaError, reason="not-a-file"):
     """The path is a folder without images, a device or a pipe: nothing that could be read as media."""
 
-    reason = "not-a-file"
 
-
-class ForbiddenMediaError(MediaError):
+class ForbiddenMediaError(MediaError, reason="forbidden"):
     """The file may not be read by this user."""
 
-    reason = "forbidden"
 
-
-class NotMediaError(MediaError):
+class NotMediaError(MediaError, reason="not-media"):
     """The file's content is of no known media format, whatever its name says."""
 
-    reason = "not-media"
 
-
-class TruncatedMediaError(MediaError):
+class TruncatedMediaError(MediaError, reason="truncated"):
     """The file ends before anything in it can be decoded."""
 
-    reason = "truncated"
 
-
-class UnsupportedMediaError(MediaError):
+class UnsupportedMediaError(MediaError, reason="unsupported"):
     """The stream is of a codec that this build of FFmpeg cannot decode, or its description is missing."""
 
-    reason = "unsupported"
+
+class OversizedMediaError(MediaError, reason="too-large"):
+    """Images larger than the limit, or more packets than any real clip has."""
 
 
-class OversizedMediaError(MediaError):
-    """Pictures larger than the limit, or more packets than any real clip has."""
-
-    reason = "too-large"
-
-
-class ChangedMediaError(MediaError):
+class ChangedMediaError(MediaError, reason="changed"):
     """The file was changed while it was being read."""
 
-    reason = "changed"
 
-
-class MediaTimeoutError(MediaError):
+class MediaTimeoutError(MediaError, reason="timeout"):
     """Reading the file took longer than it may."""
 
-    reason = "timeout"
 
-
-class NoVideoError(MediaError):
+class NoVideoError(MediaError, reason="no-video"):
     """The file holds no video stream, or one without a single frame."""
 
-    reason = "no-video"
 
-
-class NoAudioError(MediaError):
+class NoAudioError(MediaError, reason="no-audio"):
     """The file holds no audio stream, or one without a single sample."""
 
-    reason = "no-audio"
+
+class ReasonedError(EriError):
+    """The base of errors with a short machine-readable reason."""
+
+    def __init__(self, message: str, *, reason: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
 
 
-class WorkerError(EriError):
+class WorkerError(ReasonedError):
     """One clip could not be worked on: its worker process died or ran out of time, or another run holds it.
 
     Attributes:
         reason: ``crashed``, ``timeout`` or ``claimed``.
     """
-
-    def __init__(self, message: str, *, reason: str, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.reason = reason
 
 
 class WorkerStartError(EriError):
@@ -212,13 +191,9 @@ class ClusterError(EriError):
     """A Ray cluster that cannot be reached, or whose nodes cannot do the work."""
 
 
-class RemoteError(EriError):
+class RemoteError(ReasonedError):
     """An object store that cannot be reached, or that refuses.
 
     Attributes:
         reason: ``credentials``, ``forbidden``, ``missing``, ``unreachable``, ``changed`` or ``protocol``.
     """
-
-    def __init__(self, message: str, *, reason: str, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.reason = reason

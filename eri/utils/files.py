@@ -12,21 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_CHUNK = 1 << 20
-
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` that becomes ``target`` when the block ends well.
 
-    The temporary file carries the process id in its name, is flushed to disk before the rename, and is removed when
-    the block raises. Parent folders are made.
-
-    Args:
-        target: Where the finished file will stand; an existing file is replaced in one step.
-
-    Raises:
-        OSError: The folder cannot be written.
+    The temporary file is flushed to disk before the rename, which replaces an existing file in one step, and is removed
+    when the block raises. Parent folders are made.
 
     Examples:
         >>> folder = getfixture("tmp_path")
@@ -70,10 +62,7 @@ def write_text(target: Path, text: str) -> None:
 
 
 def write_json(target: Path, value: Any) -> None:
-    """Write JSON that people can read, in one atomic step.
-
-    NaN and infinite numbers are refused with :class:`ValueError`: they are not JSON.
-    """
+    """Write JSON that people can read, in one atomic step; a ValueError for NaN and infinity, which are not JSON."""
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -113,8 +102,5 @@ def differences(was: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, A
 
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 (64 hex digits) of a file's bytes, reading it in pieces."""
-    state = hashlib.sha256()
     with path.open("rb") as stream:
-        while block := stream.read(_CHUNK):
-            state.update(block)
-    return state.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()

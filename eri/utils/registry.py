@@ -33,25 +33,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Plugin:
-    """A module that was to register things.
-
-    Attributes:
-        module: Its name.
-        found: How it was found: the package with its entry point, the variable, or ``asked for``.
-        error: Why it could not be loaded; None where it could.
-    """
+    """A module that was to register things."""
 
     module: str
-    found: str
-    error: str | None = None
+    found: str  # how: the package with its entry point, the variable, or ``asked for``
+    error: str | None = None  # why it could not be loaded
 
 
 class _Plugins:
     """Which plugins were loaded in this process; what is registered is a process's own, as its modules are."""
 
     def __init__(self) -> None:
-        self.loaded: dict[str, Plugin] = {}
-        self.searched = False
+        self.loaded, self.searched = dict[str, Plugin](), False
 
     def search(self) -> None:
         """Load what is installed or named by the variable, once; all of it, before the first error is raised."""
@@ -117,8 +110,7 @@ def plugins() -> list[Plugin]:
 def source_digest(thing: Callable[..., Any], version: str) -> str | None:
     """Return the SHA-256 of a function's or class's own source code; None where only the version can tell.
 
-    Raises:
-        PluginError: The source cannot be read, and no version tells one state of it from the next.
+    A :class:`PluginError` where the source cannot be read and no version tells one state of it from the next.
     """
     try:
         source = textwrap.dedent(inspect.getsource(thing))
@@ -148,10 +140,8 @@ def _import(module: str) -> None:
 class Registry(Mapping[str, T], Generic[T]):
     """The things of one kind by name, in the order in which they were registered.
 
-    It is filled while modules are imported. The first look at it loads the plugins that are installed.
-
-    Args:
-        kind: What they are, for messages, such as ``extractor``.
+    It is filled while modules are imported; the first look at it loads the plugins that are installed. Messages call a
+    thing by its ``kind``, such as ``extractor``.
 
     Examples:
         >>> colours = Registry("colour")
@@ -169,15 +159,9 @@ class Registry(Mapping[str, T], Generic[T]):
         self._origins: dict[str, str] = {}
 
     def register(self, name: str, thing: T, module: str) -> None:
-        """Add a thing. A module that is run again, such as a notebook's cell, replaces what it registered before.
+        """Add a thing of a module. One that is run again, as a notebook's cell, replaces what it registered before.
 
-        Args:
-            name: Lower-case letters, digits, ``-``, ``_`` and ``.``.
-            thing: What stands under it.
-            module: The module that registers it.
-
-        Raises:
-            PluginError: Another module registers that name, or it is no name.
+        A :class:`PluginError` where another module registers that name, or it is no name.
         """
         if not name or set(name) - set("abcdefghijklmnopqrstuvwxyz0123456789-_."):
             raise PluginError(

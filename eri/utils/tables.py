@@ -16,30 +16,20 @@ _CHARACTERS = 60
 
 @dataclass(frozen=True)
 class Summary:
-    """What is shown of a result.
-
-    Attributes:
-        title: One line above the table.
-        headers: Names of the columns.
-        rows: Cells; only the first ten rows are read.
-        total: How many rows there are; None where ``rows`` has a length.
-        notes: Lines below the table.
-    """
+    """What is shown of a result: a title, the first ten rows of a table, how many more there are, and notes below."""
 
     title: str
     headers: Sequence[str] = ()
     rows: Iterable[Sequence[Any]] = ()
-    total: int | None = None
+    total: int | None = None  # of the rows; None where they have a length
     notes: Sequence[str] = ()
 
-    def cells(self) -> list[list[str]]:
-        """Return the first rows as short texts."""
-        return [[_short(cell) for cell in row] for row in islice(self.rows, _ROWS)]
-
-    def rest(self, shown: int) -> str:
-        """Return how many more rows there are, in words; empty where there are none."""
-        total = self.total if self.total is not None else len(self.rows) if isinstance(self.rows, Sequence) else shown
-        return f"… {total - shown:,} more" if total > shown else ""
+    def texts(self) -> tuple[list[list[str]], list[str]]:
+        """Return the first rows as short texts, and the lines below the table."""
+        rows = [[_short(cell) for cell in row] for row in islice(self.rows, _ROWS)]
+        length = len(self.rows) if isinstance(self.rows, Sequence) else len(rows)
+        more = (self.total if self.total is not None else length) - len(rows)
+        return rows, [note for note in (f"… {more:,} more" if more > 0 else "", *self.notes) if note]
 
 
 class Shown:
@@ -48,21 +38,14 @@ class Shown:
     Examples:
         >>> class Numbers(Shown):
         ...     def as_table(self) -> Summary:
-        ...         return Summary("Numbers", ("n", "square"), [(n, n * n) for n in range(15_806)])
+        ...         return Summary("Numbers", ("n", "square"), [(n, n * n) for n in range(7, 15_806)])
         >>> print(repr(Numbers()))
         Numbers
-        n  square
-        0  0
-        1  1
-        2  4
-        3  9
-        4  16
-        5  25
-        6  36
-        7  49
-        8  64
-        9  81
-        … 15,796 more
+        n   square
+        7   49
+        ...
+        16  256
+        … 15,789 more
         >>> Numbers()._repr_html_()[:52]
         '<b>Numbers</b><table><tr><th>n</th><th>square</th></'
     """
@@ -73,33 +56,26 @@ class Shown:
 
     def __repr__(self) -> str:
         shown = self.as_table()
-        rows = shown.cells()
+        rows, notes = shown.texts()
         table = [list(map(str, shown.headers)), *rows] if rows else []
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
-        parts = [shown.title, *lines, shown.rest(len(rows)), *shown.notes]
-        return "\n".join(part.rstrip() for part in parts if part)
+        return "\n".join(part.rstrip() for part in (shown.title, *lines, *notes) if part)
 
     def _repr_html_(self) -> str:
         shown = self.as_table()
-        rows = shown.cells()
+        rows, notes = shown.texts()
 
         def row(cells: Iterable[str], tag: str) -> str:
             return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
         table = f"<table>{row(shown.headers, 'th')}{''.join(row(cells, 'td') for cells in rows)}</table>"
-        notes = "".join(f"<div>{escape(note)}</div>" for note in (shown.rest(len(rows)), *shown.notes) if note)
-        return f"<b>{escape(shown.title)}</b>{table if rows else ''}{notes}"
+        below = "".join(f"<div>{escape(note)}</div>" for note in notes)
+        return f"<b>{escape(shown.title)}</b>{table if rows else ''}{below}"
 
 
 class ShownList(Shown, list[T]):
-    """A list of records that shows itself as a table of their attributes.
-
-    Args:
-        title: What the records are.
-        headers: The attributes that are shown.
-        items: The records.
-    """
+    """A list of records that shows itself as a table of those of their attributes that ``headers`` names."""
 
     def __init__(self, title: str, headers: Sequence[str], items: Iterable[T] = ()) -> None:
         super().__init__(items)

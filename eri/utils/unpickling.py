@@ -7,12 +7,12 @@ are followed by code of this package. Everything else is refused, so that a file
 
 from __future__ import annotations
 
+import math
 import pickletools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,155 +21,8 @@ from numpy.typing import NDArray
 from eri.utils.errors import DataError
 
 _DTYPE_CODE = re.compile(r"f[248]|[iu][1248]|b1")
-_MOST_AXES = 32
+_MOST_AXES, _DEEPEST = 32, 32
 
-
-class RefusedError(Exception):
-    """Something in a pickle that is not followed."""
-
-
-@dataclass(frozen=True)
-class Name:
-    """A name that a pickle may refer to."""
-
-    meaning: str
-
-
-@dataclass
-class DType:
-    """The type of an array's numbers, while it is being described."""
-
-    code: str
-    order: str = "="
-
-    def resolve(self) -> np.dtype[Any]:
-        """Return NumPy's own."""
-        return np.dtype(self.code).newbyteorder(self.order)  # type: ignore[arg-type]  # the order was checked
-
-
-@dataclass
-class Array:
-    """An array that is described by the opcodes after it."""
-
-    value: NDArray[Any] | None = None
-
-
-def _core(name: str) -> tuple[str, str]:
-    """Return a name in NumPy's inner module under its old and its new path."""
-    return f"numpy.core.{name}", f"numpy._core.{name}"
-
-
-NAMES = MappingProxyType(
-    {
-        **dict.fromkeys(_core("multiarray _reconstruct"), Name("reconstruct")),
-        **dict.fromkeys(_core("multiarray scalar"), Name("scalar")),
-        **dict.fromkeys(_core("numeric _frombuffer"), Name("frombuffer")),
-        "numpy ndarray": Name("ndarray"),
-        "numpy dtype": Name("dtype"),
-        "_codecs encode": Name("encode"),
-        **dict.fromkeys(("__builtin__ bytes", "builtins bytes"), Name("bytes")),
-    }
-)
-
-
-def _new_array(arguments: tuple[Any, ...]) -> Array:
-    if not arguments or arguments[0] != Name("ndarray"):
-        raise RefusedError("makes an array of an unknown class")
-    return Array()
-
-
-def _new_dtype(arguments: tuple[Any, ...]) -> DType:
-    code = _text(arguments[0]) if arguments else ""
-    if not _DTYPE_CODE.fullmatch(code):
-        raise RefusedError(f"describes an array of type '{code}', not of plain numbers")
-    return DType(code)
-
-
-def set_order(target: DType, state: Any) -> None:
-    """Follow what a type says of the order of its bytes."""
-    order = _text(state[1]) if isinstance(state, tuple) and len(state) > 1 else ""
-    if order not in ("<", ">", "|", "="):
-        raise RefusedError("describes the numbers of an array in an unknown way")
-    target.order = order
-
-
-def fill(target: Array, state: Any) -> None:
-    """Follow what an array says of its content: version, shape, type, order of axes, bytes."""
-    if not isinstance(state, tuple) or len(state) != 5:
-        raise RefusedError("describes an array in an unknown way")
-    _, shape, dtype, fortran, content = state
-    target.value = _array(content, dtype, shape, "F" if fortran else "C")
-
-
-def _array_of_buffer(arguments: tuple[Any, ...]) -> Array:
-    if len(arguments) != 4:
-        raise RefusedError("describes an array in an unknown way")
-    content, dtype, shape, order = arguments
-    return Array(_array(content, dtype, shape, _text(order)))
-
-
-def _array(content: Any, dtype: Any, shape: Any, order: str) -> NDArray[Any]:
-    if not isinstance(dtype, DType) or order not in ("C", "F"):
-        raise RefusedError("describes an array in an unknown way")
-    if not isinstance(shape, tuple) or not all(type(side) is int and side >= 0 for side in shape):
-        raise RefusedError("gives an array a shape that cannot be")
-    values = np.frombuffer(_bytes(content), dtype.resolve())
-    expected = 1
-    for side in shape:
-        expected *= side
-    if len(values) != expected or len(shape) > _MOST_AXES:
-        raise RefusedError(f"gives an array of {len(values)} numbers the shape {shape}")
-    return values.reshape(shape, order="C" if order == "C" else "F").copy()
-
-
-def _scalar(arguments: tuple[Any, ...]) -> float | int | bool:
-    if len(arguments) != 2:
-        raise RefusedError("describes a number in an unknown way")
-    value = _array(arguments[1], arguments[0], (), "C").item()
-    assert isinstance(value, float | int | bool)
-    return value
-
-
-def _encode(arguments: tuple[Any, ...]) -> bytes:
-    """Follow what Python 3 writes for bytes in the protocols that have none."""
-    if len(arguments) != 2 or not isinstance(arguments[0], str) or arguments[1] not in ("latin1", "latin-1"):
-        raise RefusedError("encodes text in an unknown way")
-    return arguments[0].encode("latin-1")
-
-
-def _no_bytes(arguments: tuple[Any, ...]) -> bytes:
-    """Follow what Python 3 writes for empty bytes in the same protocols."""
-    if arguments:
-        raise RefusedError("makes bytes in an unknown way")
-    return b""
-
-
-BUILDERS: MappingProxyType[str, Callable[[tuple[Any, ...]], Any]] = MappingProxyType(
-    {
-        "reconstruct": _new_array,
-        "dtype": _new_dtype,
-        "scalar": _scalar,
-        "frombuffer": _array_of_buffer,
-        "encode": _encode,
-        "bytes": _no_bytes,
-    }
-)
-
-
-def _text(value: Any) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value if isinstance(value, str) else ""
-
-
-def _bytes(value: Any) -> bytes | bytearray:
-    # Python 2 wrote bytes as text, which pickletools reads as Latin-1.
-    if isinstance(value, str):
-        return value.encode("latin-1")
-    if not isinstance(value, bytes | bytearray):
-        raise RefusedError("gives an array a content that is no bytes, as for an array of objects")
-    return value
-
-
-_DEEPEST = 32
 _PASSED_OVER = frozenset({"PROTO", "FRAME"})
 _VALUES = frozenset(
     [
@@ -178,8 +31,8 @@ _VALUES = frozenset(
         *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
     ]
 )
-_CONSTANTS = MappingProxyType({"NONE": None, "NEWTRUE": True, "NEWFALSE": False})
-_SHORT_TUPLES = MappingProxyType({"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3})
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_SHORT_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _GETS = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
@@ -187,7 +40,118 @@ _KEYS = (str, bytes, int, float, bool, type(None))
 _MARK = object()
 
 
-class Machine:
+class _RefusedError(Exception):
+    """Something in a pickle that is not followed."""
+
+
+def _require(fine: bool, refusal: str) -> None:
+    if not fine:
+        raise _RefusedError(refusal)
+
+
+@dataclass(frozen=True)
+class _Name:
+    """A name that a pickle may refer to, and what follows a call of it."""
+
+    meaning: str
+    build: Callable[[tuple[Any, ...]], Any] | None = None
+
+
+@dataclass
+class _DType:
+    """The type of an array's numbers, while it is being described."""
+
+    code: str
+    order: str = "="
+
+    def build(self, state: Any) -> None:
+        """Follow what a type says of the order of its bytes."""
+        order = _text(state[1]) if isinstance(state, tuple) and len(state) > 1 else ""
+        _require(order in ("<", ">", "|", "="), "describes the numbers of an array in an unknown way")
+        self.order = order
+
+
+@dataclass
+class _Array:
+    """An array that is described by the opcodes after it."""
+
+    value: NDArray[Any] | None = None
+
+    def build(self, state: Any) -> None:
+        """Follow what an array says of its content: version, shape, type, order of axes, bytes."""
+        _require(isinstance(state, tuple) and len(state) == 5, "describes an array in an unknown way")
+        _, shape, dtype, fortran, content = state
+        self.value = _array(content, dtype, shape, "F" if fortran else "C")
+
+
+def _new_array(arguments: tuple[Any, ...]) -> _Array:
+    _require(bool(arguments) and arguments[0] == _NDARRAY, "makes an array of an unknown class")
+    return _Array()
+
+
+def _new_dtype(arguments: tuple[Any, ...]) -> _DType:
+    code = _text(arguments[0]) if arguments else ""
+    _require(bool(_DTYPE_CODE.fullmatch(code)), f"describes an array of type '{code}', not of plain numbers")
+    return _DType(code)
+
+
+def _array_of_buffer(arguments: tuple[Any, ...]) -> _Array:
+    _require(len(arguments) == 4, "describes an array in an unknown way")
+    content, dtype, shape, order = arguments
+    return _Array(_array(content, dtype, shape, _text(order)))
+
+
+def _array(content: Any, dtype: Any, shape: Any, order: str) -> NDArray[Any]:
+    _require(isinstance(dtype, _DType) and order in ("C", "F"), "describes an array in an unknown way")
+    sides = isinstance(shape, tuple) and all(type(side) is int and side >= 0 for side in shape)
+    _require(sides, "gives an array a shape that cannot be")
+    # Python 2 wrote bytes as text, which pickletools reads as Latin-1.
+    data = content.encode("latin-1") if isinstance(content, str) else content
+    is_bytes = isinstance(data, bytes | bytearray)
+    _require(is_bytes, "gives an array a content that is no bytes, as for an array of objects")
+    values = np.frombuffer(data, np.dtype(dtype.code).newbyteorder(dtype.order))
+    fits = len(values) == math.prod(shape) and len(shape) <= _MOST_AXES
+    _require(fits, f"gives an array of {len(values)} numbers the shape {shape}")
+    return values.reshape(shape, order="C" if order == "C" else "F").copy()
+
+
+def _scalar(arguments: tuple[Any, ...]) -> Any:
+    _require(len(arguments) == 2, "describes a number in an unknown way")
+    return _array(arguments[1], arguments[0], (), "C").item()
+
+
+def _encode(arguments: tuple[Any, ...]) -> bytes:
+    """Follow what Python 3 writes for bytes in the protocols that have none."""
+    known = len(arguments) == 2 and isinstance(arguments[0], str) and arguments[1] in ("latin1", "latin-1")
+    _require(known, "encodes text in an unknown way")
+    encoded: bytes = arguments[0].encode("latin-1")
+    return encoded
+
+
+def _no_bytes(arguments: tuple[Any, ...]) -> bytes:
+    """Follow what Python 3 writes for empty bytes in the same protocols."""
+    _require(not arguments, "makes bytes in an unknown way")
+    return b""
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value if isinstance(value, str) else ""
+
+
+_NDARRAY = _Name("ndarray")
+_NAMES = {
+    "numpy ndarray": _NDARRAY,
+    "numpy dtype": _Name("dtype", _new_dtype),
+    "_codecs encode": _Name("encode", _encode),
+    **dict.fromkeys(("__builtin__ bytes", "builtins bytes"), _Name("bytes", _no_bytes)),
+}
+for _core in ("numpy.core", "numpy._core"):  # the old and the new path of NumPy's inner module
+    _NAMES[f"{_core}.multiarray _reconstruct"] = _Name("reconstruct", _new_array)
+    _NAMES[f"{_core}.multiarray scalar"] = _Name("scalar", _scalar)
+    _NAMES[f"{_core}.numeric _frombuffer"] = _Name("frombuffer", _array_of_buffer)
+
+
+class _Machine:
     """The stack and the memo of one pickle, and what each opcode does to them."""
 
     def __init__(self) -> None:
@@ -201,7 +165,7 @@ class Machine:
             "LIST": lambda: self._stack.append(self._pop_to_mark()),
             "TUPLE": lambda: self._stack.append(tuple(self._pop_to_mark())),
             "DICT": lambda: self._stack.append(_pairs({}, self._pop_to_mark())),
-            "APPEND": lambda: self._extend([self._pop()]),
+            "APPEND": lambda: self._extend(self._pop_many(1)),
             "APPENDS": lambda: self._extend(self._pop_to_mark()),
             "SETITEM": lambda: self._update(self._pop_many(2)),
             "SETITEMS": lambda: self._update(self._pop_to_mark()),
@@ -222,8 +186,7 @@ class Machine:
         elif opcode in _PUTS:
             self._memo[argument] = self._top()
         elif opcode in _GETS:
-            if argument not in self._memo:
-                raise RefusedError(f"asks for value {argument}, which was never kept")
+            _require(argument in self._memo, f"asks for value {argument}, which was never kept")
             self._stack.append(self._memo[argument])
         elif opcode in self._actions:
             self._actions[opcode]()
@@ -233,24 +196,19 @@ class Machine:
             self._stack.append(tuple(self._pop_many(_SHORT_TUPLES[opcode])))
         elif opcode == "GLOBAL":
             self._refer(argument.split(" ", 1))
-        elif opcode not in _PASSED_OVER:
-            raise RefusedError("is not one that plain data needs")
+        else:
+            _require(opcode in _PASSED_OVER, "is not one that plain data needs")
 
     def result(self) -> Any:
         """Return the value that the pickle ended with."""
-        value = self._pop()
-        if self._stack:
-            raise RefusedError("leaves values behind")
-        return _finished(value, {}, 0)
-
-    def _pop(self) -> Any:
         (value,) = self._pop_many(1)
-        return value
+        _require(not self._stack, "leaves values behind")
+        return _finished(value, {}, 0)
 
     def _pop_many(self, count: int) -> list[Any]:
         values = self._stack[-count:]
-        if len(values) < count or any(value is _MARK for value in values):
-            raise RefusedError("takes a value where there is none")
+        there = len(values) == count and not any(value is _MARK for value in values)
+        _require(there, "takes a value where there is none")
         del self._stack[-count:]
         return values
 
@@ -260,80 +218,68 @@ class Machine:
                 values = self._stack[position + 1 :]
                 del self._stack[position:]
                 return values
-        raise RefusedError("looks for a mark that was never set")
+        raise _RefusedError("looks for a mark that was never set")
 
     def _top(self) -> Any:
-        if not self._stack or self._stack[-1] is _MARK:
-            raise RefusedError("looks at a value where there is none")
+        _require(bool(self._stack) and self._stack[-1] is not _MARK, "looks at a value where there is none")
         return self._stack[-1]
 
     def _discard(self) -> None:
-        if not self._stack:
-            raise RefusedError("drops a value where there is none")
+        _require(bool(self._stack), "drops a value where there is none")
         self._stack.pop()
 
     def _extend(self, values: list[Any]) -> None:
         target = self._top()
-        if not isinstance(target, list):
-            raise RefusedError("adds to something that is no list")
+        _require(isinstance(target, list), "adds to something that is no list")
         target.extend(values)
 
     def _update(self, values: list[Any]) -> None:
         target = self._top()
-        if not isinstance(target, dict):
-            raise RefusedError("adds a key to something that is no dictionary")
+        _require(isinstance(target, dict), "adds a key to something that is no dictionary")
         _pairs(target, values)
 
     def _refer(self, parts: list[Any]) -> None:
-        if len(parts) != 2 or not all(isinstance(part, str) for part in parts):
-            raise RefusedError("refers to something without a name")
-        name = NAMES.get(" ".join(parts))
-        if name is None:
-            raise RefusedError(f"refers to '{'.'.join(parts)}', which is no NumPy array of numbers")
+        named = len(parts) == 2 and all(isinstance(part, str) for part in parts)
+        _require(named, "refers to something without a name")
+        name = _NAMES.get(" ".join(parts))
+        _require(name is not None, f"refers to '{'.'.join(parts)}', which is no NumPy array of numbers")
         self._stack.append(name)
 
     def _reduce(self) -> None:
         name, arguments = self._pop_many(2)
-        if not isinstance(name, Name) or not isinstance(arguments, tuple):
-            raise RefusedError("calls something that is no name")
-        builder = BUILDERS.get(name.meaning)
-        if builder is None:
-            raise RefusedError(f"calls {name.meaning}")
-        self._stack.append(builder(arguments))
+        if not isinstance(name, _Name) or not isinstance(arguments, tuple):
+            raise _RefusedError("calls something that is no name")
+        if name.build is None:
+            raise _RefusedError(f"calls {name.meaning}")
+        self._stack.append(name.build(arguments))
 
     def _build(self) -> None:
-        state = self._pop()
+        (state,) = self._pop_many(1)
         target = self._top()
-        if isinstance(target, DType):
-            set_order(target, state)
-        elif isinstance(target, Array) and target.value is None:
-            fill(target, state)
-        else:
-            raise RefusedError("changes something that is no new array")
+        new = isinstance(target, _DType) or (isinstance(target, _Array) and target.value is None)
+        _require(new, "changes something that is no new array")
+        target.build(state)
 
 
 def _pairs(target: dict[Any, Any], values: list[Any]) -> dict[Any, Any]:
     keys = values[::2]
-    if len(values) % 2 or not all(isinstance(key, _KEYS) for key in keys):
-        raise RefusedError("has a key that is neither text nor number")
+    fine = len(values) % 2 == 0 and all(isinstance(key, _KEYS) for key in keys)
+    _require(fine, "has a key that is neither text nor number")
     target.update(zip(keys, values[1::2], strict=True))
     return target
 
 
 def _finished(value: Any, done: dict[int, Any], depth: int) -> Any:
     """Return a value with its arrays in their places; what is shared stays shared, so that it cannot grow."""
-    if isinstance(value, Array):
-        if value.value is None:
-            raise RefusedError("ends with an array that was never filled")
+    if isinstance(value, _Array):
+        _require(value.value is not None, "ends with an array that was never filled")
         return value.value
-    if isinstance(value, Name | DType):
-        raise RefusedError("ends with a name, not with data")
+    _require(not isinstance(value, _Name | _DType), "ends with a name, not with data")
     if not isinstance(value, list | tuple | dict):
         return value
     if id(value) in done:
         return done[id(value)]
-    if depth == _DEEPEST:
-        raise RefusedError(f"ends with data nested more than {_DEEPEST} deep")
+    _require(depth < _DEEPEST, f"ends with data nested more than {_DEEPEST} deep")
     if isinstance(value, dict):
         result: Any = {key: _finished(item, done, depth + 1) for key, item in value.items()}
     else:
@@ -349,16 +295,10 @@ _HINT = (
 
 
 def read_pickle(path: Path) -> Any:
-    r"""Return what a pickle holds, without executing it.
+    r"""Return what a pickle of any protocol holds, without executing it.
 
-    Args:
-        path: The file, of any pickle protocol.
-
-    Returns:
-        Numbers, text, bytes, NumPy arrays of numbers, or lists, tuples and dictionaries of these.
-
-    Raises:
-        DataError: The file is missing, empty or damaged, or holds anything else; the opcode and its place are named.
+    That is numbers, text, bytes, NumPy arrays of numbers, or lists, tuples and dictionaries of these. A file that is
+    missing, empty or damaged, or holds anything else, is a :class:`DataError` that names the opcode and its place.
 
     Examples:
         >>> path = getfixture("tmp_path") / "a.pkl"
@@ -380,23 +320,15 @@ def read_pickle(path: Path) -> Any:
 
 
 def parse_pickle(data: bytes, origin: str) -> Any:
-    """Return what a pickle's bytes hold, as :func:`read_pickle` does.
-
-    Args:
-        data: The pickle.
-        origin: Named in errors, usually the file.
-
-    Raises:
-        DataError: See :func:`read_pickle`.
-    """
-    machine = Machine()
+    """Return what a pickle's bytes hold, as :func:`read_pickle` does; ``origin`` is named in errors."""
+    machine = _Machine()
     opcode, position = "", 0
     try:
         for operation, argument, place in pickletools.genops(data):
             opcode, position = operation.name, place or 0
             machine.follow(opcode, argument)
         return machine.result()
-    except RefusedError as error:
+    except _RefusedError as error:
         raise DataError(f"{origin}: opcode {opcode} at byte {position}: {error}", hint=_HINT) from error
     except (ValueError, OverflowError, MemoryError) as error:  # how pickletools and NumPy say that bytes make no sense
         raise DataError(

@@ -23,8 +23,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from multiprocessing import context, parent_process
 from multiprocessing.connection import Connection, wait
-from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import cloudpickle
 
@@ -32,15 +31,11 @@ from eri.utils.errors import EriError, WorkerError, WorkerStartError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+OnProgress = Callable[[Any], None]
 
-_ATTEMPTS = 3
-"""Processes that may end one after the other before any of them is ready."""
-
-_ORPHAN = 30.0
-"""Seconds beyond the timeout after which a process ends by itself, should no one have ended it."""
-
+_ATTEMPTS = 3  # processes that may end one after the other before any of them is ready
+_ORPHAN = 30.0  # seconds beyond the timeout after which a process ends by itself, should no one have ended it
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
-
 _LOWEST_PRIORITY = 19
 
 _HIDING = threading.Lock()
@@ -49,68 +44,32 @@ _PIPE: ContextVar[Connection[Any, Any]] = ContextVar("pipe")
 """The way from a worker process to the one that started it."""
 
 
-@contextmanager
-def _hidden_program() -> Iterator[None]:
-    """Keep multiprocessing from telling a new process which program to import."""
-    main = sys.modules["__main__"]
-    with _HIDING:
-        names = vars(main)
-        found: dict[str, Any] = {name: names[name] for name in ("__file__", "__spec__") if name in names}
-        names.pop("__file__", None)
-        names["__spec__"] = None
-        try:
-            yield
-        finally:
-            names.update(found)
-
-
 class _SpawnProcess(context.SpawnProcess):
     @staticmethod
     def _Popen(process: Any) -> Any:  # noqa: N802
-        with _hidden_program():
-            return context.SpawnProcess._Popen(process)
-
-
-class _ForkServerProcess(context.ForkServerProcess):
-    @staticmethod
-    def _Popen(process: Any) -> Any:  # noqa: N802
-        with _hidden_program():
-            return context.ForkServerProcess._Popen(process)
+        """Start a process, while multiprocessing is kept from telling it which program to import."""
+        names = vars(sys.modules["__main__"])
+        with _HIDING:
+            found: dict[str, Any] = {name: names[name] for name in ("__file__", "__spec__") if name in names}
+            names.pop("__file__", None)
+            names["__spec__"] = None
+            try:
+                return context.SpawnProcess._Popen(process)
+            finally:
+                names.update(found)
 
 
 class _SpawnContext(context.SpawnContext):
     Process = _SpawnProcess
 
 
-class _ForkServerContext(context.ForkServerContext):
-    Process = _ForkServerProcess
-
-
-def process_context(
-    method: Literal["spawn", "forkserver"] = "spawn",
-) -> context.SpawnContext | context.ForkServerContext:
-    """Return a context of :mod:`multiprocessing` whose processes never import the user's program.
+def process_context() -> context.SpawnContext:
+    """Return a context of :mod:`multiprocessing` whose processes start afresh and never import the user's program.
 
     Every place that starts Python processes uses it. Never ``fork``: a copy of a process that runs the threads of torch
     or CUDA deadlocks.
-
-    Args:
-        method: ``spawn`` starts each process afresh; ``forkserver`` copies a server that has imported what is slow.
     """
-    return _SpawnContext() if method == "spawn" else _ForkServerContext()
-
-
-def end_with_parent() -> None:
-    """Have this process end as soon as the one that started it has ended."""
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    # A parent that was killed cannot stop its workers, and one that hangs in a decoder would hang on for ever.
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+    return _SpawnContext()
 
 
 def report_progress(value: Any) -> None:
@@ -126,17 +85,13 @@ class WorkerPool(Generic[Item, Result]):
     :class:`~eri.utils.errors.WorkerError`; another process takes over. Timeouts do not depend on the time of day. When
     this process ends, however it does, so do its workers.
 
-    Args:
-        function: What is done with an item. It is sent to each process once, so it may keep what it has loaded; one
-            that is defined in a script or a notebook is sent with its code.
-        workers: Processes, which start when they are needed. 0 runs the function in a thread of this process instead,
-            without a timeout.
-        timeout: Seconds that an item may take; None is no limit.
-        task: What is done with an item, for messages, such as ``preparing it``.
-        hint: What to do about a timeout.
-        setup: Called once in each process before its first item, such as to load a model; the timeout does not hold.
-        threads: Threads that each library may use in a process; None leaves that to them.
-        giving_way: Whether the processes only get the processor time that others leave.
+    The function is sent to each process once, so it may keep what it has loaded; one that is defined in a script or a
+    notebook is sent with its code. ``setup`` is called once in each process before its first item, such as to load a
+    model. Processes start when they are needed; with 0 ``workers`` a thread of this process does the work instead,
+    without a timeout. ``timeout`` (seconds; None is no limit) holds for an item, not for ``setup``. Of a timeout or a
+    crash messages say what was done, ``task``, and what to do about it, ``hint``. Each library may use so many
+    ``threads`` in a process (None leaves that to them); one that is ``giving_way`` only gets the processor time that
+    others leave.
 
     Examples:
         >>> with WorkerPool(len, workers=0) as pool:
@@ -157,7 +112,6 @@ class WorkerPool(Generic[Item, Result]):
         giving_way: bool = False,
     ) -> None:
         self._function = function
-        self._setup = setup
         self._timeout = None if timeout is None else min(timeout, 1e6)
         self._task, self._hint = task, hint
         self._arguments = cloudpickle.dumps((function, setup)) if workers else b"", self._timeout, threads, giving_way
@@ -168,17 +122,15 @@ class WorkerPool(Generic[Item, Result]):
         self._closed = False
         self._lock = threading.Lock()
 
-    def submit(self, item: Item, name: str, on_progress: Callable[[Any], None] | None = None) -> Future[Result]:
+    def submit(self, item: Item, name: str, on_progress: OnProgress | None = None) -> Future[Result]:
         """Have the function called on an item; items are begun in the order in which they are submitted.
+
+        ``name`` is what messages call it, such as ``clip 00042``. ``on_progress`` is called, in a thread of the pool,
+        with what the function gives to :func:`report_progress`.
 
         The future raises what the function raises, or:
             WorkerError: The item's process crashed, took longer than the timeout, or ran out of memory.
             WorkerStartError: The processes cannot be started, which concerns every item.
-
-        Args:
-            item: What the function gets.
-            name: What messages call it, such as ``clip 00042``.
-            on_progress: Called, in a thread of the pool, with what the function gives to :func:`report_progress`.
         """
         return self._threads.submit(self._run, item, name, on_progress)
 
@@ -194,20 +146,17 @@ class WorkerPool(Generic[Item, Result]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, item: Item, name: str, on_progress: Callable[[Any], None] | None) -> Result:
+    def _run(self, item: Item, name: str, on_progress: OnProgress | None) -> Result:
         try:
             return self._run_in_process(item, name, on_progress) if self._in_processes else self._function(item)
         except MemoryError as error:
-            raise WorkerError(
-                f"{name}: {self._task} ran out of memory", reason="crashed", hint="Use fewer workers."
-            ) from error
+            message = f"{name}: {self._task} ran out of memory"
+            raise WorkerError(message, reason="crashed", hint="Use fewer workers.") from error
 
-    def _run_in_process(self, item: Item, name: str, on_progress: Callable[[Any], None] | None) -> Result:
+    def _run_in_process(self, item: Item, name: str, on_progress: OnProgress | None) -> Result:
         worker = self._worker()
         try:
             while not worker.begin(item, self._timeout):  # it died while it had nothing to do
@@ -220,9 +169,8 @@ class WorkerPool(Generic[Item, Result]):
                 f"{name}: {self._task} took longer than {self._timeout:g} s", reason="timeout", hint=self._hint
             ) from None
         except EOFError:
-            raise WorkerError(
-                f"{name}: its worker process ended ({_how(self._discard(worker))})", reason="crashed"
-            ) from None
+            how = _how(self._discard(worker))
+            raise WorkerError(f"{name}: its worker process ended ({how})", reason="crashed") from None
         self._idle.append(worker)
         if kind == "error":
             raise value
@@ -280,12 +228,9 @@ class _Worker:
         theirs.close()  # else its end would not be the end of the pipe
 
     def begin(self, item: Any, timeout: float | None) -> bool:
-        """Send an item; False where the process ended without having received it.
+        """Send an item; False where the process ended without receiving it, a TimeoutError if that takes too long.
 
         Only its answer shows that: the pipe to a process that was killed takes what is sent for a while.
-
-        Raises:
-            TimeoutError: It took too long.
         """
         message = cloudpickle.dumps(item)
         try:
@@ -297,13 +242,8 @@ class _Worker:
             return False
         return True
 
-    def receive(self, timeout: float | None, on_progress: Callable[[Any], None] | None) -> tuple[str, Any]:
-        """Wait for an answer.
-
-        Raises:
-            TimeoutError: It took too long.
-            EOFError: The process ended.
-        """
+    def receive(self, timeout: float | None, on_progress: OnProgress | None) -> tuple[str, Any]:
+        """Wait for an answer; a TimeoutError where it takes too long, an EOFError where the process ends."""
         until = None if timeout is None else time.monotonic() + timeout
         while True:
             try:
@@ -337,7 +277,7 @@ def _serve(
     if threads is not None:
         for name in _THREADS:
             os.environ[name] = str(threads)
-    end_with_parent()
+    threading.Thread(target=_follow_parent, daemon=True).start()
     _PIPE.set(pipe)
     try:
         function, setup = cloudpickle.loads(payload)
@@ -362,6 +302,13 @@ def _serve(
             except Exception as error:  # noqa: BLE001
                 kind, value = "error", error
         _answer(pipe, kind, value)
+
+
+def _follow_parent() -> None:
+    # A parent that was killed cannot stop its workers, and one that hangs in a decoder would hang on for ever.
+    if (parent := parent_process()) is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _answer(pipe: Connection[Any, Any], kind: str, value: Any) -> None:

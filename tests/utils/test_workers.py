@@ -151,10 +151,9 @@ class Doubler:
         return 2 * item
 with WorkerPool(Doubler(), 1) as pool:
     print(pool.submit(21, "number").result())
-for method in ("spawn", "forkserver"):
-    process = process_context(method).Process(target=print, args=(method,))
-    process.start()
-    process.join()
+process = process_context().Process(target=print, args=("a process",))
+process.start()
+process.join()
 """
 
 
@@ -166,8 +165,7 @@ def test_a_program_without_a_guard_runs_once_and_may_define_what_workers_do(tmp_
         [sys.executable, *command], input=SCRIPT, capture_output=True, text=True, cwd=tmp_path, timeout=100, check=False
     )
     assert done.stderr == ""
-    assert done.stdout.split("\n")[0:2] == ["the script runs", "42"]
-    assert sorted(done.stdout.split()[3:]) == ["42", "forkserver", "spawn"]
+    assert done.stdout.splitlines() == ["the script runs", "42", "a process"]
 
 
 def test_the_context_hides_the_program_only_while_a_process_starts():
