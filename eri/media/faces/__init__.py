@@ -1,4 +1,4 @@
-"""Faces: detectors, one subject a clip, tracking, alignment and crops."""
+"""Faces: detectors, one subject per clip, tracking, alignment and crops."""
 
 from eri.media.faces.crops import Crops, crop_faces
 from eri.media.faces.detection import Detection, Detector

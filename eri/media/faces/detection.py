@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Boxes = NDArray[np.float64]
+Image = NDArray[np.uint8]
 
 
 def areas(boxes: Boxes) -> NDArray[np.float64]:
@@ -24,28 +25,16 @@ def centres(boxes: Boxes) -> NDArray[np.float64]:
 
 
 def overlap(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """Return the intersection over union of boxes, with the usual broadcasting.
-
-    Args:
-        first: Shape (..., 4).
-        second: Shape (..., 4).
-
-    Returns:
-        Values in [0, 1], shape (...,); 0 where both boxes are empty, NaN where a box is NaN.
+    """Return the intersection over union of boxes (..., 4), broadcast to (...,); 0 for empty boxes, NaN for NaN.
 
     Examples:
         >>> float(overlap(np.array([0.0, 0.0, 2.0, 2.0]), np.array([1.0, 0.0, 3.0, 2.0])).round(3))
         0.333
     """
-    corners = np.concatenate(
-        [np.maximum(first[..., :2], second[..., :2]), np.minimum(first[..., 2:], second[..., 2:])], axis=-1
-    )
-    shared = areas(corners)
+    low, high = np.maximum(first[..., :2], second[..., :2]), np.minimum(first[..., 2:], second[..., 2:])
+    shared = areas(np.concatenate([low, high], axis=-1))
     union = areas(first) + areas(second) - shared
     return np.asarray(shared / np.where(union == 0, 1.0, union), dtype=np.float64)
-
-
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +57,7 @@ class Detection:
 class Detector(Protocol):
     """Finds faces in images."""
 
-    def detect(self, images: Sequence[Image], *, size: int | None = None) -> list[list[Detection]]:
+    def detect(self, images: Sequence[Image], /, *, size: int | None = None) -> list[list[Detection]]:
         """Find the faces of each image, surest first.
 
         Args:
@@ -82,10 +71,7 @@ class Detector(Protocol):
 
 
 def scale_to(image: Image, size: int) -> Image:
-    """Return the image with its longer side at ``size`` pixels, its shape kept.
-
-    Shrinking averages areas, so that fine texture does not alias; growing is bilinear.
-    """
+    """Return the image with its longer side at ``size`` pixels; shrinking averages areas, so that nothing aliases."""
     import cv2
 
     height, width = image.shape[:2]

@@ -17,19 +17,14 @@ from numpy.typing import NDArray
 from eri.media.faces.detection import Detection, Image, scale_to
 from eri.utils.errors import WeightsError
 
+THRESHOLD = 0.0
 # The 5-point model marks the nose's base; the eyes' middle to the nose's tip is about three quarters of that way.
 _TIP_OF_BASE = 0.75
-
-
 _HINT = "Set faces.landmarks to a dlib shape predictor (.dat, unpacked) of 5 or 68 points, or leave it out."
 
 
 def check_file(path: Path) -> Path:
-    """Return the path with the user's home filled in.
-
-    Raises:
-        WeightsError: No file is there.
-    """
+    """Return the path of a shape predictor with the user's home filled in; a WeightsError where no file is there."""
     path = path.expanduser()
     if not path.is_file():
         raise WeightsError(f"{path}: no such shape predictor file", hint=_HINT)
@@ -37,17 +32,7 @@ def check_file(path: Path) -> Path:
 
 
 def load_shape_predictor(path: Path) -> Any:
-    """Load a dlib shape predictor.
-
-    Args:
-        path: Such as ``shape_predictor_5_face_landmarks.dat`` or ``shape_predictor_68_face_landmarks.dat``.
-
-    Returns:
-        A ``dlib.shape_predictor``.
-
-    Raises:
-        WeightsError: No such file, not a shape predictor, or neither 5 nor 68 points.
-    """
+    """Load a ``dlib.shape_predictor`` of 5 or 68 points, such as ``shape_predictor_5_face_landmarks.dat``."""
     import dlib
 
     path = check_file(path)
@@ -62,15 +47,9 @@ def load_shape_predictor(path: Path) -> Any:
 
 
 def five_points(predictor: Any, image: Image, box: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the five landmarks of one face, as :class:`~eri.media.faces.detection.Detection` orders them.
+    """Return the landmarks of the face in a box as dlib's detector frames it, (5, 2), in the order of a Detection.
 
-    Args:
-        predictor: From :func:`load_shape_predictor`.
-        image: RGB uint8 (height, width, 3).
-        box: (4,) the face's box in the image, as dlib's detector frames it.
-
-    Returns:
-        float64 (5, 2); the corners of the mouth are NaN with the 5-point predictor.
+    The corners of the mouth are NaN with the 5-point predictor.
     """
     import dlib
 
@@ -87,19 +66,10 @@ def five_points(predictor: Any, image: Image, box: NDArray[np.float64]) -> NDArr
     return np.stack([*eyes, middle + _TIP_OF_BASE * (points[4] - middle), unknown, unknown])
 
 
-THRESHOLD = 0.0
-
-
 class DlibDetector:
-    """The frontal face detector of dlib, with landmarks when a shape predictor is given.
+    """The frontal face detector of dlib, with landmarks when the file of a shape predictor is given.
 
-    Args:
-        size: Longer side of the scaled image that is searched, in pixels.
-        threshold: Smallest score of a detection; None is dlib's own, 0.
-        landmarks: File of a shape predictor with 5 or 68 points; None gives boxes only.
-
-    Raises:
-        WeightsError: The shape predictor is missing, damaged or has another number of points.
+    Images are searched with their longer side at ``size`` pixels; detections score at least ``threshold``, or 0.
     """
 
     def __init__(self, *, size: int, threshold: float | None = None, landmarks: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The detectors by name, and what of their settings determines the crops."""
+"""The face detectors by name, and what of their settings determines the crops."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from eri.utils.errors import MissingDependencyError
 from eri.utils.registry import Registry, source_digest
 from eri.weights import locate_weights, weights_digest
 
+RULES = 1
+"""Version of the rules in this package (search, tracking, smoothing, cropping): raised when crops change."""
+
 
 class WholeImage:
     """Takes each image as one face with score 1 and no landmarks."""
@@ -27,31 +30,21 @@ class WholeImage:
         return [[Detection(box, 1.0)] for box in boxes]
 
 
-RULES = 1
-"""Version of the rules in this package (search, tracking, smoothing, cropping): raised when crops change."""
-
-
+@lru_cache(maxsize=4)
 def create_detector(config: FaceConfig, device: str = "cpu") -> Detector:
     """Return the detector that a config asks for; the same one for the same config within a process.
 
-    Args:
-        config: Face settings.
-        device: ``cpu``, ``cuda`` or ``cuda:<n>``; only ``retinaface`` uses it.
-
-    Raises:
-        WeightsError: Weights or shape predictor are absent, damaged or do not fit.
-        MissingDependencyError: ``retinaface`` is asked for and the package retinaface-pytorch is not installed.
+    A WeightsError where weights or shape predictor are absent, damaged or do not fit, a MissingDependencyError where
+    ``retinaface``, which alone uses the device, is asked for without its package.
     """
-    return _create(config, device)
+    return _KINDS[config.detector].create(config, device)
 
 
 def face_identity(config: FaceConfig) -> dict[str, Any]:
     """Return everything that determines the crops, as JSON values: settings, digests of files, versions.
 
-    Settings that the detector does not use are left out, so that changing them makes no new features.
-
-    Raises:
-        WeightsError: The weights or the shape predictor are nowhere to be found.
+    Settings that the detector does not use are left out, so that changing them makes no new features. A WeightsError
+    where the weights or the shape predictor are nowhere to be found.
     """
     import cv2
 
@@ -105,15 +98,6 @@ def register_detector(
     return register
 
 
-@lru_cache(maxsize=4)
-def _create(config: FaceConfig, device: str) -> Detector:
-    return _KINDS[config.detector].create(config, device)
-
-
-def _whole(config: FaceConfig, device: str) -> Detector:
-    return WholeImage()
-
-
 def _dlib(config: FaceConfig, device: str) -> Detector:
     from eri.media.faces.dlib_hog import DlibDetector
 
@@ -124,13 +108,8 @@ def _retinaface(config: FaceConfig, device: str) -> Detector:
     _retinaface_version()
     from eri.media.faces.retinaface import RetinaFaceDetector
 
-    return RetinaFaceDetector(
-        config.backbone,
-        _weights(config),
-        size=config.detection_size,
-        threshold=config.threshold,
-        device=device,
-    )
+    weights, size = _weights(config), config.detection_size
+    return RetinaFaceDetector(config.backbone, weights, size=size, threshold=config.threshold, device=device)
 
 
 def _weights(config: FaceConfig) -> Path:
@@ -158,13 +137,10 @@ def _dlib_identity(config: FaceConfig) -> dict[str, Any]:
 
 
 def _retinaface_identity(config: FaceConfig) -> dict[str, Any]:
-    return {
-        "backbone": config.backbone,
-        "weights": weights_digest(_weights(config)),
-        "retinaface-pytorch": _retinaface_version(),
-    }
+    digest = weights_digest(_weights(config))
+    return {"backbone": config.backbone, "weights": digest, "retinaface-pytorch": _retinaface_version()}
 
 
 _KINDS.register("dlib", _Kind(_dlib, _dlib_identity), __name__)
 _KINDS.register("retinaface", _Kind(_retinaface, _retinaface_identity), __name__)
-_KINDS.register("none", _Kind(_whole, None), __name__)
+_KINDS.register("none", _Kind(lambda config, device: WholeImage(), None), __name__)

@@ -1,7 +1,6 @@
-"""The detector ``retinaface``: boxes and five landmarks, in batches, on any device.
+"""The detector ``retinaface``: J. Deng et al., RetinaFace: Single-stage Dense Face Localisation in the Wild, CVPR 2020.
 
-Source: J. Deng et al., RetinaFace: Single-stage Dense Face Localisation in the Wild, CVPR 2020. Anchors and box code
-are those of the package retinaface-pytorch. Imported only when used: it needs torch and that package.
+Anchors and box code are those of the package retinaface-pytorch. Imported only when used: it needs torch and that.
 """
 
 from __future__ import annotations
@@ -27,26 +26,35 @@ from eri.media.faces.detection import Detection, Image, scale_to
 from eri.utils.errors import DeviceMemoryError, WeightsError
 from eri.weights import load_into, load_state_dict
 
+_LOG = logging.getLogger(__name__)
+
 Backbone = Literal["resnet50", "mobilenet0.25"]
+BATCH = 16
+THRESHOLD = 0.9
+"""Faces half hidden by a hand score above 0.99, faces printed on clothes up to 0.85 (seen with MobileNet-0.25)."""
+
+_OVERLAP = 0.4
+_VARIANCES = (0.1, 0.2)
+_ANCHORS = [[16, 32], [64, 128], [256, 512]]
+_STRIDES = [8, 16, 32]
+# ImageNet's mean and deviation in RGB on a scale of 255, and the mean in BGR that the mobile checkpoint was trained on.
+_NORMALISATION = {
+    "resnet50": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    "mobilenet0.25": ((104.0, 117.0, 123.0), (1.0, 1.0, 1.0)),
+}
+_OWN_KEYS = {"mobilenet0.25": "body.stage1.0.0.weight", "resnet50": "body.layer1.0.conv1.weight"}
 
 
 class MobileNetBody(nn.Module):
-    """MobileNet-V1 at a quarter of its width, up to strides 8, 16 and 32.
+    """MobileNet-V1 at a quarter of its width: A. Howard et al., MobileNets, arXiv:1704.04861, table 1.
 
-    Source: A. Howard et al., MobileNets, arXiv:1704.04861, table 1 with width multiplier 0.25; leaky rectifiers and
-    the names of the published checkpoints.
+    With leaky rectifiers and the names of the published checkpoints.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.stage1 = nn.Sequential(
-            conv_bn(3, 8, 2, leaky=0.1),
-            conv_dw(8, 16, 1),
-            conv_dw(16, 32, 2),
-            conv_dw(32, 32, 1),
-            conv_dw(32, 64, 2),
-            conv_dw(64, 64, 1),
-        )
+        widths = ((8, 16, 1), (16, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1))
+        self.stage1 = nn.Sequential(conv_bn(3, 8, 2, leaky=0.1), *(conv_dw(*width) for width in widths))
         self.stage2 = nn.Sequential(conv_dw(64, 128, 2), *(conv_dw(128, 128, 1) for _ in range(5)))
         self.stage3 = nn.Sequential(conv_dw(128, 256, 2), conv_dw(256, 256, 1))
 
@@ -73,10 +81,7 @@ class MobileNetRetinaFace(RetinaFace):  # type: ignore[misc]
 
 
 def create_network(backbone: Backbone) -> nn.Module:
-    """Return RetinaFace with random weights.
-
-    Source: J. Deng et al., RetinaFace: Single-stage Dense Face Localisation in the Wild, CVPR 2020.
-    """
+    """Return RetinaFace with random weights."""
     if backbone == "mobilenet0.25":
         return MobileNetRetinaFace()
     layers = {"layer2": 1, "layer3": 2, "layer4": 3}
@@ -88,19 +93,13 @@ def create_network(backbone: Backbone) -> nn.Module:
 
 
 def load_network(backbone: Backbone, path: Path) -> nn.Module:
-    """Return RetinaFace with the weights of a file, ready for inference.
+    """Return RetinaFace with the state dict of a file, ready for inference.
 
-    Args:
-        backbone: Of the network that the weights must fit.
-        path: A state dict as the published checkpoints have it, with or without the prefix ``module.``.
-
-    Raises:
-        WeightsError: The file is not a state dict, is of the other backbone or another shape, or holds a value that
-            is not finite.
+    A WeightsError where it is none, is of the other backbone or another shape, or holds a value that is not finite.
     """
     weights = load_state_dict(path)
-    found = _backbone_of(weights)
-    if found is not None and found != backbone:
+    found = next((name for name, key in _OWN_KEYS.items() if key in weights), backbone)
+    if found != backbone:
         raise WeightsError(
             f"{path}: weights of RetinaFace with the backbone {found}, but the config asks for {backbone}",
             hint=f"Set faces.backbone to {found}, or faces.weights to a checkpoint of {backbone}.",
@@ -112,48 +111,15 @@ def load_network(backbone: Backbone, path: Path) -> nn.Module:
     load_into(network, weights, origin=f"{path} (as RetinaFace with the backbone {backbone})")
     for name, value in weights.items():
         if not torch.isfinite(value).all():
-            raise WeightsError(
-                f"{path}: '{name}' holds a value that is not finite; the file is damaged",
-                hint="Fetch the checkpoint again.",
-            )
+            message = f"{path}: '{name}' holds a value that is not finite; the file is damaged"
+            raise WeightsError(message, hint="Fetch the checkpoint again.")
     return network.eval().requires_grad_(False)
 
 
-def _backbone_of(weights: dict[str, Tensor]) -> Backbone | None:
-    if "body.stage1.0.0.weight" in weights:
-        return "mobilenet0.25"
-    return "resnet50" if "body.layer1.0.conv1.weight" in weights else None
-
-
-_LOG = logging.getLogger(__name__)
-
-BATCH = 16
-THRESHOLD = 0.9
-"""Faces half hidden by a hand score above 0.99, faces printed on clothes up to 0.85 (seen with MobileNet-0.25)."""
-
-_OVERLAP = 0.4
-_VARIANCES = (0.1, 0.2)
-_ANCHORS = [[16, 32], [64, 128], [256, 512]]
-_STRIDES = [8, 16, 32]
-# ImageNet's mean and deviation in RGB on a scale of 255, and the mean in BGR that the mobile checkpoint was trained on.
-_NORMALISATION = {
-    "resnet50": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
-    "mobilenet0.25": ((104.0, 117.0, 123.0), (1.0, 1.0, 1.0)),
-}
-
-
 class RetinaFaceDetector:
-    """RetinaFace with a ResNet-50 or a MobileNet-0.25 backbone.
+    """RetinaFace with the weights of a file, which must fit the backbone.
 
-    Args:
-        backbone: ``resnet50`` or ``mobilenet0.25``.
-        weights: File of its state dict.
-        size: Longer side of the scaled image that is searched, in pixels.
-        threshold: Smallest score, in [0, 1]; None is 0.9.
-        device: ``cpu``, ``cuda`` or ``cuda:<n>``.
-
-    Raises:
-        WeightsError: The weights do not fit the backbone.
+    Images are searched with their longer side at ``size`` pixels; detections score at least ``threshold``, or 0.9.
     """
 
     def __init__(
@@ -190,10 +156,9 @@ class RetinaFaceDetector:
                 found += self._run(images[len(found) : len(found) + size])
             except torch.OutOfMemoryError as error:
                 if size == 1:
-                    raise DeviceMemoryError(
-                        "the GPU's memory does not hold the face detector and one image",
-                        hint="Free it of other programs, use fewer workers, or use --device cpu.",
-                    ) from error
+                    message = "the GPU's memory does not hold the face detector and one image"
+                    hint = "Free it of other programs, use fewer workers, or use --device cpu."
+                    raise DeviceMemoryError(message, hint=hint) from error
                 size //= 2
                 _LOG.warning("out of GPU memory in the face detector: going on with %d images at once", size)
             else:

@@ -1,4 +1,4 @@
-"""The one subject of a clip: searching the sampled frames, choosing a face by a stated rule, smoothing its path.
+"""The one subject of a clip: searching the sampled frames, linking detections to tracks, choosing one, smoothing it.
 
 The rule: the face with the largest sum, over the frames it is in, of box area times score; a frame that was searched
 for it in vain counts nothing. Of equals, the one that appears first, then the one further left.
@@ -6,33 +6,110 @@ for it in vain counts nothing. Of equals, the one that appears first, then the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.media.faces.detection import Detection, Detector, Image, areas, centres
-from eri.media.faces.tracking import Track, Trajectory, fill, link
+from eri.media.faces.detection import Detection, Detector, Image, areas, centres, overlap
 
 LARGEST_SEARCH = 1280
 """Pixels: no image is enlarged beyond this longer side for a search."""
+LONGEST_GAP = 1.0
+"""Seconds: a face that was looked for in vain between two detections closer than this is taken as overlooked."""
 
+_FARTHEST = 0.8
+_LARGEST_RATIO = 2.0
 _CENTRE_SIGMA = 0.75
 _SIZE_SIGMA = 2.0
 _SMALLEST_HALF = 1e-3
 
 
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One face over the frames it was detected in: their numbers, ascending, and a detection in each."""
+
+    rows: tuple[int, ...]
+    detections: tuple[Detection, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Where one face is in every frame, in pixels; NaN where it is not, and for landmarks that are not known."""
+
+    boxes: NDArray[np.float64]  # (rows, 4), x0, y0, x1, y1
+    scores: NDArray[np.float64]  # (rows,)
+    landmarks: NDArray[np.float64]  # (rows, 5, 2)
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """True where the face is in the frame, (rows,)."""
+        return np.asarray(~np.isnan(self.scores))
+
+
+def link(found: Mapping[int, Sequence[Detection]]) -> list[Track]:
+    """Link the detections of the frames that were searched to tracks, in the order of first row, then left to right.
+
+    Frame by frame, each detection continues the track whose last box it overlaps most (intersection over union, then
+    the nearer centre, then the track seen last), provided the centres lie within 0.8 box sides of each other and
+    neither box is more than twice as large. What continues no track begins one.
+    """
+    tracks: list[list[tuple[int, Detection]]] = []
+    for row in sorted(found):
+        faces = sorted(found[row], key=lambda face: tuple(face.box))
+        free = set(range(len(faces)))
+        for track, face in _pairs(tracks, faces):
+            if face in free and tracks[track][-1][0] < row:
+                tracks[track].append((row, faces[face]))
+                free.remove(face)
+        tracks.extend([(row, faces[face])] for face in sorted(free))
+    return [Track(tuple(row for row, _ in track), tuple(face for _, face in track)) for track in tracks]
+
+
+def _pairs(tracks: Sequence[Sequence[tuple[int, Detection]]], faces: Sequence[Detection]) -> list[tuple[int, int]]:
+    """Return the (track, face) pairs that may belong together, the best first."""
+    pairs = []
+    for index, track in enumerate(tracks):
+        row, last = track[-1]
+        for face, detection in enumerate(faces):
+            sides = np.sqrt(areas(np.stack([last.box, detection.box])))
+            distance = float(np.linalg.norm(centres(last.box) - centres(detection.box)) / max(sides.mean(), 1e-9))
+            if distance <= _FARTHEST and sides.max() <= _LARGEST_RATIO * sides.min():
+                pairs.append((-float(overlap(last.box, detection.box)), distance, -row, index, face))
+    return [(index, face) for *_, index, face in sorted(pairs)]
+
+
+def fill(track: Track, searched: Collection[int], times: NDArray[np.float64]) -> Trajectory:
+    """Return the track as one box a frame, linear in time between its detections.
+
+    Between two detections the face is taken to be there all the time if no frame between was ``searched``, or if they
+    are at most :data:`LONGEST_GAP` apart; ``times`` are the seconds of all frames.
+    """
+    known = np.stack([_row_of(detection) for detection in track.detections])
+    filled = np.full((len(times), known.shape[1]), np.nan)
+    filled[list(track.rows)] = known
+    for index, (start, end) in enumerate(pairwise(track.rows)):
+        overlooked = any(start < row < end for row in searched)
+        duration = float(times[end] - times[start])
+        if overlooked and duration > LONGEST_GAP:
+            continue
+        share = (times[start + 1 : end] - times[start]) / duration if duration > 0 else np.zeros(end - start - 1)
+        filled[start + 1 : end] = known[index] + share[:, None] * (known[index + 1] - known[index])
+    return Trajectory(filled[:, :4], filled[:, 4], filled[:, 5:].reshape(-1, 5, 2))
+
+
+def _row_of(detection: Detection) -> NDArray[np.float64]:
+    points = np.full((5, 2), np.nan) if detection.landmarks is None else detection.landmarks
+    return np.concatenate([detection.box, [detection.score], points.ravel()])
+
+
 class Search:
-    """What was found so far in the frames of one clip.
+    """What was found so far in the frames of one clip, uint8 (rows, height, width, 3).
 
     A frame without a face at the configured size is searched again at its full size. When the whole clip shows none,
     its frames are searched once more, enlarged twice.
-
-    Args:
-        images: uint8 (rows, height, width, 3) RGB.
-        detector: Finds the faces.
-        size: Longer side of the images that the detector sees first, in pixels.
     """
 
     def __init__(self, images: NDArray[np.uint8], detector: Detector, size: int) -> None:
@@ -65,30 +142,18 @@ class Search:
 def find_subject(
     images: NDArray[np.uint8], times: NDArray[np.float64], detector: Detector, *, every: int, size: int
 ) -> Trajectory | None:
-    """Find the subject in every frame of a clip.
+    """Find the subject's unsmoothed path through a clip, uint8 (rows, height, width, 3); None without any face.
 
-    Every ``every``-th frame is searched, the first and the last too. Where the subject is in one searched frame and
-    not in the next, the frames between are searched as well, so that it enters and leaves at the right one.
-
-    Args:
-        images: uint8 (rows, height, width, 3) RGB, rows ≥ 1.
-        times: Seconds of the frames, ascending, (rows,).
-        detector: Finds the faces.
-        every: Distance of the frames that are searched first.
-        size: Longer side of the images that the detector sees first, in pixels.
-
-    Returns:
-        Its unsmoothed path, or None when no face was found.
+    Every ``every``-th frame is searched, the first and the last too, first with its longer side at ``size`` pixels.
+    Where the subject is in one searched frame and not in the next, the frames between are searched as well, so that it
+    enters and leaves at the right one.
     """
     search = Search(images, detector, size)
     rows = len(images)
     search.look([*range(0, rows, every), rows - 1])
     if not any(search.found.values()):
         search.look_harder()
-    while True:
-        tracks = link(search.found)
-        if not tracks:
-            return None
+    while tracks := link(search.found):
         paths = [fill(track, search.found, times) for track in tracks]
         weights = [_weight(path, search.found.keys() - track.rows) for track, path in zip(tracks, paths, strict=True)]
         chosen = int(np.argmax(weights))
@@ -96,6 +161,7 @@ def find_subject(
         if not unsure:
             return paths[chosen]
         search.look(unsure)
+    return None
 
 
 def _weight(path: Trajectory, vain: Iterable[int]) -> float:
@@ -107,22 +173,17 @@ def _weight(path: Trajectory, vain: Iterable[int]) -> float:
 def _edges(track: Track, searched: Sequence[int]) -> list[int]:
     """Return the frames not searched that lie between two searched ones, of which one shows the face."""
     rows = set(track.rows)
-    return [
-        row
-        for before, after in pairwise(searched)
-        if (before in rows) != (after in rows)
-        for row in range(before + 1, after)
-    ]
+    gaps = (range(before + 1, after) for before, after in pairwise(searched) if (before in rows) != (after in rows))
+    return [row for gap in gaps for row in gap]
 
 
 def smooth(path: Trajectory) -> Trajectory:
     """Return the path without the jitter of single detections.
 
     Each value becomes that of a line fitted to the neighbouring frames in which the face stays, so that steady motion
-    is kept to the ends. Gaussian weights of 0.75 frames for the centre and the landmarks, of 2 frames for width and
-    height, which detectors give in coarse steps.
-
-    Source: W. S. Cleveland, Robust Locally Weighted Regression, JASA 1979, with degree one and without its robustness.
+    is kept to the ends (W. S. Cleveland, Robust Locally Weighted Regression, JASA 1979, with degree one and without its
+    robustness). Gaussian weights of 0.75 frames for the centre and the landmarks, of 2 frames for width and height,
+    which detectors give in coarse steps.
     """
     half = (path.boxes[:, 2:] - path.boxes[:, :2]) / 2
     centre = _smooth_runs(centres(path.boxes), path.present, _CENTRE_SIGMA)

@@ -3,11 +3,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from eri.config import DETECTORS, FaceConfig
 from eri.media.faces import create_detector, face_identity
+from eri.media.faces.registry import WholeImage
 from eri.utils.errors import MissingDependencyError, WeightsError
 from tests.media.faces.conftest import Checkpoints
 from tests.media.faces.scenes import Face, scene
@@ -125,3 +127,10 @@ def test_cropping_with_dlib_imports_no_torch() -> None:
         "sys.exit('torch' in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_the_whole_image_is_the_face() -> None:
+    images = [np.zeros((30, 50, 3), dtype=np.uint8), np.zeros((20, 10, 3), dtype=np.uint8)]
+    found = WholeImage().detect(images, size=64)
+    assert [[face.box.tolist() for face in faces] for faces in found] == [[[0, 0, 50, 30]], [[0, 0, 10, 20]]]
+    assert [[(face.score, face.landmarks) for face in faces] for faces in found] == [[(1.0, None)]] * 2
