@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from eri.data.clips import Clip, ClipTable
 from eri.media.container import MediaInfo, probe_media
-from eri.storage.media import at_hand
+from eri.storage.mirror import at_hand
 from eri.utils.errors import MediaError, WorkerError
 from eri.utils.tables import Shown, Summary
 from eri.utils.workers import WorkerPool

@@ -25,7 +25,7 @@ from eri.features import locks
 from eri.features.problems import explained
 from eri.features.records import Prepared, Preparer
 from eri.features.sources import Source, identify_source, stamp_source
-from eri.storage.media import fetched
+from eri.storage.mirror import fetched
 from eri.utils.errors import ChangedMediaError, StoreError
 
 _LARGE = 32 << 10

@@ -18,7 +18,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -177,7 +176,8 @@ class MirroredFolder(FeatureFolder):
         for name, stamp in self._names.items():
             if name.startswith(f"{_RECORDS}/") and name.count("/") == 1 and name.endswith(".jsonl"):
                 copy = self._record.path.parent / "others" / name.removeprefix(f"{_RECORDS}/")
-                _fetch_changed(self._objects, name, copy, stamp)
+                with explained(copy):
+                    self._objects.fetch_changed(name, copy, stamp)
                 records.append(FeatureIndex(copy))
         lines = (line for record in (*records, self._record) for line in record.lines())
         last = {(clip_id, version): entry for clip_id, version, entry in lines}
@@ -270,12 +270,12 @@ class MirroredFolder(FeatureFolder):
         """Copy the folder's own files to the store where they changed; a mirror without them has nothing to say."""
         if not (self.path / "identity.json").exists():
             return
-        here = {path.name: path.stat() for begin in _DESCRIPTIONS for path in self.path.glob(f"{begin}*")}
-        for name, status in here.items():
+        here = {path.name: path for begin in _DESCRIPTIONS for path in self.path.glob(f"{begin}*")}
+        for name, path in here.items():
             there = self._names.get(name)
-            if there is None or (there.size, there.mtime_ns) != (status.st_size, status.st_mtime_ns):
-                stamp = self._names[name] = self._objects.put(self.path / name, name)
-                os.utime(self.path / name, ns=(stamp.mtime_ns, stamp.mtime_ns))
+            if there is None or not there.fits(path):
+                stamp = self._names[name] = self._objects.put(path, name)
+                os.utime(path, ns=(stamp.mtime_ns, stamp.mtime_ns))
         if "failures.csv" in self._names and "failures.csv" not in here:
             self._objects.delete("failures.csv")
             del self._names["failures.csv"]
@@ -293,17 +293,6 @@ def _feature_files(names: Mapping[str, ObjectStamp]) -> dict[str, ObjectStamp]:
     }
 
 
-def _fetch_changed(store: ObjectStore, name: str, target: Path, stamp: ObjectStamp) -> None:
-    """Fetch an object into a file that gets its time, unless that is there already."""
-    with explained(target):
-        with suppress(FileNotFoundError):
-            status = target.stat()
-            if (status.st_size, status.st_mtime_ns) == (stamp.size, stamp.mtime_ns):
-                return
-        store.fetch(name, target)
-        os.utime(target, ns=(stamp.mtime_ns, stamp.mtime_ns))
-
-
 def update_mirror(url: ObjectUrl) -> Path:
     """Bring a store's identities, configs and lists of failures up to date in its mirror; see ``local_features``."""
     root = mirror_path(url, "features")
@@ -314,8 +303,9 @@ def update_mirror(url: ObjectUrl) -> Path:
         stamps = [(file, stamp) for begin in _DESCRIPTIONS for file, stamp in store.stamps(begin).items()]
         found = {file: stamp for file, stamp in stamps if "/" not in file}
         for file, stamp in found.items():
-            _fetch_changed(store, file, folder / file, stamp)
+            with explained(folder / file):
+                store.fetch_changed(file, folder / file, stamp)
         if "failures.csv" not in found:
-            with explained(folder), suppress(FileNotFoundError):
-                (folder / "failures.csv").unlink()
+            with explained(folder):
+                (folder / "failures.csv").unlink(missing_ok=True)
     return root

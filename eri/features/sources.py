@@ -12,7 +12,7 @@ from typing import Literal
 
 from eri.data.clips import Clip, ClipTable
 from eri.storage import ObjectUrl, mirrored_url
-from eri.storage.media import fetched
+from eri.storage.mirror import fetched
 from eri.utils.errors import ForbiddenMediaError, MediaError, MissingMediaError
 from eri.utils.files import sha256_file
 

@@ -17,7 +17,7 @@ from eri.media.video import read_frames
 from eri.metrics.intensities import Floats
 from eri.reports.charts import draw_waveform
 from eri.reports.page import data_url
-from eri.storage.media import at_hand
+from eri.storage.mirror import at_hand
 from eri.utils.errors import MediaError
 
 _SIDE = 88

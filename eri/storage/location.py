@@ -17,8 +17,7 @@ from platformdirs import user_cache_path
 
 from eri.utils.errors import ConfigError
 
-Content = Literal["data", "features"]
-"""What a mirror is of: the two are kept apart, as one may lie inside the other in the store."""
+Content = Literal["data", "features"]  # mirrors of the two are kept apart: one may lie inside the other in the store
 
 # Two letters at least: C:/data is a folder. One slash is enough: a Path drops the other.
 _URL = re.compile(r"(?P<protocol>[a-z][a-z0-9+.-]+):/+(?P<key>[^/].*)", re.IGNORECASE | re.DOTALL)
@@ -28,11 +27,7 @@ _SAME = {"s3a": "s3", "gcs": "gs"}
 
 @dataclass(frozen=True)
 class ObjectUrl:
-    """Where an object, or everything under a prefix, is.
-
-    Attributes:
-        protocol: Such as ``s3``.
-        key: Bucket and key, with forward slashes and none at either end.
+    """Where an object, or everything under a prefix, is; the key includes the bucket, without a slash at either end.
 
     Examples:
         >>> url = parse_url("s3://bucket/data/")
@@ -57,15 +52,13 @@ class ObjectUrl:
     @property
     def parent(self) -> Self:
         """The prefix that it is in; a bucket's is itself."""
-        inside = "/" in self.key
-        return replace(self, key=self.key.rpartition("/")[0]) if inside else self
+        return replace(self, key=self.key.rpartition("/")[0] or self.key)
 
 
 def parse_url(place: str | Path) -> ObjectUrl | None:
     """Return the URL that a text or path spells; None where it names something on this machine.
 
-    Raises:
-        ConfigError: It is a way out of a prefix, which no mirror can follow.
+    ConfigError for a way out of a prefix, which no mirror can follow.
 
     Examples:
         >>> parse_url(Path("s3://bucket/data"))
@@ -94,10 +87,8 @@ def mirrored_url(path: Path, content: Content) -> ObjectUrl | None:
 
     Examples:
         >>> url = parse_url("s3://bucket/data/a.mp4")
-        >>> mirrored_url(mirror_path(url, "data"), "data") == url
-        True
-        >>> mirrored_url(Path("data/a.mp4"), "data") is None
-        True
+        >>> mirrored_url(mirror_path(url, "data"), "data") == url, mirrored_url(Path("data/a.mp4"), "data")
+        (True, None)
     """
     root = _root(content)
     if not path.is_relative_to(root):
@@ -107,12 +98,7 @@ def mirrored_url(path: Path, content: Content) -> ObjectUrl | None:
 
 
 def standing_for(path: Path) -> Path | ObjectUrl:
-    """Return what a path of a feature store stands for, to be shown: a URL where it is in a mirror, or itself.
-
-    Examples:
-        >>> str(standing_for(mirror_path(ObjectUrl("s3", "bucket/features"), "features")))
-        's3://bucket/features'
-    """
+    """Return what a path of a feature store stands for, to be shown: a URL where it is in a mirror, or itself."""
     return mirrored_url(path, "features") or path
 
 
@@ -131,11 +117,9 @@ def name_urls(text: str) -> str:
 
 def endpoint_of(protocol: str) -> str | None:
     """Return the server that the environment names for a protocol; None is the provider's own."""
-    found = (os.environ.get(name) for name in _ENDPOINTS.get(protocol, ()))
-    return next(filter(None, found), None)
+    return next(filter(None, map(os.environ.get, _ENDPOINTS.get(protocol, ()))), None)
 
 
 def _root(content: Content) -> Path:
-    given = os.environ.get("ERI_CACHE")
-    home = Path(given).absolute() if given else user_cache_path("eri")
-    return home / "objects" / content
+    home = Path(os.environ.get("ERI_CACHE") or user_cache_path("eri"))
+    return home.absolute() / "objects" / content

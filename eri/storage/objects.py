@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,13 +17,12 @@ from eri.utils.errors import EriError, MissingDependencyError, RemoteError
 from eri.utils.files import atomic_path
 
 # By name, because these packages are extras: what is not imported has not raised anything.
-_CLIENT_ERRORS = (
-    ("botocore.exceptions", "BotoCoreError"),
-    ("botocore.exceptions", "ClientError"),
-    ("aiohttp", "ClientError"),
-    ("google.auth.exceptions", "GoogleAuthError"),
-    ("gcsfs.retry", "HttpError"),
-)
+_CLIENT_ERRORS = {
+    "botocore.exceptions": ("BotoCoreError", "ClientError"),
+    "aiohttp": ("ClientError",),
+    "google.auth.exceptions": ("GoogleAuthError",),
+    "gcsfs.retry": ("HttpError",),
+}
 _NO_CREDENTIALS = frozenset(
     {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "DefaultCredentialsError"}
 )
@@ -36,137 +36,60 @@ _CREDENTIALS = {
     "bucket set FSSPEC_S3_ANON=true.",
     "gs": "Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
 }
+_EXTRAS = {"s3": "s3", "gs": "gcs"}  # that install each protocol's client
 
-
-@contextmanager
-def explained(url: ObjectUrl, doing: str) -> Iterator[None]:
-    """Raise :class:`RemoteError` in place of what the client of an object store raises.
-
-    Args:
-        url: What the block is about.
-        doing: What it does with it: ``read``, ``listed`` or ``written``.
-
-    Raises:
-        RemoteError: The store cannot be reached, or refuses.
-        OSError: The disk of this machine is full or read-only.
-    """
-    try:
-        yield
-    except EriError:
-        raise
-    except _errors() as error:
-        if isinstance(error, OSError) and error.errno in _OF_THIS_MACHINE:
-            raise
-        raise _remote_error(url, doing, error) from error
-
-
-def _remote_error(url: ObjectUrl, doing: str, error: BaseException) -> RemoteError:
-    credentials = _CREDENTIALS.get(url.protocol, "Give credentials as the fsspec package of this protocol takes them.")
-    code, said = _code(error), " ".join(str(error).split()) or type(error).__name__
-    if type(error).__name__ in _NO_CREDENTIALS:
-        return RemoteError(f"{url}: no credentials were found ({said})", reason="credentials", hint=credentials)
-    if code in _REFUSED_CREDENTIALS:
-        return RemoteError(
-            f"{url}: the credentials are not accepted ({code}: {said})", reason="credentials", hint=credentials
-        )
-    if isinstance(error, FileNotFoundError):
-        return RemoteError(f"{url}: not there ({said})", reason="missing", hint="Check the bucket's name and the key.")
-    if isinstance(error, PermissionError):
-        return RemoteError(
-            f"{url}: may not be {doing} with these credentials ({said})",
-            reason="forbidden",
-            hint=f"Ask for the right to list, read and write there; or use other credentials: {credentials}",
-        )
-    server = endpoint_of(url.protocol) or "the object store"
-    return RemoteError(
-        f"{url}: cannot be {doing}: {server} does not answer as it should ({type(error).__name__}: {said})",
-        reason="unreachable",
-        hint="Check the network and the endpoint (AWS_ENDPOINT_URL for S3); what was finished is kept, and the same "
-        "command goes on from there.",
-    )
-
-
-def _code(error: BaseException) -> str | None:
-    """Return the store's own name for an error, which fsspec's translation keeps as the cause."""
-    for link in (error, error.__cause__):
-        response = getattr(link, "response", None)
-        if isinstance(response, dict):
-            return str(response.get("Error", {}).get("Code"))
-    return None
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    found = (getattr(sys.modules.get(module), name, None) for module, name in _CLIENT_ERRORS)
-    return (OSError, *(kind for kind in found if isinstance(kind, type)))
-
-
-EXTRAS = {"s3": "s3", "gs": "gcs"}
-"""The extra that installs each protocol's client."""
-
-_CONNECT, _READ = 10, 30
-"""Seconds until a connection stands, and between two pieces of an answer."""
-
-_ATTEMPTS = 3
-_TRANSFER, _LISTING = 600.0, 900.0
-"""Seconds that one object, and one listing, may take with all its attempts."""
-
+_CONNECT, _READ, _ATTEMPTS = 10, 30, 3  # seconds for a connection, and between two pieces of an answer; and attempts
+_TRANSFER, _LISTING = 600.0, 900.0  # seconds that one object, and one listing, may take with all its attempts
 _VERSIONS = ("ETag", "etag", "md5Hash", "generation", "content_md5", "mtime", "created")
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 
 
 @dataclass(frozen=True)
 class ObjectStamp:
-    """How an object looks from outside.
-
-    Attributes:
-        size: Bytes.
-        mtime_ns: When it was written, in nanoseconds: whole seconds, as not every request tells more; 0 if unknown.
-        version: Changes whenever the object does: its ETag, where the store has one.
-    """
+    """How an object looks from outside."""
 
     size: int
-    mtime_ns: int
-    version: str
+    mtime_ns: int  # when it was written, in whole seconds, as not every request tells more; 0 if unknown
+    version: str  # changes whenever the object does: its ETag, where the store has one
+
+    def fits(self, path: Path) -> bool:
+        """Tell whether a file has the object's size and time."""
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
 
 
 class ObjectStore:
     """Everything under one URL.
 
-    Args:
-        url: The prefix.
-
-    Raises:
-        MissingDependencyError: The protocol's client is not installed.
-        RemoteError: fsspec knows no such protocol.
+    Its methods raise RemoteError where the store cannot be reached or refuses, and OSError where the disk of this
+    machine does; its constructor too, and MissingDependencyError where the protocol's client is not installed.
     """
 
     def __init__(self, url: ObjectUrl) -> None:
         self.url = url
-        self._files = _open(url)
+        self._files = _client(url)
         self._base = str(self._files._strip_protocol(str(url))).rstrip("/")
 
     def stamps(self, prefix: str = "") -> dict[str, ObjectStamp]:
-        """Return all objects below the URL by their name relative to it; none where nothing is there.
-
-        Args:
-            prefix: Only those whose name begins with this.
-
-        Raises:
-            RemoteError: The store cannot be reached, there is no such bucket, or it may not be listed.
-        """
-        with explained(self.url, "listed"):
+        """Return all objects below the URL, or those whose name begins with a prefix, by their name relative to it."""
+        # Without a prefix none is passed: not every client takes it.
+        options = self._limit(_LISTING) | ({"prefix": prefix} if prefix else {})
+        with _explained(self.url, "listed"):
             self._files.invalidate_cache()
-            found = self._files.find(self._base, detail=True, **self._limit(_LISTING), **_only(prefix))
+            found = self._files.find(self._base, detail=True, **options)
         start = len(self._base) + 1
         return {
             name[start:]: _stamp(info)
             for name, info in found.items()
-            if info.get("type") == "file" and name.startswith(f"{self._base}/") and name[start:].startswith(prefix)
+            if info.get("type") == "file" and name.startswith(f"{self._base}/{prefix}")
         }
 
     def folders(self) -> list[str]:
         """Return the names of the prefixes directly below the URL; none where nothing is there."""
-        with explained(self.url, "listed"):
+        with _explained(self.url, "listed"):
             self._files.invalidate_cache()
             try:
                 found = self._files.ls(self._base, detail=True, **self._limit(_LISTING))
@@ -177,79 +100,57 @@ class ObjectStore:
         names = (str(info["name"]).rstrip("/") for info in found if info.get("type") == "directory")
         return sorted(name.rpartition("/")[2] for name in names)
 
-    def stamp(self, name: str = "") -> ObjectStamp | None:
-        """Look at one object from outside; None where it is a prefix of others.
-
-        Raises:
-            RemoteError: It is not there, or may not be looked at.
-        """
-        with explained(self._url(name), "read"):
-            info = self._files.info(self._path(name), **self._limit(_CONNECT + _READ * _ATTEMPTS))
+    def stamp(self, name: str) -> ObjectStamp | None:
+        """Look at one object from outside; None where it is a prefix of others."""
+        with _explained(self.url / name, "read"):
+            info = self._files.info(f"{self._base}/{name}", **self._limit(_CONNECT + _READ * _ATTEMPTS))
         return _stamp(info) if info.get("type") == "file" else None
 
     def fetch(self, name: str, target: Path) -> None:
-        """Copy an object into a file, whole or not at all.
-
-        Raises:
-            RemoteError: It cannot be read.
-            OSError: The file cannot be written.
-        """
+        """Copy an object into a file, whole or not at all."""
         with atomic_path(target) as temporary:
             self.download(name, temporary)
 
-    def download(self, name: str, target: Path) -> None:
-        """Copy an object into a file that is thrown away when this fails.
+    def fetch_changed(self, name: str, target: Path, stamp: ObjectStamp) -> None:
+        """Copy an object into a file that gets its time, unless that is there already."""
+        if not stamp.fits(target):
+            self.fetch(name, target)
+            os.utime(target, ns=(stamp.mtime_ns, stamp.mtime_ns))
 
-        Raises:
-            RemoteError: It cannot be read.
-            OSError: The file cannot be written.
-        """
-        with explained(self._url(name), "read"):
-            self._files.get_file(self._path(name), str(target), **self._limit(_TRANSFER))
+    def download(self, name: str, target: Path) -> None:
+        """Copy an object into a file that is thrown away when this fails."""
+        with _explained(self.url / name, "read"):
+            self._files.get_file(f"{self._base}/{name}", str(target), **self._limit(_TRANSFER))
 
     def put(self, source: Path, name: str) -> ObjectStamp:
-        """Copy a file into an object; an object store shows the new one when all of it is there.
-
-        Raises:
-            RemoteError: It cannot be written, or is not what was sent.
-        """
-        with explained(self._url(name), "written"):
-            self._files.put_file(str(source), self._path(name), **self._limit(_TRANSFER))
+        """Copy a file into an object; an object store shows the new one when all of it is there."""
+        url = self.url / name
+        with _explained(url, "written"):
+            self._files.put_file(str(source), f"{self._base}/{name}", **self._limit(_TRANSFER))
         stamp = self.stamp(name)
         if stamp is None or stamp.size != source.stat().st_size:
-            raise RemoteError(
-                f"{self._url(name)}: is not what was sent", reason="changed", hint="Is someone else writing there?"
-            )
+            raise RemoteError(f"{url}: is not what was sent", reason="changed", hint="Is someone else writing there?")
         return stamp
 
     def delete(self, name: str) -> None:
         """Remove an object, if it is there."""
-        with explained(self._url(name), "written"):
-            try:
-                self._files.rm_file(self._path(name), **self._limit(_TRANSFER))
-            except FileNotFoundError:
-                return
+        with _explained(self.url / name, "written"), suppress(FileNotFoundError):
+            self._files.rm_file(f"{self._base}/{name}", **self._limit(_TRANSFER))
 
-    def _url(self, name: str) -> ObjectUrl:
-        return self.url / name if name else self.url
-
-    def _path(self, name: str) -> str:
-        return f"{self._base}/{name}" if name else self._base
-
-    def _limit(self, seconds: float) -> dict[str, float]:
+    def _limit(self, seconds: float) -> dict[str, Any]:
         # Clients that run in fsspec's event loop take a time limit for any call; others have their own.
         return {"timeout": seconds} if self._files.async_impl else {}
 
 
-def _open(url: ObjectUrl) -> Any:
-    """Return fsspec's client; one of the same settings is shared by fsspec itself."""
+def _client(url: ObjectUrl) -> Any:
+    """Return fsspec's client, with the settings that fsspec's own configuration leaves open."""
     import fsspec
     from fsspec.config import conf
 
     try:
         kind = fsspec.get_filesystem_class(url.protocol)
     except ImportError as error:
-        extra = EXTRAS.get(url.protocol)
+        extra = _EXTRAS.get(url.protocol)
         way_out = f"pip install 'eri[{extra}]'" if extra else str(error)
         raise MissingDependencyError(
             f"{url}: the client of {url.protocol}:// is not installed", hint=way_out
@@ -260,32 +161,19 @@ def _open(url: ObjectUrl) -> Any:
         ) from error
     protocols = (kind.protocol,) if isinstance(kind.protocol, str) else kind.protocol
     configured = {key: value for protocol in protocols for key, value in conf.get(protocol, {}).items()}
-    with explained(url, "read"):
-        return fsspec.filesystem(url.protocol, **_options(url.protocol, configured))
-
-
-def _options(protocol: str, configured: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a client that fsspec's own configuration leaves open."""
-    endpoint = endpoint_of(protocol)
-    if protocol == "s3":
-        limits = {
-            "connect_timeout": _CONNECT,
-            "read_timeout": _READ,
-            "retries": {"total_max_attempts": _ATTEMPTS, "mode": "standard"},
-        }
-        options: dict[str, Any] = {"config_kwargs": {**limits, **configured.get("config_kwargs", {})}}
+    options: dict[str, Any] = {}
+    if url.protocol == "s3":
+        retries = {"total_max_attempts": _ATTEMPTS, "mode": "standard"}
+        limits = {"connect_timeout": _CONNECT, "read_timeout": _READ, "retries": retries}
+        options = {"config_kwargs": limits | configured.get("config_kwargs", {}), "use_listings_cache": False}
+        endpoint = endpoint_of(url.protocol)
         if endpoint is not None and "endpoint_url" not in configured:
             # botocore reads it from the environment too, but fsspec would then share one client between endpoints.
             options["endpoint_url"] = endpoint
-        return options | {"use_listings_cache": False}
-    if protocol == "gs":
-        return {"requests_timeout": configured.get("requests_timeout", _READ), "use_listings_cache": False}
-    return {}
-
-
-def _only(prefix: str) -> dict[str, str]:
-    # Without one it is not passed: not every client takes it.
-    return {"prefix": prefix} if prefix else {}
+    elif url.protocol == "gs":
+        options = {"requests_timeout": configured.get("requests_timeout", _READ), "use_listings_cache": False}
+    with _explained(url, "read"):
+        return fsspec.filesystem(url.protocol, **options)
 
 
 def _stamp(info: Mapping[str, Any]) -> ObjectStamp:
@@ -309,3 +197,47 @@ def _seconds(value: Any) -> int:
     if isinstance(value, datetime):
         return int(value.timestamp())
     return int(value) if isinstance(value, int | float) else 0
+
+
+@contextmanager
+def _explained(url: ObjectUrl, doing: str) -> Iterator[None]:
+    """Raise RemoteError in place of what the client raises; OSErrors that this machine's disk is to blame for pass."""
+    try:
+        yield
+    except EriError:
+        raise
+    except _errors() as error:
+        if isinstance(error, OSError) and error.errno in _OF_THIS_MACHINE:
+            raise
+        raise _remote_error(url, doing, error) from error
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    found = (getattr(sys.modules.get(module), name, None) for module, names in _CLIENT_ERRORS.items() for name in names)
+    return (OSError, *(kind for kind in found if isinstance(kind, type)))
+
+
+def _remote_error(url: ObjectUrl, doing: str, error: BaseException) -> RemoteError:
+    credentials = _CREDENTIALS.get(url.protocol, "Give credentials as the fsspec package of this protocol takes them.")
+    said = " ".join(str(error).split()) or type(error).__name__
+    # The store's own name for an error, which fsspec's translation keeps as the cause.
+    responses = [getattr(link, "response", None) for link in (error, error.__cause__)]
+    code = next((str(one.get("Error", {}).get("Code")) for one in responses if isinstance(one, dict)), None)
+    if type(error).__name__ in _NO_CREDENTIALS:
+        reason, what, hint = "credentials", f"no credentials were found ({said})", credentials
+    elif code in _REFUSED_CREDENTIALS:
+        reason, what, hint = "credentials", f"the credentials are not accepted ({code}: {said})", credentials
+    elif isinstance(error, FileNotFoundError):
+        reason, what, hint = "missing", f"not there ({said})", "Check the bucket's name and the key."
+    elif isinstance(error, PermissionError):
+        reason, what = "forbidden", f"may not be {doing} with these credentials ({said})"
+        hint = f"Ask for the right to list, read and write there; or use other credentials: {credentials}"
+    else:
+        server = endpoint_of(url.protocol) or "the object store"
+        reason = "unreachable"
+        what = f"cannot be {doing}: {server} does not answer as it should ({type(error).__name__}: {said})"
+        hint = (
+            "Check the network and the endpoint (AWS_ENDPOINT_URL for S3); what was finished is kept, and the same "
+            "command goes on from there."
+        )
+    return RemoteError(f"{url}: {what}", reason=reason, hint=hint)

@@ -16,6 +16,9 @@ import pytest
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 
+TRY_ONCE = {"config_kwargs": {"retries": {"total_max_attempts": 1, "mode": "standard"}}}
+"""What fsspec's configuration says of S3 where nothing is to be tried again."""
+
 
 @dataclass(frozen=True)
 class Server:

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from eri.config import Runtime
@@ -17,14 +18,14 @@ from eri.extraction.preparation import local_media
 from eri.extraction.run import extract
 from eri.features.sources import Source, clip_sources, identify_source, stamp_source
 from eri.reports.previews import preview_audio, preview_frames
-from eri.storage import name_urls, objects, parse_url
+from eri.storage import name_urls, parse_url
 from eri.storage.mirror import mirror_data
 from eri.utils.errors import DataError, MissingMediaError, RemoteError, TruncatedMediaError
 from tests.factories.challenge import make_entries, touch, write_abaw5, write_emi
 from tests.factories.comparing import assert_same_features
 from tests.factories.extractors import fake_config, fake_extractors, fake_table, logged, read_fake_table
 from tests.factories.media import write_clip
-from tests.factories.objects import Bucket
+from tests.factories.objects import TRY_ONCE, Bucket
 
 MANIFEST = """
 name: ours
@@ -190,7 +191,7 @@ def test_server_that_goes_stops_the_run_and_the_next_one_goes_on(
     endpoint = os.environ["AWS_ENDPOINT_URL"]
     source = clip_sources(table, "visual")["a"]
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(objects, "_ATTEMPTS", 1)
+    monkeypatch.setitem(fsspec.config.conf, "s3", TRY_ONCE)
     with (
         pytest.raises(RemoteError, match="/data: cannot be listed") as caught,
         local_media(table["a"], source),

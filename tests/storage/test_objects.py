@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 import s3fs
 
@@ -18,7 +19,7 @@ from eri.storage import parse_url
 from eri.storage.objects import ObjectStore
 from eri.utils.errors import EriError, MissingDependencyError, RemoteError
 from tests.factories.disks import small_disk
-from tests.factories.objects import CREDENTIALS, Bucket, Server
+from tests.factories.objects import CREDENTIALS, TRY_ONCE, Bucket, Server
 
 
 def store(url: str) -> ObjectStore:
@@ -106,7 +107,7 @@ def test_no_credentials(s3_bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_server_that_is_gone(s3_bucket: Bucket, refused: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", refused)
-    monkeypatch.setattr(module, "_ATTEMPTS", 1)
+    monkeypatch.setitem(fsspec.config.conf, "s3", TRY_ONCE)
     with pytest.raises(
         RemoteError, match=rf"^{s3_bucket.url}/x: cannot be listed: {refused} does not answer"
     ) as caught:
