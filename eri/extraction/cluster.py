@@ -1,8 +1,4 @@
-"""A Ray cluster: connecting to it or starting one on this machine, what its nodes have, and tasks that run there.
-
-Ray's own attempts at an address where nothing answers go on for minutes and cannot be broken off. So a process of its
-own tries first, and is ended when it takes too long.
-"""
+"""A Ray cluster: connecting to it or starting one on this machine, what its nodes have, and tasks that run there."""
 
 from __future__ import annotations
 
@@ -30,20 +26,19 @@ _Error = TypeVar("_Error", bound=EriError)
 
 _LOG = logging.getLogger(__name__)
 
-_HEAD_CHECK = 5.0
-"""Seconds between two checks that the head is still there; as long may one of them take."""
+SAME_VERSIONS = "Install the same versions of Python, Ray and eri on every node, then start Ray there again."
 
-_OBJECT_STORE = 100 << 20
-"""Bytes of the object store of a Ray that is started here: hardly anything travels through it."""
-
-_ATTEMPTS = 3
-"""How often a task is begun again elsewhere, because its process or its node was lost."""
+_HEAD_CHECK = 5.0  # seconds between two checks that the head is still there; as long may one of them take
+_OBJECT_STORE = 100 << 20  # bytes, of a Ray that is started here: hardly anything travels through it
+_ATTEMPTS = 3  # how often a task is begun again elsewhere, because its process or its node was lost
 
 _HINT = (
     "Is it the address that `ray start --head` printed, and is this machine a node of that cluster? "
     "`ray status --address HOST:PORT` says. Without --address, Ray is started on this machine."
 )
 
+# Ray's own attempts at an address where nothing answers go on for minutes and cannot be broken off. So a process of its
+# own runs this first, and is ended when it takes too long.
 _TRY = """
 import logging, sys, ray
 from ray.exceptions import RayError
@@ -53,29 +48,18 @@ except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
     sys.exit(str(error))
 ray.shutdown()
 """
-"""What the process that tries an address first runs."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What one process takes of a node: a core for each of its workers, and a GPU where there are any.
-
-    Attributes:
-        cpus: Cores.
-        gpus: 0 or 1.
-    """
+    """What one process takes of a node: a core for each of its workers, and a GPU (0 or 1) where there are any."""
 
     cpus: int
     gpus: int
 
     @classmethod
     def of(cls, runtime: Runtime, nodes: Sequence[Mapping[str, float]]) -> Needs:
-        """Return what a process needs on these nodes.
-
-        Raises:
-            ConfigError: A GPU by number: Ray gives each actor its own.
-            ClusterError: No node has as much.
-        """
+        """Return what a process needs on these nodes; :class:`ClusterError` where none has as much."""
         kind, _, number = runtime.device.partition(":")
         if number:
             raise ConfigError(
@@ -84,9 +68,8 @@ class Needs:
         gpus = any(node.get("GPU", 0) >= 1 for node in nodes)
         needs = cls(max(1, runtime.workers), int(kind == "cuda" or (kind == "auto" and gpus)))
         if not needs.fit(nodes):
-            what = f"{needs.cpus} CPUs{' and a GPU' if needs.gpus else ''}"
             raise ClusterError(
-                f"no node of the Ray cluster has {what}",
+                f"no node of the Ray cluster has {needs.cpus} CPUs{' and a GPU' if needs.gpus else ''}",
                 hint="Use fewer --workers: an actor takes a core for each. --device cpu needs no GPU.",
             )
         return needs
@@ -100,33 +83,19 @@ class Needs:
             >>> Needs(1, 1).fit([{"CPU": 5.0}, {"CPU": 4.0, "GPU": 2.0}])
             2
         """
-        return sum(
-            min(
-                int(node.get("CPU", 0) // self.cpus),
-                int(node.get("GPU", 0)) if self.gpus else int(node.get("CPU", 0)),
-            )
-            for node in nodes
+        rooms = (
+            (node.get("CPU", 0) // self.cpus, node.get("GPU", 0) if self.gpus else node.get("CPU", 0)) for node in nodes
         )
+        return sum(int(min(room)) for room in rooms)
 
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """A process on a node.
-
-    Attributes:
-        host: Name of the machine.
-        address: Of the node in the cluster.
-        node_id: Ray's name for it.
-        pid: Of the process.
-        python: Version.
-        ray: Version.
-        eri: Version.
-    """
+    """A process on a node: name and address of the machine, Ray's name for it, and the versions there."""
 
     host: str
     address: str
     node_id: str
-    pid: int
     python: str
     ray: str
     eri: str
@@ -143,7 +112,6 @@ def this_node() -> NodeFacts:
         host=socket.gethostname(),
         address=ray.util.get_node_ip_address(),  # type: ignore[no-untyped-call]
         node_id=ray.get_runtime_context().get_node_id(),
-        pid=os.getpid(),
         python=platform.python_version(),
         ray=ray.__version__,
         eri=__version__,
@@ -151,14 +119,11 @@ def this_node() -> NodeFacts:
 
 
 def refuse_stranger(node: NodeFacts, here: NodeFacts) -> None:
-    """Raise an error where a node runs other versions than this process.
-
-    Raises:
-        ClusterError: It names the node and each version that differs.
+    """Raise a :class:`ClusterError` where a node runs other versions than this process.
 
     Examples:
-        >>> here = NodeFacts("a", "10.0.0.1", "0123456789", 1, "3.11.9", "2.60.0", "0.1.0")
-        >>> there = NodeFacts("b", "10.0.0.2", "abcdef0123", 2, "3.11.4", "2.60.0", "0.2.0")
+        >>> here = NodeFacts("a", "10.0.0.1", "0123456789", "3.11.9", "2.60.0", "0.1.0")
+        >>> there = NodeFacts("b", "10.0.0.2", "abcdef0123", "3.11.4", "2.60.0", "0.2.0")
         >>> refuse_stranger(there, here)
         Traceback (most recent call last):
         eri.utils.errors.ClusterError: node b (10.0.0.2, abcdef01) has eri 0.2.0, this process 0.1.0...
@@ -171,31 +136,18 @@ def refuse_stranger(node: NodeFacts, here: NodeFacts) -> None:
     }
     differ = [f"{name} {there}, this process {own}" for name, (there, own) in pairs.items() if there != own]
     if differ:
-        raise ClusterError(
-            f"node {node} has {'; '.join(differ)}",
-            hint="Install the same versions of Python, Ray and eri on every node, then start Ray there again.",
-        )
+        raise ClusterError(f"node {node} has {'; '.join(differ)}", hint=SAME_VERSIONS)
 
 
 def at_node(error: _Error, node: NodeFacts | str) -> _Error:
-    """Return an error of a node, now naming the node.
-
-    Examples:
-        >>> print(at_node(EriError("no weights", hint="Fetch them."), "b (10.0.0.2)"))
-        node b (10.0.0.2): no weights
-          → Fetch them.
-    """
+    """Return an error of a node, now naming the node."""
     error.message = f"node {node}: {error.message}"
     return error
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Ray cluster that this process is connected to.
-
-    Attributes:
-        name: Its address, for messages.
-    """
+    """A Ray cluster that this process is connected to; its name is its address, for messages."""
 
     name: str
 
@@ -211,18 +163,10 @@ class Cluster:
 def connect(address: str | None = None, *, patience: float = 12.0) -> Iterator[Cluster]:
     """Be connected to a Ray cluster for as long as a block runs.
 
-    A connection that the process has already is used, whatever the address, and left as it is.
-
-    Args:
-        address: ``HOST:PORT`` as ``ray start --head`` printed it, or ``auto`` for the cluster that this machine is a
-            node of. None takes the environment's ``RAY_ADDRESS``, which ``ray job submit`` sets; without that, Ray is
-            started on this machine and stopped afterwards.
-        patience: Seconds that a cluster has to answer.
-
-    Raises:
-        ClusterError: Nothing answers there, or its versions of Ray and Python are others than here.
-        ConfigError: An address that cannot be used.
-        MissingDependencyError: Ray is not installed.
+    ``address`` is ``HOST:PORT`` as ``ray start --head`` printed it, or ``auto`` for the cluster that this machine is a
+    node of. None takes the environment's ``RAY_ADDRESS``, which ``ray job submit`` sets; without that, Ray is started
+    on this machine and stopped afterwards. A connection that the process has already is used, whatever the address, and
+    left as it is. A cluster that does not answer within ``patience`` seconds is a :class:`ClusterError`.
     """
     try:
         import ray
@@ -308,49 +252,24 @@ def _refuse_unreachable(address: str, patience: float) -> None:
 
 @dataclass(frozen=True)
 class _Driver:
-    """What a task must find on its node.
-
-    Attributes:
-        folder: Where results are written.
-        probe: A file in it that the driver has made, of a name that is nowhere else.
-        place: The driver's working folder, in which relative paths mean what they do there.
-        facts: What runs there.
-    """
+    """What a task must find on its node: the folder of results, and in it a file of a name that is nowhere else."""
 
     folder: Path
     probe: str
-    place: Path
+    place: Path  # the driver's working folder, in which relative paths mean what they do there
     facts: NodeFacts
-
-
-@dataclass(frozen=True)
-class _Refused:
-    """An error that a user is to see, on its way to the driver."""
-
-    error: EriError
 
 
 class Tasks:
     """Runs independent tasks on the nodes of a cluster, submitted as to an executor.
 
-    Attributes:
-        room: How many tasks the cluster can run at a time, as it is now.
-
-    Args:
-        cluster: The cluster.
-        runtime: Its device is used: a task takes a core, and a GPU where there are any and it is not ``cpu``.
-        driver: What each task must find.
-
-    Raises:
-        ClusterError: No node has what a task needs.
+    A task takes a core, and a GPU where there are any and the device is not ``cpu``.
     """
 
     def __init__(self, cluster: Cluster, runtime: Runtime, driver: _Driver) -> None:
         import ray
 
-        nodes = cluster.nodes()
-        needs = Needs.of(replace(runtime, workers=1), nodes)
-        self.room = needs.fit(nodes)
+        needs = Needs.of(replace(runtime, workers=1), cluster.nodes())
         self._driver = driver
         self._task: Any = ray.remote(_work).options(
             num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=_ATTEMPTS, scheduling_strategy="SPREAD"
@@ -374,14 +293,13 @@ class Tasks:
             try:
                 value = done.result()
             except ray.exceptions.RayTaskError as error:
-                found.set_exception(error.cause if isinstance(error.cause, Exception) else error)
+                value = error.cause if isinstance(error.cause, Exception) else error
             except ray.exceptions.RayError as error:
-                found.set_exception(_explain(error, self._driver.folder))
+                value = _explain(error, self._driver.folder)
+            if isinstance(value, Exception):
+                found.set_exception(value)
             else:
-                if isinstance(value, _Refused):
-                    found.set_exception(value.error)
-                else:
-                    found.set_result(value)
+                found.set_result(value)
 
         reference.future().add_done_callback(settle)
         return found
@@ -399,14 +317,8 @@ class Tasks:
 def open_tasks(cluster: Cluster, runtime: Runtime, folder: Path) -> Iterator[Tasks]:
     """Run tasks on a cluster for the length of a block; what runs at its end is ended.
 
-    Args:
-        cluster: The cluster.
-        runtime: See :class:`Tasks`.
-        folder: Where the tasks write; every node must see it under the same path.
-
-    Raises:
-        ClusterError: No node has what a task needs.
-        RunError: The folder cannot be written.
+    They write into a folder, which every node must see under the same path; :class:`RunError` where it cannot be
+    written, :class:`ClusterError` where no node has what a task needs.
     """
     probe = folder / f".probe.{os.getpid()}.{secrets.token_hex(8)}.tmp"
     try:
@@ -424,8 +336,8 @@ def open_tasks(cluster: Cluster, runtime: Runtime, folder: Path) -> Iterator[Tas
         probe.unlink(missing_ok=True)
 
 
-def _work(driver: _Driver, work: Callable[..., Result], arguments: tuple[Any, ...]) -> Result | _Refused:
-    """Run a task, on a node."""
+def _work(driver: _Driver, work: Callable[..., Result], arguments: tuple[Any, ...]) -> Result | EriError:
+    """Run a task, on a node; an error that a user is to see is returned, as Ray would wrap it if it were raised."""
     node = this_node()
     try:
         refuse_stranger(node, driver.facts)
@@ -439,7 +351,7 @@ def _work(driver: _Driver, work: Callable[..., Result], arguments: tuple[Any, ..
             os.chdir(driver.place)
         return work(*arguments)
     except EriError as error:
-        return _Refused(at_node(error, node))
+        return at_node(error, node)
 
 
 def _explain(error: Exception, folder: Path) -> EriError:

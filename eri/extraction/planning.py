@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 from eri.config import ExtractorConfig, ImportedConfig, Runtime
@@ -27,46 +26,27 @@ _HOUR = 3600.0
 
 @dataclass(frozen=True)
 class ExtractorPlan:
-    """What one extractor takes.
+    """What one extractor takes."""
 
-    Attributes:
-        measured: What it is planned from.
-        workers: Processes that decode and find faces, on each machine.
-        hours: Wall time.
-        bound: What the rest waits for.
-        stage_hours: Hours of work of each stage, over all machines.
-        advice: What would make it faster, and by how much.
-        feature_bytes: What the features take.
-        media_bytes: What is read.
-    """
-
-    measured: StageRates
-    workers: int
-    hours: float
-    bound: Bound
-    stage_hours: dict[str, float]
-    advice: tuple[str, ...]
+    measured: StageRates  # what it is planned from
+    workers: int  # processes that decode and find faces, on each machine
+    hours: float  # wall time
+    bound: Bound  # what the rest waits for
+    stage_hours: dict[str, float]  # hours of work of each stage, over all machines
+    advice: tuple[str, ...]  # what would make it faster, and by how much
     feature_bytes: float
     media_bytes: float
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an extraction takes: its extractors run one after the other.
-
-    Attributes:
-        clips: How many.
-        machines: How many do it, each with its shard.
-        extractors: One plan an extractor.
-        price: Of a machine for an hour; None where none is given.
-        origin: Where the rates are from, in words.
-    """
+    """What an extraction takes: its extractors run one after the other."""
 
     clips: int
-    machines: int
+    machines: int  # how many do it, each with its shard
     extractors: tuple[ExtractorPlan, ...]
-    price: float | None = None
-    origin: str = ""
+    price: float | None = None  # of a machine for an hour
+    origin: str = ""  # where the rates are from, in words
 
     @property
     def hours(self) -> float:
@@ -91,7 +71,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Clip:
-    """Seconds of one clip."""
+    """Seconds of one clip, on a machine of so many cores."""
 
     decode: float
     faces: float
@@ -100,20 +80,13 @@ class _Clip:
     busy: float
     cores: int
 
-    def seconds(self, workers: int) -> dict[Bound, float]:
-        """Return how long each stage makes a clip take that the others wait for."""
+    def slowest(self, workers: int) -> tuple[Bound, float]:
+        """Return the stage that the others wait for, and how long it makes a clip take."""
         longer: Bound = "decode" if self.decode >= self.faces else "faces"
         preparing = (self.decode + self.faces) / max(1, workers)
-        return {longer: preparing, "model": self.model, "write": self.write, "cores": self.busy / self.cores}
-
-    def bound(self, workers: int) -> Bound:
-        """Return the slowest of them."""
-        seconds = self.seconds(workers)
-        return max(seconds, key=lambda stage: seconds[stage])
-
-    def slowest(self, workers: int) -> float:
-        """Return what it takes."""
-        return max(self.seconds(workers).values())
+        seconds: dict[Bound, float] = {longer: preparing, "model": self.model, "write": self.write}
+        seconds["cores"] = self.busy / self.cores
+        return max(seconds.items(), key=lambda item: item[1])
 
 
 def plan_extraction(
@@ -161,23 +134,24 @@ def plan_extraction(
 
 
 def _plan_one(rates: StageRates, clips: int, seconds: float | None, workers: int, machines: int) -> ExtractorPlan:
-    as_measured, planned = _clip(rates, None), _clip(rates, seconds)
-    ideal = as_measured.slowest(rates.workers)
+    mean = rates.media_seconds / rates.clips
+    length = 1.0 if seconds is None or mean <= 0 else seconds / mean
+    growth = length if rates.modality == "audio" else 1.0
+    as_measured, planned = _clip(rates, 1.0, 1.0), _clip(rates, length, growth)
+    ideal = as_measured.slowest(rates.workers)[1]
     steady = max(rates.seconds - rates.startup, 0.0) / rates.clips
     # No pace is better than the ideal: a few clips seem so when those prepared during the start are done after it.
     factor = max(1.0, steady / ideal) if ideal > 0 else 1.0
 
     def hours(count: int) -> float:
-        return (rates.startup / rates.runs + clips / machines * factor * planned.slowest(count)) / _HOUR
+        return (rates.startup / rates.runs + clips / machines * factor * planned.slowest(count)[1]) / _HOUR
 
-    length = _length(rates, seconds)
-    growth = length if rates.modality == "audio" else 1.0
     per_stage = {"decode": planned.decode, "faces": planned.faces, "model": planned.model, "write": planned.write}
     return ExtractorPlan(
         measured=rates,
         workers=workers,
         hours=hours(workers),
-        bound=planned.bound(workers),
+        bound=planned.slowest(workers)[0],
         stage_hours={stage: clips * spent / _HOUR for stage, spent in per_stage.items()},
         advice=_advise(rates, planned, workers, hours),
         feature_bytes=clips * growth * rates.feature_bytes / rates.clips,
@@ -185,89 +159,62 @@ def _plan_one(rates: StageRates, clips: int, seconds: float | None, workers: int
     )
 
 
-def _length(rates: StageRates, seconds: float | None) -> float:
-    """Return how often longer the clips to be planned are than those measured."""
-    mean = rates.media_seconds / rates.clips
-    return 1.0 if seconds is None or mean <= 0 else seconds / mean
+def _clip(rates: StageRates, length: float, growth: float) -> _Clip:
+    """Return what a clip takes that is so much longer than those measured.
 
-
-def _clip(rates: StageRates, seconds: float | None) -> _Clip:
-    """Return what a clip takes. Frames of a video are a fixed number, so its length matters to decoding alone."""
-    length = _length(rates, seconds)
-    growth = length if rates.modality == "audio" else 1.0
-    decode, faces, model, write = (
-        part / rates.clips
-        for part in (rates.decode * length, rates.faces * growth, rates.model * growth, rates.write * growth)
-    )
+    Frames of a video are a fixed number, so its length matters to decoding alone; of audio, everything grows.
+    """
+    decode, rest = length / rates.clips, growth / rates.clips
     preparing = rates.decode + rates.faces
-    longer = (decode + faces) * rates.clips / preparing if preparing > 0 else 1.0
+    longer = (rates.decode * length + rates.faces * growth) / preparing if preparing > 0 else 1.0
     # Processor time is known as a whole: it grows as the work it was measured with.
     busy = rates.busy / rates.clips * (growth if rates.modality == "audio" else longer)
-    return _Clip(decode, faces, model, write, busy, rates.cores)
+    return _Clip(rates.decode * decode, rates.faces * rest, rates.model * rest, rates.write * rest, busy, rates.cores)
 
 
 def _advise(rates: StageRates, clip: _Clip, workers: int, hours: Callable[[int], float]) -> tuple[str, ...]:
     """Return what would make it faster, the cheapest first."""
-    bound, advice = clip.bound(workers), []
+    bound, advice = clip.slowest(workers)[0], []
     if bound in ("decode", "faces"):
         rest = max(clip.model, clip.write, clip.busy / clip.cores)
         enough = max(1, math.ceil((clip.decode + clip.faces) / rest)) if rest > 0 else clip.cores
         enough = max(workers + 1, min(enough, clip.cores))
-        there = clip.bound(enough)
         if enough <= clip.cores:
-            what = "the cores bound" if there == "cores" else f"{_NAMES[there]} bounds"
+            what = _BOUNDS[clip.slowest(enough)[0]]
             advice.append(f"with {enough} workers {what}: {hours(enough):.1f} hours")
         advice.append("cores: workers share them")
     elif bound == "model" and rates.on_gpu:
         advice.append("another GPU: a process for each, every one with its --shard, into one feature folder")
-    elif bound in ("model", "cores"):
-        advice.append(
-            "a GPU takes the model off the cores; measure it there first" if not rates.on_gpu else "more cores"
-        )
-    else:
+    elif bound == "write":
         advice.append("a faster disk under --features")
+    elif rates.on_gpu:
+        advice.append("more cores")
+    else:
+        advice.append("a GPU takes the model off the cores; measure it there first")
     advice.append("machines: n of them take an n-th of the time at the same price, each with its --shard")
     return tuple(advice)
 
 
-_NAMES: MappingProxyType[str, str] = MappingProxyType(
-    {"decode": "decoding", "faces": "finding faces", "model": "the model", "write": "writing", "cores": "the cores"}
-)
-"""What bounds, in words."""
-
-
-Kind = Literal["cpu", "gpu"]
-
-
-def device_kind(device: str) -> Kind:
-    """Return which rates a device asks for.
-
-    Raises:
-        ConfigError: It is none that models run on.
-
-    Examples:
-        >>> device_kind("cpu"), device_kind("cuda:1")
-        ('cpu', 'gpu')
-    """
-    if device == "cpu":
-        return "cpu"
-    if device.partition(":")[0] == "cuda":
-        return "gpu"
-    raise ConfigError(f"'{device}' is no device that a plan is made for", hint="Give --device cpu or --device cuda.")
+_BOUNDS: dict[Bound, str] = {
+    "decode": "decoding bounds",
+    "faces": "finding faces bounds",
+    "model": "the model bounds",
+    "write": "writing bounds",
+    "cores": "the cores bound",
+}
 
 
 def choose_rates(found: Sequence[Sequence[StageRates]], device: str, workers: int | None = None) -> list[StageRates]:
-    """Return one of the rates of each extractor: of the device, with the workers asked for, else of the most clips.
+    """Return one of the rates of each extractor (of each the latest last): those of the device, ``cpu`` or any GPU.
 
-    Args:
-        found: What was measured of each extractor, the latest last.
-        device: ``cpu``, or ``cuda`` for any GPU.
-        workers: Of several measurements, prefer that with so many.
-
-    Raises:
-        ConfigError: One of them was not measured on such a device.
+    Of several, those with the workers asked for are preferred, then those of the most clips. An extractor that was not
+    measured on such a device is a :class:`ConfigError`.
     """
-    kind = device_kind(device)
+    kind = "cpu" if device == "cpu" else "gpu"
+    if kind == "gpu" and device.partition(":")[0] != "cuda":
+        raise ConfigError(
+            f"'{device}' is no device that a plan is made for", hint="Give --device cpu or --device cuda."
+        )
     chosen = []
     for group in found:
         fitting = [rates for rates in group if rates.on_gpu == (kind == "gpu")]
@@ -289,12 +236,8 @@ def group_rates(rates: Sequence[StageRates]) -> list[list[StageRates]]:
 def stored_rates(features: Path, configs: Sequence[ExtractorConfig]) -> list[list[StageRates]]:
     """Return the rates that earlier extractions left beside their features, a list for each config.
 
-    Args:
-        features: Folder of the feature store.
-        configs: The extractors; imported features are passed over, as there is nothing to extract.
-
-    Raises:
-        ConfigError: One of them was never measured there.
+    Imported features are passed over, as there is nothing to extract; an extractor that was never measured there is a
+    :class:`ConfigError`.
     """
     groups = []
     for config in configs:
@@ -319,19 +262,10 @@ def measure_rates(
     on_event: Callable[[ExtractionEvent], None] | None = None,
     create: Callable[[ExtractorConfig, Runtime], Extractor] = create_extractor,
 ) -> list[StageRates]:
-    """Extract a few clips for nothing but the time that they take.
+    """Extract a few clips for nothing but the time that they take, see :func:`eri.extraction.run.extract`.
 
-    Args:
-        table: The data set; clips are drawn evenly over it, the same ones each time.
-        configs: The extractors.
-        runtime: Runtime options of the extraction that is planned.
-        sample: How many clips.
-        on_event: Called with the progress.
-        create: Makes an extractor from its config.
-
-    Raises:
-        DataError: No clip could be extracted.
-        EriError: The extraction cannot be made, see :func:`eri.extraction.run.extract`.
+    ``sample`` clips are drawn evenly over the data set, the same ones each time. :class:`DataError` where none could be
+    extracted.
     """
     drawn = sorted(table, key=lambda clip: hashlib.sha256(clip.id.encode()).digest())[:sample]
     few = replace(table, clips=tuple(sorted(drawn, key=lambda clip: clip.id)), folds={})

@@ -8,14 +8,15 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from eri.config import Runtime
+from eri.config import Runtime, Stream
 from eri.features.folder import FeatureFolder
+from eri.features.index import Entry
 from eri.features.problems import explained
 from eri.utils.errors import DataError, StoreError
 from eri.utils.files import write_json
@@ -23,9 +24,7 @@ from eri.utils.version import __version__
 
 NAME = "rates.json"
 _FORMAT = "eri-rates-1"
-_KEPT = 20
-"""The latest machines and settings that are kept for a feature folder."""
-
+_KEPT = 20  # the latest machines and settings that are kept for a feature folder
 
 Stage = Literal["decode", "faces", "model", "write"]
 
@@ -37,34 +36,22 @@ class StageShares:
     Decoding and faces are done by the same workers: their shares are means over these, and it is their sum that says
     whether workers are short.
 
-    Attributes:
-        decode: Opening media, decoding, and reading the source for its identity.
-        faces: Finding and cropping faces.
-        model: Embedding.
-        write: Writing features.
-        seconds: The time that they are shares of.
-        workers: How many shared decoding and faces.
-        busy: Seconds of processor time, over all cores.
-        media_seconds: Seconds of media that were gone through.
-
     Examples:
         >>> shares = StageShares(decode=0.31, faces=0.08, model=0.92, write=0.01)
         >>> print(shares)
         decode 31 %, faces 8 %, model 92 %, write 1 %
-        >>> shares.bound
-        'model'
-        >>> StageShares(decode=0.5, faces=0.4, model=0.7, write=0.0).bound
-        'decode'
+        >>> shares.bound, StageShares(decode=0.5, faces=0.4, model=0.7, write=0.0).bound
+        ('model', 'decode')
     """
 
-    decode: float
-    faces: float
+    decode: float  # opening media, decoding, and reading the source for its identity
+    faces: float  # finding and cropping faces
     model: float
     write: float
-    seconds: float = 0.0
-    workers: int = 0
-    busy: float = 0.0
-    media_seconds: float = 0.0
+    seconds: float = 0.0  # the time that they are shares of
+    workers: int = 0  # how many shared decoding and faces
+    busy: float = 0.0  # seconds of processor time, over all cores
+    media_seconds: float = 0.0  # seconds of media that were gone through
 
     @property
     def bound(self) -> Stage:
@@ -74,34 +61,26 @@ class StageShares:
         return max(busy, key=lambda stage: busy[stage])
 
     def __str__(self) -> str:
-        shares = {"decode": self.decode, "faces": self.faces, "model": self.model, "write": self.write}
+        shares = {stage: getattr(self, stage) for stage in get_args(Stage)}
         return ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items() if name != "faces" or share)
 
 
 class StageClock:
-    """Adds up the seconds of each stage, from any thread."""
+    """Adds up the seconds of each stage, of processor time (``busy``) and of media, from any thread."""
 
     def __init__(self) -> None:
-        self._seconds: dict[Stage, float] = {"decode": 0.0, "faces": 0.0, "model": 0.0, "write": 0.0}
-        self._busy = 0.0
-        self._media = 0.0
+        self._spent = dict.fromkeys((*get_args(Stage), "busy", "media"), 0.0)
         self._lock = threading.Lock()
 
-    def add(self, stage: Stage, seconds: float) -> None:
-        """Add what a stage took for something."""
+    def add(self, what: Stage | Literal["busy", "media"], seconds: float) -> None:
+        """Add what something took."""
         with self._lock:
-            self._seconds[stage] += seconds
-
-    def count(self, *, busy: float = 0.0, media: float = 0.0) -> None:
-        """Add seconds of processor time, and seconds of media."""
-        with self._lock:
-            self._busy += busy
-            self._media += media
+            self._spent[what] += seconds
 
     def seconds(self) -> dict[Stage, float]:
         """Return what each stage took so far."""
         with self._lock:
-            return dict(self._seconds)
+            return {stage: self._spent[stage] for stage in get_args(Stage)}
 
     @contextmanager
     def timing(self, stage: Stage) -> Iterator[None]:
@@ -113,78 +92,39 @@ class StageClock:
             self.add(stage, time.perf_counter() - begun)
 
     def shares(self, seconds: float, workers: int) -> StageShares | None:
-        """Return how busy each stage was.
-
-        Args:
-            seconds: Length of the extraction.
-            workers: How many shared decoding and faces.
-
-        Returns:
-            None where nothing was done.
-        """
-        if seconds <= 0 or not any(self._seconds.values()):
+        """Return how busy each stage was in so many seconds with so many workers; None where nothing was done."""
+        spent = self.seconds()
+        if seconds <= 0 or not any(spent.values()):
             return None
         preparing = seconds * max(1, workers)
-        return StageShares(
-            decode=self._seconds["decode"] / preparing,
-            faces=self._seconds["faces"] / preparing,
-            model=self._seconds["model"] / seconds,
-            write=self._seconds["write"] / seconds,
-            seconds=seconds,
-            workers=workers,
-            busy=self._busy,
-            media_seconds=self._media,
-        )
+        workers_two = spent["decode"] / preparing, spent["faces"] / preparing
+        others = spent["model"] / seconds, spent["write"] / seconds
+        return StageShares(*workers_two, *others, seconds, workers, self._spent["busy"], self._spent["media"])
 
 
 @dataclass(frozen=True)
 class StageRates:
-    """Sums of what the clips took that were extracted on one machine with one setting of the runtime options.
-
-    Attributes:
-        extractor: Short name.
-        modality: What the features describe.
-        processor: Name of the machine's processor.
-        cores: Logical cores that the process could use.
-        device: ``cpu``, or the name of the GPU.
-        workers: Processes that decoded and found faces.
-        batch_size: Batch size of the model.
-        compiled: Whether the model was to be compiled.
-        decoder: What decoded sampled frames.
-        version: Of eri.
-        clips: Clips that were extracted.
-        runs: Runs that they are from.
-        seconds: Wall time, from the first clip's beginning to the last one's end, of all runs.
-        startup: How much of that it took to start, beyond what the clips took at the pace that came after.
-        decode: Seconds of decoding, over all workers.
-        faces: Seconds of finding faces, over all workers.
-        model: Seconds of embedding.
-        write: Seconds of writing.
-        busy: Seconds of processor time, over all cores.
-        media_seconds: Seconds of media.
-        media_bytes: Bytes of media files.
-        feature_bytes: Bytes of feature files.
-    """
+    """Sums of what the clips took that were extracted on one machine with one setting of the runtime options."""
 
     extractor: str
-    modality: Literal["visual", "audio"]
+    modality: Stream
     processor: str
-    cores: int
-    device: str
-    workers: int
+    cores: int  # logical cores that the process could use
+    device: str  # ``cpu``, or the name of the GPU
+    workers: int  # processes that decoded and found faces
     batch_size: int
-    compiled: bool
-    decoder: str
-    version: str
+    compiled: bool  # whether the model was to be compiled
+    decoder: str  # what decoded sampled frames
+    version: str  # of eri
     clips: int
     runs: int
-    seconds: float
-    startup: float
-    decode: float
+    seconds: float  # wall time, from the first clip's beginning to the last one's end, of all runs
+    startup: float  # how much of that it took to start, beyond what the clips took at the pace that came after
+    decode: float  # seconds over all workers, as of faces
     faces: float
     model: float
     write: float
-    busy: float
+    busy: float  # seconds of processor time, over all cores
     media_seconds: float
     media_bytes: int
     feature_bytes: int
@@ -192,7 +132,7 @@ class StageRates:
     @property
     def setting(self) -> tuple[object, ...]:
         """What two measurements must have in common to be added up."""
-        return tuple(getattr(self, field.name) for field in fields(self)[: _names().index("clips")])
+        return tuple(getattr(self, name) for name in _SETTING)
 
     @property
     def on_gpu(self) -> bool:
@@ -200,37 +140,17 @@ class StageRates:
         return self.device != "cpu"
 
     def __add__(self, other: StageRates) -> StageRates:
-        sums = {name: getattr(self, name) + getattr(other, name) for name in _names()[_names().index("clips") :]}
-        return replace(self, **sums)
+        return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in _SUMS})
 
 
-def _names() -> list[str]:
-    return [field.name for field in fields(StageRates)]
+_FIELDS = [field.name for field in fields(StageRates)]
+_SETTING, _SUMS = _FIELDS[: _FIELDS.index("clips")], _FIELDS[_FIELDS.index("clips") :]
 
 
 def measured_rates(
-    extractor: str,
-    modality: Literal["visual", "audio"],
-    runtime: Runtime,
-    shares: StageShares,
-    *,
-    clips: int,
-    startup: float,
-    media_bytes: int,
-    feature_bytes: int,
+    extractor: str, modality: Stream, runtime: Runtime, shares: StageShares, made: Sequence[Entry], startup: float
 ) -> StageRates:
-    """Return what a run took, on this machine.
-
-    Args:
-        extractor: Short name.
-        modality: What the features describe.
-        runtime: The run's device, workers and decoder.
-        shares: How busy its stages were.
-        clips: Clips that it extracted.
-        startup: Seconds that the start took.
-        media_bytes: Of their media files.
-        feature_bytes: Of their feature files.
-    """
+    """Return what a run took on this machine that made these features and needed so many seconds to start."""
     preparing = shares.seconds * max(1, shares.workers)
     return StageRates(
         extractor=extractor,
@@ -243,7 +163,7 @@ def measured_rates(
         compiled=runtime.compiled,
         decoder=runtime.decoder,
         version=__version__,
-        clips=clips,
+        clips=len(made),
         runs=1,
         seconds=shares.seconds,
         startup=startup,
@@ -253,8 +173,8 @@ def measured_rates(
         write=shares.write * shares.seconds,
         busy=shares.busy,
         media_seconds=shares.media_seconds,
-        media_bytes=media_bytes,
-        feature_bytes=feature_bytes,
+        media_bytes=sum(entry.source.size for entry in made),
+        feature_bytes=sum(entry.file.size for entry in made),
     )
 
 
@@ -281,8 +201,7 @@ def encode_rates(rates: Iterable[StageRates]) -> dict[str, Any]:
 def read_rates(path: Path) -> list[StageRates]:
     """Return the rates in a file, the latest last; those that this version does not understand are passed over.
 
-    Raises:
-        DataError: The file is missing or not one of rates.
+    A file that is missing or not one of rates is a :class:`DataError`.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -291,19 +210,15 @@ def read_rates(path: Path) -> list[StageRates]:
         raise DataError(f"{path}: no rates can be read: {error}") from error
     if not isinstance(listed, list):
         raise DataError(f"{path}: not a file of rates")
-    return [rates for rates in map(_decode, listed) if rates is not None]
+    return [StageRates(**values) for values in listed if _is_valid(values)]
 
 
-def _decode(values: Any) -> StageRates | None:
-    if not isinstance(values, dict) or set(values) != set(_names()):
-        return None
-    numbers = [values[name] for name in _names()[_names().index("clips") :]]
-    valid = (
-        all(isinstance(number, int | float) and number >= 0 for number in numbers)
-        and values["clips"] > 0
-        and values["runs"] > 0
-    )
-    return StageRates(**values) if valid else None
+def _is_valid(values: Any) -> bool:
+    if not isinstance(values, dict) or set(values) != set(_FIELDS):
+        return False
+    numbers = [values[name] for name in _SUMS]
+    valid = all(isinstance(number, int | float) and number >= 0 for number in numbers)
+    return valid and values["clips"] > 0 and values["runs"] > 0
 
 
 def _device(asked: str) -> str:

@@ -5,9 +5,8 @@ what travels is the names of clips and what became of them. The driver keeps the
 
 Why neither Ray Data nor :class:`ray.util.ActorPool` nor Ray's own restarts: an actor that dies takes all clips along
 that it has in work. ActorPool gives them up and the actor with them; Ray Data and ``max_task_retries`` begin them all
-again together, as often as the one that kills actors makes it necessary, until the innocent ones fail with it or the
-whole data set does. Here a clip that was there at two deaths is given to an actor alone, so that it fails alone.
-docs/scaling.md says more.
+again together, until the innocent ones fail with the one that kills actors or the whole data set does. Here a clip that
+was there at two deaths is given to an actor alone, so that it fails alone. docs/scaling.md says more.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Event
@@ -31,8 +29,8 @@ from typing import Any, Literal
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from eri.config import ExtractorConfig, Runtime
-from eri.extraction.cluster import Cluster, Needs, NodeFacts, at_node, refuse_stranger, this_node
+from eri.config import ExtractorConfig, Runtime, Stream
+from eri.extraction.cluster import SAME_VERSIONS, Cluster, Needs, NodeFacts, at_node, refuse_stranger, this_node
 from eri.extraction.extractors.registry import create_extractor, extractor_factory
 from eri.extraction.pipeline import WAITING, ClipResult, LocalEngine, Work, look_ahead
 from eri.extraction.rates import Stage, StageClock, StageShares
@@ -43,21 +41,14 @@ from eri.storage import mirrored_url
 from eri.utils.errors import ClusterError, DataError, EriError, StoreError, WorkerError
 
 Create = Callable[[ExtractorConfig, Runtime], Extractor]
+Answer = tuple[ClipResult, Mapping[Stage, float]]
+Loaded = tuple[str, Stream, dict[str, Any]]
 
-_HEARTBEAT = 0.5
-"""Seconds after which whoever hears nothing looks after its limits."""
-
-_LOADING = 900.0
-"""Seconds that an actor has to load its extractor: weights may have to be fetched first."""
-
-_LEAVING = 10.0
-"""Seconds that actors have to end their worker processes."""
-
-_FALSE_STARTS = 3
-"""Actors that may die one after the other before any of them is ready."""
-
-_DEATHS = 3
-"""Actors that may die while they have a clip, before the clip is taken for what killed them."""
+_HEARTBEAT = 0.5  # seconds after which whoever hears nothing looks after its limits
+_LOADING = 900.0  # seconds that an actor has to load its extractor: weights may have to be fetched first
+_LEAVING = 10.0  # seconds that actors have to end their worker processes
+_FALSE_STARTS = 3  # actors that may die one after the other before any of them is ready
+_DEATHS = 3  # actors that may die while they have a clip, before the clip is taken for what killed them
 
 
 class _LeavingError(Exception):
@@ -73,7 +64,7 @@ class ExtractionActor:
 
     def __init__(self) -> None:
         self._work: Queue[Work] = Queue()
-        self._answers: dict[str, Future[tuple[ClipResult, Mapping[Stage, float]]]] = {}
+        self._answers: dict[str, Future[Answer]] = {}
         self._ending = Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="extraction")
 
@@ -83,14 +74,8 @@ class ExtractionActor:
             os.chdir(place)
         return this_node()
 
-    def load(
-        self, config: ExtractorConfig, runtime: Runtime, create: Create
-    ) -> tuple[str, Literal["visual", "audio"], dict[str, Any]]:
-        """Load the extractor and return its name, modality and identity.
-
-        Raises:
-            EriError: It cannot be loaded, such as for weights that this node lacks.
-        """
+    def load(self, config: ExtractorConfig, runtime: Runtime, create: Create) -> Loaded:
+        """Load the extractor and return its name, modality and identity; :class:`EriError` where that cannot be."""
         extractor = create(config, runtime)
         self._engine = LocalEngine(extractor, runtime)
         self._clips = max(1, runtime.workers)
@@ -101,13 +86,8 @@ class ExtractionActor:
         check_shared_folders(folder, probe, data)
         self._running = self._thread.submit(self._run, folder)
 
-    def process(self, work: Work) -> tuple[ClipResult, Mapping[Stage, float]]:
-        """Process a clip; return what became of it, and the seconds that each stage took since the beginning.
-
-        Raises:
-            EriError: Something that concerns every clip.
-            RuntimeError: A bug; it names the clip.
-        """
+    def process(self, work: Work) -> Answer:
+        """Process a clip; return what became of it, and the seconds that each stage took since the beginning."""
         answer = self._answers[work[0].id] = Future()
         self._work.put(work)
         either: list[Future[Any]] = [answer, self._running]
@@ -137,16 +117,9 @@ class ExtractionActor:
 
 
 def check_shared_folders(folder: FeatureFolder, probe: str, data: Path | None) -> None:
-    """Raise an error unless this node sees what the driver sees.
+    """Raise an error unless this node sees the driver's feature folder, and the data set where that is in a folder.
 
-    Args:
-        folder: Where the features go.
-        probe: A file in it that the driver has made, of a name that is nowhere else.
-        data: Folder of the data set, where it is one that the driver sees.
-
-    Raises:
-        StoreError: The feature folder is not the driver's, or cannot be written here.
-        DataError: The data set is not here.
+    The driver has made the file ``probe`` in the feature folder, under a name that is nowhere else.
     """
     if folder.on_disk:
         path = folder.path
@@ -182,6 +155,10 @@ class _Actor:
     def __str__(self) -> str:
         return "of a cluster that has not placed it yet" if self.node is None else str(self.node)
 
+    def end(self) -> None:
+        self.ended = time.monotonic()
+        ray.kill(self.handle, no_restart=True)
+
 
 @contextmanager
 def load_on_ray(
@@ -191,30 +168,15 @@ def load_on_ray(
     data: Path | None,
     config: ExtractorConfig,
     missing: Callable[[], int],
-    *,
-    patience: float = 120.0,
-    stalled: float = 180.0,
-    recount: float = 5.0,
+    **limits: float,
 ) -> Iterator[RayEngine]:
-    """Load an extractor in as many actors as there seem to be clips to process, in one at least.
+    """Load an extractor in as many actors as there seem to be clips to process (``missing`` counts), in one at least.
 
-    Args:
-        cluster: The cluster.
-        runtime: Device, batch size, workers of each actor, and timeout.
-        create: Makes an extractor from its config, on the nodes.
-        data: Folder of the data set, which every node must see; None where it is in no folder.
-        config: The extractor.
-        missing: Counts the clips without features.
-        patience: Seconds that the cluster has to find room for an actor while none is at work.
-        stalled: Seconds beyond a clip's timeout without an answer after which an actor is taken for dead.
-        recount: Seconds between two counts of what the cluster has in all.
-
-    Raises:
-        EriError: It cannot be loaded there, or the cluster has no room for it.
+    :class:`RayEngine` says what else it takes; :class:`EriError` where it cannot be loaded or there is no room for it.
     """
     # What makes it is sent rather than its name: an actor has imported nothing that registers it.
     create = extractor_factory(config) if create is create_extractor else create
-    engine = RayEngine(cluster, runtime, create, data, config, patience, runtime.timeout + stalled, recount)
+    engine = RayEngine(cluster, runtime, create, data, config, **limits)
     try:
         engine.load(max(1, missing()))
         yield engine
@@ -226,19 +188,14 @@ class RayEngine:
     """An extractor in actors of a Ray cluster, which are started where there is room and replaced when they die.
 
     Each actor takes a core of its node for each worker process, and a GPU where the cluster has any and the device is
-    not ``cpu``. There are as many actors as the cluster has room for, and never more than clips.
-
-    Attributes:
-        name: Short name for folders and tables.
-        modality: What the features describe.
-
-    Args:
-        silence: Seconds without an answer after which an actor with work is taken for dead.
-        See :func:`load_on_ray` for the others.
+    not ``cpu``. There are as many actors as the cluster has room for, and never more than clips. ``data`` is the folder
+    of the data set, which every node must see. ``patience``: seconds that the cluster has to find room for an actor
+    while none is at work; ``stalled``: seconds beyond a clip's timeout without an answer after which an actor is taken
+    for dead; ``recount``: seconds between two counts of what the cluster has in all.
     """
 
     name: str
-    modality: Literal["visual", "audio"]
+    modality: Stream
 
     def __init__(
         self,
@@ -247,17 +204,17 @@ class RayEngine:
         create: Create,
         data: Path | None,
         config: ExtractorConfig,
-        patience: float,
-        silence: float,
-        recount: float,
+        *,
+        patience: float = 120.0,
+        stalled: float = 180.0,
+        recount: float = 5.0,
     ) -> None:
-        self._cluster = cluster
-        self._patience = patience
+        self._cluster, self._data = cluster, data
+        self._patience, self._recount = patience, recount
         self._workers = runtime.workers
         self._order = config, runtime, create
-        self._data = data
-        self._limits = {"starting": float("inf"), "loading": _LOADING, "loaded": _LOADING, "ready": silence}
-        self._recount = recount
+        ready = runtime.timeout + stalled
+        self._limits = {"starting": float("inf"), "loading": _LOADING, "loaded": _LOADING, "ready": ready}
         self._limit = look_ahead(runtime.workers) + WAITING  # what an actor works on, and enough to wait for no one
         self._needs = Needs.of(runtime, cluster.nodes())
         self._class = ray.remote(ExtractionActor).options(
@@ -271,7 +228,7 @@ class RayEngine:
         self._shared: tuple[FeatureFolder, str, Path | None] | None = None
         self._actors: list[_Actor] = []
         self._former: list[_Actor] = []
-        self._calls: dict[Any, tuple[_Actor, Callable[[Any], None]]] = {}
+        self._calls: dict[Any, tuple[_Actor, Callable[[_Actor, Any], None]]] = {}  # and what is done with the answer
         self._room = (0.0, 0)
         self._false_starts = 0
         self._placed = time.monotonic()
@@ -288,7 +245,8 @@ class RayEngine:
         """Start actors for so many clips, and wait until one has loaded the extractor."""
         while self._identity is None:
             self._start_actors(clips)
-            self._raise(self._poll())
+            if error := self._poll():
+                raise error
 
     @contextmanager
     def open(self, folder: FeatureFolder, clips: int) -> Iterator[None]:
@@ -337,7 +295,7 @@ class RayEngine:
                 ray.wait(leaving, num_returns=len(leaving), timeout=_LEAVING)
         finally:
             for actor in self._actors:
-                _end(actor)
+                actor.end()
             self._former += self._actors
             self._actors.clear()
 
@@ -350,7 +308,8 @@ class RayEngine:
             result = self._results.popleft()
             self._left -= result.entry is not None or result.error is not None
             yield result
-        self._raise(error)
+        if error is not None:
+            raise error
 
     def _start_actors(self, wanted: int) -> None:
         """Start actors until there are as many as wanted or as the cluster has room for."""
@@ -362,19 +321,15 @@ class RayEngine:
         for _ in range(min(wanted, room) - len(self._actors)):
             actor = _Actor(self._class.remote())
             self._actors.append(actor)
-            self._call(actor, actor.handle.introduce.remote(Path.cwd()), partial(self._greet, actor))
-
-    def _call(self, actor: _Actor, ref: Any, then: Callable[[Any], None]) -> None:
-        """Have something done with the answer of a call."""
-        self._calls[ref] = actor, then
+            self._calls[actor.handle.introduce.remote(Path.cwd())] = actor, self._greet
 
     def _greet(self, actor: _Actor, node: NodeFacts) -> None:
         actor.node = node
         refuse_stranger(node, self._here)
         actor.stage = "loading"
-        self._call(actor, actor.handle.load.remote(*self._order), partial(self._compare, actor))
+        self._calls[actor.handle.load.remote(*self._order)] = actor, self._compare
 
-    def _compare(self, actor: _Actor, loaded: tuple[str, Literal["visual", "audio"], dict[str, Any]]) -> None:
+    def _compare(self, actor: _Actor, loaded: Loaded) -> None:
         """Accept an extractor, unless it is another than that of the first actor."""
         name, modality, identity = loaded
         if self._identity is None:
@@ -392,24 +347,22 @@ class RayEngine:
 
     def _open_folder(self, actor: _Actor) -> None:
         actor.since = time.monotonic()
-        self._call(actor, actor.handle.open.remote(*(self._shared or ())), lambda _: self._welcome(actor))
+        self._calls[actor.handle.open.remote(*(self._shared or ()))] = actor, self._welcome
 
-    def _welcome(self, actor: _Actor) -> None:
-        actor.stage = "ready"
-        actor.began = time.monotonic()
+    def _welcome(self, actor: _Actor, _: None) -> None:
+        actor.stage, actor.began = "ready", time.monotonic()
         self._false_starts = 0
 
     def _hand_out(self) -> None:
         for _ in range(len(self._pending)):
-            clip, source = self._pending.popleft()
-            actor = self._free(alone=self._is_suspect(clip.id))
+            work = self._pending.popleft()
+            actor = self._free(alone=self._is_suspect(work[0].id))
             if actor is None:
-                self._pending.append((clip, source))
+                self._pending.append(work)
                 continue
             actor.since = actor.since if actor.work else time.monotonic()
-            actor.work[clip.id] = clip, source
-            ref = actor.handle.process.remote((clip, source))
-            self._call(actor, ref, partial(self._take, actor))
+            actor.work[work[0].id] = work
+            self._calls[actor.handle.process.remote(work)] = actor, self._take
 
     def _is_suspect(self, clip_id: str) -> bool:
         """Whether a clip has to be alone with its actor, so that another death is its own."""
@@ -425,7 +378,7 @@ class RayEngine:
         ]
         return min(actors, key=lambda actor: len(actor.work), default=None)
 
-    def _take(self, actor: _Actor, answer: tuple[ClipResult, Mapping[Stage, float]]) -> None:
+    def _take(self, actor: _Actor, answer: Answer) -> None:
         result, actor.seconds = answer
         del actor.work[result.clip_id]
         # An actor that died after it had written the features could not say that they were made just now.
@@ -454,17 +407,12 @@ class RayEngine:
                 continue
             actor.since = time.monotonic()
             try:
-                then(answer)
+                then(actor, answer)
             except EriError as error:
                 fatal = fatal or error
         for actor, ray_error in errors:
             fatal = fatal or self._explain(actor, ray_error)
         return fatal or self._look_after_limits()
-
-    @staticmethod
-    def _raise(error: Exception | None) -> None:
-        if error is not None:
-            raise error
 
     def _explain(self, actor: _Actor, error: RayError) -> Exception | None:
         """Return what an error of a call means for the run; the death of an actor means nothing for it."""
@@ -476,16 +424,19 @@ class RayEngine:
             return bug
         if not isinstance(error, RayActorError):
             return ClusterError(f"node {actor}: {error}")
-        if error.actor_init_failed:
-            return _unusable(str(error), *re.findall(r"ip=([^,)]+)", str(error))[:1])
+        said = str(error)
+        if error.actor_init_failed:  # not even the actor could be imported there
+            address = (*re.findall(r"ip=([^,)]+)", said), "of unknown address")[0]
+            last = said.strip().splitlines()[-1]
+            return ClusterError(f"node {address}: eri cannot be used there: {last}", hint=SAME_VERSIONS)
         # The sentences of Ray that say why, in one line and without its field of names.
-        lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("\t")]
+        lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("\t")]
         return self._lose(actor, " ".join(lines)[:400])
 
     def _look_after_limits(self) -> Exception | None:
         now = time.monotonic()
-        if not self._actors or any(actor.stage != "starting" for actor in self._actors):
-            self._placed = now if self._actors else self._placed
+        if any(actor.stage != "starting" for actor in self._actors):
+            self._placed = now
         if now - self._placed > self._patience:
             what = f"{self._needs.cpus} free CPUs{' and a free GPU' if self._needs.gpus else ''}"
             return ClusterError(
@@ -494,10 +445,11 @@ class RayEngine:
             )
         for actor in list(self._actors):
             waiting = actor.work if actor.stage == "ready" else actor.stage != "loaded" or self._shared
-            if waiting and now - actor.since > self._limits[actor.stage]:
-                error = self._lose(actor, f"nothing was heard of it for {self._limits[actor.stage]:.0f} s")
-                if error is not None:
-                    return error
+            limit = self._limits[actor.stage]
+            if not waiting or now - actor.since <= limit:
+                continue
+            if error := self._lose(actor, f"nothing was heard of it for {limit:.0f} s"):
+                return error
         return None
 
     def _lose(self, actor: _Actor, reason: str) -> ClusterError | None:
@@ -507,7 +459,7 @@ class RayEngine:
         self._actors.remove(actor)
         self._former.append(actor)
         self._calls = {ref: call for ref, call in self._calls.items() if call[0] is not actor}
-        _end(actor)
+        actor.end()
         for clip_id, work in actor.work.items():
             self._deaths[clip_id] += 1
             if self._deaths[clip_id] < _DEATHS:
@@ -519,26 +471,10 @@ class RayEngine:
                 hint="Is the memory of the nodes short? Use a smaller --batch-size.",
             )
             self._results.append(ClipResult(clip_id, error=error))
-        if actor.stage == "ready":
-            return None
-        self._false_starts += 1
-        if self._false_starts < _FALSE_STARTS:
+        self._false_starts += actor.stage != "ready"
+        if actor.stage == "ready" or self._false_starts < _FALSE_STARTS:
             return None
         return ClusterError(
             f"node {actor}: {self._false_starts} actors died before they had loaded their model, the last: {reason}",
             hint="Is its memory short? Ray's logs on that node say more; --engine local shows errors as they are.",
         )
-
-
-def _unusable(said: str, address: str = "of unknown address") -> ClusterError:
-    """Return the error for a node on which not even the actor could be imported."""
-    last = said.strip().splitlines()[-1]
-    return ClusterError(
-        f"node {address}: eri cannot be used there: {last}",
-        hint="Install the same versions of Python, Ray and eri on every node, then start Ray there again.",
-    )
-
-
-def _end(actor: _Actor) -> None:
-    actor.ended = time.monotonic()
-    ray.kill(actor.handle, no_restart=True)

@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from eri.config import Stream
 from eri.extraction.rates import StageRates, StageShares
 from eri.extraction.shards import Shard
 from eri.features.folder import FeatureFolder
@@ -23,51 +24,40 @@ from eri.utils.tables import Shown, Summary
 FAILURES = "failures.csv"
 
 
+ExtractionStage = Literal["check", "extract", "wait", "end"]
+
+
 @dataclass(frozen=True)
 class Failure:
-    """One clip without features.
-
-    Attributes:
-        clip_id: The clip's id.
-        extractor: Short name of the extractor.
-        file: The clip's file as the data set calls it; empty where the data set names none.
-        reason: A short machine-readable word, such as ``truncated`` or ``timeout``.
-        message: What is wrong, in a sentence.
-    """
+    """One clip without features, as a row of ``failures.csv``."""
 
     clip_id: str
-    extractor: str
-    file: str
-    reason: str
-    message: str
+    extractor: str  # short name
+    file: str  # as the data set calls it; empty where it names none
+    reason: str  # a short machine-readable word, such as ``truncated`` or ``timeout``
+    message: str  # what is wrong, in a sentence
+
+
+_FAILURE_COLUMNS = [field.name for field in fields(Failure)]
 
 
 @dataclass(frozen=True)
 class ExtractionEvent:
     """Progress of one extractor.
 
-    Attributes:
-        extractor: Short name of the extractor.
-        stage: ``check``: checking the cache. ``extract``: a clip was extracted or failed. ``wait``: only clips that
-            another run works on are left. ``end``: this extractor is done.
-        done: Clips finished so far: cached, extracted or failed; while checking, clips checked.
-        total: Clips asked for.
-        computed: Clips extracted by this run so far.
-        failed: Clips failed so far.
-        seconds: Since the first clip was begun; 0 while checking.
-        failure: The clip that just failed.
-        shares: How busy each stage has been so far, at most once a second; None in between.
+    Its stage is ``check``: checking the cache; ``extract``: a clip was extracted or failed; ``wait``: only clips that
+    another run works on are left; ``end``: this extractor is done.
     """
 
     extractor: str
-    stage: Literal["check", "extract", "wait", "end"]
-    done: int
-    total: int
-    computed: int = 0
+    stage: ExtractionStage
+    done: int  # clips cached, extracted or failed so far; while checking, clips checked
+    total: int  # clips asked for
+    computed: int = 0  # clips extracted by this run so far
     failed: int = 0
-    seconds: float = 0.0
-    failure: Failure | None = None
-    shares: StageShares | None = None
+    seconds: float = 0.0  # since the first clip was begun; 0 while checking
+    failure: Failure | None = None  # the clip that just failed
+    shares: StageShares | None = None  # how busy each stage has been so far, at most once a second
 
     @property
     def clips_per_second(self) -> float:
@@ -77,43 +67,23 @@ class ExtractionEvent:
 
 @dataclass(frozen=True)
 class ExtractorReport:
-    """The outcome for one extractor.
-
-    The counts by state are of all clips with features, cached ones included.
-
-    Attributes:
-        extractor: Short name.
-        modality: What the features describe.
-        folder: Its feature folder.
-        total: Clips asked for.
-        computed: Clips that this run extracted.
-        already_complete: Clips that needed no work, or that another run extracted meanwhile.
-        failures: Clips without features, by ascending id.
-        no_face: Clips without a face in any row.
-        partly_no_face: Clips with a face in some rows only.
-        black: Clips whose every row is a black frame.
-        no_audio: Clips without an audio track.
-        silent: Clips whose every row is silence.
-        seconds: Wall time.
-        stages: How busy each stage was; None where there was nothing to do.
-        rates: What the clips took that this run extracted, for planning; None where it extracted none.
-    """
+    """The outcome for one extractor; counts by state are of all clips with features, cached ones included."""
 
     extractor: str
-    modality: Literal["visual", "audio"]
+    modality: Stream
     folder: Path
-    total: int
-    computed: int
-    already_complete: int
-    failures: tuple[Failure, ...]
-    no_face: int
-    partly_no_face: int
-    black: int
-    no_audio: int
-    silent: int
-    seconds: float
-    stages: StageShares | None = None
-    rates: StageRates | None = None
+    total: int  # clips asked for
+    computed: int  # clips that this run extracted
+    already_complete: int  # clips that needed no work, or that another run extracted meanwhile
+    failures: tuple[Failure, ...]  # clips without features, by ascending id
+    no_face: int  # clips without a face in any row
+    partly_no_face: int  # clips with a face in some rows only
+    black: int  # clips whose every row is a black frame
+    no_audio: int  # clips without an audio track
+    silent: int  # clips whose every row is silence
+    seconds: float  # wall time
+    stages: StageShares | None = None  # None where there was nothing to do
+    rates: StageRates | None = None  # what the clips took that this run extracted, for planning
 
     @property
     def complete(self) -> int:
@@ -128,13 +98,7 @@ class ExtractorReport:
 
 @dataclass(frozen=True, repr=False)
 class ExtractionReport(Shown):
-    """The outcome of an extraction.
-
-    Attributes:
-        extractors: One report per extractor, in the order asked for.
-        seconds: Wall time.
-        shard: The part of the data set that was asked for; None is all of it.
-    """
+    """The outcome of an extraction, extractor by extractor; of a shard of the data set, or of all of it."""
 
     extractors: tuple[ExtractorReport, ...]
     seconds: float
@@ -165,28 +129,16 @@ class ExtractionReport(Shown):
 
     @property
     def exit_code(self) -> int:
-        """What the process should exit with.
-
-        0: every clip has features. 3: some clips failed, the rest is usable. 1: some extractor has no features at all.
-        """
-        if not self.usable:
-            return 1
-        return 3 if self.failures else 0
+        """0: every clip has features. 3: some clips failed, the rest is usable. 1: an extractor has no features."""
+        return (3 if self.failures else 0) if self.usable else 1
 
 
 def tally_states(entries: Iterable[Entry]) -> dict[str, int]:
-    """Count clips by what their rows say.
+    """Count clips by what their rows say, under the names of :class:`ExtractorReport`.
 
-    Returns:
-        Counts under the names of :class:`ExtractorReport`: ``no_face``, ``partly_no_face``, ``black``, ``no_audio``,
-        ``silent``. A clip without a valid row counts under the state that most of its rows have.
+    A clip without a valid row counts under the state that most of its rows have.
     """
-    names = {
-        State.NO_FACE: "no_face",
-        State.BLACK_FRAME: "black",
-        State.NO_AUDIO: "no_audio",
-        State.SILENCE: "silent",
-    }
+    names = {State.NO_FACE: "no_face", State.BLACK_FRAME: "black", State.NO_AUDIO: "no_audio", State.SILENCE: "silent"}
     counts: Counter[str] = Counter()
     for entry in entries:
         if entry.state_counts[State.VALID]:
@@ -194,9 +146,6 @@ def tally_states(entries: Iterable[Entry]) -> dict[str, int]:
         elif entry.rows:
             counts[names[max(names, key=lambda state: entry.state_counts[state])]] += 1
     return {name: counts[name] for name in (*names.values(), "partly_no_face")}
-
-
-_FAILURE_COLUMNS = [field.name for field in fields(Failure)]
 
 
 def describe_failure(error: EriError, clip_id: str, extractor: str, file: str) -> Failure:
@@ -219,19 +168,10 @@ def read_failures(folder: FeatureFolder) -> tuple[Failure, ...]:
     return tuple(Failure(*row) for row in rows[1:] if len(row) == len(_FAILURE_COLUMNS))
 
 
-def update_failures(folder: FeatureFolder, finished: Collection[str], failures: Iterable[Failure]) -> None:
-    """Bring ``failures.csv`` up to date: rows of finished clips are replaced, the file goes when no row is left.
-
-    Args:
-        folder: The feature folder.
-        finished: Clips that this run found cached, extracted or saw fail.
-        failures: Those that failed.
-
-    Raises:
-        StoreError: The folder cannot be written.
-    """
-    new = tuple(failures)
-    if not new and not (folder.path / FAILURES).exists():
+def update_failures(folder: FeatureFolder, finished: Collection[str], failures: Collection[Failure]) -> None:
+    """Bring ``failures.csv`` up to date: rows of finished clips are replaced, the file goes when no row is left."""
+    path = folder.path / FAILURES
+    if not failures and not path.exists():
         return
     with folder.lock("failures"):
         kept = [
@@ -239,18 +179,11 @@ def update_failures(folder: FeatureFolder, finished: Collection[str], failures: 
             for failure in read_failures(folder)
             if failure.clip_id not in finished and not folder.feature_path(failure.clip_id).exists()
         ]
-        rows = sorted([*kept, *new], key=lambda failure: failure.clip_id)
-        _write_failures(folder.path / FAILURES, rows)
-
-
-def _write_failures(path: Path, rows: Iterable[Failure]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_FAILURE_COLUMNS)
-    values = [astuple(row) for row in rows]
-    writer.writerows(values)
-    with explained(path):
-        if values:
-            write_text(path, text.getvalue())
-        else:
-            path.unlink(missing_ok=True)
+        rows = sorted([*kept, *failures], key=lambda failure: failure.clip_id)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([_FAILURE_COLUMNS, *map(astuple, rows)])
+        with explained(path):
+            if rows:
+                write_text(path, text.getvalue())
+            else:
+                path.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from eri.extraction.rates import StageRates, StageShares, measured_rates, rememb
 from eri.extraction.report import (
     ExtractionEvent,
     ExtractionReport,
+    ExtractionStage,
     ExtractorReport,
     Failure,
     describe_failure,
@@ -54,11 +56,8 @@ LoadEngine = Callable[[ExtractorConfig, Callable[[], int]], AbstractContextManag
 
 _LOG = logging.getLogger(__name__)
 
-_POLL = 0.2
-"""Seconds between two attempts at clips that another run works on."""
-
-_BETWEEN_SHARES = 1.0
-"""Seconds between two events that say how busy each stage has been."""
+_POLL = 0.2  # seconds between two attempts at clips that another run works on
+_BETWEEN_SHARES = 1.0  # seconds between two events that say how busy each stage has been
 
 
 def extract(
@@ -80,36 +79,16 @@ def extract(
     What is complete and matches its source is not opened again. The process may be killed at any moment, and several
     may work on one feature folder at once: no clip is done twice, none is half-written. A clip that cannot be decoded,
     crashes its worker or exceeds the timeout fails alone; it is in the report and in ``failures.csv`` of the feature
-    folder, and is tried again by the next run.
+    folder, and is tried again by the next run. Of features that were imported, the report counts those there are.
 
-    Features that were imported are not extracted: a line of the log says so, and the report counts those there are.
+    ``engine`` is ``local`` for this process with its workers, or ``ray`` for actors on the Ray cluster at ``address``
+    (see :func:`eri.extraction.cluster.connect`), which see data and features under the same paths. ``splits`` and
+    ``shard`` choose clips, ``create`` makes an extractor from its config, and ``patience`` is the seconds beyond the
+    timeout that other runs get for clips that they have locked.
 
-    Args:
-        table: The data set.
-        configs: The extractors.
-        features: Folder of the feature store.
-        runtime: Device, batch size, workers and timeout; None takes the defaults.
-        splits: Splits to extract; None is all.
-        shard: Extract only the clips of this shard; None is all. Shards are disjoint and may work on one feature folder
-            at once, in any order and any number of times.
-        engine: ``local`` is this process with its workers; ``ray`` is actors on a Ray cluster, which see the data and
-            the feature folder under the same paths.
-        address: Of that cluster, see :func:`eri.extraction.cluster.connect`.
-        on_event: Called in this process with the progress of each extractor.
-        create: Makes an extractor from its config.
-        patience: Seconds beyond the timeout that other runs get for clips that they have locked.
-
-    Returns:
-        Counts and failures; its ``exit_code`` is 0 when every clip has features, 3 when some failed and the rest is
-        usable, 1 when an extractor has none at all.
-
-    Raises:
-        StoreError: The feature folder cannot be read or written, the disk is full, or features that the config takes
-            from elsewhere were not imported.
-        EriError: Something that concerns every clip, such as weights that are missing.
-        ClusterError: The Ray cluster cannot be reached or used.
-        RuntimeError: A bug; it names the clip or clips, and the error itself is its cause. What was finished is kept.
-        KeyboardInterrupt: Ctrl-C; the workers are ended and what was finished is kept.
+    What concerns every clip ends the run: a feature folder that cannot be written, missing weights, a cluster out of
+    reach (:class:`EriError`); a bug (:class:`RuntimeError`, which names the clips, with the error itself as its cause);
+    Ctrl-C. What was finished is kept.
     """
     runtime = runtime or Runtime()
     started = time.monotonic()
@@ -126,7 +105,8 @@ def extract(
                 folder = FeatureStore(features).folder(loaded.name, loaded.identity())
                 remember_config(folder, config)
                 sources = clip_sources(table, loaded.modality, clips)
-                run = _ExtractorRun(clips, sources, loaded, folder, runtime, on_event, patience)
+                by_id = {clip.id: clip for clip in clips}
+                run = _ExtractorRun(by_id, sources, loaded, folder, runtime, on_event, patience)
                 run.run()
             reports.append(run.report(time.monotonic() - begun))
     return ExtractionReport(tuple(reports), time.monotonic() - started, shard)
@@ -169,12 +149,8 @@ def _count_imported(table: ClipTable, clips: Sequence[Clip], config: ImportedCon
     started = time.monotonic()
     folder = find_folder(features, config, table.name)
     entries = folder.entries(clip.id for clip in clips)
-    _LOG.warning(
-        "'%s' are imported features, so nothing is extracted: %d of %d clips have them",
-        config.name,
-        len(entries),
-        len(clips),
-    )
+    message = "'%s' are imported features, so nothing is extracted: %d of %d clips have them"
+    _LOG.warning(message, config.name, len(entries), len(clips))
     return ExtractorReport(
         extractor=config.name,
         modality=config.modality,
@@ -184,186 +160,146 @@ def _count_imported(table: ClipTable, clips: Sequence[Clip], config: ImportedCon
         already_complete=len(entries),
         failures=(),
         seconds=time.monotonic() - started,
-        stages=None,
-        rates=None,
         **tally_states(entries.values()),
     )
 
 
+@dataclass(eq=False)
 class _ExtractorRun:
     """One extractor's run over the clips: checks the cache, has the rest processed, and reports every clip once."""
 
-    def __init__(
-        self,
-        clips: Sequence[Clip],
-        sources: Mapping[str, Source | None],
-        engine: Engine,
-        folder: FeatureFolder,
-        runtime: Runtime,
-        on_event: Callable[[ExtractionEvent], None] | None,
-        patience: float,
-    ) -> None:
-        self._clips = {clip.id: clip for clip in clips}
-        self._sources = sources
-        self._engine = engine
-        self._folder = folder
-        self._runtime = runtime
-        self._on_event = on_event
-        self._patience = patience
-        self._entries: dict[str, Entry] = {}
-        self._failures: dict[str, Failure] = {}
-        self._made: list[Entry] = []
-        self._shares: StageShares | None = None
-        self._rates: StageRates | None = None
-        self._todo: deque[str] = deque()
-        self._in_work = 0
-        self._locked_elsewhere: list[str] = []
-        self._waiting_for: tuple[frozenset[str], float] = frozenset(), 0.0
-        self._begun: float | None = None
-        self._shares_sent = 0.0
-        self._first = (0.0, 0)
+    clips: Mapping[str, Clip]
+    sources: Mapping[str, Source | None]
+    engine: Engine
+    folder: FeatureFolder
+    runtime: Runtime
+    on_event: Callable[[ExtractionEvent], None] | None
+    patience: float
+    entries: dict[str, Entry] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    made: list[Entry] = field(default_factory=list)
+    shares: StageShares | None = None
+    rates: StageRates | None = None
+    todo: deque[str] = field(default_factory=deque)
+    in_work: int = 0
+    locked_elsewhere: list[str] = field(default_factory=list)
+    waiting_for: tuple[frozenset[str], float] = (frozenset(), 0.0)  # until when
+    begun: float | None = None
+    shares_sent: float = 0.0
+    first: tuple[float, int] = (0.0, 0)  # when the first clips were made, and how many
 
     def run(self) -> None:
         """Process what is missing; the failures are listed beside the features, also when an error ends it."""
         ended_well = False
         try:
-            self._check_cache()
-            if self._todo:
+            inventory = self.folder.take_inventory(
+                self.sources,
+                threads=max(1, self.runtime.workers),
+                on_checked=lambda count: self._emit("check", done=count),
+            )
+            self.entries.update(inventory.complete)
+            self.todo.extend(inventory.incomplete)
+            if self.todo:
                 self._process()
             self._emit("end")
             ended_well = True
         finally:
             # A disk that is full for features is full for this list too: the first error is the one to show.
             with nullcontext() if ended_well else suppress(StoreError, RemoteError):
-                update_failures(self._folder, {*self._entries, *self._failures}, self._failures.values())
-                self._folder.finish()
-        if self._shares is not None and self._made and isinstance(self._engine, LocalEngine):
-            self._rates = self._measure(self._shares)
-            remember_rates(self._folder, self._rates)
+                update_failures(self.folder, {*self.entries, *self.failures}, self.failures.values())
+                self.folder.finish()
+        if self.shares is not None and self.made and isinstance(self.engine, LocalEngine):
+            name, modality, startup = self.engine.name, self.engine.modality, self._startup(self.shares)
+            self.rates = measured_rates(name, modality, self.runtime, self.shares, self.made, startup)
+            remember_rates(self.folder, self.rates)
 
     def report(self, seconds: float) -> ExtractorReport:
         """Return the report of a run that took so many seconds."""
         return ExtractorReport(
-            extractor=self._engine.name,
-            modality=self._engine.modality,
-            folder=self._folder.path,
-            total=len(self._clips),
-            computed=len(self._made),
-            already_complete=len(self._entries) - len(self._made),
-            failures=tuple(self._failures[clip_id] for clip_id in sorted(self._failures)),
+            extractor=self.engine.name,
+            modality=self.engine.modality,
+            folder=self.folder.path,
+            total=len(self.clips),
+            computed=len(self.made),
+            already_complete=len(self.entries) - len(self.made),
+            failures=tuple(self.failures[clip_id] for clip_id in sorted(self.failures)),
             seconds=seconds,
-            stages=self._shares,
-            rates=self._rates,
-            **tally_states(self._entries.values()),
+            stages=self.shares,
+            rates=self.rates,
+            **tally_states(self.entries.values()),
         )
-
-    def _check_cache(self) -> None:
-        inventory = self._folder.take_inventory(
-            self._sources,
-            threads=max(1, self._runtime.workers),
-            on_checked=lambda count: self._emit("check", done=count),
-        )
-        self._entries.update(inventory.complete)
-        self._todo.extend(inventory.incomplete)
 
     def _process(self) -> None:
-        self._folder.open_for_writing()
-        self._begun = time.monotonic()
-        with self._engine.open(self._folder, len(self._todo)):
-            for result in self._engine.process(self._work()):
-                self._in_work -= 1
+        self.folder.open_for_writing()
+        self.begun = time.monotonic()
+        with self.engine.open(self.folder, len(self.todo)):
+            for result in self.engine.process(self._work()):
+                self.in_work -= 1
                 self._record(result)
             # Before the engine is closed: what its end takes is not what the stages were busy in.
-            self._shares = self._engine.shares(time.monotonic() - self._begun)
+            self.shares = self.engine.shares(time.monotonic() - self.begun)
 
     def _work(self) -> Iterator[Work | None]:
         """Yield the clips to process, and None while there are none but those in work."""
-        while self._todo or self._in_work or self._locked_elsewhere:
-            if self._todo:
-                clip_id = self._todo.popleft()
-                self._in_work += 1
-                yield self._clips[clip_id], self._sources[clip_id]
-            elif self._in_work:
+        while self.todo or self.in_work or self.locked_elsewhere:
+            if self.todo:
+                clip_id = self.todo.popleft()
+                self.in_work += 1
+                yield self.clips[clip_id], self.sources[clip_id]
+            elif self.in_work:
                 yield None
             else:
                 self._await_others()
-            if self._made and not self._first[1]:
-                self._first = (self._seconds(), len(self._made))
+            if self.made and not self.first[1]:
+                self.first = (self._seconds(), len(self.made))
 
     def _record(self, result: ClipResult) -> None:
         """Record what became of a clip."""
         if result.error is not None:
             self._fail(result.clip_id, result.error)
         elif result.entry is None:
-            self._locked_elsewhere.append(result.clip_id)
+            self.locked_elsewhere.append(result.clip_id)
         else:
-            self._entries[result.clip_id] = result.entry
+            self.entries[result.clip_id] = result.entry
             if result.computed:
-                self._made.append(result.entry)
+                self.made.append(result.entry)
             self._emit("extract")
 
     def _await_others(self) -> None:
         """Give other runs time for the clips they have locked: try these again, and fail those they never finish."""
-        locked, self._locked_elsewhere = self._locked_elsewhere, []
+        locked, self.locked_elsewhere = self.locked_elsewhere, []
         ids, now = frozenset(locked), time.monotonic()
-        if ids != self._waiting_for[0]:
-            self._waiting_for = (ids, now + self._runtime.timeout + self._patience)
+        if ids != self.waiting_for[0]:
+            self.waiting_for = (ids, now + self.runtime.timeout + self.patience)
             self._emit("wait")
-        elif now > self._waiting_for[1]:
+        elif now > self.waiting_for[1]:
             for clip_id in locked:
                 message = f"clip {clip_id}: another run has had it locked for too long"
                 self._fail(clip_id, WorkerError(message, reason="claimed", hint="Run again when that run has ended."))
             return
         time.sleep(_POLL)
-        self._todo.extend(locked)
+        self.todo.extend(locked)
 
     def _fail(self, clip_id: str, error: EriError) -> None:
-        source = self._sources[clip_id]
-        failure = describe_failure(error, clip_id, self._engine.name, "" if source is None else source.name)
-        self._failures[clip_id] = failure
+        source = self.sources[clip_id]
+        failure = describe_failure(error, clip_id, self.engine.name, "" if source is None else source.name)
+        self.failures[clip_id] = failure
         self._emit("extract", failure=failure)
 
-    def _measure(self, shares: StageShares) -> StageRates:
-        """Return what the clips took that this run extracted."""
-        (since, clips), made = self._first, len(self._made)
-        # What is left of the time when each clip has its share at the pace after the first few.
-        startup = shares.seconds - made * (shares.seconds - since) / (made - clips) if made > clips else 0.0
-        return measured_rates(
-            self._engine.name,
-            self._engine.modality,
-            self._runtime,
-            shares,
-            clips=made,
-            startup=max(0.0, startup),
-            media_bytes=sum(entry.source.size for entry in self._made),
-            feature_bytes=sum(entry.file.size for entry in self._made),
-        )
+    def _startup(self, shares: StageShares) -> float:
+        """Return what is left of the time when each clip has its share at the pace after the first few."""
+        (since, clips), made = self.first, len(self.made)
+        return max(0.0, shares.seconds - made * (shares.seconds - since) / (made - clips)) if made > clips else 0.0
 
     def _seconds(self) -> float:
-        return 0.0 if self._begun is None else time.monotonic() - self._begun
+        return 0.0 if self.begun is None else time.monotonic() - self.begun
 
-    def _emit(
-        self,
-        stage: Literal["check", "extract", "wait", "end"],
-        *,
-        done: int | None = None,
-        failure: Failure | None = None,
-    ) -> None:
-        if self._on_event is None:
+    def _emit(self, stage: ExtractionStage, *, done: int | None = None, failure: Failure | None = None) -> None:
+        if self.on_event is None:
             return
         shares, seconds = None, self._seconds()
-        if stage in ("extract", "wait") and seconds - self._shares_sent >= _BETWEEN_SHARES:
-            shares, self._shares_sent = self._engine.shares(seconds), seconds
-        self._on_event(
-            ExtractionEvent(
-                extractor=self._engine.name,
-                stage=stage,
-                done=len(self._entries) + len(self._failures) if done is None else done,
-                total=len(self._clips),
-                computed=len(self._made),
-                failed=len(self._failures),
-                seconds=seconds,
-                failure=failure,
-                shares=shares,
-            )
-        )
+        if stage in ("extract", "wait") and seconds - self.shares_sent >= _BETWEEN_SHARES:
+            shares, self.shares_sent = self.engine.shares(seconds), seconds
+        finished = len(self.entries) + len(self.failures) if done is None else done
+        counts = finished, len(self.clips), len(self.made), len(self.failures)
+        self.on_event(ExtractionEvent(self.engine.name, stage, *counts, seconds, failure, shares))

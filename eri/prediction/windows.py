@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from eri.extraction.extractors.crops import CropPreparer
-from eri.extraction.extractors.preparing import ImagePreparer, SoundPreparer
+from eri.extraction.extractors.preparing import ImagePreparer, AudioPreparer
 from eri.features.crops import encode_image
 from eri.features.records import CropSequence, FeatureSequence, Prepared, assemble, join_codes
 from eri.media.audio import SAMPLE_RATE, Audio
@@ -231,7 +231,7 @@ class AudioWindows:
 
     def __init__(self, extractor: RecordedExtractor, audio: Audio) -> None:
         preparer = extractor.preparer
-        if not isinstance(preparer, SoundPreparer):
+        if not isinstance(preparer, AudioPreparer):
             raise ConfigError(f"{extractor.name}: its features of a sliding window cannot be made")
         self._extractor, self._preparer, self._audio = extractor, preparer, audio
 

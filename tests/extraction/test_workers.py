@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from eri.config import Runtime
-from eri.extraction.pipeline import WAITING
-from eri.extraction.preparation import (
+from eri.extraction.pipeline import (
+    WAITING,
     ClipPreparer,
-    ScratchFolder,
     inputs_file,
     load_inputs,
     remove_temporary,
+    scratch_folder,
     sweep_scratch_folders,
 )
 from eri.extraction.run import ExtractionReport, extract, read_failures
@@ -197,26 +197,26 @@ def test_scratch_folders_of_killed_runs_are_removed_and_those_of_living_ones_are
     assert list(temporary.iterdir()) == []
     (temporary / "eri-scratch-odd.lock").mkdir()  # what cannot be removed stops nobody
     sweep_scratch_folders()
-    with ScratchFolder() as scratch:
-        assert scratch.path.is_dir()
+    with scratch_folder() as path:
+        assert path.is_dir()
     assert [path.name for path in temporary.iterdir()] == ["eri-scratch-odd.lock"]
 
 
 HOLD = """
 import os, signal
-from eri.extraction.preparation import ScratchFolder
-scratch = ScratchFolder()
-(scratch.path / "a.npy").write_text("decoded")
-print(scratch.path, flush=True)
-os.kill(os.getpid(), signal.{signal})
+from eri.extraction.pipeline import scratch_folder
+with scratch_folder() as path:
+    (path / "a.npy").write_text("decoded")
+    print(path, flush=True)
+    os.kill(os.getpid(), signal.{signal})
 """
 
 COME_AND_GO = """
-from eri.extraction.preparation import ScratchFolder, sweep_scratch_folders
+from eri.extraction.pipeline import scratch_folder, sweep_scratch_folders
 for turn in range(100):
     sweep_scratch_folders()
-    with ScratchFolder() as scratch:
-        path = scratch.path / "a.npy"
+    with scratch_folder() as scratch:
+        path = scratch / "a.npy"
         path.write_text("decoded")
         sweep_scratch_folders()
         assert path.read_text() == "decoded", turn

@@ -14,7 +14,7 @@ from eri.config.tasks import ERI
 from eri.data import load_clips
 from eri.data.clips import Clip, ClipTable
 from eri.data.probe import probe
-from eri.extraction.preparation import local_media
+from eri.extraction.pipeline import local_media
 from eri.extraction.run import extract
 from eri.features.sources import Source, clip_sources, identify_source, stamp_source
 from eri.reports.previews import preview_audio, preview_frames

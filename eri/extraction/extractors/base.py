@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from eri.config import Stream
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +28,7 @@ class BaseExtractor(ABC):
     libraries: ClassVar[tuple[str, ...]]
     rules: ClassVar[int] = 1
     name: str
-    modality: Literal["visual", "audio"] = "audio"
+    modality: Stream = "audio"
     dimension: int
 
     @abstractmethod
@@ -44,16 +46,10 @@ class BaseExtractor(ABC):
 def embed_rows(
     counts: Sequence[int], batch_size: int, dimension: int, launch: Callable[[list[tuple[int, slice]]], Tensor]
 ) -> list[NDArray[np.float32]]:
-    """Embed the rows of many clips in batches, one of which a GPU works on while the next is made up.
+    """Embed the rows of many clips (``counts`` of each) in batches, one of which a GPU works on while the next is made.
 
-    Args:
-        counts: Rows of each clip.
-        batch_size: Most rows in a batch.
-        dimension: Length of one embedding.
-        launch: Embeds the pieces (index of the clip, its rows) of a batch, (rows, dimension), without waiting.
-
-    Returns:
-        float32 (rows, dimension) per clip.
+    ``launch`` embeds the pieces (index of the clip, its rows) of a batch, (rows, dimension), without waiting. The
+    result is float32 (rows, dimension) per clip.
     """
     from eri.models.running import batches, store_rows
 

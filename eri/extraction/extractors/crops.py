@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.config import CropsConfig, Runtime
+from eri.config import CropsConfig, Runtime, Stream
 from eri.data.clips import Clip
 from eri.extraction.extractors.base import BaseExtractor
 from eri.extraction.extractors.preparing import ImagePreparer
@@ -20,12 +20,7 @@ from eri.media.faces import face_identity
 
 @dataclass(frozen=True)
 class CropPreparer:
-    """Decodes frames, crops the subject's face from each, and encodes the crops.
-
-    Attributes:
-        images: What decodes and crops.
-        quality: Of the JPEG files, up to 100.
-    """
+    """Decodes frames, crops the subject's face from each, and encodes the crops as JPEG of a quality up to 100."""
 
     images: ImagePreparer
     quality: int
@@ -36,45 +31,36 @@ class CropPreparer:
 
     def encode(self, prepared: Prepared) -> Prepared:
         """Encode the crops of a clip."""
-        codes = [encode_image(picture, self.quality) for picture in prepared.inputs]
-        rows = np.zeros((len(codes), max(map(len, codes), default=1)), dtype=np.uint8)
-        for row, code in zip(rows, codes, strict=True):
-            row[: len(code)] = code
-        return replace(prepared, inputs=rows, encoded=True)
+        return replace(
+            prepared, inputs=pad_codes([encode_image(image, self.quality) for image in prepared.inputs]), encoded=True
+        )
+
+
+def pad_codes(codes: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Return encoded images as rows of bytes, filled up with zeros, uint8 (images, bytes of the longest)."""
+    rows = np.zeros((len(codes), max(map(len, codes), default=1)), dtype=np.uint8)
+    for row, code in zip(rows, codes, strict=True):
+        row[: len(code)] = code
+    return rows
 
 
 class CropExtractor(BaseExtractor):
-    """No model at all: the crops themselves are what is cached.
-
-    Args:
-        config: Sampling, size and face settings.
-        runtime: Device of the face detector, and what decodes.
-
-    Raises:
-        MissingDependencyError: torchcodec is to decode and is not installed.
-    """
+    """No model at all: the crops themselves are what is cached."""
 
     family = "crops"
-    modality: Literal["visual", "audio"] = "visual"
+    modality: Stream = "visual"
     libraries = ("av", "opencv-python-headless")
 
     def __init__(self, config: CropsConfig, runtime: Runtime) -> None:
+        from eri.models.running import decoding_device, resolve_device  # imports torch, which preparing does without
+
         self.name: str = config.extractor
         self.dimension = config.input_size
         self._config = config
-        from eri.models.running import decoding_device, resolve_device  # imports torch, which preparing does without
-
-        self._detect_on = str(resolve_device(runtime.device)) if config.faces.detector == "retinaface" else "cpu"
-        self._decode_on = decoding_device(runtime)
-
-    @property
-    def preparer(self) -> CropPreparer:
-        """The part that decodes, crops and encodes."""
-        config = self._config
-        images = ImagePreparer(
-            config.frames, config.input_size, config.faces, self._detect_on, take=config.take, decode_on=self._decode_on
-        )
-        return CropPreparer(images, config.quality)
+        detect_on = str(resolve_device(runtime.device)) if config.faces.detector == "retinaface" else "cpu"
+        side, decode_on = config.input_size, decoding_device(runtime)
+        images = ImagePreparer(config.frames, side, config.faces, detect_on, take=config.take, decode_on=decode_on)
+        self.preparer = CropPreparer(images, config.quality)
 
     def settings(self) -> dict[str, Any]:
         """Return what determines the images beside family, rules and libraries."""

@@ -25,14 +25,9 @@ from eri.models.backbones import create_backbone
 from eri.models.running import resolve_device
 from eri.utils.errors import ConfigError
 
-N_FFT = 512
-"""Samples of the Hann window: the power of two above 25 ms at 16 kHz, the toolkit's default."""
-
-HOP = N_FFT // 2
-"""Samples from one spectrum to the next."""
-
-CANVAS = 227
-"""Side of the drawing in pixels before it is resized to the backbone's input: the toolkit's default."""
+N_FFT = 512  # samples of the Hann window: the power of two above 25 ms at 16 kHz, the toolkit's default
+HOP = N_FFT // 2  # samples from one spectrum to the next
+CANVAS = 227  # side of the drawing in pixels before it is resized to the backbone's input: the toolkit's default
 
 _FLOOR = 1e-10
 _LINEAR_BELOW = 1000.0
@@ -54,23 +49,20 @@ class SpectrogramPainter:
     The vertical axis is that of librosa's ``specshow``: linear in frequency up to 1 kHz on two fifths of the height,
     logarithmic above.
 
-    Images are drawn on the CPU, whatever device embeds them, so that they do not depend on it.
-
-    Args:
-        bands: Mel bands.
-        rate: Samples per second.
-        side: Height and width of the finished images in pixels.
+    Images, ``side`` pixels high and wide, are drawn on the CPU, whatever device embeds them, so that they do not depend
+    on it.
     """
 
-    def __init__(self, bands: int, *, rate: int, side: int) -> None:
+    def __init__(self, bands: int, side: int) -> None:
         self._side = side
-        self._rows = _band_of_pixel_row(bands, rate / 2)
+        highest = SAMPLE_RATE / 2
+        self._rows = _band_of_pixel_row(bands, highest)
         self._taper = torch.hann_window(N_FFT)
         with warnings.catch_warnings():
             # Empty filters are a known part of the recipe, see above.
             warnings.filterwarnings("ignore", message="At least one mel filterbank", category=UserWarning)
             filters = torchaudio.functional.melscale_fbanks(
-                N_FFT // 2 + 1, 0.0, rate / 2, bands, rate, norm="slaney", mel_scale="slaney"
+                N_FFT // 2 + 1, 0.0, highest, bands, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
             )
         self._filters = filters.T.contiguous()
         # Rounded as matplotlib's canvas rounds them; its own byte table truncates.
@@ -78,15 +70,10 @@ class SpectrogramPainter:
         self._colours = colours.astype(np.uint8)
 
     def paint(self, windows: Tensor, real: Tensor) -> Tensor:
-        """Draw windows of audio.
+        """Draw windows of audio (mono in [-1, 1], float32 (n, samples >= N_FFT)) as RGB, uint8 (n, 3, side, side).
 
-        Args:
-            windows: Mono in [-1, 1], float32 (n, samples), at least :data:`N_FFT` samples.
-            real: Samples of each window that are audio, not padding after the end of a clip, int64 (n,). The padding
-                is drawn in the darkest colour, and does not stretch the scale of the rest.
-
-        Returns:
-            RGB, uint8 (n, 3, side, side).
+        ``real`` are the samples of each window that are not padding after the end of a clip, int64 (n,). The padding is
+        drawn in the darkest colour, and does not stretch the scale of the rest.
         """
         levels = self._decibels(windows)
         inside = torch.arange(levels.shape[2]) * HOP + N_FFT <= real[:, None].clamp(min=N_FFT)
@@ -153,17 +140,9 @@ class DeepSpectrumExtractor(BaseExtractor):
     """An image backbone over mel-spectrogram images, one embedding per window.
 
     Windows of ``config.window`` seconds start every ``config.hop`` seconds; the last one is padded, and audio shorter
-    than a window gives one row. A row's time is the middle of its window. The images are described at
-    :class:`SpectrogramPainter`. Where the original toolkit cuts zeros off both ends of
-    a file and stretches a last, shorter piece over the whole image, rows here keep to the clip's time axis.
-
-    Args:
-        config: Backbone, weights, windows and image.
-        runtime: Device and batch size.
-
-    Raises:
-        ConfigError: No model has that name, or a window is shorter than one spectrum (32 ms).
-        WeightsError: Weights are nowhere to be found, damaged, or of another model.
+    than a window gives one row. A row's time is the middle of its window. Where the original toolkit cuts zeros off
+    both ends of a file and stretches a last, shorter piece over the whole image, rows here keep to the clip's time
+    axis. A window must not be shorter than one spectrum (32 ms).
     """
 
     name = family = "deepspectrum"
@@ -172,8 +151,8 @@ class DeepSpectrumExtractor(BaseExtractor):
     def __init__(self, config: DeepSpectrumConfig, runtime: Runtime) -> None:
         self._config = config
         self._batch_size = runtime.batch_size
-        self._window, self._hop = (max(1, round(seconds * SAMPLE_RATE)) for seconds in (config.window, config.hop))
-        if self._window < N_FFT:
+        window, hop = (max(1, round(seconds * SAMPLE_RATE)) for seconds in (config.window, config.hop))
+        if window < N_FFT:
             raise ConfigError(
                 f"a window of {config.window} s is shorter than one spectrum ({N_FFT / SAMPLE_RATE} s)",
                 hint="Raise audio.window.",
@@ -188,19 +167,15 @@ class DeepSpectrumExtractor(BaseExtractor):
             option="audio.weights",
         )
         self.dimension = self._backbone.dimension
-        self._painter = SpectrogramPainter(config.mel_bands, rate=SAMPLE_RATE, side=self._backbone.side)
-
-    @property
-    def preparer(self) -> WindowPreparer:
-        """The part that decodes audio."""
-        return WindowPreparer(self._window, self._hop, SAMPLE_RATE)
+        self._painter = SpectrogramPainter(config.mel_bands, self._backbone.side)
+        self.preparer = WindowPreparer(window, hop, SAMPLE_RATE)
 
     def settings(self) -> dict[str, Any]:
         """Return what determines the numbers beside family, rules and libraries."""
         return {
             "backbone": self._backbone.identity(),
-            "window": self._window,
-            "hop": self._hop,
+            "window": self.preparer.window,
+            "hop": self.preparer.hop,
             "rate": SAMPLE_RATE,
             "picture": {"mel_bands": self._config.mel_bands, "n_fft": N_FFT, "hop": HOP, "canvas": CANVAS},
         }
@@ -210,21 +185,11 @@ class DeepSpectrumExtractor(BaseExtractor):
         rows = [np.flatnonzero(clip.states == State.VALID) for clip in prepared]
 
         def launch(batch: list[tuple[int, slice]]) -> Tensor:
-            windows = [(prepared[clip].inputs, row) for clip, part in batch for row in rows[clip][part]]
-            return self._backbone.embed(self._pictures(windows))
+            windows = [self.preparer.cut(prepared[clip].inputs, rows[clip][part]) for clip, part in batch]
+            starts = [rows[clip][part] * self.preparer.hop for clip, part in batch]
+            real = [len(prepared[clip].inputs) - first for (clip, _), first in zip(batch, starts, strict=True)]
+            return self._backbone.embed(
+                self._painter.paint(torch.from_numpy(np.concatenate(windows)), torch.from_numpy(np.concatenate(real)))
+            )
 
         return embed_rows([len(valid) for valid in rows], self._batch_size, self.dimension, launch)
-
-    def pictures(self, prepared: Prepared) -> NDArray[np.uint8]:
-        """Return the images of a clip's valid rows, RGB uint8 (valid rows, side, side, 3), for looking at."""
-        windows = [(prepared.inputs, int(row)) for row in np.flatnonzero(prepared.states == State.VALID)]
-        return self._pictures(windows).permute(0, 2, 3, 1).numpy()
-
-    def _pictures(self, windows: Sequence[tuple[NDArray[np.float32], int]]) -> torch.Tensor:
-        cut = np.zeros((len(windows), self._window), dtype=np.float32)
-        real = np.empty(len(windows), dtype=np.int64)
-        for index, (samples, row) in enumerate(windows):
-            piece = samples[row * self._hop : row * self._hop + self._window]
-            cut[index, : len(piece)] = piece
-            real[index] = len(piece)
-        return self._painter.paint(torch.from_numpy(cut), torch.from_numpy(real))

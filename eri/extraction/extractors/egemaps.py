@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,44 +18,30 @@ from eri.media.audio import SAMPLE_RATE
 from eri.media.state import State
 from eri.utils.errors import MissingDependencyError
 
-Level = Literal["functionals", "low-level"]
-
 _SET = "eGeMAPSv02"
 _LEVELS = {"functionals": "Functionals", "low-level": "LowLevelDescriptors"}
-_SHORTEST = 960
-"""Samples (60 ms) under which openSMILE describes nothing."""
-_STEP = 160
-"""Samples from one low-level description to the next; the middle of the first lies so far from the start, too."""
+_SHORTEST = 960  # samples (60 ms) under which openSMILE describes nothing
+_STEP = 160  # samples from one low-level description to the next; so far from the start lies the first one's middle
 _SECONDS_AT_ONCE = 300
 _LOUDEST = np.float32(1 - 2.0**-15)  # openSMILE takes 16-bit audio, in which 1.0 would turn into -1.0
 
 
 @dataclass(frozen=True)
 class EGeMAPSPreparer(WindowPreparer):
-    """Decodes a clip's audio and describes it: openSMILE runs on the CPU, so workers share this out.
+    """Decodes a clip's audio and describes it: openSMILE runs on the CPU, so workers share this out."""
 
-    Attributes:
-        level: What is described.
-    """
-
-    level: Level = "functionals"
+    level: str = "functionals"  # or low-level
 
     def finish(self, prepared: Prepared) -> Prepared:
         """Describe the valid rows of audio; ``inputs`` become the features, float32 (valid rows, dimension)."""
         valid = np.flatnonzero(prepared.states == State.VALID)
         smile = create_smile(self.level)
-        described = (
-            self._functionals(smile, prepared.inputs, valid)
-            if self.level == "functionals"
-            else self._descriptors(smile, prepared.inputs)[valid]
-        )
+        if self.level == "low-level":
+            return replace(prepared, inputs=self._descriptors(smile, prepared.inputs)[valid])
+        described = np.empty((len(valid), smile.num_features), dtype=np.float32)
+        for index, row in enumerate(valid):
+            described[index] = describe(smile, prepared.inputs[row * self.hop : row * self.hop + self.window])[0]
         return replace(prepared, inputs=described)
-
-    def _functionals(self, smile: Any, samples: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        result = np.empty((len(rows), smile.num_features), dtype=np.float32)
-        for index, row in enumerate(rows):
-            result[index] = describe(smile, samples[row * self.hop : row * self.hop + self.window])[0]
-        return result
 
     def _descriptors(self, smile: Any, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         rows = self.count(len(samples))
@@ -76,39 +62,26 @@ class EGeMAPSExtractor(BaseExtractor):
     under 60 ms is padded with zeros to that. ``low-level`` are its 25 descriptors every 10 ms, averaged over each hop;
     audio of more than 5 minutes is described in pieces of 5 minutes. A row's time is the middle of its window or hop.
 
-    openSMILE takes 16-bit sound: samples are rounded towards zero to that.
-
-    Args:
-        config: Level, window and hop.
-        runtime: Without influence: the work is done where audio is decoded.
-
-    Raises:
-        MissingDependencyError: The package opensmile is not installed.
+    openSMILE takes 16-bit audio: samples are rounded towards zero to that. The work is done where audio is decoded.
     """
 
     name = family = "egemaps"
     libraries = ("av", "opensmile")
 
     def __init__(self, config: EGeMAPSConfig, runtime: Runtime) -> None:
-        self._level: Level = config.level
         hop = round(config.hop * SAMPLE_RATE)
         window = hop if config.level == "low-level" else round((config.window or 1.0) * SAMPLE_RATE)
-        self._preparer = EGeMAPSPreparer(window, hop, SAMPLE_RATE, config.level)
+        self.preparer = EGeMAPSPreparer(window, hop, SAMPLE_RATE, config.level)
         self.columns: list[str] = list(create_smile(config.level).feature_names)
         self.dimension = len(self.columns)
-
-    @property
-    def preparer(self) -> EGeMAPSPreparer:
-        """The part that decodes and describes audio."""
-        return self._preparer
 
     def settings(self) -> dict[str, Any]:
         """Return what determines the numbers beside family, rules and libraries."""
         return {
             "set": _SET,
-            "level": self._level,
-            "window": self._preparer.window,
-            "hop": self._preparer.hop,
+            "level": self.preparer.level,
+            "window": self.preparer.window,
+            "hop": self.preparer.hop,
             "rate": SAMPLE_RATE,
             "columns": self.columns,
         }
@@ -118,12 +91,8 @@ class EGeMAPSExtractor(BaseExtractor):
         return [np.array(clip.inputs, dtype=np.float32) for clip in prepared]
 
 
-def create_smile(level: Level) -> Any:
-    """Return openSMILE with the set's configuration.
-
-    Raises:
-        MissingDependencyError: The package opensmile is not installed.
-    """
+def create_smile(level: str) -> Any:
+    """Return openSMILE with the set's configuration."""
     try:
         opensmile = importlib.import_module("opensmile")
     except ModuleNotFoundError as error:
@@ -135,18 +104,13 @@ def create_smile(level: Level) -> Any:
 
 
 def describe(smile: Any, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return openSMILE's description of a stretch of audio.
+    """Return openSMILE's description of a stretch of audio, mono in [-1, 1] at 16 kHz, padded with zeros to 60 ms.
 
-    Args:
-        smile: As :func:`create_smile` makes it.
-        samples: Mono in [-1, 1] at 16 kHz; padded with zeros to 60 ms.
-
-    Returns:
-        float32 (1, 88) for functionals, (descriptions, 25) for low-level descriptors.
+    float32 (1, 88) for functionals, (descriptions, 25) for low-level descriptors.
     """
-    sound = np.zeros(max(_SHORTEST, len(samples)), dtype=np.float32)
-    np.clip(samples, -1.0, _LOUDEST, out=sound[: len(samples)])
-    described: NDArray[np.float32] = smile(sound, SAMPLE_RATE)[0].T
+    audio = np.zeros(max(_SHORTEST, len(samples)), dtype=np.float32)
+    np.clip(samples, -1.0, _LOUDEST, out=audio[: len(samples)])
+    described: NDArray[np.float32] = smile(audio, SAMPLE_RATE)[0].T
     return described
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eri.config import DrawnImageConfig, ImageConfig, Runtime
+from eri.config import DrawnImageConfig, ImageConfig, Runtime, Stream
 from eri.extraction.extractors.base import BaseExtractor, embed_rows
 from eri.extraction.extractors.preparing import Brightening, ImagePreparer
 from eri.features.records import Prepared
@@ -27,19 +27,10 @@ class ImageExtractor(BaseExtractor):
     Crops are cut at the backbone's own input size (the face package resamples them once, from the frame itself),
     scaled to [0, 1] and normalised by the backbone's mean and deviation. The embedding is the pooled output before
     the classifier: 2048 values of ``resnet50``, 4096 of ``vgg16`` (its second fully connected layer after ReLU).
-
-    Args:
-        config: Model, weights, sampling and face settings.
-        runtime: Device and batch size.
-
-    Raises:
-        ConfigError: No model has that name, or it does not take images of that size.
-        WeightsError: Weights are nowhere to be found, damaged, or of another model.
-        MissingDependencyError: torchcodec is to decode and is not installed.
     """
 
     family = "image"
-    modality: Literal["visual", "audio"] = "visual"
+    modality: Stream = "visual"
     libraries = ("av", "timm", "torch")
 
     def __init__(self, config: ImageConfig, runtime: Runtime) -> None:
@@ -59,31 +50,17 @@ class ImageExtractor(BaseExtractor):
         if runtime.compiled:
             self._backbone = replace(self._backbone, model=CompiledLater(self._backbone.model, runtime.batch_size))
         self.dimension = self._backbone.dimension
-        self._decode_on = decoding_device(runtime)
-
-    @property
-    def preparer(self) -> ImagePreparer:
-        """The part that decodes frames and crops faces."""
-        device = str(self._backbone.device) if self._config.faces.detector == "retinaface" else "cpu"
-        return ImagePreparer(
-            self._config.frames,
-            self._backbone.side,
-            self._config.faces,
-            device,
-            self._brightening,
-            decode_on=self._decode_on,
+        detect_on = str(self._backbone.device) if config.faces.detector == "retinaface" else "cpu"
+        brightening = None
+        if isinstance(config, DrawnImageConfig) and config.brightness is not None:
+            brightening = Brightening(config.brightness, config.draw)
+        self.preparer = ImagePreparer(
+            config.frames, self._backbone.side, config.faces, detect_on, brightening, decode_on=decoding_device(runtime)
         )
-
-    @property
-    def _brightening(self) -> Brightening | None:
-        config = self._config
-        if not isinstance(config, DrawnImageConfig) or config.brightness is None:
-            return None
-        return Brightening(config.brightness, config.draw)
 
     def settings(self) -> dict[str, Any]:
         """Return what determines the numbers beside family, rules and libraries."""
-        brightening = self._brightening
+        brightening = self.preparer.brightening
         return {
             "backbone": self._backbone.identity(),
             "frames": self._config.frames,

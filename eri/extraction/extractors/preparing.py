@@ -27,12 +27,7 @@ _WINDOWS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Brightening:
-    """A change of brightness that is the same for all frames of a clip, and another for each clip and draw.
-
-    Attributes:
-        limit: Upper end of the factor; its lower end is 1.
-        draw: Which draw.
-    """
+    """A change of brightness by a factor in [1, limit), one for all frames of a clip, another per clip and draw."""
 
     limit: float
     draw: int
@@ -48,33 +43,23 @@ class Brightening:
         drawn = int.from_bytes(hashlib.sha256(f"{self.draw}:{clip_id}".encode()).digest()[:8], "big") / 2**64
         return 1.0 + (self.limit - 1.0) * drawn
 
-    def apply(self, pictures: NDArray[np.uint8], clip_id: str) -> NDArray[np.uint8]:
+    def apply(self, images: NDArray[np.uint8], clip_id: str) -> NDArray[np.uint8]:
         """Multiply images by the clip's factor, rounded, up to white."""
         table = np.minimum(np.rint(np.arange(256) * self.factor(clip_id)), 255).astype(np.uint8)
-        return np.take(table, pictures)
+        return np.take(table, images)
 
 
 @dataclass(frozen=True)
 class ImagePreparer:
-    """Decodes frames and crops the subject's face from each.
+    """Decodes frames and crops the subject's face from each, ``side`` pixels high and wide."""
 
-    Attributes:
-        frames: Frames of a clip.
-        side: Height and width of the crops in pixels.
-        faces: How faces are found and cropped.
-        device: Where the detector runs; only ``retinaface`` uses it.
-        brightening: What happens to the crops then; None leaves them.
-        take: Whether frames are spread evenly over the clip's presentation time or its last ones.
-        decode_on: Device on which torchcodec decodes; None decodes by PyAV.
-    """
-
-    frames: int
+    frames: int  # of a clip
     side: int
     faces: FaceConfig
-    device: str = "cpu"
-    brightening: Brightening | None = None
-    take: Literal["spread", "last"] = "spread"
-    decode_on: str | None = None
+    device: str = "cpu"  # where the detector runs; only ``retinaface`` uses it
+    brightening: Brightening | None = None  # of the crops
+    take: Literal["spread", "last"] = "spread"  # frames evenly over the presentation time, or the last ones
+    decode_on: str | None = None  # device on which torchcodec decodes; None decodes by PyAV
 
     def prepare(self, clip: Clip) -> Prepared:
         """Decode one clip.
@@ -92,12 +77,12 @@ class ImagePreparer:
         frames = read(clip.video, self.frames, device=self.decode_on)
         begun = time.perf_counter()
         crops = crop_faces(frames, self.faces, self.side, device=self.device)
-        pictures = crops.images if self.brightening is None else self.brightening.apply(crops.images, clip.id)
+        images = crops.images if self.brightening is None else self.brightening.apply(crops.images, clip.id)
         seconds = time.perf_counter() - begun
-        return Prepared(clip.id, pictures, frames.times, crops.states, frames.notes, face_seconds=seconds)
+        return Prepared(clip.id, images, frames.times, crops.states, frames.notes, face_seconds=seconds)
 
 
-class SoundPreparer(ABC):
+class AudioPreparer(ABC):
     """Decodes a clip's audio and lays a grid of rows over it; the grid differs from family to family."""
 
     @abstractmethod
@@ -123,11 +108,11 @@ class SoundPreparer(ABC):
         # A folder of face images is a video without an audio track.
         if source is not None and not source.is_dir():
             try:
-                sound = read_audio(source)
+                audio = read_audio(source)
             except NoAudioError:
                 pass
             else:
-                return self.lay(clip.id, sound.samples, sound.start, sound.notes)
+                return self.lay(clip.id, audio.samples, audio.start, audio.notes)
         times = self.times(round(_duration(clip) * SAMPLE_RATE))
         states = np.full(len(times), State.NO_AUDIO, dtype=np.uint8)
         return self.finish(Prepared(clip.id, np.zeros(0, dtype=np.float32), times, states, ("no audio",)))
@@ -135,14 +120,7 @@ class SoundPreparer(ABC):
     def lay(
         self, clip_id: str, samples: NDArray[np.float32], start: float = 0.0, notes: tuple[str, ...] = ()
     ) -> Prepared:
-        """Lay the grid of rows over audio that is decoded already.
-
-        Args:
-            clip_id: The clip's id.
-            samples: Mono at 16 kHz, at least one.
-            start: Second of the first sample.
-            notes: Of the audio.
-        """
+        """Lay the grid over decoded audio: mono at 16 kHz, at least one sample, the first at second ``start``."""
         states = np.where(self.silent(samples), State.SILENCE, State.VALID).astype(np.uint8)
         return self.finish(Prepared(clip_id, samples, start + self.times(len(samples)), states, notes))
 
@@ -152,14 +130,8 @@ class SoundPreparer(ABC):
 
 
 @dataclass(frozen=True)
-class WindowPreparer(SoundPreparer):
-    """Rows are overlapping windows of equal length.
-
-    Attributes:
-        window: Samples in a window.
-        hop: Samples from one window's start to the next one's.
-        rate: Samples per second.
-    """
+class WindowPreparer(AudioPreparer):
+    """Rows are overlapping windows of equal length; window and hop are in samples, the rate in samples per second."""
 
     window: int
     hop: int
@@ -177,18 +149,21 @@ class WindowPreparer(SoundPreparer):
         """Return the number of windows: every sample is in one, the last may reach past the end, at least one."""
         return 1 + max(0, math.ceil((samples - self.window) / self.hop))
 
+    def cut(self, samples: NDArray[np.float32], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return the windows of some rows, float32 (rows, window); what is after the audio's end is zero."""
+        windows = np.zeros((len(rows), self.window), dtype=np.float32)
+        for window, row in zip(windows, rows, strict=True):
+            piece = samples[row * self.hop : row * self.hop + self.window]
+            window[: len(piece)] = piece
+        return windows
+
 
 @dataclass(frozen=True)
-class FramePreparer(SoundPreparer):
+class FramePreparer(AudioPreparer):
     """Rows are the output frames of a convolutional front end, or means of them over a longer hop.
 
-    A frame sees ``field`` samples and steps by ``stride``; its time is the middle of what it sees.
-
-    Attributes:
-        field: Samples that one frame depends on.
-        stride: Samples from one frame to the next.
-        hop: Samples over which frames are averaged; None keeps every frame.
-        rate: Samples per second.
+    A frame sees ``field`` samples and steps by ``stride``; its time is the middle of what it sees. Without a ``hop``
+    (in samples) every frame is kept.
     """
 
     field: int
@@ -202,9 +177,9 @@ class FramePreparer(SoundPreparer):
 
     def groups(self, frames: int) -> NDArray[np.int64]:
         """Return the row that each frame is averaged into, ascending from 0 without a gap, (frames,)."""
-        middles = np.arange(frames) * self.stride + self.field // 2
         if self.hop is None:
             return np.arange(frames, dtype=np.int64)
+        middles = np.arange(frames) * self.stride + self.field // 2
         rows: NDArray[np.int64] = np.unique(middles // self.hop, return_inverse=True)[1].astype(np.int64)
         return rows
 
@@ -220,19 +195,14 @@ class FramePreparer(SoundPreparer):
         """Return which rows have only frames that see nothing but digital silence."""
         frames = self.frames(len(samples))
         silent = silent_windows(samples, self.field, self.stride, frames)
-        groups = self.groups(frames)
-        rows: NDArray[np.bool_] = np.bincount(groups, ~silent) == 0
+        rows: NDArray[np.bool_] = np.bincount(self.groups(frames), ~silent) == 0
         return rows
 
 
 def silent_windows(samples: NDArray[np.float32], window: int, hop: int, count: int) -> NDArray[np.bool_]:
     """Return which windows stay under :data:`SILENT_BELOW`, reading a long memory map piece by piece.
 
-    Args:
-        samples: Mono audio.
-        window: Samples in a window; one that reaches past the end is judged by what is there.
-        hop: Samples between starts.
-        count: Number of windows.
+    A window that reaches past the end is judged by what is there.
 
     Examples:
         >>> silent_windows(np.array([0, 0, 0, 0, 0.5], dtype=np.float32), 2, 2, 3)

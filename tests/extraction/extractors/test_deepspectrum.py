@@ -14,7 +14,7 @@ from eri.extraction.extractors.registry import create_extractor
 from eri.features.records import Prepared, assemble
 from eri.media.state import State
 from eri.utils.errors import ConfigError
-from tests.factories.media import write_clip, write_wav
+from tests.factories.media import write_clip
 from tests.factories.speech import voice
 
 RATE = 16_000
@@ -78,14 +78,6 @@ def test_a_clip_without_sound_gives_no_embedding(tmp_path):
     prepared = made.preparer.prepare(Clip("a", "test", video=write_clip(tmp_path / "a.mp4", 2.0, audio=False)))
     assert made.embed([prepared])[0].shape == (0, 96)
     assert assemble(prepared, made.embed([prepared])[0]).embeddings.shape == (3, 96)
-
-
-def test_pictures_can_be_looked_at(tmp_path):
-    made = extractor()
-    audio = write_wav(tmp_path / "a.wav", samples=voice(1.7))
-    pictures = made.pictures(made.preparer.prepare(Clip("a", "test", audio=audio)))
-    assert pictures.shape == (3, 64, 64, 3)
-    assert pictures.dtype == np.uint8
 
 
 def test_windows_of_a_long_sound_are_cut_from_its_memory_map(tmp_path):

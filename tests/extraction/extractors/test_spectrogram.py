@@ -26,7 +26,7 @@ def paint(
 ) -> torch.Tensor:
     given = torch.from_numpy(np.stack(windows))
     lengths = torch.full((len(given),), given.shape[1]) if real is None else torch.tensor(real)
-    return SpectrogramPainter(bands, rate=RATE, side=side).paint(given, lengths)
+    return SpectrogramPainter(bands, side).paint(given, lengths)
 
 
 def cosine(left: ArrayLike, right: ArrayLike) -> NDArray[np.float64]:
