@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from eri.extraction.extractors.crops import CropPreparer
-from eri.extraction.extractors.preparing import ImagePreparer, AudioPreparer
+from eri.extraction.extractors.preparing import AudioPreparer, ImagePreparer
 from eri.features.crops import encode_image
 from eri.features.records import CropSequence, FeatureSequence, Prepared, assemble, join_codes
 from eri.media.audio import SAMPLE_RATE, Audio
