@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from eri.config.extractors import AudioConfig, CropsConfig, ExtractorConfig, ImageConfig, Modality, VisualConfig
-from eri.config.models import MODELS, FinetuneConfig, HeadConfig, LightGBMConfig, ModelConfig, head_names
-from eri.config.sections import Strict, by_name
-from eri.config.training import TrainingConfig
+from eri.config.extractors import (
+    AudioConfig,
+    CropsConfig,
+    DrawnImageConfig,
+    ExtractorConfig,
+    ImageConfig,
+    Modality,
+    VisualConfig,
+)
+from eri.config.models import MODELS, FinetuneConfig, HeadConfig, ModelConfig, head_names
+from eri.config.sections import OneOf, Strict, by_name
+from eri.config.training import (
+    EmbeddingTraining,
+    GradientTraining,
+    HeadTraining,
+    TrainingConfig,
+    VersionsConfig,
+    VideoTraining,
+)
 from eri.config.video import VideoModelConfig
 
-_READ_BY_TREES = frozenset(("seed", "shuffle_labels"))
-_UNREAD_BY_VIDEO = frozenset(("standardize", "center", "chunk"))
-_UNREAD_BY_HEADS = frozenset(("augmentation", "balancing"))
+Training = TypeVar("Training", bound=TrainingConfig)
+
+
+class _AnyTraining(GradientTraining):
+    """The training of a model that does not fit itself, so that what both have wrong is reported at once."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+def _training_section(_: Mapping[str, Any], before: Mapping[str, Any]) -> type[TrainingConfig]:
+    model: ModelConfig | None = before.get("model")
+    return _AnyTraining if model is None else model.training_section
+
+
+_BY_MODEL = OneOf(
+    TrainingConfig, _training_section, lambda: (TrainingConfig, EmbeddingTraining, HeadTraining, VideoTraining)
+)
 
 
 class Published(Strict):
@@ -38,7 +68,7 @@ class ExperimentConfig(Strict):
     visual: VisualConfig | None = None
     audio: AudioConfig | None = None
     model: Annotated[ModelConfig, by_name(MODELS, ModelConfig, "name")]
-    training: TrainingConfig = TrainingConfig()
+    training: Annotated[TrainingConfig, _BY_MODEL] = Field({}, description="Its settings depend on the model.")
     published: Published | None = None
 
     @model_validator(mode="after")
@@ -56,7 +86,6 @@ class ExperimentConfig(Strict):
                     f"the section '{section}' asks for imported features of modality '{extractor.modality}'; "
                     "move it to the other section, or change its modality"
                 )
-        self._refuse_unread()
         several = self.modality == "multimodal"
         if isinstance(self.model, VideoModelConfig):
             self._refuse_unfit_video(self.model)
@@ -66,36 +95,32 @@ class ExperimentConfig(Strict):
                     f"model.name '{self.model.name}' does not fit modality '{self.modality}'; "
                     f"use {' or '.join([*head_names(fuses=several), 'lightgbm'])}"
                 )
-            self._refuse_unfit_pictures()
-        if absent := [name for name in self.training.center if name not in given]:
+            self._refuse_unfit_images()
+        if not isinstance(self.training, self.model.training_section):
+            wanted_section = self.model.training_section.__name__
+            raise ValueError(
+                f"training is {type(self.training).__name__}, but that of {self.model.name} is {wanted_section}"
+            )
+        if isinstance(self.training, HeadTraining):
+            self._refuse_unfit_training(self.training)
+        return self
+
+    def _refuse_unfit_training(self, training: HeadTraining) -> None:
+        if absent := [name for name in training.center if getattr(self, name) is None]:
             raise ValueError(
                 f"training.center names {' and '.join(absent)}, which modality '{self.modality}' does not read; "
                 "leave that out"
             )
-        if self.training.regularization.modality_dropout and not several:
+        if training.regularization.modality_dropout and self.modality != "multimodal":
             raise ValueError(
                 f"training.regularization.modality_dropout needs several modalities, but modality is '{self.modality}';"
                 " leave it out, or make the system multimodal"
             )
-        return self
-
-    def _refuse_unread(self) -> None:
-        given, usual = self.training.model_dump(), TrainingConfig().model_dump()
-        changed = {name for name in given if given[name] != usual[name]}
-        if isinstance(self.model, LightGBMConfig):
-            unread = changed - _READ_BY_TREES
-            hint = " (its own settings, such as rounds, patience and learning_rate, stand under model)"
-        elif isinstance(self.model, VideoModelConfig):
-            unread = changed & _UNREAD_BY_VIDEO
-            regularization = self.training.regularization.model_dump(exclude={"ema_decay"})
-            unread |= {f"regularization.{name}" for name, value in regularization.items() if value}
-            hint = " (it reads images, not embeddings; training.augmentation changes images)"
-        else:
-            unread = changed & _UNREAD_BY_HEADS
-            hint = " (it reads embeddings; images are what a video model such as ceflnet learns from)"
-        if unread:
-            names = ", ".join(f"training.{name}" for name in (*given, *sorted(unread - set(given))) if name in unread)
-            raise ValueError(f"model {self.model.name} does not read {names}; leave that out{hint}")
+        if training.augmentation is not None and not isinstance(self.visual, ImageConfig):
+            raise ValueError(
+                "training.augmentation brightens what an image backbone reads, but the section 'visual' names none; "
+                "name one, such as resnet50, or leave training.augmentation out"
+            )
 
     def _refuse_unfit_video(self, model: VideoModelConfig) -> None:
         if self.modality != "visual":
@@ -119,7 +144,7 @@ class ExperimentConfig(Strict):
                 "clip; cache more, or read fewer"
             )
 
-    def _refuse_unfit_pictures(self) -> None:
+    def _refuse_unfit_images(self) -> None:
         visual, finetune = self.visual, self.finetune
         if finetune is not None and not isinstance(visual, ImageConfig):
             raise ValueError(
@@ -131,24 +156,10 @@ class ExperimentConfig(Strict):
                 f"model.name '{self.model.name}' reads embeddings, but visual.extractor 'crops' gives images; name a "
                 "backbone there, with model.finetune to train it too"
             )
-        if not isinstance(visual, ImageConfig):
-            return
-        if finetune is not None and visual.draws:
-            raise ValueError(
-                "visual.draws are versions of cached embeddings, but model.finetune draws a brightness for each clip "
-                "in every epoch; leave draws out, or model.finetune"
-            )
-        if finetune is not None and visual.precision != "float32":
+        if finetune is not None and isinstance(visual, ImageConfig) and visual.precision != "float32":
             raise ValueError(
                 "visual.precision is that of cached embeddings; with model.finetune use training.precision"
             )
-        if finetune is None and visual.brightness is not None and not visual.draws:
-            raise ValueError(
-                "visual.brightness acts on cached versions or on a backbone that is trained; "
-                "set visual.draws to the number of versions, or model.finetune"
-            )
-        if visual.draws and isinstance(self.model, LightGBMConfig):
-            raise ValueError("lightgbm learns from each clip once and has no use for visual.draws; leave them out")
 
     @property
     def finetune(self) -> FinetuneConfig | None:
@@ -164,12 +175,26 @@ class ExperimentConfig(Strict):
         visual: ExtractorConfig | None = self.visual
         if isinstance(visual, ImageConfig) and self.finetune is not None:
             visual = CropsConfig(frames=visual.frames, input_size=visual.input_size or 224, faces=visual.faces)
-        elif isinstance(visual, ImageConfig):
-            visual = visual.plain
         pairs = (("visual", visual), ("audio", self.audio))
         return {name: config for name, config in pairs if config is not None}
 
     @property
-    def drawn(self) -> tuple[ExtractorConfig, ...]:
+    def drawn(self) -> tuple[DrawnImageConfig, ...]:
         """The brightened versions of the visual embeddings that training draws from beside the plain ones."""
-        return self.visual.drawn if isinstance(self.visual, ImageConfig) and self.finetune is None else ()
+        visual, augmentation = self.visual, getattr(self.training, "augmentation", None)
+        if not (isinstance(visual, ImageConfig) and isinstance(augmentation, VersionsConfig)):
+            return ()
+        return tuple(
+            DrawnImageConfig(**visual.model_dump(), brightness=augmentation.brightness, draw=number + 1)
+            for number in range(augmentation.versions)
+        )
+
+    def training_of(self, section: type[Training]) -> Training:
+        """Return the section ``training`` as the class that it has for the system's kind of model.
+
+        Raises:
+            TypeError: It is of another kind.
+        """
+        if not isinstance(self.training, section):
+            raise TypeError(f"{self.name}: the training of {self.model.name} is no {section.__name__}")
+        return self.training

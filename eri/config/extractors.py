@@ -182,38 +182,18 @@ class ImageConfig(ExtractorConfig):
     input_size: int | None = Field(None, ge=32, description="Pixels; None is the backbone's own.")
     precision: Precision = "float32"
     faces: FaceConfig = FaceConfig()
-    brightness: float | None = Field(
-        None,
-        gt=1,
-        description="Brighten the clips that a model learns from by a factor drawn from [1, this]; 1.5 in YAP-CSM.",
-    )
-    draws: int = Field(
-        0, ge=0, description="Brightened versions of every clip that are cached beside the plain one, a factor each."
-    )
 
-    @model_validator(mode="after")
-    def _draw_something(self) -> Self:
-        if self.draws and self.brightness is None:
-            raise ValueError("draws are brightened versions, but brightness is not set; set it, to 1.5 as YAP-CSM did")
-        return self
-
-    @property
-    def plain(self) -> ImageConfig:
-        """The features that nothing was done to: what clips are predicted from."""
-        return ImageConfig.model_validate(self.model_dump(exclude={"brightness", "draws", "draw"}))
-
-    @property
-    def drawn(self) -> tuple[DrawnImageConfig, ...]:
-        """The brightened versions, in order; none unless ``draws`` asks for them."""
-        if self.brightness is None:
-            return ()
-        kept = self.model_dump(exclude={"draws"})
-        return tuple(DrawnImageConfig(**kept, draw=draw) for draw in range(1, self.draws + 1))
+    @classmethod
+    def explain_unknown(cls, key: str) -> str:
+        """Return what is wrong with a key, such as one that moved to the section ``training``."""
+        moved = {"brightness": "brightness", "draws": "versions"}.get(key)
+        return f"stands as training.augmentation.{moved}" if moved else super().explain_unknown(key)
 
 
 class DrawnImageConfig(ImageConfig):
     """One brightened version of the features of :class:`ImageConfig`; no config file holds it."""
 
+    brightness: float = Field(gt=1, description="Largest factor of the brightness.")
     draw: int = Field(ge=1, description="Number of the brightened version; with the clip's id it decides the factor.")
 
 
@@ -327,6 +307,8 @@ def parse_extractor(values: Mapping[str, Any]) -> ExtractorConfig:
         pydantic.ValidationError: They describe none.
     """
     kind = DrawnImageConfig if "draw" in values else EXTRACTORS.get(str(values.get("extractor")), ImageConfig)
+    if issubclass(kind, ImageConfig):  # 0.1 recorded what training did with the features too
+        values = {key: values[key] for key in values if key in kind.model_fields or key not in ("brightness", "draws")}
     return kind.model_validate(values)
 
 

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from eri.config.experiment import ExperimentConfig
+from eri.config.version01 import migrate
 from eri.utils.errors import ConfigError
 from eri.utils.spelling import did_you_mean
 
@@ -82,7 +83,7 @@ def config_schema() -> dict[str, Any]:
 
 
 def parse_config(values: dict[str, Any], *, origin: str = "config") -> ExperimentConfig:
-    """Validate a mapping as an experiment.
+    """Validate a mapping as an experiment, of this version or 0.1.
 
     Args:
         values: The mapping, as YAML or JSON gives it.
@@ -92,7 +93,7 @@ def parse_config(values: dict[str, Any], *, origin: str = "config") -> Experimen
         ConfigError: Lists every key that is unknown or does not fit.
     """
     try:
-        return ExperimentConfig.model_validate(values)
+        return ExperimentConfig.model_validate(migrate(values))
     except ValidationError as error:
         raise ConfigError(
             f"{origin}: {describe_misfits(error)}",
@@ -190,7 +191,8 @@ def _override(values: dict[str, Any], override: str) -> None:
     *parents, last = key.split(".")
     node = values
     for parent in parents:
-        child = node.setdefault(parent, {})
+        if (child := node.get(parent)) is None:  # a section that is left out, or switched off by null
+            child = node[parent] = {}
         if not isinstance(child, dict):
             raise ConfigError(f"override '{override}': '{parent}' is a value, not a section")
         node = child

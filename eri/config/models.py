@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from eri.config.sections import Strict, by_name, register_section
+from eri.config.training import EmbeddingTraining, HeadTraining, TrainingConfig
 from eri.utils.registry import Registry
 
 
@@ -14,6 +15,11 @@ class ModelConfig(Strict):
     """What the section of every model has: its name."""
 
     name: str
+
+    @property
+    def training_section(self) -> type[TrainingConfig]:
+        """The class of the section ``training``: which settings there are for this model."""
+        return TrainingConfig
 
 
 MODELS: Registry[type[ModelConfig]] = Registry("model")
@@ -63,6 +69,11 @@ class HeadConfig(ModelConfig):
     fuses: ClassVar[bool] = False
 
     finetune: Finetune = Field(None, description="Train the visual backbone too, from cached face crops; or true.")
+
+    @property
+    def training_section(self) -> type[TrainingConfig]:
+        """The class of the section ``training``; a backbone that learns has no cached embeddings."""
+        return EmbeddingTraining if self.finetune is None else HeadTraining
 
 
 Pooling = Literal["last", "mean", "attention"]

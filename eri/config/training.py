@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -49,6 +49,15 @@ class BalancingConfig(Strict):
         return self
 
 
+_NOT_OF_HEADS = (
+    "no setting of a head: it reads embeddings; images are what a video model such as ceflnet learns from; leave it out"
+)
+_NOT_OF_VIDEO = (
+    "no setting of a video model: it reads images, not embeddings, and training.augmentation changes images; "
+    "leave it out"
+)
+
+
 class ClipAugmentationConfig(Strict):
     """Ranges that one change a clip is drawn from; what is left out stays as it is."""
 
@@ -71,6 +80,30 @@ class ClipAugmentationConfig(Strict):
     def active(self) -> bool:
         """Whether anything is ever changed."""
         return self != ClipAugmentationConfig()
+
+
+class BrightnessConfig(Strict):
+    """Brightening of the face crops that a backbone is fine-tuned on (YAP-CSM), drawn for each clip in every epoch."""
+
+    brightness: float = Field(
+        1.5, gt=1, description="Brighten the clips that a model learns from by a factor drawn from [1, this]."
+    )
+
+    @classmethod
+    def explain_unknown(cls, key: str) -> str:
+        """Return what is wrong with a key that belongs to cached versions, or to a video model's clips."""
+        if key in VersionsConfig.model_fields:
+            return (
+                "they are of cached embeddings, but model.finetune draws a brightness for each clip in every epoch; "
+                "leave them out, or model.finetune"
+            )
+        return _NOT_OF_HEADS if key in ClipAugmentationConfig.model_fields else super().explain_unknown(key)
+
+
+class VersionsConfig(BrightnessConfig):
+    """Brightened versions of the face crops (YAP-CSM), whose embeddings are cached beside the plain ones."""
+
+    versions: int = Field(1, ge=1, description="Versions of every clip that are cached, each with a factor of its own.")
 
 
 ClassWeights = Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]]
@@ -161,15 +194,25 @@ class LossConfig(Strict):
         return any(LOSSES[name] for name in self.weights)
 
 
-class RegularizationConfig(Strict):
+class AveragingConfig(Strict):
+    """What keeps any network from learning the train clips by heart."""
+
+    ema_decay: float | None = Field(
+        None, gt=0, lt=1, description="Validate and keep an exponential moving average of the weights."
+    )
+
+    @classmethod
+    def explain_unknown(cls, key: str) -> str:
+        """Return what is wrong with a key, such as one that changes embeddings."""
+        return _NOT_OF_VIDEO if key in RegularizationConfig.model_fields else super().explain_unknown(key)
+
+
+class RegularizationConfig(AveragingConfig):
     """What keeps a head from learning the train clips by heart."""
 
     mixup: float | None = Field(None, gt=0, description="Both parameters of the Beta distribution of the shares.")
     feature_noise: float = Field(0.0, ge=0, description="Deviation of Gaussian noise on standardised features.")
     modality_dropout: float = Field(0.0, ge=0, lt=1, description="Chance that a clip loses a modality; never its last.")
-    ema_decay: float | None = Field(
-        None, gt=0, lt=1, description="Validate and keep an exponential moving average of the weights."
-    )
 
 
 CORRELATED_CLIPS = 8
@@ -177,14 +220,33 @@ CORRELATED_CLIPS = 8
 
 
 class TrainingConfig(Strict):
-    """Loss, optimisation, regularisation and stopping."""
+    """What the training of every model has, and all that boosted trees read here."""
+
+    unread: ClassVar[str] = (
+        "no setting of lightgbm, whose own, such as rounds, patience and learning_rate, stand under model; leave it out"
+    )
+    """What is said of a setting that belongs to the training of other models."""
 
     seed: int = Field(101, ge=0)
+    shuffle_labels: bool = Field(
+        False, description="Shuffled-label baseline: train on labels permuted among the train clips."
+    )
+
+    @classmethod
+    def explain_unknown(cls, key: str) -> str:
+        """Return what is wrong with a key: it is misspelt, or of the training of other models."""
+        known = EmbeddingTraining.model_fields.keys() | VideoTraining.model_fields.keys()
+        return cls.unread if key in known else super().explain_unknown(key)
+
+
+class GradientTraining(TrainingConfig):
+    """Loss, optimisation, regularisation and stopping of every network."""
+
     epochs: int = Field(30, ge=1)
     batch_size: int = Field(64, ge=2)
     accumulate: int = Field(1, ge=1, description="Batches whose loss is joined before a step of the optimiser.")
     loss: LossConfig = LossConfig()
-    regularization: RegularizationConfig = RegularizationConfig()
+    regularization: AveragingConfig = AveragingConfig()
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     optimizer: Literal["adam", "adamw"] = "adam"
@@ -197,24 +259,9 @@ class TrainingConfig(Strict):
     reduce_on_plateau: bool = Field(False, description="Halve the learning rate after 5 epochs without a better score.")
     gradient_clip: float | None = Field(1.0, gt=0)
     precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA, else float32.")
-    standardize: bool = Field(True, description="Zero mean, unit deviation per feature, fitted on train only.")
-    center: tuple[Literal["visual", "audio"], ...] = Field(
-        (),
-        description="Modalities whose clips lose their own mean embedding: what changes within a clip is left.",
-    )
     activation: Activation | None = Field(None, description="Activation of the output; None is the task's own.")
-    augmentation: ClipAugmentationConfig | None = Field(
-        None, description="Augmentation of a video model's clips, drawn for each clip in every epoch."
-    )
-    balancing: BalancingConfig | None = Field(
-        None, description="Balancing of a video model's classes by changed copies of clips, the same in every epoch."
-    )
-    chunk: int | None = Field(None, ge=1, description="Clips held in memory at once; None decides by size.")
     save_every: float = Field(
         60.0, ge=0, description="Seconds between saves within an epoch, which a run that was killed goes on from."
-    )
-    shuffle_labels: bool = Field(
-        False, description="Shuffled-label baseline: train on labels permuted among the train clips."
     )
 
     @model_validator(mode="after")
@@ -230,11 +277,6 @@ class TrainingConfig(Strict):
                 "loss.cross_entropy reads the raw outputs as logits, but with activation linear they are intensities; "
                 "use activation sigmoid or softmax, or leave cross_entropy out"
             )
-        if self.regularization.feature_noise and not self.standardize:
-            raise ValueError(
-                "regularization.feature_noise is in deviations of standardised features, but standardize is false; "
-                "standardise, or leave the noise out"
-            )
         if self.reduce_on_plateau and (self.schedule == "cosine" or self.warmup):
             raise ValueError(
                 "reduce_on_plateau and a schedule with cosine or warmup would both set the learning rate; "
@@ -246,3 +288,47 @@ class TrainingConfig(Strict):
                 "shorten it, or train for more epochs"
             )
         return self
+
+
+class HeadTraining(GradientTraining):
+    """How a head is trained; as it stands, of one whose backbone is fine-tuned with it."""
+
+    unread: ClassVar[str] = _NOT_OF_HEADS
+
+    regularization: RegularizationConfig = RegularizationConfig()
+    standardize: bool = Field(True, description="Zero mean, unit deviation per feature, fitted on train only.")
+    center: tuple[Literal["visual", "audio"], ...] = Field(
+        (), description="Modalities whose clips lose their own mean embedding: what changes within a clip is left."
+    )
+    augmentation: BrightnessConfig | None = Field(None, description="Augmentation of the clips; None leaves it out.")
+    chunk: int | None = Field(None, ge=1, description="Clips held in memory at once; None decides by size.")
+
+    @model_validator(mode="after")
+    def _noise_is_in_deviations(self) -> Self:
+        if self.regularization.feature_noise and not self.standardize:
+            raise ValueError(
+                "regularization.feature_noise is in deviations of standardised features, but standardize is false; "
+                "standardise, or leave the noise out"
+            )
+        return self
+
+
+class EmbeddingTraining(HeadTraining):
+    """How a head is trained on cached embeddings."""
+
+    augmentation: VersionsConfig | None = Field(
+        None, description="Versions of the clips, of which every epoch takes one, or the plain clip; None: plain ones."
+    )
+
+
+class VideoTraining(GradientTraining):
+    """How a video model is trained."""
+
+    unread: ClassVar[str] = _NOT_OF_VIDEO
+
+    augmentation: ClipAugmentationConfig | None = Field(
+        None, description="Augmentation of the clips, drawn for each clip in every epoch."
+    )
+    balancing: BalancingConfig | None = Field(
+        None, description="Balancing of the classes by changed copies of clips, the same in every epoch."
+    )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from eri.config.models import ModelConfig, model_section
+from eri.config.training import TrainingConfig, VideoTraining
 
 
 class VideoModelConfig(ModelConfig):
@@ -20,6 +21,11 @@ class VideoModelConfig(ModelConfig):
     checkpoint: bool = Field(
         False, description="Compute a block's activations again for its gradient: less memory, a third more time."
     )
+
+    @property
+    def training_section(self) -> type[TrainingConfig]:
+        """The class of the section ``training``."""
+        return VideoTraining
 
 
 class BackboneFields(VideoModelConfig):

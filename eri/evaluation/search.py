@@ -24,7 +24,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 
-from eri.config import ExperimentConfig, Runtime
+from eri.config import ExperimentConfig, Runtime, parse_config
 from eri.data.clips import ClipTable
 from eri.evaluation.cross_validation import digest_folds, is_there, labelled_clips, score_table, scorer_of
 from eri.evaluation.evaluate import predict
@@ -237,6 +237,8 @@ def _begin(path: Path, settings: dict[str, Any], *, resume: bool) -> None:
         return
     try:
         before, now = json.loads(file.read_text(encoding="utf-8")), json.loads(json.dumps(settings))
+        if before.get("config"):
+            before["config"] = parse_config(before["config"], origin=str(file)).model_dump(mode="json")
         changed = []
         for section in ("space", "config", "data", "protocol"):
             was, is_now = before.get(section) or {}, now.get(section) or {}

@@ -120,6 +120,8 @@ def configured(config: ExperimentConfig, values: Mapping[str, Value]) -> Experim
         node = nested
         for parent in parents:
             child = node.get(parent)
+            if child is None and parent in node:  # a section that is switched off
+                child = node[parent] = {}
             if not isinstance(child, dict):
                 raise ConfigError(f"setting '{key}': the config has no section '{parent}'")
             node = child

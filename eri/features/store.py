@@ -149,8 +149,11 @@ def _open_known(path: Path, hint: str) -> FeatureFolder:
 
 def _means(stored: Any, config: ExtractorConfig) -> bool:
     """Tell whether a recorded config is this one; what was recorded before a setting existed has its default."""
-    usual = {name: field.default for name, field in type(config).model_fields.items() if not field.is_required()}
-    return isinstance(stored, dict) and {**usual, **stored} == config.model_dump(mode="json")
+    try:
+        known = isinstance(stored, dict) and parse_extractor(stored).model_dump(mode="json")
+    except ValidationError:  # of another version, or of a plugin that is not there
+        return False
+    return known == config.model_dump(mode="json")
 
 
 def _not_found(place: object, config: ExtractorConfig, data_set: str | None) -> StoreError:

@@ -115,7 +115,7 @@ def read_cv(path: Path, *, ended: bool = True) -> dict[str, Any]:
     file = path / FILES["cross-validation"]
     try:
         settings: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-        parse_config(settings["config"], origin=str(file))
+        settings["config"] = parse_config(settings["config"], origin=str(file)).model_dump(mode="json")
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, ConfigError) as error:
         raise RunError(
             f"{path}: the cross-validation cannot be read: {error}", hint="Begin it again with --overwrite."

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from eri.config import ExtractorConfig, Runtime
+from eri.config import ExtractorConfig, HeadTraining, Runtime
 from eri.config.tasks import Task
 from eri.data.clips import ClipTable, Split
 from eri.features.crops import CachedCrops
@@ -78,7 +78,8 @@ class Member:
     @property
     def handles_missing_modalities(self) -> bool:
         """Whether it learnt from clips that lacked a modality: in the data, or by dropping modalities at random."""
-        dropped = self.run.config.training.regularization.modality_dropout
+        training = self.run.config.training
+        dropped = training.regularization.modality_dropout if isinstance(training, HeadTraining) else 0.0
         return dropped > 0 or any(self.run.environment.get("lacking", {}).values())
 
     def predict(self, rows: Mapping[str, RowSource], ids: Sequence[str]) -> pd.DataFrame:

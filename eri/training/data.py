@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from eri.config import CORRELATED_CLIPS, ExperimentConfig, Precision, TrainingConfig
+from eri.config import CORRELATED_CLIPS, ExperimentConfig, GradientTraining, Precision, TrainingConfig
 from eri.config.tasks import Task
 from eri.data.clips import Clip, ClipTable, Split
 from eri.metrics.intensities import Floats
@@ -178,7 +178,7 @@ def refuse_few_clips(config: TrainingConfig, data: SplitData) -> None:
         DataError: Says how many there are.
     """
     clips = len(data.usable_ids)
-    if config.loss.correlates and clips < CORRELATED_CLIPS:
+    if isinstance(config, GradientTraining) and config.loss.correlates and clips < CORRELATED_CLIPS:
         raise DataError(
             f"a correlation in the loss needs {CORRELATED_CLIPS} train clips with features or more, there are {clips}",
             hint="Use training.loss.mse alone.",

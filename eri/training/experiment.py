@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from eri.config import ExperimentConfig, LightGBMConfig, Runtime
+from eri.config import ExperimentConfig, GradientTraining, LightGBMConfig, Precision, Runtime
 from eri.data.clips import ClipTable
 from eri.features.folder import FeatureFolder
 from eri.models.running import resolve_device
@@ -118,11 +118,16 @@ def together(config: ExperimentConfig, runtime: Runtime) -> Iterator[None]:
         runtime: Its device is used.
     """
     device = resolve_device(runtime.device)
-    join_processes(device, choose_precision(config.training.precision, device))
+    join_processes(device, _precision(config, device))
     try:
         yield
     finally:
         end_processes()
+
+
+def _precision(config: ExperimentConfig, device: torch.device) -> Precision:
+    training = config.training
+    return choose_precision(training.precision if isinstance(training, GradientTraining) else "auto", device)
 
 
 @contextmanager
@@ -154,7 +159,7 @@ def _join(inputs: TrainingInputs, rank: ProcessRank) -> TrainingInputs:
     """
     if isinstance(inputs.config.model, LightGBMConfig):
         raise ConfigError("lightgbm trains in one process", hint="Start it without torchrun.")
-    if inputs.config.training.loss.correlates:
+    if inputs.config.training_of(GradientTraining).loss.correlates:
         raise ConfigError(
             "a correlation in the loss compares the clips of a step, but each process has only some of them",
             hint="Start training without torchrun, or use training.loss.mse or cross_entropy alone.",
@@ -170,7 +175,7 @@ def _prepare(
     refuse_reserved_labels(table.task)
     refuse_unfit_training(config, table.task)
     device = resolve_device(runtime.device)
-    precision = choose_precision(config.training.precision, device)
+    precision = _precision(config, device)
     folders = find_features(config, features, table.name)
     versions = find_versions(config, features)
     train_split = labelled_split(table, "train", open_split(folders, table, "train"))

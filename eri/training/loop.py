@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eri.config import CORRELATED_CLIPS, TrainingConfig
+from eri.config import CORRELATED_CLIPS, GradientTraining, RegularizationConfig
 from eri.metrics.intensities import Floats
 from eri.metrics.scoring import Scorer, Validation
 from eri.models import Predictor
@@ -128,7 +128,7 @@ class Trainer:
 
     def __init__(
         self,
-        config: TrainingConfig,
+        config: GradientTraining,
         training_pass: TrainingPass,
         data: TrainData,
         folder: Path,
@@ -292,9 +292,9 @@ class Trainer:
         """Return predictions, raw outputs, labels and targets, (clips, labels) each, and the model's own loss."""
         labels = self._labels[torch.from_numpy(positions).to(self._labels.device, non_blocking=True)]
         targets, mixing = strongest_labels(labels), None
-        concentration = self.config.regularization.mixup
-        if concentration is not None:
-            mixing = Mixing.draw(concentration, len(positions), labels.device)
+        regularization = self.config.regularization
+        if isinstance(regularization, RegularizationConfig) and regularization.mixup is not None:
+            mixing = Mixing.draw(regularization.mixup, len(positions), labels.device)
             labels, targets = mixing.mix(labels), mixing.mix(targets)
         predictions, raw, auxiliary = self._wrapped(inputs, mixing, labels)
         return (predictions.float(), raw.float(), labels, targets), auxiliary

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eri.config import ExperimentConfig, HeadConfig, VideoModelConfig
+from eri.config import ExperimentConfig, GradientTraining, HeadConfig, HeadTraining, VideoModelConfig, VideoTraining
 from eri.config.tasks import Task
 from eri.features.crops import CachedCrops
 from eri.metrics.intensities import Floats
@@ -53,7 +53,7 @@ class NeuralLearner(ABC):
 
     def learn(self, inputs: TrainingInputs, folder: Path, on_event: Listener) -> Best:
         """See :meth:`~eri.training.learners.Learner.learn`; goes on from the last state that was saved."""
-        settings = inputs.config.training
+        settings = inputs.config.training_of(GradientTraining)
         seed_generators(settings.seed)
         resumed = (folder / layout.STATE).is_file()
 
@@ -108,7 +108,7 @@ def create_train_data(
         val_usable=inputs.val.usable,
         fallback=inputs.fallback,
         scorer=inputs.scorer,
-        objective=create_objective(inputs.config.training.loss, inputs.task, labels),
+        objective=create_objective(inputs.config.training_of(GradientTraining).loss, inputs.task, labels),
     )
 
 
@@ -118,7 +118,7 @@ class HeadLearner(NeuralLearner):
     def prepare(self, inputs: TrainingInputs, report: Report, *, fresh: bool) -> tuple[TrainingPass, TrainData]:
         """See :meth:`NeuralLearner.prepare`; what a model starts from is its standardisation and its backbone."""
         model = create_model(inputs, report, measured=fresh)
-        settings = inputs.config.training
+        settings = inputs.config.training_of(HeadTraining)
         load = partial(Loader, batch_size=settings.batch_size, chunk=settings.chunk, device=inputs.device)
         train = load(inputs.train.features, inputs.train.usable_ids, versions=inputs.versions, seed=settings.seed)
         val = load(inputs.val.features, inputs.val.usable_ids)
@@ -127,7 +127,7 @@ class HeadLearner(NeuralLearner):
     def load(self, run: Run, device: torch.device) -> TrainedModel:
         """See :meth:`~eri.training.learners.Learner.load`."""
         model = load_model(run, run.environment["dimensions"]).to(device)
-        settings = run.config.training
+        settings = run.config.training_of(HeadTraining)
         serve = partial(Loader, batch_size=settings.batch_size, chunk=settings.chunk, device=device)
         return _TrainedNetwork(model, serve)
 
@@ -140,7 +140,7 @@ def create_model(inputs: TrainingInputs, report: Report, *, measured: bool = Tru
         report: Called with the clips that were measured so far, and all.
         measured: Fit the standardisation to the train clips; without, a saved state is to bring it.
     """
-    data, settings = inputs.train, inputs.config.training
+    data, settings = inputs.train, inputs.config.training_of(HeadTraining)
     encoders = create_encoders(inputs.config, filled=measured)
     model = Regressor(
         head_of(inputs.config), data.features.dimensions, inputs.task, settings.activation, settings.center, encoders
@@ -180,7 +180,7 @@ def load_model(run: Run, dimensions: Mapping[str, int]) -> Regressor:
     Raises:
         RunError: There are no weights, or they are of another model.
     """
-    settings = run.config.training
+    settings = run.config.training_of(HeadTraining)
     encoders = create_encoders(run.config, filled=False)
     model = Regressor(head_of(run.config), dimensions, run.task, settings.activation, settings.center, encoders)
     load_weights(run.path / layout.WEIGHTS, model)
@@ -203,7 +203,7 @@ class VideoLearner(NeuralLearner):
 
     def prepare(self, inputs: TrainingInputs, report: Report, *, fresh: bool) -> tuple[TrainingPass, TrainData]:
         """See :meth:`NeuralLearner.prepare`; what a model starts from is its backbone's weights."""
-        config, settings = inputs.config, inputs.config.training
+        config, settings = inputs.config, inputs.config.training_of(VideoTraining)
         model = create_video_regressor(config, inputs.task, filled=fresh)
         crops = crops_of(inputs.train.features.sources)
         serve = partial(ClipLoader, network=model.network, batch_size=settings.batch_size, device=inputs.device)
@@ -220,7 +220,7 @@ class VideoLearner(NeuralLearner):
 
     def load(self, run: Run, device: torch.device) -> TrainedModel:
         """See :meth:`~eri.training.learners.Learner.load`."""
-        model, batch_size = load_video_model(run).to(device), run.config.training.batch_size
+        model, batch_size = load_video_model(run).to(device), run.config.training_of(VideoTraining).batch_size
 
         def serve(features: FeatureSet, ids: Sequence[str]) -> BatchSource:
             return ClipLoader(crops_of(features.sources), tuple(ids), model.network, batch_size, device)
@@ -242,7 +242,9 @@ def create_video_regressor(config: ExperimentConfig, task: Task, *, filled: bool
     model = video_model_of(config)
     if not filled and "weights" in type(model).model_fields:
         model = model.model_copy(update={"weights": "random"})
-    return VideoRegressor(create_video_model(model, len(task.labels)), task, config.training.activation)
+    return VideoRegressor(
+        create_video_model(model, len(task.labels)), task, config.training_of(VideoTraining).activation
+    )
 
 
 def video_model_of(config: ExperimentConfig) -> VideoModelConfig:
@@ -288,7 +290,7 @@ def crops_of(sources: Mapping[str, RowSource]) -> CachedCrops:
 
 def _samples(inputs: TrainingInputs) -> tuple[Sample, ...]:
     """List the usable train clips, with the copies that balance their classes."""
-    balancing, ids = inputs.config.training.balancing, inputs.train.usable_ids
+    balancing, ids = inputs.config.training_of(VideoTraining).balancing, inputs.train.usable_ids
     strongest = inputs.train.labels[inputs.train.usable].argmax(axis=1)
     classes = [inputs.task.labels[index] for index in strongest]
     if balancing is None:

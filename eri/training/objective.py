@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from eri.config import ExperimentConfig, LightGBMConfig, LossConfig, TrainingConfig
+from eri.config import ExperimentConfig, GradientTraining, LightGBMConfig, LossConfig, VideoTraining
 from eri.config.tasks import Task
 from eri.metrics.intensities import Floats
 from eri.training.losses import Objective
@@ -67,9 +67,12 @@ def refuse_unfit_training(config: ExperimentConfig, task: Task) -> None:
             f"model lightgbm grows trees for intensities, but the task '{task.name}' asks for classes",
             hint="Use a neural head, such as model.name=lstm.",
         )
-    loss = config.training.loss.resolved(task.kind)
-    (_refuse_for_classes if task.is_classification else _refuse_for_intensities)(config.training, loss, task)
-    if config.training.balancing is not None and not task.is_classification:
+    training = config.training
+    if not isinstance(training, GradientTraining):
+        return
+    loss = training.loss.resolved(task.kind)
+    (_refuse_for_classes if task.is_classification else _refuse_for_intensities)(training, loss, task)
+    if isinstance(training, VideoTraining) and training.balancing is not None and not task.is_classification:
         raise ConfigError(
             f"training.balancing makes copies by class, but the task '{task.name}' asks for intensities",
             hint="Leave it out; training.augmentation changes clips of any task.",
@@ -81,7 +84,7 @@ def refuse_unfit_training(config: ExperimentConfig, task: Task) -> None:
         )
 
 
-def _refuse_for_classes(config: TrainingConfig, loss: LossConfig, task: Task) -> None:
+def _refuse_for_classes(config: GradientTraining, loss: LossConfig, task: Task) -> None:
     if config.activation not in (None, "softmax"):
         raise ConfigError(
             f"training.activation {config.activation} does not fit the task '{task.name}': the probabilities of its "
@@ -107,7 +110,7 @@ def _refuse_for_classes(config: TrainingConfig, loss: LossConfig, task: Task) ->
             )
 
 
-def _refuse_for_intensities(config: TrainingConfig, loss: LossConfig, task: Task) -> None:
+def _refuse_for_intensities(config: GradientTraining, loss: LossConfig, task: Task) -> None:
     if loss.class_weights != "none":
         raise ConfigError(
             f"training.loss.class_weights are for classes, but the task '{task.name}' asks for intensities",

@@ -12,10 +12,10 @@ from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from eri.config import TrainingConfig
+from eri.config import GradientTraining
 
 
-def create_optimizer(config: TrainingConfig, groups: Iterable[Mapping[str, Any]]) -> Optimizer:
+def create_optimizer(config: GradientTraining, groups: Iterable[Mapping[str, Any]]) -> Optimizer:
     """Return the optimiser of a config.
 
     Args:
@@ -94,7 +94,7 @@ def average_weights(model: nn.Module, decay: float) -> AveragedModel:
     return average
 
 
-def rate_factor(config: TrainingConfig, done: float) -> float:
+def rate_factor(config: GradientTraining, done: float) -> float:
     """Return the share of the full learning rate that a step is taken with.
 
     It rises linearly over the warm-up, and with a cosine falls from there to 0 at the end of the last epoch (Loshchilov
@@ -105,7 +105,7 @@ def rate_factor(config: TrainingConfig, done: float) -> float:
         done: Epochs that will be done after the step, in (0, epochs].
 
     Examples:
-        >>> config = TrainingConfig(epochs=10, schedule="cosine", warmup=2)
+        >>> config = GradientTraining(epochs=10, schedule="cosine", warmup=2)
         >>> [round(rate_factor(config, done), 3) for done in (0.5, 1, 2, 6, 10)]
         [0.25, 0.5, 1.0, 0.5, 0.0]
     """
@@ -131,7 +131,7 @@ class RateControl:
             does; None where that is not asked for.
     """
 
-    def __init__(self, config: TrainingConfig, optimizer: Optimizer) -> None:
+    def __init__(self, config: GradientTraining, optimizer: Optimizer) -> None:
         self._config, self._optimizer = config, optimizer
         self._full = [float(group["lr"]) for group in optimizer.param_groups]
         self._scheduled = config.schedule != "constant" or config.warmup > 0

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eri.config import ExperimentConfig, ImageConfig
+from eri.config import ExperimentConfig, HeadTraining, ImageConfig
 from eri.models.image_encoder import PictureEncoder
 from eri.models.sequences import Sequences
 from eri.training.data import SplitData
@@ -107,6 +107,8 @@ def create_encoders(config: ExperimentConfig, *, filled: bool = True) -> dict[st
         return {}
     from eri.models.backbones import create_backbone  # imports timm, which only this needs
 
+    augmentation = config.training_of(HeadTraining).augmentation
+    brightness = None if augmentation is None else augmentation.brightness
     backbone = create_backbone(
         visual.extractor,
         weights=visual.weights if filled else "random",
@@ -118,7 +120,7 @@ def create_encoders(config: ExperimentConfig, *, filled: bool = True) -> dict[st
     )
     return {
         "visual": PictureEncoder(
-            backbone.model, backbone.dimension, backbone.mean, backbone.std, config.finetune, visual.brightness
+            backbone.model, backbone.dimension, backbone.mean, backbone.std, config.finetune, brightness
         )
     }
 

@@ -207,7 +207,7 @@ def test_a_function_that_is_not_finite_on_noise_is_refused_by_its_own_check() ->
                 input_size=64,
                 faces=FaceConfig(detector="none", align=False),
             ),
-            ("weights", "brightness", "draws"),
+            ("weights",),
         ),
         ({"extractor": "crops", "frames": 4, "input_size": 48}, ()),
         (

@@ -11,7 +11,7 @@ from eri.api import commands
 from eri.utils.errors import RunError, StoreError
 from tests.factories.challenge_clips import write_challenge, write_system
 
-DRAWS = ["visual.brightness=1.5", "visual.draws=2"]
+VERSIONS = ["training.augmentation={brightness: 1.5, versions: 2}"]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def system(workplace):
 
 @pytest.fixture(scope="module")
 def run(workplace, system):
-    options = {"config": system, "overrides": DRAWS, "features": workplace / "features"}
+    options = {"config": system, "overrides": VERSIONS, "features": workplace / "features"}
     report = commands.extract(workplace / "data", **options)
     assert len(report.extractors) == 3
     assert len({part.folder for part in report.extractors}) == 3
@@ -42,7 +42,7 @@ def test_a_run_says_which_versions_it_learnt_from(run):
     assert "brightening" not in environment["features"]["visual"]["identity"]
 
 
-def test_the_draws_change_what_is_learnt_and_not_what_is_predicted_from(run, workplace, system):
+def test_the_versions_change_what_is_learnt_and_not_what_is_predicted_from(run, workplace, system):
     options = {"config": system, "features": workplace / "features", "runs": workplace / "runs"}
     plain = commands.train(workplace / "data", **options, name="plain")
     first, second = (load_file(path / "best.safetensors") for path in (run, plain))
@@ -60,7 +60,7 @@ def test_a_run_is_not_resumed_with_other_versions(run, workplace, system):
         commands.train(
             workplace / "data",
             config=system,
-            overrides=DRAWS,
+            overrides=VERSIONS,
             features=workplace / "features",
             runs=workplace / "runs",
             name="drawn",
@@ -73,7 +73,7 @@ def test_versions_that_were_not_extracted_are_asked_for(workplace, system):
         commands.train(
             workplace / "data",
             config=system,
-            overrides=["visual.brightness=1.5", "visual.draws=3"],
+            overrides=["training.augmentation.versions=3"],
             features=workplace / "features",
             runs=workplace / "runs",
             name="more",

@@ -117,7 +117,7 @@ def changed(config: BaseModel, field: str, value: Any, files: dict[str, str]) ->
 @pytest.mark.parametrize(
     ("family", "table"),
     [
-        (ImageConfig, IMAGE_CHANGES | {"brightness": "of the drawn versions", "draws": "of the drawn versions"}),
+        (ImageConfig, IMAGE_CHANGES),
         (CropsConfig, CROPS_CHANGES),
         (DeepSpectrumConfig, PICTURE_CHANGES),
         (Wav2Vec2Config, SPEECH_CHANGES),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from eri.config import FaceConfig, ImageConfig, Runtime
+from eri.config import DrawnImageConfig, FaceConfig, ImageConfig, Runtime, parse_config
 from eri.data.clips import Clip
 from eri.extraction.extractors.registry import create_extractor
 from eri.features.records import Extractor, assemble
@@ -95,15 +95,9 @@ def test_crops_have_the_size_the_model_takes(clips):
 
 def test_a_brightened_version_multiplies_each_clip_by_a_factor_of_its_own(clips):
     config = ImageConfig(
-        extractor="test_resnet",
-        weights="random",
-        frames=5,
-        input_size=64,
-        faces=FaceConfig(detector="none"),
-        brightness=1.5,
-        draws=2,
+        extractor="test_resnet", weights="random", frames=5, input_size=64, faces=FaceConfig(detector="none")
     )
-    plain, first, second = (create_extractor(one, Runtime(device="cpu")) for one in (config.plain, *config.drawn))
+    plain, first, second = (create_extractor(one, Runtime(device="cpu")) for one in (config, *versions(config)))
     factors = {}
     for version in (first, second):
         for clip in clips:
@@ -119,14 +113,20 @@ def test_a_brightened_version_multiplies_each_clip_by_a_factor_of_its_own(clips)
     assert first.embed([first.preparer.prepare(clips[0])])[0].shape == (5, first.dimension)
 
 
-def test_the_plain_version_is_what_it_is_without_draws():
-    asked = ImageConfig(extractor="test_resnet", weights="random", brightness=1.5, draws=2)
-    usual = ImageConfig(extractor="test_resnet", weights="random")
-    assert asked.plain == usual
-    identities = [create_extractor(config, Runtime()).identity() for config in (usual, asked.plain, *asked.drawn)]
-    assert identities[0] == identities[1]
-    assert "brightening" not in identities[0]
-    assert identities[2]["brightening"] != identities[3]["brightening"]
+def versions(plain: ImageConfig) -> tuple[DrawnImageConfig, ...]:
+    """Return the two brightened versions that a system of these embeddings learns from."""
+    values = {"name": "mine", "modality": "visual", "visual": plain.model_dump(), "model": {"name": "lstm"}}
+    config = parse_config({**values, "training": {"augmentation": {"brightness": 1.5, "versions": 2}}})
+    assert config.extractors == {"visual": plain}
+    return config.drawn
+
+
+def test_brightened_versions_are_told_apart_and_the_plain_one_says_nothing_of_them():
+    plain = ImageConfig(extractor="test_resnet", weights="random")
+    first, second, third = (create_extractor(one, Runtime()).identity() for one in (plain, *versions(plain)))
+    assert "brightening" not in first
+    assert second["brightening"] == {"limit": 1.5, "draw": 1}
+    assert third["brightening"] == {"limit": 1.5, "draw": 2}
 
 
 def test_a_batch_that_does_not_fit_the_device_is_halved_without_changing_rows(clips, monkeypatch):
