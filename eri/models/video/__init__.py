@@ -5,7 +5,7 @@ Importing this package imports none of them, so that a command that needs one mo
 
 from __future__ import annotations
 
-from functools import singledispatch
+from importlib import import_module
 
 import torch
 
@@ -15,59 +15,27 @@ from eri.utils.errors import PluginError
 
 __all__ = ["PublishedCost", "VideoModel", "VideoOutput", "create_video_model"]
 
+_MODELS: dict[type[VideoModelConfig], tuple[str, str]] = {
+    R2Plus1DConfig: ("eri.models.video.r2plus1d", "R2Plus1DModel"),
+    C3DConfig: ("eri.models.video.c3d", "C3DModel"),
+    C3DLSTMConfig: ("eri.models.video.c3d", "C3DLSTMModel"),
+    CNN3DConfig: ("eri.models.video.cnn3d", "CNN3D"),
+    CEFLNetConfig: ("eri.models.video.ceflnet", "CEFLNet"),
+}
+
 
 def create_video_model(config: VideoModelConfig, outputs: int) -> VideoModel:
-    """Build the video model that a config names.
+    """Build the video model that a config names, with one output per label.
 
-    Args:
-        config: Its name and sizes. Where it has a seed, untrained weights come from that alone.
-        outputs: Number of labels: classes, or intensities.
-
-    Raises:
-        WeightsError: The weights of its backbone are nowhere to be found, damaged, or of another model.
+    Where the config has a seed, untrained weights come from that alone. WeightsError where the weights of its backbone
+    are nowhere to be found, damaged, or of another model.
     """
-    if config.seed is None:
-        return _build(config, outputs)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        return _build(config, outputs)
-
-
-@singledispatch
-def _build(config: VideoModelConfig, outputs: int) -> VideoModel:
-    raise PluginError(f"{type(config).__name__}: no video model is registered for it")
-
-
-@_build.register
-def _(config: R2Plus1DConfig, outputs: int) -> VideoModel:
-    from eri.models.video.r2plus1d import R2Plus1DModel
-
-    return R2Plus1DModel(config, outputs)
-
-
-@_build.register
-def _(config: C3DConfig, outputs: int) -> VideoModel:
-    from eri.models.video.c3d import C3DModel
-
-    return C3DModel(config, outputs)
-
-
-@_build.register
-def _(config: C3DLSTMConfig, outputs: int) -> VideoModel:
-    from eri.models.video.c3d import C3DLSTMModel
-
-    return C3DLSTMModel(config, outputs)
-
-
-@_build.register
-def _(config: CNN3DConfig, outputs: int) -> VideoModel:
-    from eri.models.video.cnn3d import CNN3D
-
-    return CNN3D(config, outputs)
-
-
-@_build.register
-def _(config: CEFLNetConfig, outputs: int) -> VideoModel:
-    from eri.models.video.ceflnet import CEFLNet
-
-    return CEFLNet(config, outputs)
+    if type(config) not in _MODELS:
+        raise PluginError(f"{type(config).__name__}: no video model is registered for it")
+    module, name = _MODELS[type(config)]
+    kind = getattr(import_module(module), name)
+    with torch.random.fork_rng(devices=[], enabled=config.seed is not None):
+        if config.seed is not None:
+            torch.manual_seed(config.seed)
+        model: VideoModel = kind(config, outputs)
+        return model

@@ -18,28 +18,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, cast
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from eri.config.video import CEFLNetConfig
-from eri.models.backbones import Backbone, create_backbone
-from eri.models.video.base import Channels, PublishedCost, VideoModel, VideoOutput
-from eri.models.video.parts import run_block
-from eri.models.video.sampling import piece_frames, piece_starts
+from eri.models.backbones import create_backbone
+from eri.models.video.base import PublishedCost, VideoModel, VideoOutput, run_block
+from eri.models.video.sampling import Indices, piece_frames, piece_starts
 
 
 class SelfAttention(nn.Module):
     """SAL, eq. 1: the frames of one piece look at each other.
 
-    ``f' = softmax(Q Kᵀ / √d) V`` with ``Q``, ``K`` and ``V`` linear in the frames' features.
-
-    Args:
-        dimension: Length ``d`` of one frame's features.
-        residual: Add the input to the output.
+    ``f' = softmax(Q Kᵀ / √d) V`` with ``Q``, ``K`` and ``V`` linear in the frames' features of length ``d``.
     """
 
     def __init__(self, dimension: int, *, residual: bool = False) -> None:
@@ -50,38 +45,26 @@ class SelfAttention(nn.Module):
         self.residual = residual
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Return as many features as there are frames.
-
-        Args:
-            frames: (pieces, frames, dimension).
-        """
+        """Map features (pieces, frames, dimension) to the same shape."""
         scores = self.query(frames) @ self.key(frames).transpose(1, 2) / math.sqrt(frames.shape[2])
         attended: Tensor = torch.softmax(scores, dim=2) @ self.value(frames)
         return attended + frames if self.residual else attended
 
 
 class LocalGlobalRelation(nn.Module):
-    """LRL, eq. 2 and 3: one vector a piece, from frames weighted by their relation to the whole piece.
+    """LRL, eq. 2 and 3: one vector per piece, from frames weighted by their relation to the whole piece.
 
     ``w_k = σ([f̂' : f'_k]ᵀ q⁰)`` and ``R = (Σ w_k f'_k / Σ w_k) q¹``, where ``f̂'`` is pooled over the frames.
-
-    Args:
-        dimension: Length of one frame's features, and of the vector.
-        pooling: How ``f̂'`` is pooled.
     """
 
-    def __init__(self, dimension: int, pooling: Literal["mean", "max"] = "mean") -> None:
+    def __init__(self, dimension: int, pooling: Literal["mean", "max"]) -> None:
         super().__init__()
         self.relation = nn.Linear(2 * dimension, 1)
         self.projection = nn.Linear(dimension, dimension)
         self.pooling = pooling
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the vectors, (pieces, dimension), and the weights of the frames on (0, 1), (pieces, frames).
-
-        Args:
-            frames: (pieces, frames, dimension).
-        """
+        """Map features (pieces, frames, dimension) to vectors (pieces, dimension) and weights (pieces, frames)."""
         whole = frames.mean(dim=1, keepdim=True) if self.pooling == "mean" else frames.amax(dim=1, keepdim=True)
         weights = torch.sigmoid(self.relation(torch.cat([whole.expand_as(frames), frames], dim=2)))
         mean = (weights * frames).sum(dim=1) / weights.sum(dim=1)
@@ -91,44 +74,28 @@ class LocalGlobalRelation(nn.Module):
 class EmotionalActivation(nn.Module):
     """EIAN, eq. 4 to 8: where in a video emotion is expressed, and the video as those pieces show it.
 
-    Convolutions over the sequence of pieces score each; a softmax over the pieces makes the scores activation weights
-    ``A`` (eq. 5). The activation map is ``M = A · V`` (eq. 7), the representation its maximum over pieces (eq. 8).
-    The piece of largest weight is the located one (eq. 6).
-
-    Args:
-        dimension: Length of one piece's vector.
-        channels: Widths of the hidden convolutions, each followed by a ReLU.
-        kernel: Pieces that one hidden convolution sees; the last sees one.
-        maps: Activation maps: 1, or one per label.
+    Convolutions over the sequence of pieces, all but the last followed by a ReLU, score each; a softmax over the pieces
+    makes the scores activation weights ``A`` (eq. 5). The activation map is ``M = A · V`` (eq. 7), the representation
+    its maximum over pieces (eq. 8). The piece of largest weight is the located one (eq. 6).
     """
 
-    def __init__(self, dimension: int, channels: Sequence[int], kernel: int, maps: int = 1) -> None:
+    def __init__(self, dimension: int, channels: Sequence[int], kernel: int, maps: int) -> None:
         super().__init__()
+        widths = (dimension, *channels)
         layers: list[nn.Module] = []
-        width = dimension
-        for channel in channels:
-            layers += [nn.Conv1d(width, channel, kernel, padding=kernel // 2), nn.ReLU()]
-            width = channel
-        self.scores = nn.Sequential(*layers, nn.Conv1d(width, maps, 1))
+        for inputs, outputs in pairwise(widths):
+            layers += [nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2), nn.ReLU()]
+        self.scores = nn.Sequential(*layers, nn.Conv1d(widths[-1], maps, 1))
 
     def forward(self, pieces: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the representations, (videos, maps, dimension), and the weights, (videos, maps, pieces).
-
-        Args:
-            pieces: (videos, pieces, dimension).
-        """
+        """Map (videos, pieces, dimension) to (videos, maps, dimension) and the weights (videos, maps, pieces)."""
         weights = torch.softmax(self.scores(pieces.transpose(1, 2)), dim=2)
         activation = weights[..., None] * pieces[:, None]
         return activation.amax(dim=2), weights
 
 
 def complement_loss(raw: Tensor, targets: Tensor) -> Tensor:
-    """Return the second term of eq. 11, ``-Σ (1 - Y) log(1 - p)``, the mean over videos.
-
-    Args:
-        raw: Logits, (videos, labels).
-        targets: Probabilities, (videos, labels).
-    """
+    """Return the second term of eq. 11, ``-Σ (1 - Y) log(1 - p)``, of logits and probabilities (videos, labels)."""
     logits = raw.float()
     # log(1 - p_j) without the loss of digits when p_j is near one: the others' sum over the whole sum.
     others = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
@@ -136,41 +103,33 @@ def complement_loss(raw: Tensor, targets: Tensor) -> Tensor:
     return -((1 - targets) * rest).sum(dim=1).mean()
 
 
-_PUBLISHED = PublishedCost(
-    "Liu et al. 2022, table 8",
-    parameters=12.83,
-    macs=63.80,
-    explanation="the paper's counter adds normalisations, activations and pooling",
-)
-
-
 class CEFLNet(VideoModel):
     """A backbone on each frame, then SAL, LRL and EIAN as far as they are switched on.
 
     ``VideoOutput.parts`` holds what can be drawn: ``activation``, the emotional activation weights (clips, sub-videos)
     or (clips, labels, sub-videos), and ``relation``, the weights of the frames (clips, sub-videos, sampled frames).
-
-    Args:
-        config: Its settings.
-        outputs: Labels of the task.
-
-    Raises:
-        ConfigError: The backbone is unknown, or does not take images of that size.
-        WeightsError: Its weights are nowhere to be found, damaged, or of another model.
     """
 
     def __init__(self, config: CEFLNetConfig, outputs: int) -> None:
-        backbone = _create_backbone(config)
+        backbone = create_backbone(
+            config.backbone,
+            weights=config.weights,
+            seed=int(torch.randint(2**31, ())) if config.seed is None else config.seed,
+            input_size=config.input_size,
+            precision="float32",
+            device=torch.device("cpu"),
+            option="model.weights",
+        )
+        size = backbone.dimension
         super().__init__(
-            dimension=config.hidden_size if config.recurrent else backbone.dimension,
+            dimension=config.hidden_size if config.recurrent else size,
             frames=config.frames,
             side=config.input_size,
-            mean=cast("Channels", backbone.mean),
-            std=cast("Channels", backbone.std),
+            mean=backbone.mean,
+            std=backbone.std,
         )
         self.config = config
         self.backbone = backbone.model
-        size = backbone.dimension
         self.attention = SelfAttention(size, residual=config.residual) if config.self_attention else None
         self.relation = LocalGlobalRelation(size, config.piece_pooling) if config.relation else None
         self.recurrent = nn.LSTM(size, config.hidden_size, batch_first=True) if config.recurrent else None
@@ -180,17 +139,19 @@ class CEFLNet(VideoModel):
             self.emotion = EmotionalActivation(size, config.activation_channels, config.activation_kernel, maps)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(self.dimension, outputs)
-        self._freeze()
+        if config.emotional_activation and config.relation:
+            reason = "the paper's counter adds normalisations, activations and pooling"
+            self.published = PublishedCost("Liu et al. 2022, table 8", 12.83, 63.80, reason)
+        if config.freeze == "backbone":
+            self.freeze("backbone")
+        elif config.freeze == "stem":
+            names = [name for name, _ in self.backbone.named_children()]
+            first = names.index("layer1") if "layer1" in names else 1
+            self.freeze(*(f"backbone.{name}" for name in names[:first]))
 
-    @property
-    def published(self) -> PublishedCost | None:
-        """What the paper states of the whole model; None of its ablations."""
-        return _PUBLISHED if self.config.emotional_activation and self.config.relation else None
-
-    def forward(self, pictures: Tensor) -> VideoOutput:
-        """See :meth:`~eri.models.video.base.VideoModel.forward`; the frames stand in the order of choose_frames."""
-        clips = pictures.shape[0]
-        features = self._embed(pictures.flatten(0, 1)).view(clips, self.frames, -1)
+    def forward(self, frames: Tensor) -> VideoOutput:
+        """See :meth:`VideoModel.forward`; the frames stand in the order of :meth:`choose_frames`."""
+        features = self._embed(frames.flatten(0, 1)).view(frames.shape[0], self.frames, -1)
         if self.recurrent is not None:
             encoded, _ = self.recurrent(features)
             return self._answer(encoded[:, -1], {})
@@ -198,39 +159,27 @@ class CEFLNet(VideoModel):
         if self.emotion is None:
             return self._answer(pieces.mean(dim=1), parts)
         videos, weights = self.emotion(pieces)
-        parts["activation"] = weights if self.config.maps == "label" else weights.squeeze(1)
         if self.config.maps == "shared":
-            return self._answer(videos.squeeze(1), parts)
+            return self._answer(videos.squeeze(1), {**parts, "activation": weights.squeeze(1)})
         # Each label's own representation meets its own row of the last layer.
         raw = (self.dropout(videos) * self.output.weight).sum(dim=2) + self.output.bias
-        return VideoOutput(raw, videos.mean(dim=1), parts)
+        return VideoOutput(raw, videos.mean(dim=1), {**parts, "activation": weights})
 
-    def choose_frames(self, available: int, generator: np.random.Generator | None) -> NDArray[np.int64]:
+    def choose_frames(self, available: int, generator: np.random.Generator | None) -> Indices:
         """Choose the frames of each piece, one piece after the other.
 
         Pieces that overlap may share frames, and begin before their predecessor ends: positions ascend within a piece
         only, but for the CNN-LSTM, which reads them in the order of time.
-
-        Args:
-            available: As in the base.
-            generator: As in the base.
         """
-        config = self.config
+        length, count = self.config.sub_video_frames, self.config.sampled_frames
         starts = self._starts(available, generator)
-        frames = piece_frames(
-            starts, available, length=config.sub_video_frames, count=config.sampled_frames, generator=generator
-        ).reshape(-1)
-        return np.sort(frames) if config.recurrent else frames
+        frames = piece_frames(starts, available, length=length, count=count, generator=generator).reshape(-1)
+        return np.sort(frames) if self.config.recurrent else frames
 
-    def pieces(self, available: int) -> NDArray[np.int64]:
-        """Return first and last frame of each piece in evaluation, int64 (sub-videos, 2), within the clip.
-
-        Args:
-            available: Frames of the clip, at least 1.
-        """
+    def pieces(self, available: int) -> Indices:
+        """Return first and last frame of each piece in evaluation, (sub-videos, 2), within the clip's frames."""
         starts = self._starts(available, None)
-        spans = np.stack([starts, starts + self.config.sub_video_frames - 1], axis=1)
-        return np.minimum(spans, available - 1)
+        return np.minimum(np.stack([starts, starts + self.config.sub_video_frames - 1], axis=1), available - 1)
 
     def auxiliary_loss(self, output: VideoOutput, targets: Tensor) -> Tensor | None:
         """Return the second term of eq. 11 where the config weighs it; it has no meaning for a regression."""
@@ -238,25 +187,21 @@ class CEFLNet(VideoModel):
             return None
         return self.config.complement * complement_loss(output.raw, targets)
 
-    def _starts(self, available: int, generator: np.random.Generator | None) -> NDArray[np.int64]:
-        config = self.config
+    def _starts(self, available: int, generator: np.random.Generator | None) -> Indices:
+        pieces, length, overlap = self.config.sub_videos, self.config.sub_video_frames, self.config.overlap
+        starts = self.config.starts
         return piece_starts(
-            available,
-            pieces=config.sub_videos,
-            length=config.sub_video_frames,
-            overlap=config.overlap,
-            starts=config.starts,
-            generator=generator,
+            available, pieces=pieces, length=length, overlap=overlap, starts=starts, generator=generator
         )
 
-    def _embed(self, pictures: Tensor) -> Tensor:
-        values = pictures.contiguous(memory_format=torch.channels_last)
+    def _embed(self, frames: Tensor) -> Tensor:
+        values = frames.contiguous(memory_format=torch.channels_last)
         for block in _blocks(self.backbone):
             values = run_block(block, values, recompute=self.config.checkpoint)
         return values
 
     def _encode(self, features: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return one vector a piece, (clips, pieces, dimension), from the frames', and the weights of the frames."""
+        """Return one vector per piece, (clips, pieces, dimension), from the frames', and the weights of the frames."""
         clips, pieces = features.shape[0], self.config.sub_videos
         frames = features.reshape(clips * pieces, self.config.sampled_frames, -1)
         if self.attention is not None:
@@ -268,27 +213,6 @@ class CEFLNet(VideoModel):
 
     def _answer(self, embedding: Tensor, parts: dict[str, Tensor]) -> VideoOutput:
         return VideoOutput(self.output(self.dropout(embedding)), embedding, parts)
-
-    def _freeze(self) -> None:
-        if self.config.freeze == "backbone":
-            self.freeze("backbone")
-        elif self.config.freeze == "stem":
-            names = [name for name, _ in self.backbone.named_children()]
-            first = names.index("layer1") if "layer1" in names else 1
-            self.freeze(*(f"backbone.{name}" for name in names[:first]))
-
-
-def _create_backbone(config: CEFLNetConfig) -> Backbone:
-    seed = int(torch.randint(2**31, ())) if config.seed is None else config.seed
-    return create_backbone(
-        config.backbone,
-        weights=config.weights,
-        seed=seed,
-        input_size=config.input_size,
-        precision="float32",
-        device=torch.device("cpu"),
-        option="model.weights",
-    )
 
 
 def _blocks(backbone: nn.Module) -> list[nn.Module]:

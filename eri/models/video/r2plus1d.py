@@ -19,78 +19,63 @@ import torch
 from torch import Tensor, nn
 
 from eri.config.video import CentersConfig, R2Plus1DConfig
-from eri.models.video.base import PublishedCost, VideoModel, VideoOutput
-from eri.models.video.parts import fill_backbone, run_block
+from eri.models.video.base import PublishedCost, VideoModel, VideoOutput, fill_backbone, run_block
 from eri.weights import WEIGHTS
 
-Axis = Literal["space", "time"]
-Maps = Literal["each", "shared"]
+_CHANNELS = {3: 256, 4: 512}
+_WEIGHTS = "r2plus1d-18"
+_EXPLANATIONS = {
+    3: "the backbone ends after its third stage: all four need 40.52 GMACs, more than published, and have 512 channels "
+    "where the paper weights 256; the rest is what the counter of such papers adds for normalisations and ReLUs, "
+    "0.19 GMACs, and layers whose widths are not stated",
+    4: "the whole backbone alone needs 40.52 GMACs, more than published; stages: 3 ends it where it has the 256 "
+    "channels that the paper weights, and needs 38.01",
+}
 
 
 class AxisAttention(nn.Module):
     """``V softmax(Q K^T)`` over one axis, with keys, queries and values from 1 × 1 × 1 convolutions (eq. 1 or 2).
 
-    The softmax runs over the positions that are attended to; similarities are not scaled, as printed.
-
-    Args:
-        channels: Of the features.
-        axis: ``space``: positions are the places of a map; ``time``: they are its moments.
-        compression: Channels of a feature for each channel of keys and queries.
-        compress_values: Values are as narrow as keys, and a convolution brings the result back.
-        maps: ``each``: one map for every moment (or place); ``shared``: the similarities are summed over them.
+    The softmax runs over the positions that are attended to: the places of a map (``space``) or its moments
+    (``time``). Similarities are not scaled, as printed. With ``compress_values`` values are as narrow as keys, and a
+    convolution brings the result back; ``shared`` attention maps sum the similarities over the other axis.
     """
 
-    def __init__(self, channels: int, axis: Axis, *, compression: int, compress_values: bool, maps: Maps) -> None:
+    def __init__(self, channels: int, axis: Literal["space", "time"], config: R2Plus1DConfig) -> None:
         super().__init__()
-        narrow = max(1, channels // compression)
-        self.axis, self.maps = axis, maps
+        narrow = max(1, channels // config.compression)
+        self.axis, self.shared = axis, config.attention_maps == "shared"
         self.query = nn.Conv3d(channels, narrow, 1)
         self.key = nn.Conv3d(channels, narrow, 1)
-        self.value = nn.Conv3d(channels, narrow if compress_values else channels, 1)
-        self.output = nn.Conv3d(narrow, channels, 1) if compress_values else nn.Identity()
+        self.value = nn.Conv3d(channels, narrow if config.compress_values else channels, 1)
+        self.output = nn.Conv3d(narrow, channels, 1) if config.compress_values else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (clips, channels, moments, height, width) to the same shape."""
         query, key, value = (self._arrange(net(features)) for net in (self.query, self.key, self.value))
-        weights = torch.softmax(query @ key.transpose(2, 3), dim=3)
-        result: Tensor = self.output(self._restore(weights @ value, features.shape))
+        attended = torch.softmax(query @ key.transpose(2, 3), dim=3) @ value
+        clips, _, moments, height, width = features.shape
+        if self.shared:
+            groups = moments if self.axis == "space" else height * width
+            attended = attended.view(clips, attended.shape[2], groups, -1).transpose(1, 2)
+        back = attended.permute(0, 3, 1, 2) if self.axis == "space" else attended.permute(0, 3, 2, 1)
+        result: Tensor = self.output(back.reshape(clips, -1, moments, height, width))
         return result
 
     def _arrange(self, values: Tensor) -> Tensor:
-        """Return (clips, maps, positions, numbers a position)."""
-        groups_first = (0, 2, 3, 4, 1) if self.axis == "space" else (0, 3, 4, 2, 1)
-        arranged = values.permute(groups_first)
-        arranged = arranged.flatten(2, 3) if self.axis == "space" else arranged.flatten(1, 2)
-        return arranged if self.maps == "each" else arranged.transpose(1, 2).flatten(2)[:, None]
-
-    def _restore(self, values: Tensor, shape: torch.Size) -> Tensor:
-        clips, _, moments, height, width = shape
-        groups, positions = (moments, height * width) if self.axis == "space" else (height * width, moments)
-        if self.maps == "shared":
-            values = values.view(clips, positions, groups, -1).transpose(1, 2)
-        if self.axis == "space":
-            return values.reshape(clips, moments, height, width, -1).permute(0, 4, 1, 2, 3)
-        return values.reshape(clips, height, width, moments, -1).permute(0, 4, 3, 1, 2)
+        """Return (clips, maps, positions, channels); of a shared map, the other axis counts as channels."""
+        arranged = values.flatten(3).permute((0, 2, 3, 1) if self.axis == "space" else (0, 3, 2, 1))
+        return arranged.transpose(1, 2).flatten(2)[:, None] if self.shared else arranged
 
 
 class SpatioTemporalAttention(nn.Module):
-    """``p = f + gamma (s(f) + d(f))`` (equation 3): features, and what attention over space and over time adds.
+    """``p = f + gamma (s(f) + d(f))`` (equation 3): features, and what attention over space and over time adds."""
 
-    Args:
-        channels: Of the features.
-        gamma: Start of the learnt factor.
-        compression: See :class:`AxisAttention`.
-        compress_values: See :class:`AxisAttention`.
-        maps: See :class:`AxisAttention`.
-    """
-
-    def __init__(self, channels: int, *, gamma: float, compression: int, compress_values: bool, maps: Maps) -> None:
+    def __init__(self, channels: int, config: R2Plus1DConfig) -> None:
         super().__init__()
-        self.space = AxisAttention(
-            channels, "space", compression=compression, compress_values=compress_values, maps=maps
-        )
-        self.time = AxisAttention(channels, "time", compression=compression, compress_values=compress_values, maps=maps)
-        self.gamma = nn.Parameter(torch.tensor(gamma))
+        self.space = AxisAttention(channels, "space", config)
+        self.time = AxisAttention(channels, "time", config)
+        self.gamma = nn.Parameter(torch.tensor(config.gamma))
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (clips, channels, moments, height, width) to the same shape."""
@@ -101,11 +86,8 @@ class SpatioTemporalAttention(nn.Module):
 class SparseCenters(nn.Module):
     """A centre for each class, and the weights of a clip's dimensions in its distance to them.
 
-    Args:
-        dimension: Length of the features.
-        context: Length of what the weights are made from.
-        classes: Number of centres. They start at zero, so that no class is set apart by chance.
-        config: What the paper leaves open.
+    ``context`` is the length of what the weights are made from. Centres start at zero, so that no class is set apart by
+    chance.
     """
 
     centers: Tensor
@@ -124,27 +106,15 @@ class SparseCenters(nn.Module):
             self.register_buffer("centers", start)
 
     def forward(self, context: Tensor) -> Tensor:
-        """Return the weight of each dimension, in (0, 1): the second share of a softmax over two.
-
-        Args:
-            context: (clips, context).
-
-        Returns:
-            (clips, dimension).
-        """
+        """Return the weight of each dimension, (clips, dimension) in (0, 1): the second share of a softmax over two."""
         pairs: Tensor = self.attention(context)
         return torch.softmax(pairs.view(len(pairs), 2, -1), dim=1)[:, 1]
 
     def loss(self, features: Tensor, weights: Tensor, classes: Tensor) -> Tensor:
         """Return the weighted distance of features to their centres, not yet multiplied by ``center_weight``.
 
-        ``sum_n sum_d w |f - c|^q``; halved for q = 2, as centre losses are (Wen et al. 2016, equation 2). While
-        training, running centres move afterwards.
-
-        Args:
-            features: (clips, dimension).
-            weights: Of :meth:`forward`, the same shape.
-            classes: int64 (clips,).
+        ``sum_n sum_d w |f - c|^q``; halved for q = 2, as centre losses are (Wen et al. 2016, equation 2). Features and
+        their weights are (clips, dimension), classes int64 (clips,). While training, running centres move afterwards.
         """
         features, weights = features.float(), weights.float()
         # Running centres change in place below; the gradient must see those of now.
@@ -165,27 +135,10 @@ class SparseCenters(nn.Module):
         self.centers += self.config.center_rate * pull / (1 + counts)
 
 
-_CHANNELS = {3: 256, 4: 512}
-_WEIGHTS = "r2plus1d-18"
-_EXPLANATIONS = {
-    3: "the backbone ends after its third stage: all four need 40.52 GMACs, more than published, and have 512 channels "
-    "where the paper weights 256; the rest is what the counter of such papers adds for normalisations and ReLUs, "
-    "0.19 GMACs, and layers whose widths are not stated",
-    4: "the whole backbone alone needs 40.52 GMACs, more than published; stages: 3 ends it where it has the 256 "
-    "channels that the paper weights, and needs 38.01",
-}
-
-
 class R2Plus1DModel(VideoModel):
     """The network of the paper's figure 2.
 
-    Args:
-        config: Sizes, and what the paper leaves open.
-        outputs: Number of labels. The centre loss takes a clip's strongest label as its class, and is left out where
-            there is only one.
-
-    Raises:
-        WeightsError: The backbone's weights are nowhere to be found, damaged, or of another model.
+    The centre loss takes a clip's strongest label as its class, and is left out where there is only one.
     """
 
     def __init__(self, config: R2Plus1DConfig, outputs: int) -> None:
@@ -194,15 +147,14 @@ class R2Plus1DModel(VideoModel):
         assert entry.mean is not None
         assert entry.std is not None
         super().__init__(
-            dimension=channels,
-            frames=config.frames,
-            side=config.input_size,
-            mean=(entry.mean[0], entry.mean[1], entry.mean[2]),
-            std=(entry.std[0], entry.std[1], entry.std[2]),
+            dimension=channels, frames=config.frames, side=config.input_size, mean=entry.mean, std=entry.std
         )
         self.config = config
+        self.published = PublishedCost(
+            "Singh et al. 2023, table 2", macs=38.66, explanation=_EXPLANATIONS[config.stages]
+        )
         self.backbone = _create_backbone(config)
-        self.attention = _create_attention(config, channels) if config.attention else nn.Identity()
+        self.attention = SpatioTemporalAttention(channels, config) if config.attention else nn.Identity()
         moments = -(-config.frames // 2 ** (config.stages - 1))  # each stage but the first halves, rounding up
         side = -(-config.input_size // 2**config.stages)
         flattened = channels * moments * side * side
@@ -214,10 +166,11 @@ class R2Plus1DModel(VideoModel):
         if config.freeze != "none":
             self.freeze("backbone" if config.freeze == "backbone" else "backbone.stem")
 
-    def forward(self, pictures: Tensor) -> VideoOutput:
+    def forward(self, frames: Tensor) -> VideoOutput:
         """See :meth:`VideoModel.forward`; the part ``center_weights`` is (clips, dimension)."""
-        features = pictures.transpose(1, 2)
-        for block in self._blocks():
+        features = frames.transpose(1, 2)
+        stem, *stages = self.backbone.children()
+        for block in (stem, *(block for stage in stages for block in stage.children())):
             features = run_block(block, features, recompute=self.config.checkpoint)
         attended: Tensor = self.attention(features)
         pooled, flattened = attended.mean(dim=(2, 3, 4)), attended.flatten(1)
@@ -234,16 +187,6 @@ class R2Plus1DModel(VideoModel):
         loss = self.centers.loss(output.embedding, output.parts["center_weights"], targets.argmax(dim=1))
         return self.config.center_weight * loss
 
-    @property
-    def published(self) -> PublishedCost:
-        """See :meth:`VideoModel.published`."""
-        return PublishedCost("Singh et al. 2023, table 2", macs=38.66, explanation=_EXPLANATIONS[self.config.stages])
-
-    def _blocks(self) -> list[nn.Module]:
-        """Return the backbone as pieces whose activations can be recomputed one at a time."""
-        stem, *stages = self.backbone.children()
-        return [stem, *(block for stage in stages for block in stage.children())]
-
 
 def _create_backbone(config: R2Plus1DConfig) -> nn.Sequential:
     """Build torchvision's R(2+1)D-18 (Tran et al. 2018) up to the wanted stage, with its weights."""
@@ -254,13 +197,3 @@ def _create_backbone(config: R2Plus1DConfig) -> nn.Sequential:
     fill_backbone(whole, config.weights, name=_WEIGHTS, ignore=("fc.",))
     names = ["stem", *(f"layer{number + 1}" for number in range(config.stages))]
     return nn.Sequential(OrderedDict((name, whole.get_submodule(name)) for name in names))
-
-
-def _create_attention(config: R2Plus1DConfig, channels: int) -> SpatioTemporalAttention:
-    return SpatioTemporalAttention(
-        channels,
-        gamma=config.gamma,
-        compression=config.compression,
-        compress_values=config.compress_values,
-        maps=config.attention_maps,
-    )

@@ -1,4 +1,4 @@
-"""A video model with everything around it: normalised images in, labels within the task's range out."""
+"""A video model with everything around it: normalised frames in, labels within the task's range out."""
 
 from __future__ import annotations
 
@@ -15,13 +15,7 @@ from eri.models.video.base import VideoModel, VideoOutput
 class VideoRegressor(Predictor):
     """Predict a task's labels, intensities or the probabilities of classes, from the face crops of clips.
 
-    Args:
-        network: The video model.
-        task: Its labels and their range.
-        activation: Of the output; None is the task's own.
-
-    Attributes:
-        network: The same.
+    Its inputs are the frames that the network chose: RGB on [0, 255], uint8 or float, (clips, frames, 3, side, side).
     """
 
     mean: Tensor
@@ -35,30 +29,19 @@ class VideoRegressor(Predictor):
         self.register_buffer("mean", torch.tensor(network.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(network.std).view(3, 1, 1), persistent=False)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, VideoOutput]:
-        """Return predictions as the loss sees them, (clips, labels), and what is behind them.
-
-        Args:
-            pictures: RGB on [0, 255], uint8 or float, (clips, frames, 3, side, side): the frames that the network
-                chose.
-        """
-        output: VideoOutput = self.network((pictures.float() / 255 - self.mean) / self.std)
+    def forward(self, frames: Tensor) -> tuple[Tensor, VideoOutput]:
+        """Return predictions as the loss sees them, (clips, labels), and what is behind them."""
+        output: VideoOutput = self.network((frames.float() / 255 - self.mean) / self.std)
         return bound(output.raw, self.activation, self.low, self.high), output
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """See :meth:`~eri.models.regressor.Predictor.predict`; inputs are images, see :meth:`forward`."""
-        predictions, _ = self(inputs)
-        result: Tensor = predictions.double().clamp(self.low, self.high)
+        """See :meth:`Predictor.predict`."""
+        result: Tensor = self(inputs)[0].double().clamp(self.low, self.high)
         return result
 
-    def embed(self, pictures: Tensor) -> Tensor:
-        """Return the features before the last layer, float32 (clips, dimension).
-
-        Args:
-            pictures: As :meth:`forward` takes them.
-        """
-        _, output = self(pictures)
-        embedding: Tensor = output.embedding.float()
+    def embed(self, frames: Tensor) -> Tensor:
+        """Return the features before the last layer, float32 (clips, dimension)."""
+        embedding: Tensor = self(frames)[1].embedding.float()
         return embedding
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -1,4 +1,7 @@
-"""Which of a clip's cached frames a video model reads: indices, deterministic where a model is evaluated."""
+"""Which of a clip's cached frames a video model reads: indices, deterministic where a model is evaluated.
+
+Where a clip has too few frames, its last one is repeated; a clip without frames is a ValueError.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,7 @@ Indices = NDArray[np.int64]
 
 
 def last_frames(available: int, count: int) -> Indices:
-    """Return the indices of the last frames; where there are fewer, all of them and the last one repeated.
-
-    Args:
-        available: Frames of the clip, at least 1.
-        count: Indices to return.
+    """Return the indices of the last frames.
 
     Examples:
         >>> last_frames(12, 4), last_frames(2, 4)
@@ -23,6 +22,20 @@ def last_frames(available: int, count: int) -> Indices:
     return np.minimum(np.arange(count, dtype=np.int64) + max(0, available - count), available - 1)
 
 
+def spread_frames(available: int, count: int, generator: np.random.Generator | None) -> Indices:
+    """Return ascending indices: drawn at random, each at most once, or the middles of equal parts.
+
+    Examples:
+        >>> spread_frames(10, 4, None).tolist(), spread_frames(3, 5, None).tolist()
+        ([1, 3, 6, 8], [0, 1, 2, 2, 2])
+    """
+    if available <= count:
+        return last_frames(available, count)
+    if generator is None:
+        return ((2 * np.arange(count, dtype=np.int64) + 1) * available) // (2 * count)
+    return np.sort(generator.choice(available, count, replace=False)).astype(np.int64)
+
+
 def piece_starts(
     available: int, *, pieces: int, length: int, overlap: int, starts: int, generator: np.random.Generator | None = None
 ) -> Indices:
@@ -30,18 +43,7 @@ def piece_starts(
 
     The first piece begins at one of the clip's first ``starts`` frames, drawn evenly among those from which all pieces
     fit; in their middle without a generator (Liu et al. 2022, section 4.1: 30 starts, 7 pieces of 15 frames that
-    share 5, so 75 frames of 105).
-
-    Args:
-        available: Frames of the clip, at least 1.
-        pieces: Number of pieces.
-        length: Frames of a piece.
-        overlap: Frames that a piece shares with the next, below ``length``.
-        starts: First frames that the first piece may begin at.
-        generator: Draws the first frame; None is evaluation.
-
-    Returns:
-        int64 (pieces,). In a clip that is too short the last pieces run over its end.
+    share 5, so 75 frames of 105). In a clip that is too short the last pieces run over its end.
 
     Examples:
         >>> piece_starts(105, pieces=7, length=15, overlap=5, starts=30)
@@ -58,17 +60,7 @@ def piece_starts(
 def piece_frames(
     starts: Indices, available: int, *, length: int, count: int, generator: np.random.Generator | None = None
 ) -> Indices:
-    """Return frames of each piece: drawn without repetition, or evenly spread without a generator.
-
-    Args:
-        starts: First frame of each piece.
-        available: Frames of the clip; an index beyond its end becomes its last.
-        length: Frames of a piece.
-        count: Frames to take of each, at most ``length``.
-        generator: Draws them; None is evaluation.
-
-    Returns:
-        int64 (pieces, count), ascending within a piece.
+    """Return ascending frames of each piece, (pieces, count): drawn without repetition, or evenly spread.
 
     Examples:
         >>> piece_frames(np.array([0, 10]), 25, length=15, count=5)
@@ -78,12 +70,11 @@ def piece_frames(
     if generator is None:
         inside = np.tile((2 * np.arange(count) + 1) * length // (2 * count), (len(starts), 1))
     else:
-        draws = [np.sort(generator.choice(length, count, replace=False)) for _ in starts]
-        inside = np.stack(draws)
+        inside = np.stack([np.sort(generator.choice(length, count, replace=False)) for _ in starts])
     chosen: Indices = np.minimum(starts[:, None] + inside, available - 1).astype(np.int64)
     return chosen
 
 
 def _refuse_empty(available: int) -> None:
     if available < 1:
-        raise ValueError("a clip without frames has none to choose")
+        raise ValueError("a clip without frames has none to choose from")

@@ -88,7 +88,7 @@ def test_relation_is_equations_2_and_3(frames, pooling):
 
 
 def test_emotional_activation_is_equations_4_to_8(frames):
-    activation = EmotionalActivation(4, (), 3, maps=2)
+    activation = EmotionalActivation(4, (), 3, 2)
     scorer: Any = activation.scores[-1]
     weight, bias = scorer.weight.detach().numpy()[:, :, 0], scorer.bias.detach().numpy()
     for video in range(2):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from eri.config.video import R2Plus1DConfig
-from eri.models.video.base import spread_frames
 from eri.models.video.r2plus1d import AxisAttention, R2Plus1DModel, SparseCenters, SpatioTemporalAttention
 from eri.utils.errors import WeightsError
 from tests.factories.videos import draw_clips, small_model
@@ -23,7 +21,7 @@ def create(outputs: int = 3, **settings: Any) -> R2Plus1DModel:
 
 def attention(axis: Any, **settings: Any) -> AxisAttention:
     torch.manual_seed(0)
-    return AxisAttention(8, axis, **{"compression": 4, "compress_values": False, "maps": "each", **settings})
+    return AxisAttention(8, axis, R2Plus1DConfig(compression=4, **settings))
 
 
 @pytest.mark.parametrize("axis", ["space", "time"])
@@ -47,7 +45,7 @@ def test_attention_is_what_the_equations_say_position_by_position(axis):
 
 @pytest.mark.parametrize("axis", ["space", "time"])
 def test_a_shared_map_sums_similarities_over_the_other_axis(axis):
-    net = attention(axis, maps="shared")
+    net = attention(axis, attention_maps="shared")
     features = torch.randn(1, 8, 3, 2, 2)
     query, key, value = (part(features)[0].flatten(2) for part in (net.query, net.key, net.value))
     if axis == "space":
@@ -68,7 +66,7 @@ def test_channels_are_compressed_as_asked(compress_values, width):
 
 
 def test_gamma_adds_both_attentions_to_the_features():
-    block = SpatioTemporalAttention(8, gamma=0.0, compression=4, compress_values=False, maps="each")
+    block = SpatioTemporalAttention(8, R2Plus1DConfig(gamma=0.0, compression=4))
     features = torch.randn(1, 8, 2, 3, 3)
     assert torch.equal(block(features), features)
     block.gamma.data.fill_(0.25)
@@ -215,12 +213,3 @@ def test_it_learns_four_clips_by_heart():
     raw: Tensor = model(clips).raw
     assert raw.argmax(dim=1).tolist() == [0, 1, 0, 1]
     assert functional.cross_entropy(raw, targets) < 0.1
-
-
-def test_frames_are_drawn_without_repeats_and_spread_evenly_otherwise():
-    drawn = spread_frames(40, 16, np.random.default_rng(0))
-    assert len(set(drawn.tolist())) == 16
-    assert np.all(np.diff(drawn) > 0)
-    assert spread_frames(32, 16, None).tolist() == list(range(1, 32, 2))
-    assert spread_frames(16, 16, None).tolist() == list(range(16))
-    assert spread_frames(2, 4, np.random.default_rng(0)).tolist() == [0, 1, 1, 1]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eri.models.video.sampling import last_frames, piece_frames, piece_starts
+from eri.models.video.sampling import last_frames, piece_frames, piece_starts, spread_frames
 
 
 @given(available=st.integers(1, 200), count=st.integers(1, 40))
@@ -86,3 +86,12 @@ def test_training_draws_frames_that_differ():
     first, second = (piece_frames(starts, 105, length=15, count=5, generator=generator) for _ in range(2))
     assert (first != second).any()
     assert len({tuple(row - start) for row, start in zip(first, starts, strict=True)}) > 1, "each piece has its own"
+
+
+def test_frames_are_drawn_without_repeats_and_spread_evenly_otherwise():
+    drawn = spread_frames(40, 16, np.random.default_rng(0))
+    assert len(set(drawn.tolist())) == 16
+    assert np.all(np.diff(drawn) > 0)
+    assert spread_frames(32, 16, None).tolist() == list(range(1, 32, 2))
+    assert spread_frames(16, 16, None).tolist() == list(range(16))
+    assert spread_frames(2, 4, np.random.default_rng(0)).tolist() == [0, 1, 1, 1]
