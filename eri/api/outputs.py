@@ -12,7 +12,7 @@ from eri.api.progress import counter, reporting
 
 if TYPE_CHECKING:
     from eri.exports import ExportReport
-    from eri.reports.localization import Localization
+    from eri.reports.activation import Localization
     from eri.reports.predictions import PredictionReport
 
 
@@ -254,7 +254,7 @@ def draw_localization(
         EriError: The run has another model, its face crops are not cached, or the apexes cannot be read.
     """
     from eri.config import Runtime
-    from eri.reports.localization import locate_apexes, read_apexes
+    from eri.reports.activation import locate_apexes, read_apexes
     from eri.runs.folders import find_inputs, find_run
 
     folder = find_run(run, Path(runs))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from eri.features.exchange.importing import ImportReport
     from eri.features.verify import ClearingReport, FeatureFinding, VerifyReport
     from eri.models.profile import Comparison, VideoProfile
-    from eri.reports.localization import Localization
+    from eri.reports.activation import Localization
     from eri.reports.predictions import PredictionReport
     from eri.submission import Finding
 

@@ -8,7 +8,7 @@ from typing import Any
 from eri.utils.errors import ConfigError
 from eri.utils.files import atomic_path
 
-FORMATS = ("png", "svg", "pdf")
+_FORMATS = ("png", "svg", "pdf")
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -19,30 +19,17 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def format_of_image(path: Path) -> str:
-    """Return the format that an image's name asks for.
-
-    Raises:
-        ConfigError: Its ending is that of none.
-
-    Examples:
-        >>> format_of_image(Path("map.PNG"))
-        'png'
-    """
+    """Return the format that an image's name asks for; ConfigError where its ending is that of none."""
     kind = path.suffix.lower().lstrip(".")
-    if kind not in FORMATS:
-        raise ConfigError(
-            f"{path}: '{path.suffix}' is no image format here", hint=f"End the name in .{', .'.join(FORMATS)}."
-        )
+    if kind not in _FORMATS:
+        hint = f"End the name in .{', .'.join(_FORMATS)}."
+        raise ConfigError(f"{path}: '{path.suffix}' is no image format here", hint=hint)
     return kind
 
 
-def save_figure(figure: Any, path: Path, *, dots_per_inch: int = 150) -> Path:
-    """Write a figure in one atomic step; the name's ending decides the format.
-
-    Raises:
-        ConfigError: The name ends in none of :data:`FORMATS`.
-    """
+def save_figure(figure: Any, path: Path) -> Path:
+    """Write a figure in one atomic step, in the format of :func:`format_of_image`."""
     kind = format_of_image(path)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format=kind, dpi=dots_per_inch)
+        figure.savefig(temporary, format=kind, dpi=150)
     return path

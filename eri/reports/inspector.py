@@ -41,13 +41,6 @@ class Inspector:
     run: Run
     model: VideoRegressor
 
-    @property
-    def crops(self) -> CropsConfig:
-        """How the faces that it was trained on were cropped."""
-        visual = self.run.config.visual
-        assert isinstance(visual, CropsConfig), "configs refuse a video model without crops"
-        return visual
-
     def predict(self, clips: Sequence[VideoInput]) -> tuple[Tensor, VideoOutput]:
         """Predict clips as in evaluation; return predictions (clips, labels) and the model's output, on the CPU."""
         chosen = [self.model.network.select(clip.frames) for clip in clips]
@@ -57,36 +50,21 @@ class Inspector:
         parts = {name: part.cpu() for name, part in output.parts.items()}
         return predictions.cpu(), VideoOutput(output.raw.cpu(), output.embedding.cpu(), parts)
 
-    def strongest(self, predictions: Tensor) -> list[str]:
-        """Return each clip's class or strongest label, with its value."""
-        strongest = predictions.argmax(dim=1).tolist()
-        return [f"{self.run.task.labels[place]} {predictions[row, place]:.2f}" for row, place in enumerate(strongest)]
 
-
-def open_inspector(run: Path, runtime: Runtime = Runtime()) -> Inspector:
-    """Read the video model of a run folder onto the device of the runtime.
-
-    Raises:
-        RunError: The run is incomplete.
-        ConfigError: Its model reads embeddings.
-    """
+def open_inspector(run: Path, runtime: Runtime) -> Inspector:
+    """Read the video model of a run folder onto the device of the runtime; ConfigError where it reads embeddings."""
     opened = read_run(run)
     return Inspector(opened, load_video_model(opened).to(resolve_device(runtime.device)).eval())
 
 
-def crop_video(inspector: Inspector, video: Path, runtime: Runtime = Runtime()) -> VideoInput:
-    """Crop the face from a video's frames, as the crops that the model was trained on were cropped.
+def crop_video(inspector: Inspector, video: Path, runtime: Runtime) -> VideoInput:
+    """Crop the face from the frames of a video or a folder of images, as for the crops that the model was trained on.
 
-    Args:
-        inspector: Its run says how.
-        video: Any video file, or a folder of numbered images.
-        runtime: Its device is used by the face detector.
-
-    Raises:
-        MediaError: The file is missing, damaged or no video.
-        DataError: No frame shows a face.
+    Raises MediaError where the file is missing, damaged or no video, and DataError where no frame shows a face.
     """
-    prepared = CropExtractor(inspector.crops, runtime).preparer.prepare(Clip("video", "test", video))
+    visual = inspector.run.config.visual
+    assert isinstance(visual, CropsConfig), "configs refuse a video model without crops"
+    prepared = CropExtractor(visual, runtime).preparer.prepare(Clip("video", "test", video))
     if not len(prepared.inputs):
         raise DataError(
             f"{video}: none of its {len(prepared.times)} frames shows a face",
@@ -100,8 +78,7 @@ def crop_video(inspector: Inspector, video: Path, runtime: Runtime = Runtime()) 
 def open_cached(inspector: Inspector, table: ClipTable, features: Path) -> CachedCrops:
     """Find the face crops of all clips of a table, of exactly the identity that a run was trained on.
 
-    Raises:
-        StoreError: They are not there, or were made from other files.
+    Raises StoreError where they are not there, or were made from other files.
     """
     folder = recorded_features(inspector.run.environment["features"], features)["visual"]
     sources = clip_sources(table, "visual", table.clips)

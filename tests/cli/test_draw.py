@@ -15,7 +15,6 @@ from eri.api import commands
 from eri.cli.app import app
 from eri.config import Runtime, load_config
 from eri.data import load_clips
-from eri.models.video.ceflnet import CEFLNet
 from eri.reports.activation import read_activation
 from eri.reports.inspector import crop_video, open_cached, open_inspector, read_cached
 from eri.utils.errors import (
@@ -153,8 +152,7 @@ class TestLocalization:
         found = {}
         for clip in table.split("val"):
             clip_input = read_cached(crops, [clip.id])[clip.id]
-            assert isinstance(inspector.model.network, CEFLNet)
-            shown = read_activation(inspector.model.network, clip_input.frames, clip_input.times)
+            shown, _ = read_activation(inspector, clip_input)
             found[clip.id] = shown.spans[shown.weights[0].argmax()], shown.spans[shown.weights[0].argmin()]
         return found
 

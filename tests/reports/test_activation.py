@@ -1,17 +1,22 @@
-"""The activation map: over time, read from a model, and drawn into a file."""
+"""The activation map: over time, read from a model, drawn into a file, and how well it locates apexes, by hand."""
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from eri.config.tasks import Task
 from eri.config.video import CEFLNetConfig
 from eri.models.video.ceflnet import CEFLNet
-from eri.reports.activation import ActivationMap, draw_activation, read_activation
+from eri.models.video.regressor import VideoRegressor
+from eri.reports.activation import ActivationMap, Localization, draw_activation, read_activation, score_localization
+from eri.reports.inspector import Inspector, VideoInput
+from eri.training.run_folder import Run
 from eri.utils.errors import ConfigError
 
 TINY: dict[str, Any] = {
@@ -32,6 +37,9 @@ def faces(count: int = 12) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (count, 32, 32, 3)).astype(np.uint8)
 
 
+CLIP = VideoInput(faces(), np.linspace(0, 4, 12))
+
+
 def three_maps() -> ActivationMap:
     weights = np.array([[0.2, 0.3, 0.5], [0.9, 0.1, 0.0], [0.4, 0.4, 0.2]])
     return ActivationMap(np.array([[0.0, 1.0], [0.5, 2.0], [3.0, 4.0]]), weights, ("Joy", "Fear", "Anger"))
@@ -45,36 +53,36 @@ def test_moments_get_the_mean_of_the_pieces_they_lie_in():
     assert shown.located.tolist() == [2, 0, 0]
 
 
+def inspect(**settings: Any) -> Inspector:
+    task = Task("moods", ("Joy", "Fear"))
+    model = VideoRegressor(CEFLNet(CEFLNetConfig(**TINY, **settings), 2), task).eval()
+    return Inspector(cast("Run", SimpleNamespace(task=task)), model)
+
+
 def test_a_models_map_is_what_its_forward_pass_weighs():
-    model = CEFLNet(CEFLNetConfig(**TINY), 2).train()
-    times = np.linspace(0.5, 1.6, 12)
-    shown = read_activation(model, faces(), times)
+    inspector = inspect()
+    model = cast("CEFLNet", inspector.model.network)
+    shown, strongest = read_activation(inspector, VideoInput(faces(), np.linspace(0.5, 1.6, 12)))
     np.testing.assert_allclose(shown.spans, [[0.55, 0.95], [0.85, 1.25], [1.15, 1.55]])
-    pictures = torch.from_numpy(faces()[model.choose_frames(12, None)]).permute(0, 3, 1, 2).float() / 255
+    images = torch.from_numpy(faces()[model.choose_frames(12, None)]).permute(0, 3, 1, 2).float() / 255
     mean, std = torch.tensor(model.mean).view(3, 1, 1), torch.tensor(model.std).view(3, 1, 1)
-    expected = model.eval()(((pictures - mean) / std)[None]).parts["activation"]
+    expected = model(((images - mean) / std)[None]).parts["activation"]
     np.testing.assert_allclose(shown.weights, expected.detach(), atol=1e-6)
     assert shown.names == ("",)
+    assert strongest.split()[0] in ("Joy", "Fear")
 
 
 def test_a_map_for_each_label_has_their_names():
-    model = CEFLNet(CEFLNetConfig(**TINY, maps="label"), 2)
-    shown = read_activation(model, faces(3), np.array([0.0, 0.2, 0.4]), ("Joy", "Fear"))
+    shown, _ = read_activation(inspect(maps="label"), VideoInput(faces(3), np.array([0.0, 0.2, 0.4])))
     assert shown.weights.shape == (2, 3)
     assert shown.names == ("Joy", "Fear")
     assert shown.spans.max() == pytest.approx(0.5)
 
 
-def test_a_model_without_a_map_is_refused():
-    model = CEFLNet(CEFLNetConfig(**TINY, emotional_activation=False), 2)
-    with pytest.raises(ConfigError, match="no emotional activation"):
-        read_activation(model, faces(), np.arange(12.0))
-
-
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_pictures_are_files(tmp_path, ending):
     one = ActivationMap(three_maps().spans, three_maps().weights[:1])
-    path = draw_activation(tmp_path / f"map.{ending}", one, faces(), np.linspace(0, 4, 12), title="clip", apex=(3, 3.5))
+    path = draw_activation(tmp_path / f"map.{ending}", one, CLIP, title="clip", apex=(3, 3.5))
     assert path.stat().st_size > 5000
     assert [item.name for item in tmp_path.iterdir()] == [f"map.{ending}"]
 
@@ -83,7 +91,7 @@ def test_the_located_piece_is_framed(tmp_path):
     grey = np.full((12, 32, 32, 3), 128, dtype=np.uint8)
     spans, times = np.array([[0.0, 1.0], [2.0, 3.0]]), np.linspace(0, 4, 12)
     shown = [
-        draw_activation(tmp_path / f"{side}.png", ActivationMap(spans, np.array([weights])), grey, times)
+        draw_activation(tmp_path / f"{side}.png", ActivationMap(spans, np.array([weights])), VideoInput(grey, times))
         for side, weights in (("left", [0.9, 0.1]), ("right", [0.1, 0.9]))
     ]
     columns = []
@@ -97,14 +105,57 @@ def test_the_located_piece_is_framed(tmp_path):
 
 
 def test_several_maps_and_single_frames_are_drawn(tmp_path):
-    draw_activation(tmp_path / "several.png", three_maps(), faces(), np.linspace(0, 4, 12))
+    draw_activation(tmp_path / "several.png", three_maps(), CLIP)
     single = ActivationMap(np.array([[-0.5, 0.5]]), np.array([[1.0]]))
-    draw_activation(tmp_path / "single.png", single, faces(1), np.zeros(1))
+    draw_activation(tmp_path / "single.png", single, VideoInput(faces(1), np.zeros(1)))
     heights = [Image.open(tmp_path / name).height for name in ("several.png", "single.png")]
     assert heights[0] > heights[1]
 
 
 def test_an_unknown_format_is_refused_and_nothing_written(tmp_path):
     with pytest.raises(ConfigError, match="no image format"):
-        draw_activation(tmp_path / "map.bmp", three_maps(), faces(), np.linspace(0, 4, 12))
+        draw_activation(tmp_path / "map.bmp", three_maps(), CLIP)
     assert not list(tmp_path.iterdir())
+
+
+SPANS = np.array([[0.0, 1.0], [0.5, 1.5], [1.0, 2.0]])
+
+
+def peak(at: int) -> ActivationMap:
+    return ActivationMap(SPANS, np.where(np.arange(3) == at, 0.8, 0.1)[None])
+
+
+def test_by_hand():
+    maps = [peak(0), peak(1), peak(2), peak(0)]
+    # The second sub-video shows all of the first apex, the first two show all of the second; the third is hit; the
+    # last lies outside.
+    found = score_localization(maps, [(0.4, 1.2), (0.6, 0.9), (1.8, 1.8), (3.0, 4.0)])
+    assert (found.located, found.annotated, found.outside) == (2, 3, 1)
+    assert found.accuracy == pytest.approx(2 / 3)
+    assert found.chance == pytest.approx((1 / 3 + 2 / 3 + 1 / 3) / 3)
+
+
+def test_pieces_within_a_long_apex_show_as_much_of_it_whatever_the_rounding():
+    rounded = SPANS + np.array([[0.0, 1e-6], [1e-6, 0.0], [0.0, -1e-6]])
+    maps = [ActivationMap(rounded, np.where(np.arange(3) == at, 0.8, 0.1)[None]) for at in range(3)]
+    found = score_localization(maps, [(-1.0, 5.0)] * 3)
+    assert (found.accuracy, found.chance) == (1.0, 1.0)
+
+
+def test_an_annotated_piece_is_found_only_by_itself():
+    for index, span in enumerate(SPANS):
+        apex = (float(span[0]), float(span[1]))
+        assert [score_localization([peak(at)], [apex]).located for at in range(3)] == [
+            int(at == index) for at in range(3)
+        ]
+
+
+def test_without_annotations_there_is_no_figure():
+    assert score_localization([], []) == Localization(None, None, 0, 0, 0)
+
+
+def test_a_map_for_each_label():
+    shown = ActivationMap(SPANS, np.array([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]]), ("Joy", "Fear"))
+    apex = (1.6, 1.9)
+    assert score_localization([shown], [apex], labels=[1]).accuracy == 1.0
+    assert score_localization([shown], [apex], labels=[0]).accuracy == 0.0
