@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -61,23 +60,12 @@ def _decode(codes: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return np.stack(decoded).astype(np.uint8, copy=False) if decoded else np.zeros((0, 1, 1, 3), dtype=np.uint8)
 
 
-class CropFiles(Protocol):
-    """Where the face crops of clips are: a feature folder, or memory."""
-
-    def read_crops(self, clip_id: str) -> CropSequence:
-        """Return the face crops of a clip."""
-        ...
-
-    def feature_path(self, clip_id: str) -> Path:
-        """Return what messages call them."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class CachedCrops:
     """The face crops of many clips, side × side pixels each; the fingerprint changes when any crop does."""
 
-    folder: CropFiles
+    read_crops: Callable[[str], CropSequence]
+    feature_path: Callable[[str], Path]  # what messages call the crops of a clip
     valid: Mapping[str, int]  # crops of each clip
     side: int
     fingerprint: str
@@ -122,8 +110,7 @@ class CachedCrops:
         return self._decode_rows(clip_id, needed)[0][places]
 
     def _decode_rows(self, clip_id: str, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], CropSequence]:
-        crops = self.folder.read_crops(clip_id)
-        path = self.folder.feature_path(clip_id)
+        crops, path = self.read_crops(clip_id), self.feature_path(clip_id)
         try:
             images = decode_crops(crops, rows if len(crops.offsets) - 1 == self.valid[clip_id] else None)
         except ValueError as error:
@@ -150,4 +137,5 @@ def open_crops(
         refuse_foreign(folder, sorted(entries), sources)
     checksums = sorted([clip_id, entry.checksum] for clip_id, entry in entries.items())
     valid = {clip_id: entry.state_counts[State.VALID] for clip_id, entry in entries.items()}
-    return CachedCrops(folder, valid, int(identity_of(folder)["side"]), digest([folder.digest, checksums]))
+    side, fingerprint = int(identity_of(folder)["side"]), digest([folder.digest, checksums])
+    return CachedCrops(folder.read_crops, folder.feature_path, valid, side, fingerprint)

@@ -13,14 +13,9 @@ from eri.metrics.intensities import Floats
 
 
 def average(predictions: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """Average several predictions of each clip.
+    """Average several predictions of each clip: rows of ``clip_id``, labels and ``rule``, one for each clip and model.
 
-    Args:
-        predictions: Columns ``clip_id``, the labels and ``rule``; a row for each clip and model.
-        task: Its labels.
-
-    Returns:
-        Index ``clip_id``, ascending; the labels, and ``rule`` where any model followed one.
+    The result is indexed by ``clip_id``, ascending; ``rule`` is that of any model which followed one.
     """
     grouped = predictions.groupby("clip_id", sort=True)
     return grouped[list(task.labels)].mean().assign(rule=grouped["rule"].max())
@@ -34,28 +29,20 @@ class Weights:
 
     def combine(self, stacked: Floats) -> Floats:
         """Return (clips, labels) from the members' predictions, (members, clips, labels)."""
-        result: Floats = np.tensordot(np.asarray(self.values), stacked, axes=1)
-        return result
+        return np.asarray(np.tensordot(np.asarray(self.values), stacked, axes=1))
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """A linear map from all labels of all members to each label.
+    """A linear map from all labels of all members to each label, fitted with the penalty."""
 
-    Attributes:
-        coefficients: (members · labels, labels).
-        intercept: (labels,).
-        penalty: The chosen one.
-    """
-
-    coefficients: tuple[tuple[float, ...], ...]
-    intercept: tuple[float, ...]
+    coefficients: tuple[tuple[float, ...], ...]  # (members · labels, labels)
+    intercept: tuple[float, ...]  # (labels,)
     penalty: float
 
     def combine(self, stacked: Floats) -> Floats:
         """Return (clips, labels) from the members' predictions, (members, clips, labels)."""
-        result: Floats = side_by_side(stacked) @ np.asarray(self.coefficients) + np.asarray(self.intercept)
-        return result
+        return np.asarray(side_by_side(stacked) @ np.asarray(self.coefficients) + np.asarray(self.intercept))
 
 
 @dataclass(frozen=True)
@@ -74,7 +61,7 @@ class Trees:
 
 
 Combination = Weights | Ridge | Trees
-_KINDS: tuple[type[Combination], ...] = (Weights, Ridge, Trees)
+_KINDS: dict[str, type[Combination]] = {"Weights": Weights, "Ridge": Ridge, "Trees": Trees}
 
 
 def side_by_side(stacked: Floats) -> Floats:
@@ -88,16 +75,9 @@ def to_json(combination: Combination) -> dict[str, Any]:
 
 
 def from_json(values: dict[str, Any]) -> Combination:
-    """Read what :func:`to_json` gave.
-
-    Raises:
-        ValueError: The kind is unknown.
-        TypeError: A value is missing.
-    """
-    fields: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key != "kind"
-    }
-    for kind in _KINDS:
-        if kind.__name__ == values.get("kind"):
-            return kind(**fields)
-    raise ValueError(f"kind of combination '{values.get('kind')}' is unknown")
+    """Read what :func:`to_json` gave; ValueError for an unknown kind, TypeError where a value is missing."""
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    name = fields.pop("kind", None)
+    if name not in _KINDS:
+        raise ValueError(f"kind of combination '{name}' is unknown")
+    return _KINDS[name](**fields)

@@ -14,6 +14,7 @@ from eri.config import parse_config
 from eri.config.tasks import Task
 from eri.data import load_clips
 from eri.data.clips import ClipTable
+from eri.features.store import local_features, read_json
 from eri.storage import describe
 from eri.training.run_folder import CONFIG, ENVIRONMENT
 from eri.utils.errors import ConfigError, RunError
@@ -29,9 +30,7 @@ FILES = MappingProxyType[Kind, str]({"run": CONFIG, "cross-validation": "cv.yaml
 
 EVERY_KIND: tuple[Kind, ...] = tuple(FILES)
 
-CV_RESULT, CV_FOLDS, CV_MODELS = "cv.json", "folds.csv", "models"
-CV_HELD_OUT = "out_of_fold.parquet"
-
+CV_RESULT, CV_FOLDS, CV_MODELS, CV_HELD_OUT = "cv.json", "folds.csv", "models", "out_of_fold.parquet"
 _INPUTS = "inputs.json"
 
 
@@ -41,16 +40,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def find_run(run: PathLike | None, runs: Path, *, kinds: Sequence[Kind] = ("run",)) -> Path:
-    """Return a run folder by path, by name, or the newest.
-
-    Args:
-        run: A path, a name in ``runs``, or None for the newest run there.
-        runs: Folder that run folders stand in.
-        kinds: What a folder that is asked for may be.
-
-    Raises:
-        RunError: There is none.
-    """
+    """Return a run folder of one of the kinds by path, by name in ``runs``, or the newest run there; else RunError."""
     if run is None:
         folders = [path.parent for path in runs.glob(f"[!.]*/{CONFIG}")]
         if not folders:
@@ -68,8 +58,7 @@ def find_run(run: PathLike | None, runs: Path, *, kinds: Sequence[Kind] = ("run"
 
 def write_inputs(folder: Path, data: PathLike, adapter: str | None, features: PathLike) -> None:
     """Leave in a run's folder what it was made from, so that later commands need its name alone."""
-    inputs = {"data": describe(data), "adapter": adapter, "features": describe(features)}
-    write_json(folder / _INPUTS, inputs)
+    write_json(folder / _INPUTS, {"data": describe(data), "adapter": adapter, "features": describe(features)})
 
 
 def find_inputs(
@@ -77,21 +66,9 @@ def find_inputs(
 ) -> tuple[ClipTable, Path]:
     """Return the clips and the feature cache that a run was trained on, or those that are named instead.
 
-    Args:
-        run: Run folder.
-        data: None is what the run remembers.
-        adapter: Dataset adapter of ``data``.
-        features: None is what the run remembers.
-
-    Raises:
-        RunError: No data are named, and the run does not remember any.
-        DataError: They cannot be read.
+    RunError where no data are named, and the run does not remember any.
     """
-    from eri.features.store import local_features
-
-    recorded: dict[str, str | None] = {}
-    if (run / _INPUTS).is_file():
-        recorded = json.loads((run / _INPUTS).read_text(encoding="utf-8"))
+    recorded: dict[str, str | None] = read_json(run / _INPUTS) or {}
     source = data or recorded.get("data")
     cache = features or recorded.get("features") or "features"
     if source is None:
@@ -101,15 +78,7 @@ def find_inputs(
 
 
 def read_cv(path: Path, *, ended: bool = True) -> dict[str, Any]:
-    """Read the settings of a cross-validation.
-
-    Args:
-        path: Its folder.
-        ended: Refuse one that has not ended.
-
-    Raises:
-        RunError: It is none, it has not ended, or its file is damaged.
-    """
+    """Read the settings of a cross-validation; RunError of another folder or file, or where it must have ended."""
     if ended and not (path / CV_RESULT).is_file():
         raise RunError(f"{path}: the cross-validation has not ended", hint="Go on with `eri cv --resume`.")
     file = path / FILES["cross-validation"]
@@ -117,26 +86,20 @@ def read_cv(path: Path, *, ended: bool = True) -> dict[str, Any]:
         settings: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
         settings["config"] = parse_config(settings["config"], origin=str(file)).model_dump(mode="json")
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, ConfigError) as error:
-        raise RunError(
-            f"{path}: the cross-validation cannot be read: {error}", hint="Begin it again with --overwrite."
-        ) from error
+        hint = "Begin it again with --overwrite."
+        raise RunError(f"{path}: the cross-validation cannot be read: {error}", hint=hint) from error
     return settings
 
 
 def read_ensemble(path: Path) -> dict[str, Any]:
-    """Read what an ensemble is.
-
-    Raises:
-        RunError: The file is damaged.
-    """
+    """Read what an ensemble is; RunError where its file is damaged."""
     try:
         values: dict[str, Any] = json.loads((path / FILES["ensemble"]).read_text(encoding="utf-8"))
         task_of(values)
         return values
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{path}: the ensemble cannot be read: {error}", hint="Make it again with --overwrite."
-        ) from error
+        hint = "Make it again with --overwrite."
+        raise RunError(f"{path}: the ensemble cannot be read: {error}", hint=hint) from error
 
 
 def task_of(settings: dict[str, Any]) -> Task:
@@ -146,11 +109,7 @@ def task_of(settings: dict[str, Any]) -> Task:
 
 
 def stamp_of(path: Path) -> str:
-    """Return a checksum over files that are written again with each run or cross-validation.
-
-    Raises:
-        RunError: One of them cannot be read.
-    """
+    """Return a checksum over files that are written again with each run or cross-validation, RunError without them."""
     files = (CV_RESULT,) if kind_of(path) == "cross-validation" else (CONFIG, ENVIRONMENT)
     try:
         return digest([sha256_file(path / file) for file in files])

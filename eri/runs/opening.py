@@ -30,48 +30,31 @@ TRAIN_MEAN = "train-mean"
 """The rule for a clip that has no valid row in any modality: the mean of each label over the train clips, which is how
 frequent each class is among them."""
 
-_MODELS_IN_MEMORY = 8
-"""Of a cross-validation or an ensemble with more, the others are loaded each time, so that memory stays bounded."""
+_MODELS_IN_MEMORY = 8  # the others are loaded each time, so that memory stays bounded
 
-ClipFeatures = RowSource | Mapping[str, FeatureSequence | CropSequence]
-"""Features of one extractor: from a cache, or in memory by clip id."""
-
-Features = Mapping[str, ClipFeatures]
-"""Features by modality, or, where members read several extractors of one modality, by :attr:`Source.digest`."""
+Features = Mapping[str, RowSource | Mapping[str, FeatureSequence | CropSequence]]
+"""Features, from a cache or in memory by clip id, of each modality, or, where members read several extractors of one
+modality, of each :attr:`Source.digest`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One extractor whose features some model reads.
-
-    Attributes:
-        modality: ``visual`` or ``audio``.
-        config: Its settings.
-        folder: Name of its feature folder.
-        digest: Of its identity when the model was trained.
-        identity: That identity.
-        dimension: Length of one embedding; None of face crops.
-    """
+    """One extractor whose features some model reads."""
 
     modality: Literal["visual", "audio"]
     config: ExtractorConfig
-    folder: str
-    digest: str
+    folder: str  # name of its feature folder
+    digest: str  # of its identity when the model was trained
     identity: dict[str, Any]
-    dimension: int | None
+    dimension: int | None  # length of one embedding; None of face crops
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One trained model; it is loaded when it first predicts.
-
-    Attributes:
-        run: Its run.
-        sources: What it reads, by modality.
-    """
+    """One trained model; it is loaded when it first predicts."""
 
     run: Run
-    sources: Mapping[str, Source]
+    sources: Mapping[str, Source]  # what it reads, by modality
     _device: torch.device
     _loaded: dict[Path, TrainedModel]
 
@@ -83,12 +66,7 @@ class Member:
         return dropped > 0 or any(self.run.environment.get("lacking", {}).values())
 
     def predict(self, rows: Mapping[str, RowSource], ids: Sequence[str]) -> pd.DataFrame:
-        """Predict clips, see :meth:`OpenedRun.predict`.
-
-        Args:
-            rows: By the digest of a source.
-            ids: The clips.
-        """
+        """Predict clips from rows by the digest of their source, see :meth:`OpenedRun.predict`."""
         features = FeatureSet({name: rows[source.digest] for name, source in self.sources.items()})
         usable = features.usable(ids)
         names = list(self.run.task.labels)
@@ -168,13 +146,7 @@ class OpenedRun:
     def read_features(self, cache: Path, table: ClipTable, split: Split) -> dict[str, RowSource]:
         """Open the features of a split in a cache: those of the very extractors that the models were trained with.
 
-        Args:
-            cache: Folder of the feature store.
-            table: The data set.
-            split: Of the clips.
-
-        Raises:
-            StoreError: The features are not there, or were made from other files.
+        StoreError where the features are not there, or were made from other files.
         """
         found = {}
         for digest, source in self.sources.items():
@@ -184,11 +156,7 @@ class OpenedRun:
         return found
 
     def refuse_fitted_split(self, split: Split) -> None:
-        """Refuse to predict clips that models of a cross-validation were trained on.
-
-        Raises:
-            DataError: They were.
-        """
+        """Raise DataError for clips that models of a cross-validation were trained on."""
         for part in self.parts:
             part.refuse_fitted_split(split)
         if self.kind == "cross-validation" and split in self.splits:
@@ -227,30 +195,15 @@ class OpenedRun:
         return rows
 
 
-@dataclass(frozen=True, eq=False)
-class _CropsInMemory:
-    """Face crops in memory, read as those of a feature folder are."""
-
-    crops: Mapping[str, CropSequence]
-
-    def read_crops(self, clip_id: str) -> CropSequence:
-        return self.crops[clip_id]
-
-    def feature_path(self, clip_id: str) -> Path:
-        return Path(clip_id)
-
-
 def _in_memory(source: Source, given: Mapping[str, FeatureSequence | CropSequence]) -> RowSource:
     crops = {clip_id: clip for clip_id, clip in given.items() if isinstance(clip, CropSequence)}
     clips = {clip_id: clip for clip_id, clip in given.items() if isinstance(clip, FeatureSequence)}
     if source.dimension is None:
         if clips:
-            raise RunError(
-                f"a model reads face crops, but the {source.modality} features are embeddings",
-                hint="Run `eri extract` with the run's config.yaml.",
-            )
+            hint = "Run `eri extract` with the run's config.yaml."
+            raise RunError(f"a model reads face crops, but the {source.modality} features are embeddings", hint=hint)
         valid = {clip_id: len(clip.offsets) - 1 for clip_id, clip in crops.items()}
-        return CachedCrops(_CropsInMemory(crops), valid, int(source.identity["side"]), "")
+        return CachedCrops(crops.__getitem__, Path, valid, int(source.identity["side"]), "")
     embeddings = [clip.embeddings for clip in clips.values()] or [np.zeros((0, source.dimension), dtype=np.float32)]
     return ModalityFeatures.from_arrays(
         np.concatenate(embeddings),
@@ -284,11 +237,7 @@ def open_run(path: str | Path, runtime: Runtime = Runtime()) -> OpenedRun:
 
 
 def run_folders(path: Path) -> Iterator[Path]:
-    """Yield the folders of the runs behind a folder of any kind.
-
-    Raises:
-        RunError: It is damaged.
-    """
+    """Yield the folders of the runs behind a folder of any kind; RunError of a damaged one."""
     kind = kind_of(path)
     if kind == "run":
         yield path
@@ -317,43 +266,27 @@ def _open(path: Path, device: torch.device, loaded: dict[Path, TrainedModel]) ->
         combination, data = from_json(values["combination"]), values["data"]
         stamps = {(path / member["path"]).resolve(): str(member["stamp"]) for member in values["members"]}
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(
-            f"{path}: the ensemble cannot be read: {error}", hint="Make it again with --overwrite."
-        ) from error
+        hint = "Make it again with --overwrite."
+        raise RunError(f"{path}: the ensemble cannot be read: {error}", hint=hint) from error
     for part, stamp in stamps.items():
         if stamp_of(part) != stamp:
-            raise RunError(
-                f"{part}: was made again since {path} was fitted on it", hint="Make the ensemble again: --overwrite."
-            )
+            hint = "Make the ensemble again: --overwrite."
+            raise RunError(f"{part}: was made again since {path} was fitted on it", hint=hint)
     parts = tuple(_open(part, device, loaded) for part in stamps)
-    return OpenedRun(
-        path,
-        kind,
-        task_of(values),
-        data["name"],
-        data["fingerprint"],
-        frozenset().union(*(part.splits for part in parts)),
-        tuple(member for part in parts for member in part.members),
-        parts,
-        combination,
-    )
+    splits = frozenset[str]().union(*(part.splits for part in parts))
+    members = tuple(member for part in parts for member in part.members)
+    name, fingerprint = data["name"], data["fingerprint"]
+    return OpenedRun(path, kind, task_of(values), name, fingerprint, splits, members, parts, combination)
 
 
 def _open_member(path: Path, device: torch.device, loaded: dict[Path, TrainedModel]) -> Member:
     run = read_run(path)
+    sources = {}
     try:
-        sources = {
-            name: Source(
-                config.modality,
-                config,
-                recorded["folder"],
-                recorded["digest"],
-                recorded["identity"],
-                run.environment["dimensions"].get(name),
-            )
-            for name, config in run.config.extractors.items()
-            for recorded in (run.environment["features"][name],)
-        }
+        for name, config in run.config.extractors.items():
+            recorded, dimension = run.environment["features"][name], run.environment["dimensions"].get(name)
+            folder, digest, identity = (recorded[key] for key in ("folder", "digest", "identity"))
+            sources[name] = Source(config.modality, config, folder, digest, identity, dimension)
     except (KeyError, TypeError) as error:
         raise RunError(f"{path}: does not say what features it was trained on", hint="Train it again.") from error
     return Member(run, sources, device, loaded)

@@ -24,29 +24,18 @@ from eri.training.run_folder import WEIGHTS, read_run
 from eri.utils.errors import ConfigError
 from eri.utils.files import sha256_file
 
-_RULES = 1
-"""Version of the rules in this family: raised when its numbers change for the same settings."""
+_RULES = 1  # version of the rules in this family: raised when its numbers change for the same settings
 
 
 @dataclass(frozen=True)
 class VideoPreparer:
-    """Decodes a clip's crops as they are cached for training, and cuts them into windows.
-
-    Attributes:
-        crops: What decodes, crops and encodes.
-        windows: Even pieces of the time grid; fewer where a clip has fewer frames.
-    """
+    """Decodes a clip's crops as they are cached for training, and cuts its time grid into at most so many windows."""
 
     crops: CropPreparer
     windows: int
 
     def prepare(self, clip: Clip) -> Prepared:
-        """Decode one clip.
-
-        Raises:
-            NoVideoError: The clip has no video.
-            MediaError: Its file is missing, damaged or not media.
-        """
+        """Decode one clip; NoVideoError without video, MediaError where its file is missing, damaged or not media."""
         return self.cut(self.crops.prepare(clip))
 
     def cut(self, encoded: Prepared) -> Prepared:
@@ -71,16 +60,7 @@ class VideoPreparer:
 
 @register_extractor(VideoConfig)
 class VideoExtractor:
-    """The model of a run, up to its last layer.
-
-    Args:
-        config: The run and the windows.
-        runtime: Device and batch size.
-
-    Raises:
-        ConfigError: The run's model reads embeddings.
-        RunError: The run is incomplete.
-    """
+    """The model of a run, up to its last layer; ConfigError where it reads embeddings, RunError of half a run."""
 
     def __init__(self, config: VideoConfig, runtime: Runtime) -> None:
         run = read_run(Path(config.weights))
@@ -122,9 +102,7 @@ class VideoExtractor:
         with forward_mode(self._device, "float32"):
             for batch in batches(counts, self._clips_at_once):
                 windows = [window for clip, rows in batch for window in np.asarray(prepared[clip].inputs[rows])]
-                images = torch.from_numpy(np.stack([self._model.network.select(window) for window in windows])).to(
-                    self._device
-                )
-                embedded = self._model.embed(images.permute(0, 1, 4, 2, 3)).cpu().numpy()
-                store_rows(results, batch, embedded)
+                images = torch.from_numpy(np.stack([self._model.network.select(window) for window in windows]))
+                embedded = self._model.embed(images.to(self._device).permute(0, 1, 4, 2, 3))
+                store_rows(results, batch, embedded.cpu().numpy())
         return results

@@ -14,7 +14,6 @@ import pytest
 import s3fs
 
 from eri.cli.app import main
-from eri.storage import objects as module
 from eri.storage import parse_url
 from eri.storage.objects import ObjectStore
 from eri.utils.errors import EriError, MissingDependencyError, RemoteError
@@ -118,11 +117,12 @@ def test_server_that_is_gone(s3_bucket: Bucket, refused: str, monkeypatch: pytes
 def test_server_that_never_answers_is_given_up(silent: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
         monkeypatch.setenv(name, silent)
-    monkeypatch.setattr(module, "_LISTING", 1.0)
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {**TRY_ONCE["config_kwargs"], "read_timeout": 1}})
+    monkeypatch.setitem(fsspec.config.conf, "gs", {"requests_timeout": 1})
     begun = time.monotonic()
     with pytest.raises(RemoteError, match="does not answer") as caught:
         store(f"{bucket.url}/x").stamps()
-    assert (caught.value.reason, time.monotonic() - begun < 10) == ("unreachable", True)
+    assert (caught.value.reason, time.monotonic() - begun < 60) == ("unreachable", True)
 
 
 def test_full_disk_is_not_blamed_on_the_store(bucket: Bucket, tmp_path: Path) -> None:
