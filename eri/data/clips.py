@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -81,10 +81,8 @@ class ClipTable(Shown):
     def as_table(self) -> Summary:
         """Return the first clips."""
         counts = ", ".join(f"{len(self.split(name))} {name}" for name in SPLITS if self.split(name))
-        rows = (
-            (clip.id, clip.split, clip.group, " ".join(f"{value:g}" for value in clip.labels or ()))
-            for clip in self.clips
-        )
+        labels = (" ".join(f"{value:g}" for value in clip.labels or ()) for clip in self.clips)
+        rows = ((clip.id, clip.split, clip.group, text) for clip, text in zip(self.clips, labels, strict=True))
         headers = ("clip", "split", "subject", "labels")
         return Summary(f"{self.name}: {len(self.clips):,} clips ({counts})", headers, rows, len(self.clips))
 
@@ -97,16 +95,11 @@ class ClipTable(Shown):
                 raise DataError(f"{self.name}: clip id '{clip.id}' is duplicated", hint="Remove one of the two rows.")
             seen.add(clip.id)
             if clip.labels is not None and len(clip.labels) != len(self.task.labels):
-                raise DataError(
-                    f"{self.name}: clip '{clip.id}' has {len(clip.labels)} labels, "
-                    f"the task '{self.task.name}' has {len(self.task.labels)}"
-                )
+                counts = f"{len(clip.labels)} labels, the task '{self.task.name}' has {len(self.task.labels)}"
+                raise DataError(f"{self.name}: clip '{clip.id}' has {counts}")
             if self.task.is_classification and clip.labels is not None and sorted(clip.labels) != one_hot:
-                raise DataError(
-                    f"{self.name}: the labels of clip '{clip.id}' are not one-hot, but '{self.task.name}' asks for a "
-                    "class",
-                    hint="Give one class a 1 and the others a 0.",
-                )
+                message = f"the labels of clip '{clip.id}' are not one-hot, but '{self.task.name}' asks for a class"
+                raise DataError(f"{self.name}: {message}", hint="Give one class a 1 and the others a 0.")
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -132,11 +125,7 @@ class ClipTable(Shown):
         return tuple(clip for clip in self.clips if clip.split == name)
 
     def label_matrix(self, ids: Sequence[str]) -> NDArray[np.float64]:
-        """Return labels, shape (len(ids), labels), in the order asked for.
-
-        Raises:
-            DataError: An unknown id, or a clip without labels.
-        """
+        """Return labels, shape (len(ids), labels); a DataError for an unknown id, or a clip without labels."""
         rows = []
         for clip_id in ids:
             labels = self[clip_id].labels
@@ -154,15 +143,15 @@ class ClipTable(Shown):
         return digest([self.task.name, self.task.labels, rows, *kind])
 
 
-def check_id(clip_id: str) -> str:
-    """Return the id if it is safe as a file name.
+def by_id(clips: Iterable[Clip]) -> tuple[Clip, ...]:
+    """Return clips in ascending order of id."""
+    return tuple(sorted(clips, key=lambda clip: clip.id))
 
-    Raises:
-        DataError: It is empty, longer than 128 characters, or has a path, a space or a control character in it.
+
+def check_id(clip_id: str) -> str:
+    """Return the id if it is safe as a file name, else raise a DataError.
 
     Examples:
-        >>> check_id("00042")
-        '00042'
         >>> check_id("../secret")
         Traceback (most recent call last):
         eri.utils.errors.DataError: clip id '../secret' cannot name a feature file...

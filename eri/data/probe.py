@@ -21,22 +21,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 COLUMNS: tuple[str, ...] = (
-    "split",
-    "duration",
-    "fps",
-    "frame_rate_changes",
-    "frames",
-    "width",
-    "height",
-    "rotation",
-    "mirrored",
-    "video",
-    "audio",
-    "sample_rate",
-    "audio_duration",
-    "problem",
-    "message",
-    "notes",
+    *("split", "duration", "fps", "frame_rate_changes", "frames", "width", "height", "rotation", "mirrored", "video"),
+    *("audio", "sample_rate", "audio_duration", "problem", "message", "notes"),
 )
 """Columns of the table, after the clip's id."""
 
@@ -101,25 +87,13 @@ class ProbeReport(Shown):
 
 
 def probe(
-    table: ClipTable,
-    *,
-    workers: int = 2,
-    timeout: float = 60.0,
-    on_clip: Callable[[int, int], None] | None = None,
+    table: ClipTable, *, workers: int = 2, timeout: float = 60.0, on_clip: Callable[[int, int], None] | None = None
 ) -> ProbeReport:
     """Probe every clip: its files are demuxed, one frame is decoded.
 
-    No file stops the others: one that is missing, damaged or not media, that takes too long or even brings its worker
-    down gets its reason in the table.
-
-    Args:
-        table: The clips.
-        workers: Processes that probe; 0 probes in this process, where ``timeout`` does not hold.
-        timeout: Seconds that one clip may take.
-        on_clip: Called after each clip with the number of clips done and of all.
-
-    Raises:
-        WorkerStartError: The worker processes cannot be started.
+    No file stops the others: one that is missing, damaged or not media, that takes more than ``timeout`` seconds or
+    even brings its worker process down gets its reason in the table. Without ``workers`` this process probes, where
+    ``timeout`` does not hold. ``on_clip`` is called after each clip with the number of clips done and of all.
     """
     import pandas as pd
 
@@ -137,8 +111,7 @@ def probe(
 
 def probe_clip(clip: Clip) -> Row:
     """Return one clip's row of the table."""
-    row = _empty_row(clip)
-    notes: list[str] = []
+    row, notes = _empty_row(clip), list[str]()
     if clip.video is not None and (info := _probe_file(row, "video", clip.video, notes)) is not None:
         row |= _video_columns(info) | (_audio_columns(info) if clip.audio is None else {})
     if clip.audio is not None and (info := _probe_file(row, "audio", clip.audio, notes)) is not None:
@@ -150,9 +123,8 @@ def probe_clip(clip: Clip) -> Row:
 
 
 def _empty_row(clip: Clip) -> Row:
-    row: Row = dict.fromkeys(COLUMNS)
-    row |= {"split": clip.split, "video": False, "audio": False, "problem": "", "message": "", "notes": ""}
-    return row | {"frame_rate_changes": False, "rotation": 0, "mirrored": False}
+    row = dict.fromkeys(COLUMNS) | dict.fromkeys(("video", "audio", "frame_rate_changes", "mirrored"), False)
+    return row | {"split": clip.split, "rotation": 0, "problem": "", "message": "", "notes": ""}
 
 
 def _probe_file(row: Row, role: str, path: Path, notes: list[str]) -> MediaInfo | None:
@@ -169,8 +141,8 @@ def _probe_file(row: Row, role: str, path: Path, notes: list[str]) -> MediaInfo 
 
 
 def _add_problem(row: Row, problem: str, message: str) -> None:
-    row["problem"] = "; ".join(filter(None, (row["problem"], problem)))
-    row["message"] = "; ".join(filter(None, (row["message"], message)))
+    for column, text in (("problem", problem), ("message", message)):
+        row[column] = f"{row[column]}; {text}" if row[column] else text
 
 
 def _video_columns(info: MediaInfo) -> Row:
@@ -192,8 +164,7 @@ def _audio_columns(info: MediaInfo) -> Row:
 
 
 def _in_processes(clips: Sequence[Clip], workers: int, timeout: float) -> Iterator[Row]:
-    pool = WorkerPool(probe_clip, min(workers, len(clips)), timeout=timeout, task="probing it", threads=1)
-    with pool:
+    with WorkerPool(probe_clip, min(workers, len(clips)), timeout=timeout, task="probing it", threads=1) as pool:
         futures = [pool.submit(clip, clip.id) for clip in clips]
         for clip, future in zip(clips, futures, strict=True):
             try:
@@ -205,15 +176,14 @@ def _in_processes(clips: Sequence[Clip], workers: int, timeout: float) -> Iterat
 
 
 def _summary(table: pd.DataFrame, seconds: float) -> ProbeSummary:
-    problems = table["problem"][table["problem"] != ""]
-    rotated = table["rotation"].ne(0) | table["mirrored"]
+    problems = table["problem"][table["problem"] != ""].value_counts()
     return ProbeSummary(
         clips=len(table),
         hours=float(table["duration"].sum()) / 3600,
-        problems={str(reason): int(count) for reason, count in problems.value_counts().items()},
+        problems={str(reason): int(count) for reason, count in problems.items()},
         without_video=int((~table["video"]).sum()),
         without_audio=int((~table["audio"]).sum()),
-        rotated=int(rotated.sum()),
+        rotated=int((table["rotation"].ne(0) | table["mirrored"]).sum()),
         frame_rate_changes=int(table["frame_rate_changes"].sum()),
         seconds=seconds,
     )

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from eri.utils.errors import DataError
 
 SHOWN = 5
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of problem.
-
-    Attributes:
-        title: What is wrong, as a plural that a count in brackets follows.
-        way_out: What the user can do about it.
-        error: What is raised where all problems are of it.
-    """
+class Kind(NamedTuple):
+    """A kind of problem: a plural that a count in brackets follows, and what the user can do about it."""
 
     title: str
     way_out: str
-    error: type[DataError] = DataError
+    error: type[DataError] = DataError  # raised where all problems are of this kind
 
 
 class Problems:
-    """The problems of one file or folder, by kind; the first five of each kind are kept, all are counted.
-
-    Args:
-        path: The file or folder they are found in.
-        unit: What a place is: the ``line`` of a text file, the ``row`` of a Parquet table, a path in a folder.
+    """The problems of one file or folder by kind, each at a ``unit`` of it; five of a kind are kept, all counted.
 
     Examples:
         >>> problems = Problems(Path("data_info.csv"))
@@ -55,11 +44,7 @@ class Problems:
             kept.append(f"{self._unit} {place}: {detail}")
 
     def check(self) -> None:
-        """Raise an error of all recorded problems.
-
-        Raises:
-            DataError: At least one problem was recorded; of a narrower type where all of them ask for it.
-        """
+        """Raise one DataError of all recorded problems, of a narrower type where all of them ask for it."""
         if not self._counts:
             return
         types = {kind.error for kind in self._counts}

@@ -1,4 +1,4 @@
-"""Reading ids, splits and labels out of table rows; shared by all adapters."""
+"""Reading ids, splits and labels out of table rows; shared by the adapters that have tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Sized
 
 from eri.config.tasks import Task
 from eri.data.clips import Split, check_id
-from eri.data.problems import SHOWN, Kind, Problems
+from eri.data.problems import SHOWN, Kind
 from eri.data.tables import Table
 from eri.data.text import format_number, is_missing, parse_number
 from eri.utils.errors import DataError, UnknownClassError
@@ -24,19 +24,15 @@ _CLASS = Kind(
 )
 _PARTLY = Kind("partly filled labels", "Fill in all labels of the clip, or none where it is a test clip.")
 
+Labels = dict[str, tuple[float, ...] | None]
 _WHOLE_FLOAT = re.compile(r"([0-9]+)\.0+")
 
 
 def normalise_id(cell: str | int, *, digits: int | None = None) -> str:
-    """Return the one form of a clip id: no outer spaces, quotes or brackets, zero-padded where the data set counts.
+    """Return the one form of a clip id: no outer spaces, quotes or brackets, safe as a file name, else a DataError.
 
-    Args:
-        cell: The id as a table gives it.
-        digits: The data set's ids are numbers of this many digits. Shorter ones are padded with zeros, and a whole
-            number that a spreadsheet or pandas turned into ``42.0`` is read as 42. None leaves the text as it is.
-
-    Raises:
-        DataError: It is not such a number, or not safe as a file name.
+    Ids that are numbers of so many ``digits`` are padded with zeros, and a whole number that a spreadsheet or pandas
+    turned into ``42.0`` is read as 42.
 
     Examples:
         >>> normalise_id("[00042]", digits=5), normalise_id(42, digits=5), normalise_id('"03a01Fa"')
@@ -56,153 +52,113 @@ def normalise_id(cell: str | int, *, digits: int | None = None) -> str:
     return text.zfill(digits)
 
 
-def read_ids(table: Table, position: int, problems: Problems, *, digits: int | None = None) -> dict[str, int]:
-    """Return the index of each clip's row, recording ids that cannot be used or are duplicated."""
-    found: dict[str, int] = {}
-    for index, cells in enumerate(table.rows):
-        try:
-            clip_id = normalise_id(cells[position], digits=digits)
-        except DataError as error:
-            problems.add(_BAD_ID, table.lines[index], error.message if cells[position] else "the id is empty")
-            continue
-        first = found.setdefault(clip_id, index)
-        if first != index:
-            problems.add(_DOUBLED, table.lines[index], f"id {clip_id} is already on {table.unit} {table.lines[first]}")
-    return found
+def find_id(name: str, *, digits: int) -> str | None:
+    """Return the id that a file or folder is named after; None where it is none."""
+    try:
+        return normalise_id(name, digits=digits)
+    except DataError:
+        return None
 
 
-def read_splits(
-    table: Table, position: int, rows: Mapping[str, int], known: Mapping[str, Split], problems: Problems
-) -> dict[str, Split]:
-    """Return the split of each clip, noting those of an unknown name; case does not matter.
+class ClipRows:
+    """The rows of a table by clip id; what is wrong with ids, splits and labels is recorded among their problems."""
 
-    Args:
-        table: The table.
-        position: Of the split column.
-        rows: Index of each clip's row.
-        known: The split that each name of the table stands for.
-        problems: Where unknown names are noted.
-    """
-    by_lower = {name.lower(): split for name, split in known.items()}
-    splits: dict[str, Split] = {}
-    for clip_id, index in rows.items():
-        cell = table.rows[index][position]
-        split = by_lower.get(cell.lower())
-        if split is not None:
-            splits[clip_id] = split
-            continue
-        problems.add(
-            _SPLIT,
-            table.lines[index],
-            f"clip {clip_id}: {table.columns[position]} is '{cell}'{did_you_mean(cell, known)}; "
-            f"known: {', '.join(known)}",
-        )
-    return splits
+    def __init__(self, table: Table, id_position: int, *, digits: int | None = None) -> None:
+        self.table, self.problems = table, table.problems()
+        self.index: dict[str, int] = {}
+        for index, (line, cells) in enumerate(zip(table.lines, table.rows, strict=True)):
+            try:
+                clip_id = normalise_id(cells[id_position], digits=digits)
+            except DataError as error:
+                self.problems.add(_BAD_ID, line, error.message if cells[id_position] else "the id is empty")
+                continue
+            first = self.index.setdefault(clip_id, index)
+            if first != index:
+                self.problems.add(_DOUBLED, line, f"id {clip_id} is already on {table.unit} {table.lines[first]}")
 
+    def cells(self, position: int) -> dict[str, str]:
+        """Return each clip's cell of a column."""
+        return {clip_id: self.table.rows[index][position] for clip_id, index in self.index.items()}
 
-def read_labels(
-    table: Table,
-    positions: Sequence[int],
-    rows: Mapping[str, int],
-    splits: Mapping[str, Split],
-    task: Task,
-    problems: Problems,
-) -> dict[str, tuple[float, ...] | None]:
-    """Return the labels of each clip, None where a test clip has none; record every one that is not as it must be.
+    def record(self, kind: Kind, clip_id: str, detail: str) -> None:
+        """Record a problem of one clip."""
+        self.problems.add(kind, self.table.lines[self.index[clip_id]], f"clip {clip_id}: {detail}")
 
-    Args:
-        table: The table.
-        positions: Of the label columns, in the task's order.
-        rows: Index of each clip's row.
-        splits: The split of each clip: labels of test clips may be empty. A clip without a split is passed over, its
-            problem is noted already.
-        task: Names and range of the labels.
-        problems: Where they are noted.
-    """
-    labels: dict[str, tuple[float, ...] | None] = {}
-    for clip_id, index in rows.items():
-        if clip_id not in splits:
-            continue
-        cells = [table.rows[index][position] for position in positions]
-        values = [parse_number(cell) for cell in cells]
-        if all(value is not None and task.low <= value <= task.high for value in values):
-            labels[clip_id] = tuple(value for value in values if value is not None)
-        elif all(map(is_missing, cells)) and splits[clip_id] == "test":
-            labels[clip_id] = None
-        else:
-            _record_label_problems(cells, values, f"clip {clip_id}", table.lines[index], task, problems)
-    return labels
+    def _record_unknown(self, kind: Kind, clip_id: str, position: int, known: Iterable[str]) -> None:
+        cell = self.table.rows[self.index[clip_id]][position]
+        guess = f"{did_you_mean(cell, known)}; known: {', '.join(known)}"
+        self.record(kind, clip_id, f"{self.table.columns[position]} is '{cell}'{guess}")
 
+    def read_splits(self, position: int, known: Mapping[str, Split]) -> dict[str, Split]:
+        """Return the split of each clip; ``known`` is the one that each name stands for in the table, in any case."""
+        by_lower = {name.lower(): split for name, split in known.items()}
+        splits: dict[str, Split] = {}
+        for clip_id, cell in self.cells(position).items():
+            if (split := by_lower.get(cell.lower())) is not None:
+                splits[clip_id] = split
+            else:
+                self._record_unknown(_SPLIT, clip_id, position, known)
+        return splits
 
-def read_classes(
-    table: Table,
-    position: int,
-    rows: Mapping[str, int],
-    splits: Mapping[str, Split],
-    task: Task,
-    known: Mapping[str, str],
-    problems: Problems,
-) -> dict[str, tuple[float, ...] | None]:
-    """Return the class of each clip as one-hot labels, None where a test clip has none; record every unknown one.
+    def read_labels(self, positions: Sequence[int], splits: Mapping[str, Split], task: Task) -> Labels:
+        """Return the labels of each clip, None where a test clip has none.
 
-    Args:
-        table: The table.
-        position: Of the column of classes.
-        rows: Index of each clip's row.
-        splits: The split of each clip, see :func:`read_labels`.
-        task: The classification.
-        known: The class that each name of the table stands for; case matters only where two differ by it alone.
-        problems: Where unknown classes are noted.
-    """
-    folded = {name.casefold(): label for name, label in known.items()}
-    labels: dict[str, tuple[float, ...] | None] = {}
-    for clip_id, index in rows.items():
-        if clip_id not in splits:
-            continue
-        cell, line = table.rows[index][position], table.lines[index]
-        label = known.get(cell) or folded.get(cell.casefold())
-        if label is not None:
-            labels[clip_id] = task.one_hot(label)
-        elif not is_missing(cell):
-            named = f"{table.columns[position]} is '{cell}'{did_you_mean(cell, known)}; known: {', '.join(known)}"
-            problems.add(_CLASS, line, f"clip {clip_id}: {named}")
-        elif splits[clip_id] == "test":
-            labels[clip_id] = None
-        else:
-            problems.add(_EMPTY, line, f"clip {clip_id}: {table.columns[position]} is empty")
-    return labels
+        ``positions`` are those of the label columns, in the task's order. A clip without a split is passed over: its
+        problem is recorded already.
+        """
+        labels: Labels = {}
+        for clip_id, index in self.index.items():
+            if clip_id not in splits:
+                continue
+            cells = [self.table.rows[index][position] for position in positions]
+            values = [parse_number(cell) for cell in cells]
+            if all(value is not None and task.low <= value <= task.high for value in values):
+                labels[clip_id] = tuple(value for value in values if value is not None)
+            elif all(map(is_missing, cells)) and splits[clip_id] == "test":
+                labels[clip_id] = None
+            else:
+                self._record_labels(clip_id, cells, values, task)
+        return labels
 
+    def _record_labels(self, clip_id: str, cells: Sequence[str], values: Sequence[float | None], task: Task) -> None:
+        missing = [name for name, cell in zip(task.labels, cells, strict=True) if is_missing(cell)]
+        if len(missing) == len(cells):
+            self.record(_EMPTY, clip_id, "all labels are empty")
+        elif missing:
+            self.record(_PARTLY, clip_id, f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} empty")
+        for name, cell, value in zip(task.labels, cells, values, strict=True):
+            if name in missing:
+                continue
+            if value is None:
+                self.record(_TEXT, clip_id, f"{name} is '{cell}'")
+            elif not task.low <= value <= task.high:
+                bounds = f"[{format_number(task.low)}, {format_number(task.high)}]"
+                self.record(_RANGE, clip_id, f"{name} is {cell}, outside {bounds}")
 
-def _record_label_problems(
-    cells: Sequence[str], values: Sequence[float | None], clip: str, line: int, task: Task, problems: Problems
-) -> None:
-    missing = [name for name, cell in zip(task.labels, cells, strict=True) if is_missing(cell)]
-    if len(missing) == len(cells):
-        problems.add(_EMPTY, line, f"{clip}: all labels are empty")
-        return
-    if missing:
-        problems.add(_PARTLY, line, f"{clip}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} empty")
-    for name, cell, value in zip(task.labels, cells, values, strict=True):
-        if name in missing:
-            continue
-        if value is None:
-            problems.add(_TEXT, line, f"{clip}: {name} is '{cell}'")
-        elif not task.low <= value <= task.high:
-            bounds = f"[{format_number(task.low)}, {format_number(task.high)}]"
-            problems.add(_RANGE, line, f"{clip}: {name} is {cell}, outside {bounds}")
+    def read_classes(self, position: int, splits: Mapping[str, Split], task: Task, known: Mapping[str, str]) -> Labels:
+        """Return the class of each clip as one-hot labels; else as :meth:`read_labels`.
+
+        ``known`` is the class that each name stands for in the table; case matters only where two differ by it alone.
+        """
+        folded = {name.casefold(): label for name, label in known.items()}
+        labels: Labels = {}
+        for clip_id, cell in self.cells(position).items():
+            label = known.get(cell) or folded.get(cell.casefold())
+            if clip_id not in splits:
+                continue
+            if label is not None:
+                labels[clip_id] = task.one_hot(label)
+            elif not is_missing(cell):
+                self._record_unknown(_CLASS, clip_id, position, known)
+            elif splits[clip_id] == "test":
+                labels[clip_id] = None
+            else:
+                self.record(_EMPTY, clip_id, f"{self.table.columns[position]} is empty")
+        return labels
 
 
 def require_same_ids(left: str, left_ids: Iterable[str], right: str, right_ids: Iterable[str]) -> None:
-    """Refuse to join two tables where a clip is on one side only.
-
-    Args:
-        left: The one table, for the message.
-        left_ids: Its ids.
-        right: The other table.
-        right_ids: Its ids.
-
-    Raises:
-        DataError: Names the first five clips on each side and how many there are.
+    """Refuse, by a DataError, to join two named tables where a clip is on one side only.
 
     Examples:
         >>> require_same_ids("labels.csv", ["00001", "00002"], "partition.csv", ["00001"])
@@ -217,19 +173,12 @@ def require_same_ids(left: str, left_ids: Iterable[str], right: str, right_ids: 
         if lost
     ]
     if parts:
-        raise DataError(
-            "; ".join(parts),
-            hint="Every clip must be in both tables; copy them again from the same release of the data set.",
-        )
+        hint = "Every clip must be in both tables; copy them again from the same release of the data set."
+        raise DataError("; ".join(parts), hint=hint)
 
 
 def first_ids(ids: Iterable[str]) -> str:
-    """Return the first five ids in ascending order, for a message.
-
-    Examples:
-        >>> first_ids(["b", "a"])
-        'a, b'
-    """
+    """Return the first five ids in ascending order, for a message."""
     ordered = sorted(ids)
     return ", ".join(ordered[:SHOWN]) + (", …" if len(ordered) > SHOWN else "")
 

@@ -29,40 +29,26 @@ _RAGGED = Kind(
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table of text cells without outer spaces.
-
-    Attributes:
-        path: The file.
-        columns: The header.
-        rows: The cells of each row, as many as columns; a missing value is the empty string.
-        lines: The 1-based number of each row in the file.
-        unit: What these numbers count: ``line`` of a text file (the header is line 1), ``row`` of a Parquet table.
-    """
+    """A table of text cells without outer spaces; a missing value is the empty string."""
 
     path: Path
     columns: tuple[str, ...]
-    rows: list[list[str]]
-    lines: list[int]
-    unit: str = "line"
+    rows: list[list[str]]  # as many cells as columns
+    lines: list[int]  # the 1-based number of each row in the file
+    unit: str = "line"  # what these count: lines of a text file (the header is line 1), rows of a Parquet table
 
     def positions(self, names: Iterable[str]) -> list[int]:
-        """Return where the named columns stand.
-
-        Raises:
-            DataError: Names every column that is missing, with the most similar one there is.
-        """
+        """Return where the named columns stand; a DataError names every missing one, with the most similar there is."""
         names = tuple(names)
-        missing = [name for name in names if name not in self.columns]
+        known = list(filter(None, self.columns))
+        missing = [f"'{name}'{did_you_mean(name, known)}" for name in names if name not in self.columns]
         if missing:
             header = ", line 1" if self.unit == "line" else ""
             raise DataError(
-                f"{self.path}{header}: no column {', '.join(map(self._miss, missing))}",
+                f"{self.path}{header}: no column {', '.join(missing)}",
                 hint=f"Column names must match exactly. The file has: {', '.join(self.columns)}.",
             )
         return [self.columns.index(name) for name in names]
-
-    def _miss(self, name: str) -> str:
-        return f"'{name}'" + did_you_mean(name, filter(None, self.columns))
 
     def problems(self) -> Problems:
         """Return a new collector for this file's problems."""
@@ -72,18 +58,12 @@ class Table:
 def read_table(path: Path) -> Table:
     """Read a table with a header: Parquet by its suffix, everything else as comma-separated UTF-8 text.
 
-    A byte-order mark, Windows line ends, quoted cells and blank lines are accepted.
-
-    Raises:
-        DataError: The file is missing, empty, no table, of another encoding or separator, has rows of the wrong length
-            or no row at all.
+    A byte-order mark, Windows line ends, quoted cells and blank lines are accepted; anything else is a DataError.
     """
     table = _read_parquet(path) if path.suffix.lower() in PARQUET_SUFFIXES else _read_csv(path)
-    doubled = sorted({name for name in table.columns if name and table.columns.count(name) > 1})
-    if doubled:
-        raise DataError(
-            f"{path}: column '{doubled[0]}' is duplicated in the header", hint="Rename or remove one of them."
-        )
+    doubled = min((name for name in table.columns if name and table.columns.count(name) > 1), default=None)
+    if doubled is not None:
+        raise DataError(f"{path}: column '{doubled}' is duplicated in the header", hint="Rename or remove one of them.")
     if not table.rows:
         raise DataError(f"{path}: has a header but no rows", hint="Copy the file again: it is cut off.")
     return table
@@ -101,11 +81,7 @@ def count_labels(path: Path, task: Task) -> int:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a file.
-
-    Raises:
-        DataError: It is missing, a folder, not readable, or empty.
-    """
+    """Return the bytes of a file; a DataError where it is missing, a folder, not readable, or empty."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -118,11 +94,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file.
-
-    Raises:
-        DataError: It is missing, empty or of another encoding.
-    """
+    """Return the text of a UTF-8 file; a DataError where it is missing, empty or of another encoding."""
     decoded = decode(read_bytes(path))
     if decoded.encoding == "binary":
         raise DataError(f"{path}: is not a text file", hint="A Parquet table needs the suffix .parquet.")
@@ -134,10 +106,9 @@ def read_text(path: Path) -> str:
 
 
 def _read_csv(path: Path) -> Table:
-    text = read_text(path)
     records: list[list[str]] = []
     lines: list[int] = []
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     line = 1
     try:
         for cells in reader:
@@ -146,29 +117,21 @@ def _read_csv(path: Path) -> Table:
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(
-            f"{path}, line {line}: {error}", hint='A quoted cell is not closed, or holds a bare ".'
-        ) from error
+        hint = 'A quoted cell is not closed, or holds a bare ".'
+        raise DataError(f"{path}, line {line}: {error}", hint=hint) from error
     if not records:
         raise DataError(f"{path}: the file is empty", hint=_COPY_AGAIN)
     header = tuple(records[0])
     if len(header) == 1 and (separator := guess_separator(header[0])) != ",":
-        raise DataError(
-            f"{path}, line {lines[0]}: cells are separated by {SEPARATOR_NAMES[separator]}, not commas",
-            hint=_SAVE_AGAIN,
-        )
+        message = f"{path}, line {lines[0]}: cells are separated by {SEPARATOR_NAMES[separator]}, not commas"
+        raise DataError(message, hint=_SAVE_AGAIN)
     table = Table(path, header, records[1:], lines[1:])
-    _check_lengths(table)
-    return table
-
-
-def _check_lengths(table: Table) -> None:
     problems = table.problems()
-    width = len(table.columns)
     for line, cells in zip(table.lines, table.rows, strict=True):
-        if len(cells) != width:
-            problems.add(_RAGGED, line, f"{len(cells)} cells, the header has {width}")
+        if len(cells) != len(header):
+            problems.add(_RAGGED, line, f"{len(cells)} cells, the header has {len(header)}")
     problems.check()
+    return table
 
 
 def _read_parquet(path: Path) -> Table:

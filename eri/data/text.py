@@ -5,8 +5,7 @@ from __future__ import annotations
 import codecs
 import math
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Encoding = Literal["utf-8", "utf-8-bom", "utf-16", "unknown", "binary"]
 SEPARATOR_NAMES = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -16,20 +15,16 @@ _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _SNIFFED = 1024
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """The text of a file and how it was encoded.
+class Decoded(NamedTuple):
+    """The text of a file, without a byte-order mark, and how it was encoded.
 
-    Attributes:
-        text: The characters, without a byte-order mark. Where the encoding is ``unknown`` it is read as Latin-1, so
-            that the rest of the file can still be judged; empty where it is ``binary``.
-        encoding: ``utf-8`` is the only right one; ``utf-8-bom`` differs by a mark in front that spreadsheets write.
-        line: 1-based line of the first byte that is not UTF-8, where the encoding is ``unknown``.
+    ``utf-8`` is the only right encoding; ``utf-8-bom`` differs by a mark in front that spreadsheets write. An
+    ``unknown`` one is read as Latin-1, so that the rest of the file can still be judged; a ``binary`` file has no text.
     """
 
     text: str
     encoding: Encoding
-    line: int | None = None
+    line: int | None = None  # 1-based, of the first byte that is not UTF-8, where the encoding is unknown
 
 
 def decode(data: bytes) -> Decoded:
@@ -57,11 +52,10 @@ def _wide_encoding(data: bytes) -> str | None:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     head = data[: min(_SNIFFED, len(data) // 2 * 2)]
-    if head and not any(head[1::2]) and all(head[0::2]):
+    even, odd = head[0::2], head[1::2]
+    if head and not any(odd) and all(even):
         return "utf-16-le"
-    if head and not any(head[0::2]) and all(head[1::2]):
-        return "utf-16-be"
-    return None
+    return "utf-16-be" if head and not any(even) and all(odd) else None
 
 
 def guess_separator(header: str) -> str:
@@ -75,17 +69,13 @@ def guess_separator(header: str) -> str:
 
 
 def parse_number(cell: str) -> float | None:
-    """Return the number that a cell holds, NaN and infinities included, or None where it is text.
-
-    Stricter than :class:`float`: no underscores, no digits beyond ASCII.
+    """Return the number of a cell, NaN and infinities too; None for text, and for underscores and digits beyond ASCII.
 
     Examples:
         >>> parse_number("0.5"), parse_number("nan"), parse_number("0,5"), parse_number("1_0")
         (0.5, nan, None, None)
     """
-    if _NUMBER.fullmatch(cell) or _NOT_FINITE.fullmatch(cell):
-        return float(cell)
-    return None
+    return float(cell) if _NUMBER.fullmatch(cell) or _NOT_FINITE.fullmatch(cell) else None
 
 
 def is_missing(cell: str) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from eri.data import load_clips
-from eri.data.attributes import read_attributes
+from eri.data.adapters.hume_reaction import read_attributes
 from eri.data.clips import SPLITS, ClipTable
 from eri.data.probe import ProbeReport, probe
 from eri.evaluation.comparison import holm

@@ -9,7 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from eri.data.attributes import read_attributes
+from eri.data.adapters.hume_reaction import read_attributes
 from eri.features.folder import FeatureFolder
 from eri.media.state import State
 from eri.metrics.intensities import Floats, pearson

@@ -2,10 +2,9 @@
 
 ``Train_AFEW/Angry/000046280.avi …`` and ``Val_AFEW/…``, or ``Train/`` and ``Val/``; the audio is the video's track.
 Test clips, whose labels were not published, are the videos directly in ``Test_vid_Distribute/``, ``Test_AFEW/`` or
-``Test/`` where there is such a folder. Other folders, such as ``AlignedFaces_LBPTOP_Points``, are passed over. The
-release names no subjects, so clips of one actor or film are kept together by the official split only.
-
-File names are times in a film and may recur in another, so ids are made of the split, the class and the name.
+``Test/``. Other folders, such as ``AlignedFaces_LBPTOP_Points``, are passed over. The release names no subjects, so
+clips of one actor or film are kept together by the official split only. File names are times in a film and may recur in
+another, so ids are made of the split, the class and the name.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eri.config.tasks import Task
-from eri.data.adapters.expressions import find_class, make_id, note_unknown_class, visible_folders
+from eri.data.adapters.expressions import find_class, make_id, record_unknown_class, visible_folders
 from eri.data.adapters.listing import VIDEO_SUFFIXES, find_folder, list_files
-from eri.data.clips import Clip, ClipTable, Split
+from eri.data.clips import Clip, ClipTable, Split, by_id
 from eri.data.problems import Problems
 from eri.utils.errors import DataError, SplitError
 
@@ -37,16 +36,7 @@ def matches(source: Path) -> bool:
 
 
 def load(source: Path) -> ClipTable:
-    """Read the clip table.
-
-    Args:
-        source: The folder that holds the splits.
-
-    Raises:
-        SplitError: The folder of one of the two labelled splits is not there.
-        UnknownClassError: A folder of videos has another name than the seven classes.
-        DataError: The layout does not fit.
-    """
+    """Read the clip table from the folder that holds the splits, of which the two labelled ones must be there."""
     folders = {split: _folder(source, split) for split in _LABELLED}
     if not any(folders.values()):
         raise DataError(f"{source}: does not hold the data set '{NAME}'", hint=f"Looked for {LOOKS_FOR}.")
@@ -54,31 +44,26 @@ def load(source: Path) -> ClipTable:
     clips: list[Clip] = []
     for split, folder in folders.items():
         if folder is None:
-            raise SplitError(
-                f"{source}: has no folder {_LABELLED[split][0]} with classes",
-                hint="Unpack the archives of both labelled splits side by side.",
-            )
+            hint = "Unpack the archives of both labelled splits side by side."
+            raise SplitError(f"{source}: has no folder {_LABELLED[split][0]} with classes", hint=hint)
         clips += _clips(source, folder, split, problems)
     problems.check()
     if (test := find_folder(source, *_TEST)) is not None:
         clips += [Clip(make_id("Test", name), "test", path) for name, path in _videos(test).items()]
-    return ClipTable(NAME, source, TASK, tuple(sorted(clips, key=lambda clip: clip.id)))
+    return ClipTable(NAME, source, TASK, by_id(clips))
 
 
 def _folder(source: Path, split: Split) -> Path | None:
-    candidates = (find_folder(source, chain) for chain in _LABELLED[split])
-    return next((folder for folder in candidates if folder is not None and _has_class(folder)), None)
-
-
-def _has_class(folder: Path) -> bool:
-    return any(find_class(name, TASK) for name in visible_folders(folder))
+    """Return the first folder of a split that holds a class."""
+    folders = filter(None, (find_folder(source, chain) for chain in _LABELLED[split]))
+    return next((folder for folder in folders if any(find_class(name, TASK) for name in visible_folders(folder))), None)
 
 
 def _clips(source: Path, folder: Path, split: Split, problems: Problems) -> Iterator[Clip]:
     for name, home in visible_folders(folder).items():
         label, videos = find_class(name, TASK), _videos(home)
         if label is None and videos:
-            note_unknown_class(problems, home.relative_to(source).as_posix(), name, TASK)
+            record_unknown_class(problems, home.relative_to(source).as_posix(), name, TASK)
         elif label is not None:
             for stem, path in videos.items():
                 yield Clip(make_id(split.capitalize(), label, stem), split, path, labels=TASK.one_hot(label))

@@ -2,10 +2,8 @@
 
 ``F001/Angry/000.jpg …`` beside the meshes ``000.wrl``, which are passed over: 58 women ``F001`` to ``F058`` and 43 men
 ``M001`` to ``M043`` show six expressions, about 100 frames each at 25 per second: 606 sequences. Its owners distribute
-these sequences as BU-4DFE. The data set that they distribute as BU-3DFE (``F0001/F0001_AN01WH_F2D.bmp``) holds single
-scans, no sequences; the paper's 606 sequences of 101 subjects at 25 frames per second are BU-4DFE's, so these are read.
-
-The data set has no splits. All clips are in ``train``, grouped by subject, for subject-independent folds.
+these sequences as BU-4DFE; what they distribute as BU-3DFE (``F0001/F0001_AN01WH_F2D.bmp``) holds single scans. There
+are no splits: all clips are in ``train``, grouped by subject, for subject-independent folds.
 """
 
 from __future__ import annotations
@@ -32,21 +30,10 @@ def matches(source: Path) -> bool:
 
 
 def load(source: Path) -> ClipTable:
-    """Read the clip table.
-
-    Args:
-        source: The folder that holds the subjects' folders.
-
-    Raises:
-        UnknownClassError: A folder of images has another name than the six classes.
-        MissingSubjectError: A folder of classes is called as no subject is.
-        DataError: The layout does not fit.
-    """
+    """Read the clip table from the folder that holds the subjects' folders."""
     if _TREE.fits(source):
         return _TREE.read(source)
     if any(map(_SCANS.fullmatch, visible_folders(source))):
-        raise DataError(
-            f"{source}: holds the single scans of BU-3DFE, no sequences",
-            hint="The sequences of 101 subjects are distributed as BU-4DFE; give its folder.",
-        )
+        hint = "The sequences of 101 subjects are distributed as BU-4DFE; give its folder."
+        raise DataError(f"{source}: holds the single scans of BU-3DFE, no sequences", hint=hint)
     raise DataError(f"{source}: does not hold the data set '{NAME}'", hint=f"Looked for {LOOKS_FOR}.")

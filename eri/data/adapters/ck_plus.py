@@ -3,9 +3,8 @@
 ``cohn-kanade-images/S005/001/S005_001_00000001.png …`` and ``Emotion/S005/001/S005_001_00000011_emotion.txt``, each in
 the folder that its archive makes (``extended-cohn-kanade-images``, ``Emotion_labels``) or not. The text file holds the
 code of the expression, 1 to 7, written as ``3.0000000e+00``. 327 of 593 sequences, of 118 subjects, have one; the
-others are passed over. A sequence runs from neutral to the apex, its last image.
-
-The data set has no splits. All clips are in ``train``, grouped by subject, for leave-one-subject-out and folds.
+others are passed over. A sequence runs from neutral to the apex, its last image. There are no splits: all clips are in
+``train``, grouped by subject, for leave-one-subject-out and folds.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eri.config.tasks import Task
-from eri.data.adapters.expressions import CONFLICT, NO_SUBJECT, UNKNOWN_CLASS, make_id, visible_folders
+from eri.data.adapters.expressions import CONFLICT, NO_SUBJECT, UNKNOWN_CLASS, make_id, make_table, visible_folders
 from eri.data.adapters.listing import find_folder, list_files
 from eri.data.clips import Clip, ClipTable
 from eri.data.problems import Problems
@@ -30,6 +29,7 @@ TASK = Task.of_classes(NAME, ("anger", "contempt", "disgust", "fear", "happy", "
 
 _IMAGES = ("cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images")
 _EMOTIONS = ("Emotion", "Emotion_labels/Emotion")
+_CODES = tuple(str(code) for code in range(1, len(TASK.labels) + 1))
 _SUBJECT = re.compile(r"S\d{3}")
 _LABEL_FILE = "_emotion"
 
@@ -40,27 +40,14 @@ def matches(source: Path) -> bool:
 
 
 def load(source: Path) -> ClipTable:
-    """Read the clip table: the sequences that have a code.
-
-    Args:
-        source: The folder that holds both archives' folders.
-
-    Raises:
-        UnknownClassError: A file holds another code than 1 to 7.
-        ConflictingLabelsError: A sequence has two files whose codes differ.
-        MissingSubjectError: A labelled sequence lies in a folder that is no subject's.
-        DataError: The layout does not fit, or no sequence has a code.
-    """
+    """Read the clip table, the sequences that have a code, from the folder that holds both archives' folders."""
     images, emotions = find_folder(source, *_IMAGES), find_folder(source, *_EMOTIONS)
     if images is None or emotions is None:
         lacking = _IMAGES[0] if images is None else _EMOTIONS[0]
         raise DataError(f"{source}: has no folder {lacking}", hint=f"{NAME} needs {LOOKS_FOR}, from two archives.")
     problems = Problems(emotions, "folder")
-    clips = sorted(_clips(images, emotions, problems), key=lambda clip: clip.id)
-    problems.check()
-    if not clips:
-        raise DataError(f"{emotions}: holds no file such as S005/001/S005_001_00000011_emotion.txt")
-    return ClipTable(NAME, source, TASK, tuple(clips))
+    nothing = DataError(f"{emotions}: holds no file such as S005/001/S005_001_00000011_emotion.txt")
+    return make_table(NAME, source, TASK, _clips(images, emotions, problems), problems, nothing)
 
 
 def _clips(images: Path, emotions: Path, problems: Problems) -> Iterator[Clip]:
@@ -75,19 +62,15 @@ def _clips(images: Path, emotions: Path, problems: Problems) -> Iterator[Clip]:
                 problems.add(NO_SUBJECT, place, f"'{subject}' is no subject, such as S005")
             elif len(set(codes)) > 1:
                 problems.add(CONFLICT, place, f"its files hold the codes {' and '.join(codes)}")
-            elif (label := _find_class(codes[0])) is None:
+            elif codes[0] not in _CODES:
                 problems.add(UNKNOWN_CLASS, place, f"its code is '{codes[0]}'; known: 1 ({TASK.labels[0]}) to 7")
             else:
                 video = images / subject / sequence
-                yield Clip(make_id(f"{subject}_{sequence}"), "train", video, labels=TASK.one_hot(label), group=subject)
+                labels = TASK.one_hot(_CODES.index(codes[0]))
+                yield Clip(make_id(f"{subject}_{sequence}"), "train", video, labels=labels, group=subject)
 
 
 def _read_code(path: Path) -> str:
     text = read_text(path).strip()
     code = parse_number(text)
     return f"{code:g}" if code is not None else text
-
-
-def _find_class(code: str) -> int | None:
-    """Return the place of a class among the task's labels."""
-    return int(code) - 1 if code in {str(number) for number in range(1, len(TASK.labels) + 1)} else None

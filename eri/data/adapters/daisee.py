@@ -10,14 +10,14 @@ its id. Engagement alone is read, as the papers do: as four classes by the adapt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from eri.config.tasks import Task
 from eri.data.adapters.expressions import CONFLICT, NO_SUBJECT, UNKNOWN_CLASS
 from eri.data.adapters.listing import VIDEO_SUFFIXES, find_child, find_folder, list_files
-from eri.data.clips import Clip, ClipTable, Split
+from eri.data.clips import Clip, ClipTable, Split, by_id
 from eri.data.rows import count_clips, first_ids
 from eri.data.tables import Table, read_table
 from eri.utils.errors import ConflictingLabelsError, DataError, SplitError
@@ -42,21 +42,9 @@ def matches(source: Path) -> bool:
 
 
 def load(source: Path, task: Task = TASK) -> ClipTable:
-    """Read the clip table.
+    """Read the clip table from the folder that holds ``DataSet`` and ``Labels``.
 
-    Media are not opened, and need not be there: some labelled clips of the data set have no video, which comes to light
-    when features are extracted.
-
-    Args:
-        source: The folder that holds ``DataSet`` and ``Labels``.
-        task: :data:`TASK` or :data:`ENGAGEMENT`.
-
-    Raises:
-        SplitError: A table of labels is not there.
-        UnknownClassError: A level of engagement is not 0, 1, 2 or 3.
-        MissingSubjectError: A clip's id does not begin with the six digits of a subject.
-        ConflictingLabelsError: A clip has two levels.
-        DataError: The layout does not fit.
+    Some labelled clips of the data set have no video, which comes to light when features are extracted.
     """
     tables = {split: _table(source, split) for split in _SPLITS}
     if not any(path.is_file() for path in tables.values()):
@@ -69,11 +57,18 @@ def load(source: Path, task: Task = TASK) -> ClipTable:
         for split, path in tables.items()
         for clip in _clips(read_table(path), split, find_child(media, _SPLITS[split]), task)
     ]
-    _refuse_overlap(source, clips)
-    return ClipTable(task.name, source, task, tuple(sorted(clips, key=lambda clip: clip.id)), "ClipID")
+    counts = Counter(clip.id for clip in clips)
+    if doubled := [clip_id for clip_id, count in counts.items() if count > 1]:
+        raise ConflictingLabelsError(
+            f"{source}: {count_clips(doubled)} in two tables of labels: {first_ids(doubled)}",
+            hint="Each clip belongs to one split; copy the tables again from the data set.",
+        )
+    return ClipTable(task.name, source, task, by_id(clips), "ClipID")
 
 
-load_engagement = partial(load, task=ENGAGEMENT)
+def load_engagement(source: Path) -> ClipTable:
+    """Read the clip table with the level of engagement as a number."""
+    return load(source, ENGAGEMENT)
 
 
 def _table(source: Path, split: Split) -> Path:
@@ -95,24 +90,10 @@ def _clips(table: Table, split: Split, media: Path, task: Task) -> Iterator[Clip
             problems.add(CONFLICT, line, f"clip {stem}: Engagement is {level}, but {levels[stem]} further up")
         files[stem] = cells[id_position]
     problems.check()
-    yield from (_clip(stem, level, files, split, media, task) for stem, level in levels.items())
-
-
-def _clip(stem: str, level: str, files: Mapping[str, str], split: Split, media: Path, task: Task) -> Clip:
-    place = int(level)
-    labels = task.one_hot(place) if task.is_classification else (place / (len(_LEVELS) - 1),)
-    subject = stem[:6]
-    folder = media / subject / stem
-    # The tables call every clip .avi, but some are .mp4.
-    video = list_files(folder, VIDEO_SUFFIXES).get(stem) or folder / files[stem]
-    return Clip(stem, split, video, labels=labels, group=subject)
-
-
-def _refuse_overlap(source: Path, clips: list[Clip]) -> None:
-    seen: dict[str, Clip] = {}
-    doubled = [clip.id for clip in clips if seen.setdefault(clip.id, clip) is not clip]
-    if doubled:
-        raise ConflictingLabelsError(
-            f"{source}: {count_clips(doubled)} in two tables of labels: {first_ids(doubled)}",
-            hint="Each clip belongs to one split; copy the tables again from the data set.",
-        )
+    for stem, level in levels.items():
+        place, subject = int(level), stem[:6]
+        labels = task.one_hot(place) if task.is_classification else (place / (len(_LEVELS) - 1),)
+        folder = media / subject / stem
+        # The tables call every clip .avi, but some are .mp4.
+        video = list_files(folder, VIDEO_SUFFIXES).get(stem) or folder / files[stem]
+        yield Clip(stem, split, video, labels=labels, group=subject)

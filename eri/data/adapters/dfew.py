@@ -12,7 +12,7 @@ those of the first one: its training clips are ``train`` and its test clips ``va
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from eri.config.tasks import Task
@@ -20,7 +20,7 @@ from eri.data.adapters.expressions import CONFLICT, UNKNOWN_CLASS, visible_folde
 from eri.data.adapters.listing import VIDEO_SUFFIXES, find_child, find_folder, list_files
 from eri.data.clips import Clip, ClipTable, Split
 from eri.data.problems import Problems
-from eri.data.rows import count_clips, first_ids, normalise_id, read_ids
+from eri.data.rows import ClipRows, count_clips, find_id, first_ids
 from eri.data.tables import read_table
 from eri.utils.errors import DataError, SplitError
 
@@ -48,19 +48,9 @@ def matches(source: Path) -> bool:
 
 
 def load(source: Path) -> ClipTable:
-    """Read the clip table with the official folds.
+    """Read the clip table with the official folds from the folder that holds ``EmoLabel_DataSplit`` and ``Clip``.
 
-    Media are not opened, and need not be there.
-
-    Args:
-        source: The folder that holds ``EmoLabel_DataSplit`` and ``Clip``; or, to choose among the folders of clips, one
-            of :data:`CLIP_FOLDERS` in it.
-
-    Raises:
-        SplitError: A list of one of the five folds is not there, or the lists do not part the same clips.
-        UnknownClassError: A label is not among 1 to 7.
-        ConflictingLabelsError: A clip has different labels in two lists.
-        DataError: The layout does not fit, or a list is not as its format demands.
+    To choose among the folders of clips, one of :data:`CLIP_FOLDERS` in it may be given. Media need not be there.
     """
     root = _root(source)
     paths = {(part, fold): _list(root, part, fold) for fold in FOLDS for part in _PARTS}
@@ -68,16 +58,15 @@ def load(source: Path) -> ClipTable:
     if len(lacking) == len(paths):
         raise DataError(f"{source}: does not hold the data set '{NAME}'", hint=f"Looked for {LOOKS_FOR}.")
     if lacking:
-        raise SplitError(
-            f"{lacking[0]}: no such file" + (f", and {len(lacking) - 1} more lists" if len(lacking) > 1 else ""),
-            hint="All five folds, train and test, are needed; unpack EmoLabel_DataSplit again.",
-        )
+        more = f", and {len(lacking) - 1} more lists" if len(lacking) > 1 else ""
+        hint = "All five folds, train and test, are needed; unpack EmoLabel_DataSplit again."
+        raise SplitError(f"{lacking[0]}: no such file{more}", hint=hint)
     lists = {key: _read_list(path) for key, path in paths.items()}
     labels = _join_labels(root, lists)
     folds = _join_folds(root, lists)
-    find_media = _media_finder(source, root)
+    home, media = _find_media(source, root)
     clips = tuple(
-        Clip(clip_id, _split(folds[clip_id]), find_media(clip_id), labels=TASK.one_hot(label))
+        Clip(clip_id, _split(folds[clip_id]), media.get(clip_id, home / clip_id), labels=TASK.one_hot(label))
         for clip_id, label in sorted(labels.items())
     )
     return ClipTable(NAME, root, TASK, clips, "video_name", folds=folds)
@@ -100,13 +89,12 @@ def _read_list(path: Path) -> dict[str, str]:
     """Return the class of each clip of one list."""
     table = read_table(path)
     id_position, label_position = table.positions(("video_name", "label"))
-    problems = table.problems()
-    rows = read_ids(table, id_position, problems, digits=_DIGITS)
-    codes = {clip_id: table.rows[row][label_position] for clip_id, row in rows.items()}
+    rows = ClipRows(table, id_position, digits=_DIGITS)
+    codes = rows.cells(label_position)
     for clip_id, code in codes.items():
         if code not in _CODES:
-            problems.add(UNKNOWN_CLASS, table.lines[rows[clip_id]], f"clip {clip_id}: label is '{code}'; known: 1 to 7")
-    problems.check()
+            rows.record(UNKNOWN_CLASS, clip_id, f"label is '{code}'; known: 1 to 7")
+    rows.problems.check()
     return {clip_id: _CODES[code] for clip_id, code in codes.items()}
 
 
@@ -144,28 +132,18 @@ def _join_folds(root: Path, lists: _Lists) -> dict[str, str]:
 
 
 def _misfit(folder: Path, ids: Collection[str], where: str) -> SplitError:
-    return SplitError(
-        f"{folder}: {count_clips(ids)} {where}: {first_ids(ids)}",
-        hint="Each fold tests every fifth clip and trains on the others; copy the lists again from one release.",
-    )
+    hint = "Each fold tests every fifth clip and trains on the others; copy the lists again from one release."
+    return SplitError(f"{folder}: {count_clips(ids)} {where}: {first_ids(ids)}", hint=hint)
 
 
-def _media_finder(source: Path, root: Path) -> Callable[[str], Path]:
-    """Return what finds a clip's video or folder of images; where there is none, its path is the expected one."""
+def _find_media(source: Path, root: Path) -> tuple[Path, dict[str, Path]]:
+    """Return the folder of clips, and the videos and folders of images that are in it, by clip id."""
     home = source if source != root else find_folder(find_child(root, _CLIPS), *CLIP_FOLDERS)
     if home is None:
         home = root / _CLIPS / CLIP_FOLDERS[0]
+    folders = visible_folders(home)
     found: dict[str, Path] = {}
-    for folder in (home, *visible_folders(home).values()):
-        if _clip_id(folder.name) is None or folder == home:
-            found |= {stem: path for stem, path in list_files(folder, VIDEO_SUFFIXES).items() if stem not in found}
-    found |= visible_folders(home)
-    by_id = {clip_id: path for name, path in found.items() if (clip_id := _clip_id(name)) is not None}
-    return lambda clip_id: by_id.get(clip_id) or home / clip_id
-
-
-def _clip_id(name: str) -> str | None:
-    try:
-        return normalise_id(name, digits=_DIGITS)
-    except DataError:
-        return None
+    for folder in (home, *(path for name, path in folders.items() if find_id(name, digits=_DIGITS) is None)):
+        found = list_files(folder, VIDEO_SUFFIXES) | found
+    found |= folders
+    return home, {clip_id: path for name, path in found.items() if (clip_id := find_id(name, digits=_DIGITS))}

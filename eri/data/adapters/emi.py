@@ -1,21 +1,22 @@
 """The Hume-Vidmimic2 data set as distributed for the EMI tracks of ABAW6, ABAW8 and ABAW10.
 
 ``train_split.csv`` and ``valid_split.csv`` beside ``raw/``, ``audio/`` and ``face_images/``; the media of the test
-clips in the folders of the same names inside ``test_data/``. Names of folders match in any case. Ids are numbers of
-five digits, in the tables with or without their leading zeros.
+clips in the folders of the same names inside ``test_data/``, all in any case. Ids are numbers of five digits, in the
+tables with or without their leading zeros.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 from eri.config.tasks import EMI
 from eri.data.adapters.listing import AUDIO_SUFFIXES, VIDEO_SUFFIXES, find_child, list_files, list_folders
-from eri.data.clips import Clip, ClipTable, Split
+from eri.data.clips import Clip, ClipTable, Split, by_id
 from eri.data.problems import Kind
-from eri.data.rows import count_clips, first_ids, normalise_id, read_ids, read_labels
+from eri.data.rows import ClipRows, Labels, count_clips, find_id, first_ids
 from eri.data.tables import Table, count_labels, read_table
 from eri.utils.errors import DataError
 
@@ -26,7 +27,6 @@ TEST_FOLDER = "test_data"
 _TABLES: dict[str, Split] = {"train_split.csv": "train", "valid_split.csv": "val"}
 _TEST_TABLES = ("test_split.csv", "test.csv")
 _ID_COLUMN = "Filename"
-_VIDEOS, _SOUNDS, _FACES = "raw", "audio", "face_images"
 _FEATURES = ("vit", "wav2vec2")
 
 LARGEST_SUM = 1.03
@@ -36,33 +36,28 @@ decimals, may exceed that by six times .005."""
 _SUM = Kind("labels that add up to more than 1", "EMI's labels are shares of annotators; check their scale.")
 
 
-@dataclass(frozen=True)
-class _Media:
-    """The media of one folder, each by clip id."""
+class _Media(NamedTuple):
+    """The media of one folder, each by file name without suffix; ``raw`` is where videos are expected, if anywhere."""
 
     videos: Mapping[str, Path]
     faces: Mapping[str, Path]
-    sounds: Mapping[str, Path]
-    expected: Path | None
+    audio: Mapping[str, Path]
+    raw: Path | None
 
     @classmethod
     def of(cls, folder: Path) -> _Media:
-        raw = find_child(folder, _VIDEOS)
-        return cls(
-            videos=_by_id(list_files(raw, VIDEO_SUFFIXES)),
-            faces=_by_id(list_folders(find_child(folder, _FACES))),
-            sounds=_by_id(list_files(find_child(folder, _SOUNDS), AUDIO_SUFFIXES)),
-            expected=raw if raw.is_dir() else None,
+        raw, audio = find_child(folder, "raw"), find_child(folder, "audio")
+        faces = list_folders(find_child(folder, "face_images"))
+        videos = list_files(raw, VIDEO_SUFFIXES)
+        return cls(videos, faces, list_files(audio, AUDIO_SUFFIXES), raw if raw.is_dir() else None)
+
+    def by_id(self) -> _Media:
+        """Return them by clip id; a name that is no id belongs to no clip, and one with all its zeros wins."""
+        videos, faces, audio = (
+            {clip_id: found[name] for name in sorted(found, key=len) if (clip_id := _clip_id(name)) is not None}
+            for found in self[:3]
         )
-
-    def __contains__(self, clip_id: str) -> bool:
-        return clip_id in self.videos or clip_id in self.faces or clip_id in self.sounds
-
-    def clip(self, clip_id: str, split: Split, labels: tuple[float, ...] | None) -> Clip:
-        video = self.videos.get(clip_id) or self.faces.get(clip_id)
-        if video is None and self.expected is not None:
-            video = self.expected / f"{clip_id}.mp4"
-        return Clip(clip_id, split, video, self.sounds.get(clip_id), labels)
+        return _Media(videos, faces, audio, self.raw)
 
 
 def matches(source: Path) -> bool:
@@ -72,36 +67,34 @@ def matches(source: Path) -> bool:
 
 
 def load(source: Path) -> ClipTable:
-    """Read the clip table.
+    """Read the clip table from the folder or one of its two tables.
 
     The test clips are those of ``test_split.csv`` or ``test.csv``, in the folder or in ``test_data/``, where there is
     such a table (its labels may be empty or missing); otherwise those that have a file or folder in ``test_data/``.
-    Media are not opened, and need not be there: a clip has its raw video, else its folder of face images, else, where
-    there is a folder of raw videos, the path that its video is expected at. Labels must lie in [0, 1], and those of one
-    clip add up to at most :data:`LARGEST_SUM`.
-
-    Args:
-        source: The folder, or the path of ``train_split.csv`` or ``valid_split.csv``.
-
-    Raises:
-        DataError: The layout does not fit, a table is not as its format demands, or a clip is in two splits.
+    Media need not be there: a clip has its raw video, else its folder of face images, else, where there is a folder of
+    raw videos, the path that its video is expected at. Labels lie in [0, 1]; those of one clip add up to at most
+    :data:`LARGEST_SUM`.
     """
     paths = _table_paths(source)
     root = paths[0].parent
     lacking = [path.name for path in paths if not path.is_file()]
     if lacking:
         raise DataError(f"{root}: has no {' and no '.join(lacking)}", hint=f"Looked for {LOOKS_FOR}.")
-    labels: dict[Split, dict[str, tuple[float, ...] | None]] = {}
-    for path, split in zip(paths, _TABLES.values(), strict=True):
-        labels[split] = _read_split(read_table(path), split)
-    test_table = _test_table(root)
-    labels["test"] = (
-        dict.fromkeys(_ids_of_files(find_child(root, TEST_FOLDER)))
-        if test_table is None
-        else _read_split(read_table(test_table), "test")
-    )
-    _refuse_overlap(root, labels)
-    return ClipTable(NAME, root, EMI, tuple(sorted(_clips(root, labels), key=lambda clip: clip.id)), _ID_COLUMN)
+    labels = {split: _read_split(read_table(path), split) for path, split in zip(paths, _TABLES.values(), strict=True)}
+    folders = (root, find_child(root, TEST_FOLDER))
+    tables = (find_child(folder, name) for folder in folders for name in _TEST_TABLES)
+    test_table = next((path for path in tables if path.is_file()), None)
+    if test_table is not None:
+        labels["test"] = _read_split(read_table(test_table), "test")
+    else:
+        labels["test"] = dict.fromkeys(_ids_of_files(folders[1]))
+    for one, other in combinations(labels, 2):
+        if both := set(labels[one]) & set(labels[other]):
+            raise DataError(
+                f"{root}: {count_clips(both)} both in {one} and in {other}: {first_ids(both)}",
+                hint="Each clip belongs to one split; copy the tables and test_data/ again from one release.",
+            )
+    return ClipTable(NAME, root, EMI, by_id(_clips(root, labels)), _ID_COLUMN)
 
 
 def _table_paths(source: Path) -> list[Path]:
@@ -109,36 +102,24 @@ def _table_paths(source: Path) -> list[Path]:
     return [find_child(folder, name) for name in _TABLES]
 
 
-def _test_table(root: Path) -> Path | None:
-    folders = (root, find_child(root, TEST_FOLDER))
-    found = (find_child(folder, name) for folder in folders for name in _TEST_TABLES)
-    return next((path for path in found if path.is_file()), None)
-
-
-def _read_split(table: Table, split: Split) -> dict[str, tuple[float, ...] | None]:
+def _read_split(table: Table, split: Split) -> Labels:
     unlabelled = split == "test" and not set(EMI.labels) & set(table.columns)
     id_position, *label_positions = table.positions((_ID_COLUMN, *(() if unlabelled else EMI.labels)))
-    problems = table.problems()
-    rows = read_ids(table, id_position, problems, digits=EMI.id_digits)
-    labels: dict[str, tuple[float, ...] | None] = dict.fromkeys(rows)
+    rows = ClipRows(table, id_position, digits=EMI.id_digits)
+    labels: Labels = dict.fromkeys(rows.index)
     if not unlabelled:
-        labels |= read_labels(table, label_positions, rows, dict.fromkeys(rows, split), EMI, problems)
+        labels |= rows.read_labels(label_positions, dict.fromkeys(rows.index, split), EMI)
     for clip_id, values in labels.items():
         if values is not None and (total := sum(values)) > LARGEST_SUM:
-            problems.add(_SUM, table.lines[rows[clip_id]], f"clip {clip_id}: the labels add up to {total:.4g}")
-    problems.check()
+            rows.record(_SUM, clip_id, f"the labels add up to {total:.4g}")
+    rows.problems.check()
     return labels
 
 
 def _ids_of_files(folder: Path) -> list[str]:
     """Return the ids that anything in the folder of test data is named after."""
-    names = {
-        *list_files(find_child(folder, _VIDEOS), VIDEO_SUFFIXES),
-        *list_files(find_child(folder, _SOUNDS), AUDIO_SUFFIXES),
-        *list_folders(find_child(folder, _FACES)),
-    }
-    for name in _FEATURES:
-        names |= set(list_files(find_child(folder, name), (".pkl",)))
+    features = (list_files(find_child(folder, name), (".pkl",)) for name in _FEATURES)
+    names = {name for found in (*_Media.of(folder)[:3], *features) for name in found}
     ids = {name: _clip_id(name) for name in names}
     if strange := [name for name, clip_id in ids.items() if clip_id is None]:
         raise DataError(
@@ -150,33 +131,15 @@ def _ids_of_files(folder: Path) -> list[str]:
 
 
 def _clip_id(name: str) -> str | None:
-    try:
-        return normalise_id(name, digits=EMI.id_digits)
-    except DataError:
-        return None
+    return find_id(name, digits=EMI.id_digits)
 
 
-def _by_id(found: Mapping[str, Path]) -> dict[str, Path]:
-    """Return paths by clip id; a name that is no id belongs to no clip, and one with all its zeros wins."""
-    ids = {name: _clip_id(name) for name in sorted(found, key=len)}
-    return {clip_id: found[name] for name, clip_id in ids.items() if clip_id is not None}
-
-
-def _refuse_overlap(root: Path, labels: Mapping[Split, Mapping[str, object]]) -> None:
-    splits: Sequence[Split] = tuple(labels)
-    for position, one in enumerate(splits):
-        for other in splits[position + 1 :]:
-            if both := set(labels[one]) & set(labels[other]):
-                raise DataError(
-                    f"{root}: {count_clips(both)} both in {one} and in {other}: {first_ids(both)}",
-                    hint="Each clip belongs to one split; copy the tables and test_data/ again from one release.",
-                )
-
-
-def _clips(root: Path, labels: Mapping[Split, Mapping[str, tuple[float, ...] | None]]) -> Iterator[Clip]:
-    media, test_media = _Media.of(root), _Media.of(find_child(root, TEST_FOLDER))
+def _clips(root: Path, labels: Mapping[Split, Labels]) -> Iterator[Clip]:
+    media, test_media = (_Media.of(folder).by_id() for folder in (root, find_child(root, TEST_FOLDER)))
     for split, rows in labels.items():
         for clip_id, values in rows.items():
             # Some keep the media of all clips in one place.
-            apart = split == "test" and clip_id not in media
-            yield (test_media if apart else media).clip(clip_id, split, values)
+            apart = split == "test" and not any(clip_id in found for found in media[:3])
+            videos, faces, audio, raw = test_media if apart else media
+            video = videos.get(clip_id) or faces.get(clip_id) or (raw and raw / f"{clip_id}.mp4")
+            yield Clip(clip_id, split, video, audio.get(clip_id), values)

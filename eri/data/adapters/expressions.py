@@ -7,13 +7,13 @@ a code in a file beside it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from eri.config.tasks import Task
-from eri.data.adapters.listing import PICTURE_SUFFIXES, list_files, list_folders
-from eri.data.clips import Clip, ClipTable
+from eri.data.adapters.listing import IMAGE_SUFFIXES, list_files, list_folders
+from eri.data.clips import Clip, ClipTable, by_id
 from eri.data.problems import Kind, Problems
 from eri.utils.errors import ConflictingLabelsError, DataError, MissingSubjectError, UnknownClassError
 from eri.utils.spelling import did_you_mean
@@ -37,12 +37,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._\-]+")
 
 
 def make_id(*parts: str) -> str:
-    """Return a clip id of the parts of its path.
-
-    Examples:
-        >>> make_id("Train", "Angry", "clip 1")
-        'Train-Angry-clip_1'
-    """
+    """Return a clip id of the parts of its path, such as ``Train-Angry-clip_1`` of ``Train/Angry/clip 1``."""
     return "-".join(_UNSAFE.sub("_", part) for part in parts)
 
 
@@ -57,27 +52,30 @@ def find_class(name: str, task: Task) -> str | None:
     return next((label for label in task.labels if label.casefold() == name.casefold()), None)
 
 
-def note_unknown_class(problems: Problems, place: str, name: str, task: Task) -> None:
-    """Note a name that is no class, with the most similar one."""
+def make_table(
+    name: str, root: Path, task: Task, clips: Iterable[Clip], problems: Problems, nothing: DataError
+) -> ClipTable:
+    """Return the table of clips; raise the problems that were recorded while they were read, or that there are none."""
+    found = by_id(clips)
+    problems.check()
+    if not found:
+        raise nothing
+    return ClipTable(name, root, task, found)
+
+
+def record_unknown_class(problems: Problems, place: str, name: str, task: Task) -> None:
+    """Record a name that is no class, with the most similar one."""
     guess = did_you_mean(name, task.labels)
     problems.add(UNKNOWN_CLASS, place, f"'{name}' is no class{guess}; known: {', '.join(task.labels)}")
 
 
-@dataclass(frozen=True)
-class SubjectTree:
-    """How a data set of folders ``<subject>/<class>/`` of images is laid out.
-
-    Attributes:
-        name: Of the data set.
-        task: Its classes are what the folders are called.
-        subject: A regular expression of a subject's folder.
-        example: Of a subject's folder, for messages.
-    """
+class SubjectTree(NamedTuple):
+    """A data set of folders ``<subject>/<class>/`` of images, whose classes are those of the task."""
 
     name: str
     task: Task
-    subject: re.Pattern[str]
-    example: str
+    subject: re.Pattern[str]  # a subject's folder
+    example: str  # of such a folder, for messages
 
     def fits(self, folder: Path) -> bool:
         """Say whether a folder holds a subject with a class."""
@@ -89,39 +87,29 @@ class SubjectTree:
         """Read the clips of all subjects; all are in the split ``train``, grouped by subject.
 
         Folders that hold no images of a class, such as those of tools, are passed over.
-
-        Raises:
-            UnknownClassError: The name of a folder of images inside a subject's is no class.
-            MissingSubjectError: A folder holds classes but is called as no subject is.
-            DataError: It holds no clip, or several kinds of problem.
         """
         problems = Problems(folder, "folder")
-        clips = sorted(self._clips(folder, problems), key=lambda clip: clip.id)
-        problems.check()
-        if not clips:
-            raise DataError(
-                f"{folder}: holds no clip of {self.name}",
-                hint=f"Expected {self.example}/{self.task.labels[0]}/ with images.",
-            )
-        return ClipTable(self.name, folder, self.task, tuple(clips))
+        hint = f"Expected {self.example}/{self.task.labels[0]}/ with images."
+        nothing = DataError(f"{folder}: holds no clip of {self.name}", hint=hint)
+        return make_table(self.name, folder, self.task, self._clips(folder, problems), problems, nothing)
 
     def _has_class(self, folder: Path) -> bool:
         return any(find_class(name, self.task) for name in list_folders(folder))
 
-    def _has_pictures(self, folder: Path) -> bool:
+    def _has_images(self, folder: Path) -> bool:
         classes = (path for name, path in list_folders(folder).items() if find_class(name, self.task))
-        return any(list_files(path, PICTURE_SUFFIXES) for path in classes)
+        return any(list_files(path, IMAGE_SUFFIXES) for path in classes)
 
     def _clips(self, folder: Path, problems: Problems) -> Iterator[Clip]:
         for subject, home in visible_folders(folder).items():
             if not self.subject.fullmatch(subject):
-                if self._has_pictures(home):
+                if self._has_images(home):
                     problems.add(NO_SUBJECT, subject, f"is no subject's folder, such as {self.example}")
                 continue
-            for name, pictures in visible_folders(home).items():
+            for name, images in visible_folders(home).items():
                 label = find_class(name, self.task)
                 if label is not None:
                     labels = self.task.one_hot(label)
-                    yield Clip(make_id(subject, name), "train", pictures, labels=labels, group=subject)
-                elif list_files(pictures, PICTURE_SUFFIXES):
-                    note_unknown_class(problems, f"{subject}/{name}", name, self.task)
+                    yield Clip(make_id(subject, name), "train", images, labels=labels, group=subject)
+                elif list_files(images, IMAGE_SUFFIXES):
+                    record_unknown_class(problems, f"{subject}/{name}", name, self.task)

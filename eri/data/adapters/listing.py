@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 
 from eri.utils.errors import DataError
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".3gp")
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
 
 
 def find_child(folder: Path, name: str) -> Path:
-    """Return the entry of a folder with this name, whatever its case; the plain path where there is none.
-
-    An entry of exactly this case wins.
-    """
+    """Return the entry of a folder with this name, in exactly this case or another; the plain path without one."""
     exact = folder / name
     if exact.exists():
         return exact
@@ -26,11 +24,9 @@ def find_child(folder: Path, name: str) -> Path:
 
 
 def list_files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
-    """Return the media files of a folder by their name without suffix.
+    """Return the media files of a folder, none where it does not exist, by their name without suffix.
 
-    Args:
-        folder: The folder; one that does not exist has no files.
-        suffixes: What counts, in lower case; of two files that differ by suffix only, the first named here is taken.
+    Of two files that differ by suffix only, the one whose (lower-case) suffix is given first is taken.
     """
     rank = {suffix: position for position, suffix in enumerate(suffixes)}
     found: dict[str, tuple[int, Path]] = {}
@@ -50,19 +46,9 @@ def list_folders(folder: Path) -> dict[str, Path]:
 
 
 def find_folder(source: Path, *chains: str) -> Path | None:
-    """Return the first of some folders that is there, each written as ``inner/innermost`` and in any case.
-
-    Args:
-        source: Where they are looked for.
-        chains: Paths relative to it; the empty text is the source itself.
-    """
-    for chain in chains:
-        folder = source
-        for name in filter(None, chain.split("/")):
-            folder = find_child(folder, name)
-        if folder.is_dir():
-            return folder
-    return None
+    """Return the first folder inside the source that is there, each written as ``inner/innermost`` and in any case."""
+    folders = (reduce(find_child, chain.split("/"), source) for chain in chains)
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def _entries(folder: Path) -> list[tuple[str, bool]]:

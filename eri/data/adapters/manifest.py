@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -13,8 +13,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from eri.config import Strict, describe_misfits, read_yaml
 from eri.config.tasks import TASKS, Activation, Task, TaskKind
 from eri.data.clips import Clip, ClipTable, Split
-from eri.data.problems import Kind, Problems
-from eri.data.rows import read_classes, read_ids, read_labels, read_splits
+from eri.data.problems import Kind
+from eri.data.rows import ClipRows, Labels
 from eri.data.tables import Table, read_table, read_text
 from eri.storage import parse_url
 from eri.utils.errors import DataError, MissingSubjectError
@@ -163,73 +163,53 @@ def matches(source: Path) -> bool:
 
 
 def load(source: Path) -> ClipTable:
-    """Read the table that a YAML file describes.
+    """Read the table that a YAML file describes, as ``docs/data.md`` shows.
 
     Ids lose outer spaces and square brackets and are otherwise kept as they are, unless ``id_digits`` pads them. Label
-    columns may be missing where ``split: test`` is stated. Media are not opened and need not be there.
-
-    Args:
-        source: The YAML file; ``docs/data.md`` has a complete example.
-
-    Raises:
-        DataError: The description does not fit itself or the table, or the table is not as it demands.
+    columns may be missing where ``split: test`` is stated. Media need not be there.
     """
     manifest = read_manifest(source)
-    root = _root(source, manifest)
-    table = read_table(root / manifest.table)
-    columns = manifest.columns
+    url = parse_url(manifest.root)
+    if url is None:
+        root = source.parent / manifest.root
+    else:
+        from eri.storage.mirror import mirror_data
+
+        root = mirror_data(url)
+    table, task, columns = read_table(root / manifest.table), manifest.as_task(), manifest.columns
     label_columns = manifest.labels if columns.class_name is None else [columns.class_name]
-    unlabelled = manifest.split == "test" and not set(label_columns) & set(table.columns)
-    if unlabelled:
+    if manifest.split == "test" and not set(label_columns) & set(table.columns):
         label_columns = []
     # All at once first, so that one error names every missing column.
     table.positions([*filter(None, (columns.id, columns.split, columns.group)), *label_columns])
-    task = manifest.as_task()
-    problems = table.problems()
-    (id_position,) = table.positions([columns.id])
-    rows = read_ids(table, id_position, problems, digits=manifest.id_digits)
-    splits = _splits(manifest, table, rows, problems)
+    rows = ClipRows(table, *table.positions([columns.id]), digits=manifest.id_digits)
+    if manifest.split is not None:
+        splits = dict.fromkeys(rows.index, manifest.split)
+    else:
+        splits = rows.read_splits(*table.positions(filter(None, [columns.split])), manifest.split_names)
     positions = table.positions(label_columns)
-    labels: dict[str, tuple[float, ...] | None] = dict.fromkeys(rows)
-    if not unlabelled and task.is_classification:
-        labels = read_classes(table, positions[0], rows, splits, task, manifest.class_names, problems)
-    elif not unlabelled:
-        labels = read_labels(table, positions, rows, splits, task, problems)
-    groups = _groups(manifest, table, rows, problems)
-    video = _path_maker(manifest.paths.video, root, table)
-    audio = _path_maker(manifest.paths.audio, root, table)
-    problems.check()
-
-    def clips() -> Iterator[Clip]:
-        for clip_id, row in sorted(rows.items()):
-            cells = table.rows[row]
-            yield Clip(
-                clip_id,
-                splits[clip_id],
-                video(clip_id, cells),
-                audio(clip_id, cells),
-                labels[clip_id],
-                groups.get(clip_id),
-            )
-
-    return ClipTable(manifest.name, root, task, tuple(clips()), manifest.columns.id)
-
-
-def _root(source: Path, manifest: Manifest) -> Path:
-    url = parse_url(manifest.root)
-    if url is None:
-        return source.parent / manifest.root
-    from eri.storage.mirror import mirror_data
-
-    return mirror_data(url)
+    labels: Labels = dict.fromkeys(rows.index)
+    if positions and task.is_classification:
+        labels = rows.read_classes(positions[0], splits, task, manifest.class_names)
+    elif positions:
+        labels = rows.read_labels(positions, splits, task)
+    groups: dict[str, str] = {}
+    if columns.group is not None:
+        groups = rows.cells(*table.positions([columns.group]))
+    for clip_id, group in groups.items():
+        if not group:
+            rows.record(_NO_GROUP, clip_id, f"{columns.group} is empty")
+    video, audio = (_path_maker(text, root, table) for text in (manifest.paths.video, manifest.paths.audio))
+    rows.problems.check()
+    clips = []
+    for clip_id, index in sorted(rows.index.items()):
+        media = video(clip_id, table.rows[index]), audio(clip_id, table.rows[index])
+        clips.append(Clip(clip_id, splits[clip_id], *media, labels[clip_id], groups.get(clip_id)))
+    return ClipTable(manifest.name, root, task, tuple(clips), columns.id)
 
 
 def read_manifest(source: Path) -> Manifest:
-    """Read and check the description itself.
-
-    Raises:
-        DataError: It is missing, no YAML, or has keys or values that do not fit; all of them are named.
-    """
+    """Read and check the description itself; a DataError names all keys and values that do not fit."""
     try:
         values = read_yaml(read_text(source))
     except yaml.YAMLError as error:
@@ -243,24 +223,6 @@ def read_manifest(source: Path) -> Manifest:
             f"{source}: {describe_misfits(error)}",
             hint=f"A manifest may hold: {', '.join(Manifest.model_fields)}. docs/data.md has a complete example.",
         ) from error
-
-
-def _splits(manifest: Manifest, table: Table, rows: Mapping[str, int], problems: Problems) -> dict[str, Split]:
-    if manifest.split is not None:
-        return dict.fromkeys(rows, manifest.split)
-    (position,) = table.positions(filter(None, [manifest.columns.split]))
-    return read_splits(table, position, rows, manifest.split_names, problems)
-
-
-def _groups(manifest: Manifest, table: Table, rows: Mapping[str, int], problems: Problems) -> dict[str, str]:
-    if manifest.columns.group is None:
-        return {}
-    (position,) = table.positions([manifest.columns.group])
-    groups = {clip_id: table.rows[row][position] for clip_id, row in rows.items()}
-    for clip_id, group in groups.items():
-        if not group:
-            problems.add(_NO_GROUP, table.lines[rows[clip_id]], f"clip {clip_id}: {manifest.columns.group} is empty")
-    return groups
 
 
 def _path_maker(text: str | None, root: Path, table: Table) -> Callable[[str, list[str]], Path | None]:

@@ -5,20 +5,18 @@ Value="4"/>`` and ``session.xml`` with ``<subject id="1">`` and a ``<track view=
 video. Codes run from 1 (anger) to 6 (surprise); sessions of another code, of action units alone, of still images, or
 seen from the side only (view 1) or from both sides in one image (view 2) are passed over, as the papers do, who keep
 205 sequences of 30 subjects. The subject is the one of ``session.xml``, or else that of the video's name. A sequence
-runs from neutral over the apex to neutral.
-
-The data set has no splits. All clips are in ``train``, grouped by subject, for subject-independent folds.
+runs from neutral over the apex to neutral. There are no splits: all clips are in ``train``, grouped by subject.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 from eri.config.tasks import Task
-from eri.data.adapters.expressions import CONFLICT, NO_SUBJECT, UNKNOWN_CLASS, make_id, visible_folders
+from eri.data.adapters.expressions import CONFLICT, NO_SUBJECT, UNKNOWN_CLASS, make_id, make_table, visible_folders
 from eri.data.adapters.listing import VIDEO_SUFFIXES, find_child, find_folder, list_files
 from eri.data.clips import Clip, ClipTable
 from eri.data.problems import Kind, Problems
@@ -46,29 +44,16 @@ def matches(source: Path) -> bool:
 
 
 def load(source: Path) -> ClipTable:
-    """Read the clip table: the frontal videos of the six basic expressions.
-
-    Args:
-        source: The folder that holds ``Sessions``, or ``Sessions`` itself.
-
-    Raises:
-        UnknownClassError: A session's code is no number.
-        ConflictingLabelsError: A session has two codes.
-        MissingSubjectError: Neither ``session.xml`` nor the video's name gives the subject of a labelled session.
-        DataError: The layout does not fit, a file is no XML, or no session is kept.
-    """
+    """Read the clip table from the folder that holds ``Sessions``, or ``Sessions`` itself."""
     home = _home(source)
     if home is None:
         raise DataError(f"{source}: does not hold the data set '{NAME}'", hint=f"Looked for {LOOKS_FOR}.")
     problems = Problems(home, "session")
-    clips = sorted(_clips(home, problems), key=lambda clip: clip.id)
-    problems.check()
-    if not clips:
-        raise DataError(
-            f"{home}: no session holds a frontal video of one of {', '.join(TASK.labels)}",
-            hint="Download sessions whose emotion is annotated, with their videos and XML files.",
-        )
-    return ClipTable(NAME, home.parent, TASK, tuple(clips))
+    nothing = DataError(
+        f"{home}: no session holds a frontal video of one of {', '.join(TASK.labels)}",
+        hint="Download sessions whose emotion is annotated, with their videos and XML files.",
+    )
+    return make_table(NAME, home.parent, TASK, _clips(home, problems), problems, nothing)
 
 
 def _home(source: Path) -> Path | None:
@@ -90,7 +75,8 @@ def _clips(home: Path, problems: Problems) -> Iterator[Clip]:
 
 def _read_session(session: str, folder: Path, problems: Problems) -> Clip | None:
     """Return the clip of a session; None where it is passed over or its problem is recorded."""
-    described = {stem.lower(): ElementTree.parse(path).getroot() for stem, path in _xml_files(folder).items()}
+    files = {stem: path for stem, path in list_files(folder, (".xml",)).items() if not stem.startswith(".")}
+    described = {stem.lower(): ElementTree.parse(path).getroot() for stem, path in files.items()}
     description = described.pop("session", None)
     codes = {code for root in described.values() for code in _codes(root)}
     video = _frontal_video(folder, description)
@@ -112,10 +98,6 @@ def _read_session(session: str, folder: Path, problems: Problems) -> Clip | None
     return Clip(make_id(session), "train", video, labels=TASK.one_hot(int(number) - 1), group=subject)
 
 
-def _xml_files(folder: Path) -> Mapping[str, Path]:
-    return {stem: path for stem, path in list_files(folder, (".xml",)).items() if not stem.startswith(".")}
-
-
 def _codes(root: ElementTree.Element) -> Iterator[str]:
     for tag in root.iter("Metatag"):
         if tag.get("Name", "").lower() == "emotion":
@@ -135,7 +117,6 @@ def _frontal_video(folder: Path, description: ElementTree.Element | None) -> Pat
 def _subject(video: Path, description: ElementTree.Element | None) -> str | None:
     element = next(description.iter("subject"), None) if description is not None else None
     number = parse_number(element.get("id", "")) if element is not None else None
-    if number is not None:
-        return f"S{int(number):03d}"
-    named = _SUBJECT.fullmatch(video.name)
-    return f"S{int(named[1]):03d}" if named else None
+    if number is None and (named := _SUBJECT.fullmatch(video.name)):
+        number = int(named[1])
+    return None if number is None else f"S{int(number):03d}"

@@ -1,11 +1,9 @@
 """The Oulu-CASIA NIR&VIS data set, of which the visible-light sequences in normal light are read.
 
 ``VL/Strong/P001/Anger/000.jpeg …`` of the original images, or ``VL_Acropped/Strong/…`` of the cropped ones, each in
-the folder that its archive makes (``OriginalImg``, ``PreProcess_Img`` and others) or not; the folder ``Strong`` itself
-may be given too. Where both are there, the original images are read. 80 subjects show six expressions each, from
-neutral to the apex: 480 sequences. ``NI`` (near infrared), ``Weak`` and ``Dark`` are passed over.
-
-The data set has no splits. All clips are in ``train``, grouped by subject, for subject-independent folds.
+the folder that its archive makes (``OriginalImg``, ``PreProcess_Img`` and others) or not. Where both are there, the
+original images are read. 80 subjects show six expressions each, from neutral to the apex: 480 sequences. ``NI`` (near
+infrared), ``Weak`` and ``Dark`` are passed over. There are no splits: all clips are in ``train``, grouped by subject.
 """
 
 from __future__ import annotations
@@ -34,16 +32,7 @@ def matches(source: Path) -> bool:
 
 
 def load(source: Path) -> ClipTable:
-    """Read the clip table.
-
-    Args:
-        source: The data set's folder, the folder that one of its archives makes, or the folder ``Strong``.
-
-    Raises:
-        UnknownClassError: A folder of images has another name than the six classes.
-        MissingSubjectError: A folder of classes is called as no subject is.
-        DataError: The layout does not fit.
-    """
+    """Read the clip table from the data set's folder, the one that an archive makes, or the folder ``Strong``."""
     home = _home(source)
     if home is None:
         raise DataError(f"{source}: does not hold the data set '{NAME}'", hint=f"Looked for {LOOKS_FOR}.")

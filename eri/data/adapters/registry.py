@@ -54,36 +54,21 @@ def register_adapter(
 
     def register(load: Load) -> Load:
         module = getattr(load, "__module__", __name__)
-        ADAPTERS.register(name, Adapter(name, looks_for, matches or _by_name_only, load), module)
+        ADAPTERS.register(name, Adapter(name, looks_for, matches or (lambda _source: False), load), module)
         return load
 
     return register
 
 
-def _by_name_only(_source: Path) -> bool:
-    return False
+def _register(*modules: ModuleType) -> None:
+    for module in modules:
+        register_adapter(module.NAME, looks_for=module.LOOKS_FOR, matches=module.matches)(module.load)
 
 
-def _register(module: ModuleType) -> None:
-    register_adapter(module.NAME, looks_for=module.LOOKS_FOR, matches=module.matches)(module.load)
-
-
-def _register_muse(challenge: muse.SubChallenge) -> None:
-    def load(source: Path) -> ClipTable:
-        return muse.load(source, challenge=challenge)
-
-    def matches(source: Path) -> bool:
-        return muse.locate(source, challenge) is not None
-
-    register_adapter(challenge.name, looks_for=challenge.looks_for, matches=matches)(load)
-
-
-_register(hume_reaction)
-_register(emi)
+_register(hume_reaction, emi)
 for other in muse.OTHERS:
-    _register_muse(other)
-for module in (dfew, afew, daisee, ck_plus, oulu_casia, bu_3dfe, mmi):
-    _register(module)
+    register_adapter(other.name, looks_for=other.looks_for, matches=other.matches)(other.load)
+_register(dfew, afew, daisee, ck_plus, oulu_casia, bu_3dfe, mmi)
 register_adapter(daisee.ENGAGEMENT.name)(daisee.load_engagement)
 _register(manifest)
 
@@ -105,21 +90,17 @@ def load_clips(source: Path, adapter: str | None = None) -> ClipTable:
         RemoteError: An object store cannot be reached, or refuses.
     """
     try:
-        return _load(_at_hand(Path(source)), adapter)
+        url = parse_url(source)
+        if url is not None:
+            from eri.storage.mirror import mirror_data
+
+            source = mirror_data(url)
+        return _load(Path(source), adapter)
     except DataError as error:
         error.message, error.hint = name_urls(error.message), error.hint and name_urls(error.hint)
         raise
     except PermissionError as error:
         raise DataError(f"{error.filename}: may not be read by this user", hint="chmod +rx the folder.") from error
-
-
-def _at_hand(source: Path) -> Path:
-    url = parse_url(source)
-    if url is None:
-        return source
-    from eri.storage.mirror import mirror_data
-
-    return mirror_data(url)
 
 
 def _load(source: Path, adapter: str | None) -> ClipTable:
@@ -133,32 +114,25 @@ def _load(source: Path, adapter: str | None) -> ClipTable:
     fitting = [candidate for candidate in ADAPTERS.values() if candidate.matches(source)]
     if len(fitting) > 1:
         names = ", ".join(candidate.name for candidate in fitting)
-        raise DataError(
-            f"{source}: holds several data sets: {names}",
-            hint="Give the folder of one of them, or choose it with --adapter NAME.",
-        )
+        hint = "Give the folder of one of them, or choose it with --adapter NAME."
+        raise DataError(f"{source}: holds several data sets: {names}", hint=hint)
     if fitting:
         return fitting[0].load(source)
-    looked = "; ".join(
-        f"{candidate.looks_for} [{candidate.name}]" for candidate in ADAPTERS.values() if candidate.looks_for
-    )
+    looked = "; ".join(f"{one.looks_for} [{one.name}]" for one in ADAPTERS.values() if one.looks_for)
     raise DataError(f"{source}: no known data set. Looked for {looked}", hint=_way_out(source))
 
 
 def _near(source: Path) -> str:
     parent = source.parent
-    if parent.is_dir():
-        similar = closest(source.name, sorted(entry.name for entry in parent.iterdir()))
-        if similar is not None:
-            return f"Did you mean {parent / similar}?"
-    return "Check the path."
+    names = sorted(entry.name for entry in parent.iterdir()) if parent.is_dir() else ()
+    similar = closest(source.name, names)
+    return "Check the path." if similar is None else f"Did you mean {parent / similar}?"
 
 
 def _way_out(source: Path) -> str:
     if source.is_file():
-        return (
-            "Give the data set's folder; or describe this table in a .yaml file, as docs/data.md shows, and give that."
-        )
+        describe = "describe this table in a .yaml file, as docs/data.md shows, and give that."
+        return f"Give the data set's folder; or {describe}"
     inside = sorted(source.iterdir())
     descriptions = [str(path) for path in inside if manifest.matches(path)]
     nested = [str(path) for path in inside if path.is_dir() and any(fit.matches(path) for fit in ADAPTERS.values())]
