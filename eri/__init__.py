@@ -34,74 +34,32 @@ if TYPE_CHECKING:
 
     run_demo = demo
 
-__all__ = [
-    "ExtractorConfig",
-    "Head",
-    "HeadConfig",
-    "SubmissionFormat",
-    "__version__",
-    "compare",
-    "configs",
-    "cv",
-    "demo",
-    "doctor",
-    "draw_activation",
-    "draw_embeddings",
-    "draw_localization",
-    "ensemble",
-    "evaluate",
-    "export",
-    "extract",
-    "extract_file",
-    "features_export",
-    "features_gc",
-    "features_import",
-    "features_ls",
-    "features_verify",
-    "load",
-    "load_clips",
-    "load_config",
-    "load_plugin",
-    "open_run",
-    "plan",
-    "predict",
-    "probe",
-    "profile",
-    "register_adapter",
-    "register_detector",
-    "register_extractor",
-    "register_head",
-    "register_loss",
-    "register_submission",
-    "report",
-    "report_data",
-    "run_demo",
-    "schema",
-    "search",
-    "submit",
-    "train",
-    "validate",
-]
+__all__ = ["ExtractorConfig", "Head", "HeadConfig", "SubmissionFormat", "__version__"]
+__all__ += ["configs", "demo", "doctor", "plan", "probe", "profile", "run_demo", "schema"]
+__all__ += ["extract", "extract_file", "features_export", "features_gc", "features_import", "features_ls"]
+__all__ += ["features_verify", "open_run", "train"]
+__all__ += ["compare", "cv", "ensemble", "evaluate", "search", "submit", "validate"]
+__all__ += ["draw_activation", "draw_embeddings", "draw_localization", "export", "predict", "report", "report_data"]
+__all__ += ["load", "load_clips", "load_config", "load_plugin"]
+__all__ += ["register_adapter", "register_detector", "register_extractor", "register_head", "register_loss"]
+__all__ += ["register_submission"]
 
 _LAZY = {
-    "register_extractor": "eri.extraction.extractors.registry",
-    "register_head": "eri.models.heads",
-    "register_adapter": "eri.data.adapters.registry",
-    "register_detector": "eri.media.faces.registry",
-    "register_loss": "eri.training.losses",
-    "register_submission": "eri.submission.formats",
-    "load_plugin": "eri.utils.registry",
-    "Head": "eri.models.heads",
-    "ExtractorConfig": "eri.config",
-    "HeadConfig": "eri.config",
-    "SubmissionFormat": "eri.submission.formats",
-    "__version__": "eri.utils.version",
-    "load": "eri.prediction",
-    "load_clips": "eri.data",
-    "load_config": "eri.config",
-    "open_run": "eri.runs.opening",
-    "report_data": "eri.reports.data_report",
+    "eri.config": ("ExtractorConfig", "HeadConfig", "load_config"),
+    "eri.data": ("load_clips",),
+    "eri.data.adapters.registry": ("register_adapter",),
+    "eri.extraction.extractors.registry": ("register_extractor",),
+    "eri.media.faces.registry": ("register_detector",),
+    "eri.models.heads": ("Head", "register_head"),
+    "eri.prediction": ("load",),
+    "eri.reports.data_report": ("report_data",),
+    "eri.runs.opening": ("open_run",),
+    "eri.submission.formats": ("SubmissionFormat", "register_submission"),
+    "eri.training.losses": ("register_loss",),
+    "eri.utils.registry": ("load_plugin",),
+    "eri.utils.version": ("__version__",),
 }
+_MODULES = {name: module for module, names in _LAZY.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
@@ -109,9 +67,9 @@ def __getattr__(name: str) -> Any:
         return demo
     if name == "testing":
         return import_module("eri.testing")
-    if name not in _LAZY:
+    if name not in _MODULES:
         raise AttributeError(f"module 'eri' has no attribute '{name}'")
-    return getattr(import_module(_LAZY[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -54,13 +54,8 @@ def features_verify(
     from eri.features.verify import verify_features
 
     with reporting("verifying", progress, on_event) as report:
-        return verify_features(
-            local_features(features),
-            names,
-            tables=_tables(data, adapter),
-            threads=threads,
-            on_progress=counter(report, "verifying", "files"),
-        )
+        tables, done = _tables(data, adapter), counter(report, "verifying", "files")
+        return verify_features(local_features(features), names, tables=tables, threads=threads, on_progress=done)
 
 
 @documented
@@ -90,15 +85,8 @@ def features_gc(
     from eri.features.verify import clear_features
 
     with reporting("verifying", progress, on_event) as report:
-        return clear_features(
-            local_features(features),
-            names,
-            tables=_tables(data, adapter),
-            older=older,
-            remove=yes,
-            threads=threads,
-            on_progress=counter(report, "verifying", "files"),
-        )
+        cache, tables, done = local_features(features), _tables(data, adapter), counter(report, "verifying", "files")
+        return clear_features(cache, names, tables=tables, older=older, remove=yes, threads=threads, on_progress=done)
 
 
 def _tables(data: Sequence[PathLike], adapter: str | None) -> list[ClipTable]:

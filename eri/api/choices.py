@@ -43,17 +43,20 @@ ARGUMENTS: Mapping[str, str] = {
     "names": "Feature folders as `eri features ls` prints them; all if omitted.",
     "on_event": "Called with each progress event.",
     "overrides": "Dotted settings, such as ``training.epochs=10``.",
-    "overwrite": "Replace a folder of the same name.",
+    "output": "Image to write: .png, .svg or .pdf.",
+    "overwrite": "Replace what has the same name.",
     "progress": "Show progress; if omitted, on a terminal and in a notebook, unless ``on_event`` is given.",
     "run": "Run folder or name of a run.",
     "runs": "Folder of runs.",
     "threads": "Files that are read at a time.",
+    "workers": "Processes that decode; 0 decodes in this process, without a timeout.",
 }
 """What an argument means in every function whose docstring does not say otherwise."""
 
 _INSTEAD = {
     "data": "Data to use instead of what the run was trained on.",
     "features": "Folder of cached features to use instead of the run's.",
+    "run": "Run folder or name of a run; the newest run if omitted.",
 }
 """The same of arguments that may be None."""
 

@@ -158,19 +158,11 @@ def extract(
     chosen = _extractors(config, modality, overrides, weights, windows, runs)
     if workers is None:  # on Ray they are an actor's own, and there are as many actors as the cluster has room for
         workers = 1 if engine == "ray" else usual_workers()
-    cache = local_features(features)
+    cache, splits = local_features(features), chosen_splits(split, ("train", "val", "test"))
+    runtime = Runtime(device, batch_size, workers, timeout, compile, decoder)
     with reporting("extracting", progress, on_event) as report, Curves(report, features=cache) as curves:
-        return extract_table(
-            load_clips(Path(data), adapter),
-            chosen,
-            cache,
-            Runtime(device, batch_size, workers, timeout, compile, decoder),
-            splits=chosen_splits(split, ("train", "val", "test")),
-            shard=part,
-            engine=engine,
-            address=address,
-            on_event=curves.on_event,
-        )
+        inputs, listen = (load_clips(Path(data), adapter), chosen, cache, runtime), curves.on_event
+        return extract_table(*inputs, splits=splits, shard=part, engine=engine, address=address, on_event=listen)
 
 
 def usual_workers() -> int:
@@ -252,7 +244,6 @@ def extract_file(
         path: A video or audio file, a folder of numbered images, or a list of such.
         extractor: Name of an extractor, such as ``resnet50``, ``deepspectrum`` or ``egemaps``, or its config.
         overrides: Settings of a named extractor, such as ``hop=0.5``.
-        workers: Processes that decode; 0 decodes in this process, without a timeout.
         timeout: Seconds that one file may take.
 
     Returns:
@@ -313,7 +304,6 @@ def train(
     Args:
         name: Name of the run folder; CONFIG-seedSEED if omitted.
         resume: Continue an interrupted run of this name.
-        overwrite: Replace a run of the same name.
 
     Raises:
         EriError: Features are missing, the run exists already, or the data cannot be used.
@@ -333,17 +323,8 @@ def train(
                 write_inputs(Path(runs) / event.run, data, adapter, features)
             curves.on_event(event)
 
-        return train_table(
-            system,
-            table,
-            cache,
-            Path(runs),
-            Runtime(device=device),
-            name=name,
-            resume=resume,
-            overwrite=overwrite,
-            on_event=listen,
-        )
+        inputs = (system, table, cache, Path(runs), Runtime(device=device))
+        return train_table(*inputs, name=name, resume=resume, overwrite=overwrite, on_event=listen)
 
 
 @documented
@@ -363,7 +344,6 @@ def evaluate(
     """Score a run on a split, with 95 % intervals, and keep the predictions in its folder.
 
     Args:
-        run: Run folder or name of a run; the newest run if omitted.
         split: Split to score; an unlabelled one is predicted only.
 
     Raises:
@@ -405,7 +385,6 @@ def submit(
         split: Split that the organisers score.
         submissions: Folder of submissions.
         filename: Name of the file; the challenge's own if omitted.
-        overwrite: Replace an earlier file.
 
     Returns:
         The file, and what the validator found in it.
@@ -424,16 +403,9 @@ def submit(
         table, cache = find_inputs(folder, data, adapter, features)
         format_of(table, brackets, format)  # refuses data without one before anything is predicted
         predictions = predict(folder, table, cache, split=split, runtime=Runtime(device=device))
+        target, named = Path(submissions) / folder.name, {"filename": filename, "format": format}
         path = write_submission(
-            predictions,
-            table,
-            Path(submissions) / folder.name,
-            split=split,
-            run=folder,
-            filename=filename,
-            bracketed=brackets,
-            format=format,
-            overwrite=overwrite,
+            predictions, table, target, split=split, run=folder, bracketed=brackets, overwrite=overwrite, **named
         )
         return path, _shown(validate_submission(path, table, split=split, bracketed=brackets, format=format))
 

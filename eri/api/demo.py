@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from eri.api import commands
@@ -21,9 +20,7 @@ if TYPE_CHECKING:
     from eri.extraction.run import ExtractionReport
     from eri.submission import Finding
 
-SYSTEMS: MappingProxyType[Modality, str] = MappingProxyType(
-    {"visual": "demo-visual", "audio": "demo-audio", "multimodal": "demo-multimodal"}
-)
+SYSTEMS: Mapping[Modality, str] = {"visual": "demo-visual", "audio": "demo-audio", "multimodal": "demo-multimodal"}
 """The config of each system; the last one is submitted."""
 
 _VAL_SHARE, _TEST_SHARE = 0.27, 0.055
@@ -107,9 +104,18 @@ def demo(
         raise ConfigError(f"a demo of {clips} clips is too small", hint=f"Ask for at least {_FEWEST}.")
     with reporting("generating clips" if only else "running the demo", progress, on_event) as report:
         if only is not None:
-            return _generate_faces(Path(folder), only, seed, workers, report)
+            from eri.synthetic.expressions import generate_expression_set
+
+            return generate_expression_set(
+                Path(folder) / only,
+                content="expressions" if only == "expressions" else "directions",
+                seed=seed,
+                shuffled=only == "shuffled",
+                workers=workers,
+                progress=counter(report, "generating"),
+            )
         job = _Job(Path(folder), pretrained, workers, device, report)
-        data = job.generate(clips, seed)
+        job.generate(clips, seed)
         with _one_thread():
             extraction = job.extract()
             runs = {modality: job.train(modality) for modality in SYSTEMS}
@@ -117,20 +123,7 @@ def demo(
             scores = {str(modality): job.evaluate(run) for modality, run in runs.items()}
             baseline = job.evaluate(baseline_run)
             submission, findings = job.submit(runs["multimodal"])
-    return DemoReport(data, extraction, scores, baseline, submission, findings, job.seconds, pretrained)
-
-
-def _generate_faces(folder: Path, only: FaceSet, seed: int, workers: int, report: OnEvent) -> Path:
-    from eri.synthetic.expressions import generate_expression_set
-
-    return generate_expression_set(
-        folder / only,
-        content="expressions" if only == "expressions" else "directions",
-        seed=seed,
-        shuffled=only == "shuffled",
-        workers=workers,
-        progress=counter(report, "generating"),
-    )
+    return DemoReport(job.data, extraction, scores, baseline, submission, findings, job.seconds, pretrained)
 
 
 @contextmanager
@@ -150,24 +143,21 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@dataclass
 class _Job:
-    folder: Path
-    pretrained: bool
-    workers: int
-    device: str
-    report: Callable[[Any], None]
-    seconds: dict[str, float] = field(default_factory=dict)
+    def __init__(self, folder: Path, pretrained: bool, workers: int, device: str, report: OnEvent) -> None:
+        self.data, self.runs, self.submissions = folder / "data", folder / "runs", folder / "submissions"
+        self.features, self.device = folder / "features", device
+        self.pretrained, self.workers, self.report = pretrained, workers, report
+        self.seconds: dict[str, float] = {}
 
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
-
-    def overrides(self, modality: Modality) -> list[str]:
+    def system(self, modality: Modality, *overrides: str) -> dict[str, Any]:
+        """Return what extraction and training are called with."""
         from eri.config import load_config
 
-        sections = load_config(SYSTEMS[modality]).extractors
-        return [f"{section}.weights=pretrained" for section in sections] if self.pretrained else []
+        sections = load_config(SYSTEMS[modality]).extractors if self.pretrained else ()
+        settings = [*(f"{section}.weights=pretrained" for section in sections), *overrides]
+        shared = {"device": self.device, "progress": False, "on_event": self.report}
+        return {"config": SYSTEMS[modality], "overrides": settings, "features": self.features, **shared}
 
     @contextmanager
     def stage(self, name: str, headline: str | None = None) -> Iterator[None]:
@@ -177,7 +167,7 @@ class _Job:
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
 
-    def generate(self, clips: int, seed: int) -> Path:
+    def generate(self, clips: int, seed: int) -> None:
         from eri.synthetic.generate import ODDITIES, generate_demo_set
 
         random = "random weights: this proves the pipeline, not the science"
@@ -186,7 +176,7 @@ class _Job:
             self.fetch_weights()
         val, test = max(2, round(clips * _VAL_SHARE)), max(len(ODDITIES), round(clips * _TEST_SHARE))
         with self.stage("generate", f"Generating {clips} clips in {self.data}"):
-            return generate_demo_set(
+            generate_demo_set(
                 self.data,
                 train=clips - val - test,
                 val=val,
@@ -202,45 +192,28 @@ class _Job:
         from eri.extraction.extractors.registry import create_extractor
 
         with self.stage("fetch weights", "Looking for the weights"):
-            for config in load_config(SYSTEMS["multimodal"], self.overrides("multimodal")).extractors.values():
+            system = load_config(SYSTEMS["multimodal"], self.system("multimodal")["overrides"])
+            for config in system.extractors.values():
                 create_extractor(config, Runtime(self.device, workers=self.workers))
 
     def extract(self) -> ExtractionReport:
         with self.stage("extract", "Extracting face and audio features"):
-            return commands.extract(
-                self.data,
-                config=SYSTEMS["multimodal"],
-                overrides=self.overrides("multimodal"),
-                features=self.folder / "features",
-                workers=self.workers,
-                device=self.device,
-                progress=False,
-                on_event=self.report,
-            )
+            return commands.extract(self.data, workers=self.workers, **self.system("multimodal"))
 
-    def train(self, modality: Modality, *overrides: str, stage: str = "train", headline: str = "Training") -> Path:
-        with self.stage(stage, f"{headline}: {SYSTEMS[modality]}"):
-            return commands.train(
-                self.data,
-                config=SYSTEMS[modality],
-                overrides=[*self.overrides(modality), *overrides],
-                features=self.folder / "features",
-                runs=self.folder / "runs",
-                overwrite=True,
-                device=self.device,
-                progress=False,
-                on_event=self.report,
-            )
+    def train(self, modality: Modality) -> Path:
+        with self.stage("train", f"Training: {SYSTEMS[modality]}"):
+            return commands.train(self.data, runs=self.runs, overwrite=True, **self.system(modality))
 
     def train_baseline(self) -> Path:
-        headline = "Training on shuffled labels (baseline)"
-        return self.train("multimodal", "training.shuffle_labels=true", stage="baseline", headline=headline)
+        with self.stage("baseline", f"Training on shuffled labels (baseline): {SYSTEMS['multimodal']}"):
+            system = self.system("multimodal", "training.shuffle_labels=true")
+            return commands.train(self.data, runs=self.runs, overwrite=True, **system)
 
     def evaluate(self, run: Path) -> Evaluation:
         with self.stage("evaluate"):
             return commands.evaluate(run, device=self.device, progress=False)
 
     def submit(self, run: Path) -> tuple[Path, list[Finding]]:
-        folder = self.folder / "submissions"
+        target: dict[str, Any] = {"submissions": self.submissions, "overwrite": True}
         with self.stage("submit", "Predicting the test split, writing and validating the submission"):
-            return commands.submit(run, submissions=folder, overwrite=True, device=self.device, progress=False)
+            return commands.submit(run, device=self.device, progress=False, **target)

@@ -1,10 +1,11 @@
-"""What can be used: the functions behind `eri doctor`, `configs` and `schema`."""
+"""What is installed and can be used: the functions behind `eri doctor`, `configs` and `schema`."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -100,50 +101,43 @@ def _machine() -> Iterator[Check]:
     yield Check("machine", "python", "ready", found)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield Check("machine", "processor", "ready", f"{cores} cores")
-    if importlib.util.find_spec("torch") is None:
+    if not _installed("torch"):
         yield Check("machine", "device", "missing", "torch is not installed", "Install eri's requirements.")
         return
     import torch
 
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            properties = torch.cuda.get_device_properties(index)
-            memory = f"{properties.total_memory / 2**30:.0f} GiB"
-            yield Check("machine", f"cuda:{index}", "ready", f"{properties.name}, {memory}")
-    else:
-        built = torch.version.cuda
-        advice = (
-            f"torch is built for CUDA {built} but sees no device; is there a GPU, and is its driver new enough?"
-            if built
-            else "This torch is built without CUDA; everything runs on the CPU."
-        )
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        memory = f"{properties.total_memory / 2**30:.0f} GiB"
+        yield Check("machine", f"cuda:{index}", "ready", f"{properties.name}, {memory}")
+    if not torch.cuda.is_available():
+        advice = "This torch is built without CUDA; everything runs on the CPU."
+        if built := torch.version.cuda:
+            sees = f"torch is built for CUDA {built} but sees no device"
+            advice = f"{sees}; is there a GPU, and is its driver new enough?"
         yield Check("machine", "cuda", "optional", "none: the CPU is used", advice)
 
 
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
 def _packages() -> Iterator[Check]:
-    for name in _required_names():
+    required = []
+    for line in requires("eri") or []:
+        requirement, _, marker = line.partition(";")
+        if "extra" not in marker:
+            required.append(re.split("[<>=]", requirement)[0].strip())
+    for name in sorted(required):
         try:
             yield Check("packages", name, "ready", version(name))
         except PackageNotFoundError:
             yield Check("packages", name, "missing", "not installed", f"pip install {name}")
     for name, (module, advice) in _OPTIONAL.items():
-        if importlib.util.find_spec(module) is None:
-            yield Check("packages", name, "optional", "not installed", advice)
-        else:
+        if _installed(module):
             yield Check("packages", name, "ready", version(name))
-    yield from _partners()
-
-
-def _required_names() -> list[str]:
-    names = []
-    for line in requires("eri") or []:
-        requirement, _, marker = line.partition(";")
-        if "extra" not in marker:
-            names.append(requirement.split("<")[0].split(">")[0].split("=")[0].strip())
-    return sorted(names)
-
-
-def _partners() -> Iterator[Check]:
+        else:
+            yield Check("packages", name, "optional", "not installed", advice)
     advice = "torch, torchvision and torchaudio must come from one index: install all three from the same place."
     for name in ("torchvision", "torchaudio"):
         try:
@@ -161,26 +155,19 @@ def _plugins() -> Iterator[Check]:
     from eri.utils.registry import Registry, plugins
 
     found = plugins()
+    modules = [plugin.module for plugin in found]
     others: tuple[Registry[Any], ...] = (EXTRACTORS, ADAPTERS, DETECTORS, LOSSES, FORMATS)
     kinds: dict[str, Registry[Any]] = {"head": MODELS} | {registry.kind: registry for registry in others}
-    registered = [
-        (registry.origin(name), f"{kind} {name}") for kind, registry in sorted(kinds.items()) for name in registry
-    ]
-    modules = [plugin.module for plugin in found]
+    registered = [(kinds[kind].origin(name), f"{kind} {name}") for kind in sorted(kinds) for name in kinds[kind]]
     for plugin in found:
         if plugin.error is not None:
             advice = "Correct the module, install what it imports, or do without the plugin."
             yield Check("plugins", plugin.module, "missing", f"{plugin.found}; {plugin.error}", advice)
             continue
         own = [thing for origin, thing in registered if _owner(origin, modules) == plugin.module]
+        status: Status = "ready" if own else "optional"
         advice = "" if own else "It registers nothing when it is imported: see docs/extending.md."
-        yield Check(
-            "plugins",
-            plugin.module,
-            "ready" if own else "optional",
-            f"{plugin.found}; {', '.join(own) or 'nothing'}",
-            advice,
-        )
+        yield Check("plugins", plugin.module, status, f"{plugin.found}; {', '.join(own) or 'nothing'}", advice)
 
 
 def _owner(origin: str, modules: list[str]) -> str | None:
@@ -191,15 +178,16 @@ def _owner(origin: str, modules: list[str]) -> str | None:
 
 
 def _extractors() -> Iterator[Check]:
-    if importlib.util.find_spec("dlib") is None:
-        yield Check("extractors", "faces: dlib", "missing", "not installed", "pip install dlib-bin")
-    else:
-        yield Check("extractors", "faces: dlib", "ready", "HOG detector")
-    module, advice = _OPTIONAL["retinaface-pytorch"]
-    if importlib.util.find_spec(module) is None:
-        yield Check("extractors", "faces: retinaface", "optional", "not installed", advice)
-    else:
-        yield Check("extractors", "faces: retinaface", "ready", "ResNet-50 and MobileNet-0.25 networks")
+    retinaface, advice = _OPTIONAL["retinaface-pytorch"]
+    detectors: tuple[tuple[str, str, Status, str, str], ...] = (
+        ("dlib", "dlib", "missing", "HOG detector", "pip install dlib-bin"),
+        ("retinaface", retinaface, "optional", "ResNet-50 and MobileNet-0.25 networks", advice),
+    )
+    for name, module, without, found, way in detectors:
+        if _installed(module):
+            yield Check("extractors", f"faces: {name}", "ready", found)
+        else:
+            yield Check("extractors", f"faces: {name}", without, "not installed", way)
     import timm
 
     count = len(timm.list_models())
@@ -227,17 +215,12 @@ def _folders(features: Path) -> Iterator[Check]:
     existing = features.absolute()
     while not existing.exists():
         existing = existing.parent
-    writable = os.access(existing, os.W_OK)
+    status: Status = "ready" if os.access(existing, os.W_OK) else "missing"
     free = shutil.disk_usage(existing).free / 2**30
-    yield Check(
-        "folders",
-        str(features),
-        "ready" if writable else "missing",
-        f"{free:.0f} GiB free",
-        "" if writable else f"{existing} cannot be written: choose another folder with --features.",
-    )
+    advice = "" if status == "ready" else f"{existing} cannot be written: choose another folder with --features."
+    yield Check("folders", str(features), status, f"{free:.0f} GiB free", advice)
     # 25,067 clips of 32 rows of 2048 float32 take 6.1 GiB.
-    if writable and free < 8:
+    if status == "ready" and free < 8:
         yield Check("folders", "space", "optional", f"{free:.1f} GiB", "Features of Hume-Reaction take about 7 GiB.")
     if sys.platform == "win32":
         yield Check("folders", "locks", "optional", "Windows", "Two processes on one folder are tested on Linux only.")

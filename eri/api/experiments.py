@@ -76,14 +76,13 @@ def cv(
     first, file = system.training.seed, None if folds_file is None else Path(folds_file)
     grouped, official = False if ungrouped else None, protocol == "official"
     plan = FoldPlan(folds, repeats, leave_one_group_out, file, grouped, inner, official=official)
+    runtime = Runtime(device=device, workers=workers or os.cpu_count() or 1)
     with reporting(f"cross-validating {system.name}", progress, on_event) as report:
-        table, cache = open_inputs(data, adapter, features)
         result = cross_validate(
             system,
-            table,
-            cache,
+            *open_inputs(data, adapter, features),
             Path(runs),
-            Runtime(device=device, workers=workers or os.cpu_count() or 1),
+            runtime,
             plan=plan,
             seeds=range(first, first + seeds),
             splits=chosen_splits(split, ("train", "val")),
@@ -130,20 +129,10 @@ def ensemble(
     from eri.runs.folders import write_inputs
 
     check_split(split)
+    paths, folder, runtime = [_found(member, runs) for member in members], Path(runs), Runtime(device=device)
     with reporting(f"combining {len(members)} members", progress, on_event) as listen:
-        table, cache = open_inputs(data, adapter, features)
-        report = make_ensemble(
-            [_found(member, runs) for member in members],
-            table,
-            cache,
-            Path(runs),
-            Runtime(device=device),
-            method=method,
-            split=split,
-            name=name,
-            overwrite=overwrite,
-            on_event=listen,
-        )
+        inputs = (paths, *open_inputs(data, adapter, features), folder, runtime)
+        report = make_ensemble(*inputs, method=method, split=split, name=name, overwrite=overwrite, on_event=listen)
     write_inputs(report.path, data, adapter, features)
     return report
 
@@ -181,18 +170,9 @@ def compare(
 
     check_split(split)
     with reporting(f"comparing {Path(first).name} and {Path(second).name}", progress, on_event) as listen:
-        table, cache = open_inputs(data, adapter, features)
-        return compare_pair(
-            _found(first, runs),
-            _found(second, runs),
-            table,
-            cache,
-            split=split,
-            resamples=bootstrap,
-            by=by,
-            runtime=Runtime(device=device),
-            on_event=listen,
-        )
+        inputs = (_found(first, runs), _found(second, runs), *open_inputs(data, adapter, features))
+        runtime = Runtime(device=device)
+        return compare_pair(*inputs, split=split, resamples=bootstrap, by=by, runtime=runtime, on_event=listen)
 
 
 @documented
@@ -247,12 +227,10 @@ def search(
     system = choose_config(config, modality, overrides)
     plan = FoldPlan(folds or 5, leave_one_group_out=leave_one_group_out) if folds or leave_one_group_out else None
     with reporting(f"searching settings of {system.name}", progress, on_event) as report:
-        table, cache = open_inputs(data, adapter, features)
         return search_space(
             system,
             read_space(find_space(space)),
-            table,
-            cache,
+            *open_inputs(data, adapter, features),
             Path(runs),
             Runtime(device=device, workers=workers),
             trials=trials,

@@ -27,14 +27,7 @@ if TYPE_CHECKING:
 
 
 def parse_extractor(extractor: str | ExtractorConfig, overrides: Sequence[str] = ()) -> ExtractorConfig:
-    """Return the config of an extractor.
-
-    Args:
-        extractor: Its name, or the config itself.
-        overrides: Dotted ``key=value`` strings that change the config.
-
-    Raises:
-        ConfigError: The name or a setting is not known, or does not fit.
+    """Return the config of an extractor, by its name or given, changed by dotted ``key=value`` strings.
 
     Examples:
         >>> parse_extractor("mfcc", ["hop=0.5"]).hop
@@ -57,22 +50,14 @@ def parse_extractor(extractor: str | ExtractorConfig, overrides: Sequence[str] =
 
 
 def clips_of(named: Sequence[PathLike]) -> tuple[ClipTable, Mapping[str, Path]]:
-    """Return media files as a table of clips, and the file of each clip id in the order named.
-
-    Raises:
-        DataError: Nothing is named, or a folder or pattern holds no media.
-    """
+    """Return media files as a table of clips, and the file of each clip id in the order named."""
     files = {clip_id_of(path): path for path in find_videos(named)}
     clips = tuple(Clip(clip_id, "test", video=files[clip_id]) for clip_id in sorted(files))
     return ClipTable("files", Path.cwd(), next(iter(TASKS.values())), clips), files
 
 
 def features_frame(features: Path, config: ExtractorConfig, files: Mapping[str, Path]) -> pd.DataFrame:
-    """Return the features in a store as one table, see :func:`eri.extract_file`.
-
-    Raises:
-        StoreError: A feature file cannot be read, or the features are face crops.
-    """
+    """Return the features in a store as one table, see :func:`eri.extract_file`; not of face crops."""
     opened = find_folder(features, config)
     found = opened.entries(files)
     values, index = [], list[tuple[str, float, float]]()
@@ -87,12 +72,7 @@ def features_frame(features: Path, config: ExtractorConfig, files: Mapping[str, 
 
 
 def _edges(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return where rows begin and end whose times are their middles, one more than there are times.
-
-    Examples:
-        >>> _edges(np.array([0.5, 1.5, 2.5])).tolist()
-        [0.0, 1.0, 2.0, 3.0]
-    """
+    """Return where rows begin and end whose times are their middles, one more than there are times."""
     inner = (times[:-1] + times[1:]) / 2
     first, last = (inner[0], inner[-1]) if len(inner) else (2 * times[0], 0.0)
     return np.concatenate([[max(0.0, 2 * times[0] - first)], inner, [2 * times[-1] - last]])

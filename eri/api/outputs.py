@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eri.api.choices import OnEvent, PathLike, Split, documented
 from eri.api.commands import check_split
@@ -44,7 +44,6 @@ def predict(
         hop: Seconds between two windows.
         output: Folder to write to; predictions/RUN if omitted.
         features: Folder to cache the features in; they are not cached if omitted.
-        workers: Processes that decode; 0 decodes in this process, without a timeout.
         timeout: Seconds that one video may take, and its timeline again.
 
     Raises:
@@ -56,18 +55,12 @@ def predict(
     from eri.runs.folders import EVERY_KIND, find_run
 
     folder = find_run(run, Path(runs), kinds=EVERY_KIND)
+    named = [videos] if isinstance(videos, str | Path) else list(videos)
+    target = Path(output) if output is not None else Path("predictions") / folder.resolve().name
+    cache, runtime = None if features is None else Path(features), Runtime(device, batch_size, workers, timeout)
+    times: dict[str, Any] = {"timeline": timeline, "window": window, "hop": hop}
     with reporting(f"predicting with {folder.name}", progress, on_event) as report:
-        return predict_videos(
-            folder,
-            [videos] if isinstance(videos, str | Path) else list(videos),
-            Path(output) if output is not None else Path("predictions") / folder.resolve().name,
-            timeline=timeline,
-            window=window,
-            hop=hop,
-            features=None if features is None else Path(features),
-            runtime=Runtime(device, batch_size, workers, timeout),
-            on_event=report,
-        )
+        return predict_videos(folder, named, target, features=cache, runtime=runtime, on_event=report, **times)
 
 
 @documented
@@ -103,20 +96,10 @@ def report(
     check_split(split)
     with reporting("writing the report", progress, on_event) as listen:
         if data is not None and not run:
-            page = output if output is not None else NAME
-            done = counter(listen, "probing")
+            page, done = output if output is not None else NAME, counter(listen, "probing")
             return report_data(data, output=page, adapter=adapter, workers=workers, on_clip=done)
-        return report_runs(
-            *run,
-            output=output,
-            split=split,
-            data=data,
-            adapter=adapter,
-            features=features,
-            folder=runs,
-            bootstrap=bootstrap,
-            on_clip=counter(listen, "previewing"),
-        )
+        done, inputs = counter(listen, "previewing"), {"data": data, "features": features, "output": output}
+        return report_runs(*run, split=split, adapter=adapter, folder=runs, bootstrap=bootstrap, on_clip=done, **inputs)
 
 
 @documented
@@ -133,10 +116,8 @@ def export(
     """Export a run as a folder that eri.load takes: weights, config, ONNX and a model card.
 
     Args:
-        run: Run folder or name of a run; the newest run if omitted.
         output: Folder to write; exports/RUN if omitted.
         onnx: Write the model as ONNX too.
-        overwrite: Replace an earlier export.
 
     Raises:
         EriError: The run is incomplete or not a single run, or the folder exists already.
@@ -166,7 +147,6 @@ def draw_activation(
 
     Args:
         video: Any video, or a folder of numbered images.
-        output: Image to write: .png, .svg or .pdf.
         apex: Begin and end of the annotated apex in seconds, shown too.
 
     Raises:
@@ -201,7 +181,6 @@ def draw_embeddings(
     """Draw labelled clips on a plane as a video model embeds them, coloured by class (t-SNE).
 
     Args:
-        output: Image to write: .png, .svg or .pdf.
         beside: Another run, drawn in a panel beside; may be repeated.
         split: Split of the clips; all clips if omitted, also those that the model was trained on.
         perplexity: About how many neighbours of a clip count.
@@ -217,17 +196,8 @@ def draw_embeddings(
     check_split(split)
     folders = [find_run(one, Path(runs)) for one in (run, *beside)]
     with reporting("drawing embeddings", progress, on_event):
-        table, cache = find_inputs(folders[0], data, adapter, features)
-        return draw(
-            folders,
-            table,
-            cache,
-            Path(output),
-            split=split,
-            perplexity=perplexity,
-            seed=seed,
-            runtime=Runtime(device),
-        )
+        inputs, runtime = find_inputs(folders[0], data, adapter, features), Runtime(device)
+        return draw(folders, *inputs, Path(output), split=split, perplexity=perplexity, seed=seed, runtime=runtime)
 
 
 @documented

@@ -64,8 +64,8 @@ def print_plain(console: Console, line: str) -> None:
 def reporting(what: str, progress: bool | None, on_event: OnEvent | None = None) -> Iterator[OnEvent]:
     """Give the function that takes the progress events of a block, which does ``what``.
 
-    With ``progress`` they are shown; None shows them on a terminal and in a notebook, unless there is an ``on_event``,
-    which gets each event, too. Of the processes that torchrun started, the first one shows progress.
+    None shows them on a terminal and in a notebook, unless there is an ``on_event``, which gets each event, too. Of the
+    processes that torchrun started, the first one shows progress.
     """
     console = None
     if progress is not False and os.environ.get("RANK", "0") == "0" and (progress or on_event is None):

@@ -18,14 +18,9 @@ FOLDER = "tensorboard"
 class Curves:
     """Writes progress events as TensorBoard's scalars, and passes every event on; use it as a context.
 
-    Training gives loss, score and best score per epoch, in the run's own folder; extraction gives clips per second,
-    failures and how busy each stage is, by the number of clips done. Without the package ``tensorboard`` nothing is
-    written.
-
-    Args:
-        onward: Takes every event too.
-        runs: Folder of runs; the curves of a run go to ``<run>/tensorboard``.
-        features: Folder of the cache; the curves of an extractor go to ``.tensorboard/<extractor>`` in it.
+    Training gives loss, score and best score per epoch, in ``<run>/tensorboard``; extraction gives clips per second,
+    failures and how busy each stage is, by the number of clips done, in ``.tensorboard/<extractor>`` of the cache.
+    Without the package ``tensorboard`` nothing is written.
     """
 
     def __init__(

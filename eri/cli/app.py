@@ -1,7 +1,4 @@
-"""The command line: one line per command, which names its function and what shows the result.
-
-The functions import what they need when they are called, so that `eri --help` answers at once.
-"""
+"""The command line, one line per command; functions import what they need when called: `eri --help` answers at once."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from eri.api import cache, commands, costs, demo, diagnosis, experiments, outputs
-from eri.cli import results, scores
+from eri.cli import results
 from eri.cli.building import Command
 
 COMMANDS = {
@@ -24,14 +21,14 @@ COMMANDS = {
     ),
     "extract": Command(commands.extract, results.show_extraction, lambda report: {"extraction": report}),
     "train": Command(commands.train, results.show_run, lambda run: {"run": run}),
-    "evaluate": Command(commands.evaluate, scores.show_evaluation),
+    "evaluate": Command(commands.evaluate, results.show_evaluation),
     "submit": Command(commands.submit, results.show_submission),
     "validate": Command(commands.validate, results.show_findings),
     "predict": Command(outputs.predict, results.show_predictions, lambda report: report.to_json()),
-    "cv": Command(experiments.cv, scores.show_cross_validation),
-    "ensemble": Command(experiments.ensemble, scores.show_ensemble),
-    "compare": Command(experiments.compare, scores.show_comparison),
-    "search": Command(experiments.search, scores.show_search),
+    "cv": Command(experiments.cv, results.show_cross_validation),
+    "ensemble": Command(experiments.ensemble, results.show_ensemble),
+    "compare": Command(experiments.compare, results.show_comparison),
+    "search": Command(experiments.search, results.show_search),
     "report": Command(outputs.report, results.show_written),
     "export": Command(outputs.export, results.show_export),
     "plan": Command(costs.plan, results.show_plan, lambda plan: {"plan": plan, "hours": plan.hours, "cost": plan.cost}),

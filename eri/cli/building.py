@@ -1,19 +1,20 @@
 """How a function of the package becomes a command: its arguments are the options, its docstring is the help.
 
-Positional arguments of the function are arguments of the command, all others are options, and the line on an argument
-below ``Args:`` is the option's help. Two arguments stand elsewhere on a command line: ``overrides`` are the words
-``KEY=VALUE``, and beside them ``data`` is an option. ``progress`` and ``on_event`` are what `--quiet` and `--json` are
-made of.
+Positional arguments of the function are arguments of the command, all others are options. Two stand elsewhere on a
+command line: ``overrides`` are the words ``KEY=VALUE``, and beside them ``data`` is an option. ``progress`` and
+``on_event`` are what `--quiet` and `--json` are made of.
 """
 
 from __future__ import annotations
 
 import inspect
+import json as json_text
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from types import MappingProxyType
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -23,78 +24,59 @@ from eri.api.choices import PathLike, arguments_of
 from eri.utils.errors import ConfigError
 from eri.utils.spelling import did_you_mean
 
-_SHORT = MappingProxyType({"data": "-d", "config": "-c", "modality": "-m", "output": "-o"})
-_FLAGS = MappingProxyType(
-    {"pretrained": "--pretrained/--no-pretrained", "onnx": "--onnx/--no-onnx", "brackets": "--brackets/--no-brackets"}
-)
-_EARLIER = MappingProxyType({("compare", "bootstrap"): "--draws", ("draw_localization", "images"): "--pictures"})
+_SHORT = {"data": "-d", "config": "-c", "modality": "-m", "output": "-o", "quiet": "-q"}
+_FLAGS = {name: f"--{name}/--no-{name}" for name in ("pretrained", "onnx", "brackets")}
+_EARLIER = {("compare", "bootstrap"): "--draws", ("draw_localization", "images"): "--pictures"}
 """Earlier names of options, which still work."""
 
-_VARIABLES = MappingProxyType({"data": "ERI_DATA", "features": "ERI_FEATURES", "runs": "ERI_RUNS"})
-_METAVARS = MappingProxyType(
-    {
-        "address": "HOST:PORT",
-        "apex": "BEGIN END",
-        "config": "NAME|YAML",
-        "members": "RUN",
-        "names": "NAME",
-        "overrides": "KEY=VALUE",
-        "run": "RUN",
-        "shard": "I/N",
-        "videos": "VIDEO",
-        "weights": "RUN",
-    }
-)
-_LEAST: Mapping[str, float] = MappingProxyType(
-    {
-        **dict.fromkeys(("workers", "seed", "price", "folds"), 0),
-        **dict.fromkeys(("batch_size", "clips", "labels", "machines", "seeds", "threads", "trials", "windows"), 1),
-        **dict.fromkeys(("timeout", "perplexity"), 1.0),
-        "sample": 2,
-        "bootstrap": 100,
-    }
-)
-_OWN_LEAST: Mapping[tuple[str, str], float] = MappingProxyType(
-    {("search", "workers"): 1, ("compare", "bootstrap"): 200, ("profile", "runs"): 1, ("profile", "seconds"): 0}
-)
+_VARIABLES = {"data": "ERI_DATA", "features": "ERI_FEATURES", "runs": "ERI_RUNS"}
+_METAVARS = {
+    **{"address": "HOST:PORT", "apex": "BEGIN END", "config": "NAME|YAML", "names": "NAME", "overrides": "KEY=VALUE"},
+    **{"members": "RUN", "run": "RUN", "weights": "RUN", "shard": "I/N", "videos": "VIDEO"},
+}
+_LEAST: Mapping[str, float] = {
+    **dict.fromkeys(("workers", "seed", "price", "folds"), 0),
+    **dict.fromkeys(("batch_size", "clips", "labels", "machines", "seeds", "threads", "trials", "windows"), 1),
+    **dict.fromkeys(("timeout", "perplexity"), 1.0),
+    **{"sample": 2, "bootstrap": 100},
+}
+_OWN_LEAST = {
+    **{("search", "workers"): 1, ("compare", "bootstrap"): 200, ("profile", "runs"): 1, ("profile", "seconds"): 0}
+}
+_REGISTRIES = {"adapter": "eri.data.adapters.registry:ADAPTERS", "format": "eri.submission.formats:FORMATS"}
+"""What an option chooses from."""
+
+_EVENTS = {
+    **{"CountEvent": "count", "ExtractionEvent": "extraction", "ModelTrained": "model", "StepDone": "step"},
+    **{"TimelineEvent": "timeline", "TrainingEvent": "training", "TrialEnded": "trial"},
+}
+"""What `--json` calls each kind of event, by the name of its class."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command.
-
-    Attributes:
-        function: The function that it calls.
-        show: Shows what it returns.
-        json: Returns what `--json` prints of it; None: the command has no `--json`.
-        display: Further options of ``show``, by name: help, each a flag.
-    """
+    """A command: the function that it calls, and what shows its result."""
 
     function: Callable[..., Any]
     show: Callable[..., None]
-    json: Callable[[Any], Mapping[str, Any]] | None = None
-    display: Mapping[str, str] = field(default_factory=dict)
+    json: Callable[[Any], Mapping[str, Any]] | None = None  # what `--json` prints; None: there is no `--json`
+    display: Mapping[str, str] = field(default_factory=dict)  # further flags of ``show``, by name: help
 
     def add_to(self, app: typer.Typer, name: str) -> None:
         """Add the command to an app."""
-        app.command(name, cls=_NamingCommand, help=_paragraphs(self.function)[0])(self._callback())
+        text = _plain(re.split(r"\n\s*\n", inspect.getdoc(self.function) or "")[0])
+        app.command(name, cls=_NamingCommand, help=text)(self._callback())
 
     def _callback(self) -> Callable[..., None]:
         given = inspect.signature(self.function).parameters
-        helps = {name: _plain(text) for name, text in arguments_of(self.function).items()}
-        made = [
-            _parameter(self.function, parameter, helps)
-            for parameter in given.values()
-            if parameter.name not in ("progress", "on_event")
-        ]
-        shown = [*((f"--{name}", name, text) for name, text in self.display.items())]
+        made = [_parameter(self.function, given[name]) for name in given if name not in ("progress", "on_event")]
+        flags = dict(self.display)
         if "progress" in given:
-            shown.append(("--quiet", "quiet", "Show nothing but errors."))
+            flags["quiet"] = "Show nothing but errors."
         if self.json is not None:
-            shown.append(("--json", "json", "Print progress and result as JSON, one object per line."))
-        for flag, name, text in shown:
-            flags = (flag, "-q") if name == "quiet" else (flag,)
-            kind = Annotated[bool, typer.Option(*flags, help=text)]
+            flags["json"] = "Print progress and result as JSON, one object per line."
+        for name, text in flags.items():
+            kind = Annotated[bool, typer.Option(*filter(None, (f"--{name}", _SHORT.get(name))), help=text)]
             made.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind))
 
         def callback(**values: Any) -> None:
@@ -105,13 +87,11 @@ class Command:
         return callback
 
     def _run(self, given: Mapping[str, inspect.Parameter], values: dict[str, Any]) -> None:
-        from eri.cli.json_lines import JsonLines, json_result
-
         quiet, json = values.pop("quiet", False), values.pop("json", False)
         display = {name: values.pop(name) for name in self.display}
         if "progress" in given:
             values["progress"] = not quiet and not json
-            values["on_event"] = JsonLines(partial(typer.echo, nl=False)) if json else None
+            values["on_event"] = (lambda event: typer.echo(json_line(event))) if json else None
         several: tuple[Any, ...] = ()
         for name, parameter in given.items():
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
@@ -121,7 +101,7 @@ class Command:
         result = self.function(*several, **values)
         code = exit_code(result)
         if json and self.json is not None:
-            typer.echo(json_result({**self.json(result), "exit_code": code}), nl=False)
+            typer.echo(_line({"event": "result", **plain({**self.json(result), "exit_code": code})}))
         elif not quiet:
             self.show(result, **display)
         raise typer.Exit(code)
@@ -132,22 +112,10 @@ class _NamingCommand(typer.core.TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         for parameter in self.params:
-            if isinstance(parameter, typer.core.TyperOption) and (names := _registered_names(parameter.name)):
-                parameter.help = f"{parameter.help} Known: {', '.join(names)}."
+            registry = _REGISTRIES.get(parameter.name or "") if parameter.metavar is None else None
+            if isinstance(parameter, typer.core.TyperOption) and registry is not None:
+                parameter.help = f"{parameter.help} Known: {', '.join(resolve_name(registry))}."
         super().format_help(ctx, formatter)
-
-
-def _registered_names(argument: str | None) -> list[str]:
-    """Return the names that an argument chooses from, where they are those of a registry."""
-    if argument == "adapter":
-        from eri.data.adapters.registry import ADAPTERS
-
-        return list(ADAPTERS)
-    if argument == "format":
-        from eri.submission.formats import FORMATS
-
-        return list(FORMATS)
-    return []
 
 
 def exit_code(result: Any) -> int:
@@ -158,28 +126,21 @@ def exit_code(result: Any) -> int:
     return int(getattr(result, "exit_code", 0))
 
 
-def _paragraphs(function: Callable[..., Any]) -> list[str]:
-    return [_plain(part) for part in re.split(r"\n\s*\n", inspect.getdoc(function) or "")]
-
-
 def _plain(text: str) -> str:
     return re.sub(r":\w+:`([^`]*)`", r"\1", " ".join(text.split()).replace("``", ""))
 
 
-def _parameter(
-    function: Callable[..., Any], parameter: inspect.Parameter, helps: Mapping[str, str]
-) -> inspect.Parameter:
+def _parameter(function: Callable[..., Any], parameter: inspect.Parameter) -> inspect.Parameter:
     """Return the parameter of a command that stands for that of a function."""
     name, default = parameter.name, parameter.default
     several = parameter.kind is inspect.Parameter.VAR_POSITIONAL
-    scope = inspect.signature(function).parameters
     kind, extra = _kind(parameter, function.__globals__)
-    extra["help"] = helps[name]
-    if (least := _OWN_LEAST.get((function.__name__, name), _LEAST.get(name))) is not None:
-        extra["min"] = least
-    if (metavar := _METAVARS.get(name)) is not None:
-        extra["metavar"] = metavar
-    if name == "overrides" or _is_positional(parameter, scope):
+    extra["help"] = _plain(arguments_of(function)[name])
+    extra["min"] = _OWN_LEAST.get((function.__name__, name), _LEAST.get(name))
+    extra["metavar"] = _METAVARS.get(name, extra.get("metavar"))
+    beside = name == "data" and "overrides" in inspect.signature(function).parameters
+    positional = several or (parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and not beside)
+    if name == "overrides" or positional:
         info: Any = typer.Argument(**extra)
     else:
         flag = _FLAGS.get(name, f"--{name.replace('_', '-')}")
@@ -203,18 +164,11 @@ def _check(flag: str, choices: Sequence[str]) -> Callable[[Any], Any]:
     return check
 
 
-def _is_positional(parameter: inspect.Parameter, scope: Mapping[str, inspect.Parameter]) -> bool:
-    if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-        return True
-    beside = parameter.name == "data" and "overrides" in scope
-    return parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and not beside
-
-
 def _kind(parameter: inspect.Parameter, scope: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the type by which typer reads an argument, and what else it should know of it."""
     text, extra = str(parameter.annotation), dict[str, Any]()
-    several = parameter.kind is inspect.Parameter.VAR_POSITIONAL or "Sequence[" in text
-    optional = text.endswith("| None") or parameter.default == () or parameter.kind is inspect.Parameter.VAR_POSITIONAL
+    variadic = parameter.kind is inspect.Parameter.VAR_POSITIONAL
+    several, optional = variadic or "Sequence[" in text, variadic or text.endswith("| None") or parameter.default == ()
     one = re.sub(r".*Sequence\[(.*?)\].*", r"\1", text).removesuffix(" | None")
     kind: Any = eval(one, dict(scope))  # noqa: S307  the package's own annotations, which are kept as text
     if kind == PathLike:
@@ -225,3 +179,37 @@ def _kind(parameter: inspect.Parameter, scope: Mapping[str, Any]) -> tuple[Any, 
         extra["callback"] = _check(f"--{parameter.name.replace('_', '-')}", choices)
     kind = list[kind] if several else kind
     return (kind | None if optional else kind), extra
+
+
+def json_line(event: Any) -> str:
+    """Return the JSON object of an event: its kind under ``event``, then its fields; of no known kind is a message.
+
+    Examples:
+        >>> from eri.training.events import TrainingEvent
+        >>> json_line(TrainingEvent("epoch", "a", 1, 9, loss=0.5, figure=float("nan")))[:62]
+        '{"event": "training", "kind": "epoch", "run": "a", "epoch": 1,'
+    """
+    name = _EVENTS.get(type(event).__name__)
+    return _line({"event": "message", "text": str(event)} if name is None else {"event": name, **plain(event)})
+
+
+def plain(value: Any) -> Any:
+    """Return JSON values of anything that events and reports are made of; numbers that are not finite are null.
+
+    Examples:
+        >>> plain({"path": Path("runs/a"), "values": (1, float("inf"))})
+        {'path': 'runs/a', 'values': [1, None]}
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {part.name: plain(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, str | Path):
+        return str(value).encode("utf-8", "replace").decode()
+    if isinstance(value, Sequence):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _line(values: Mapping[str, Any]) -> str:
+    return json_text.dumps(values, ensure_ascii=False, allow_nan=False)

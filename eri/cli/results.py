@@ -1,15 +1,14 @@
-"""What commands show when they have ended: clips, features, submissions, predictions, costs."""
+"""What commands show when they have ended: clips, features, scores, submissions, predictions, costs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from eri.cli.tables import interval_text, number, say, show_table
+from eri.cli.tables import number, say, show_scores, show_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,14 +16,19 @@ if TYPE_CHECKING:
     from eri.api.demo import DemoReport
     from eri.api.diagnosis import Check
     from eri.data.probe import ProbeReport
+    from eri.evaluation.comparison import Comparison
+    from eri.evaluation.cross_validation import CrossValidation
+    from eri.evaluation.ensembling import EnsembleReport
     from eri.evaluation.evaluate import Evaluation
+    from eri.evaluation.search import SearchReport
     from eri.exports import ExportReport as RunExport
     from eri.extraction.planning import Plan
     from eri.extraction.run import ExtractionReport
     from eri.features.exchange.exporting import ExportReport
     from eri.features.exchange.importing import ImportReport
     from eri.features.verify import ClearingReport, FeatureFinding, VerifyReport
-    from eri.models.profile import Comparison, VideoProfile
+    from eri.models.profile import Comparison as Cost
+    from eri.models.profile import VideoProfile
     from eri.reports.activation import Localization
     from eri.reports.predictions import PredictionReport
     from eri.submission import Finding
@@ -32,14 +36,12 @@ if TYPE_CHECKING:
 _SHOWN = 20
 _ROWS = 40
 
-_ADVICE: Mapping[str, str] = MappingProxyType(
-    {
-        "decode": "decoding (more --workers help if cores are free)",
-        "faces": "face detection (more --workers help if cores are free)",
-        "model": "the model",
-        "write": "writing (is the disk slow?)",
-    }
-)
+_ADVICE = {
+    "decode": "decoding (more --workers help if cores are free)",
+    "faces": "face detection (more --workers help if cores are free)",
+    "model": "the model",
+    "write": "writing (is the disk slow?)",
+}
 _METRICS = {"mean_pearson": "mean ρ", "war": "WAR", "uar": "UAR"}
 
 
@@ -61,17 +63,19 @@ def show_configs(configs: pd.DataFrame) -> None:
     """Show the shipped configs with the published scores."""
     rows = []
     for name, row in configs.iterrows():
-        known = isinstance(row["source"], str)
-        scores = [_METRICS[row["metric"]], *map(_score, row[["validation", "test"]]), row["source"]] if known else []
-        rows.append([str(name), row["modality"], row["description"], *(scores or [""] * 4)])
+        scores = [""] * 4
+        if isinstance(row["source"], str):
+            values = [_digits(value, 4).removeprefix("0") for value in row[["validation", "test"]]]
+            scores = [_METRICS[row["metric"]], *values, row["source"]]
+        rows.append([str(name), row["modality"], row["description"], *scores])
     headers = ("config", "modality", "system", "published", "val", "test", "source")
     show_table("systems, with the published scores", headers, rows, numbers=(4, 5))
 
 
-def _score(value: float | None) -> str:
+def _digits(value: Any, digits: int) -> str:
     import pandas as pd
 
-    return "" if value is None or pd.isna(value) else f"{value:.4f}".removeprefix("0")
+    return "" if value is None or pd.isna(value) else f"{value:.{digits}f}"
 
 
 def show_schema(schema: Mapping[str, Any]) -> None:
@@ -83,6 +87,8 @@ def show_schema(schema: Mapping[str, Any]) -> None:
 
 def show_extraction(report: ExtractionReport) -> None:
     """Show counts and failures of an extraction."""
+    from eri.storage import standing_for
+
     rows = []
     for part in report.extractors:
         states = {
@@ -101,8 +107,6 @@ def show_extraction(report: ExtractionReport) -> None:
     for failure in report.failures[:_SHOWN]:
         say(f"failed: {failure.extractor}, clip {failure.clip_id} ({failure.reason}): {failure.message}")
     _say_rest(len(report.failures) - _SHOWN)
-    from eri.storage import standing_for
-
     for part in report.extractors:
         if part.stages is not None:
             say(f"{part.extractor}: busy {part.stages}; bottleneck: {_ADVICE[part.stages.bound]}")
@@ -134,17 +138,12 @@ def show_probe(report: ProbeReport, *, all: bool = False) -> None:  # noqa: A002
 
 
 def _probe_row(clip_id: str, row: pd.Series[Any]) -> list[str]:
-    import pandas as pd
-
-    def shown(value: Any, digits: int) -> str:
-        return "" if value is None or pd.isna(value) else f"{value:.{digits}f}"
-
-    rate = shown(row["fps"], 2) + (" changing" if row["frame_rate_changes"] else "")
-    size = "" if pd.isna(row["width"]) else f"{int(row['width'])}×{int(row['height'])}"
+    width, height = _digits(row["width"], 0), _digits(row["height"], 0)
+    rate = _digits(row["fps"], 2) + (" changing" if row["frame_rate_changes"] else "")
     rotated = (f"{int(row['rotation'])}°" if row["rotation"] else "") + (" mirrored" if row["mirrored"] else "")
     remarks = "; ".join(text for text in (row["problem"], row["message"], row["notes"]) if text)
-    audio = "yes" if row["audio"] else "no"
-    return [clip_id, str(row["split"]), shown(row["duration"], 2), rate, size, rotated, audio, remarks]
+    shown = [rate, f"{width}×{height}" if width else "", rotated, "yes" if row["audio"] else "no", remarks]
+    return [clip_id, str(row["split"]), _digits(row["duration"], 2), *shown]
 
 
 def show_run(run: Path) -> None:
@@ -155,6 +154,92 @@ def show_run(run: Path) -> None:
     if current_rank().writes:
         submits = "" if read_run(run).task.is_classification else ", and write the prediction file with `eri submit`"
         say(f"run: {run}", f"Score it with `eri evaluate`{submits}.")
+
+
+def show_evaluation(result: Evaluation) -> None:
+    """Show the score of each label with its interval, or say that the split was predicted only."""
+    metrics = result.metrics
+    if metrics is None:
+        say(f"{result.run}: the {result.split} split has no labels; its clips were predicted only.")
+    else:
+        paper = [f"published {result.published_as}", number(result.published), "", result.source or ""]
+        title = f"{result.run.name}, {result.split} split, {metrics.clips} clips"
+        show_scores(title, metrics, [paper] if result.published is not None else [])
+    if result.fallback:
+        shown = ", ".join(result.fallback[:_SHOWN])
+        say(f"{len(result.fallback)} clips without features got the fallback (train mean): {shown}")
+    say(*result.notes, f"written: {result.run}/metrics.json, predictions.parquet")
+
+
+def show_cross_validation(result: CrossValidation) -> None:
+    """Show the scores over all clips and in each fold, and the optimism of selecting the epoch."""
+    rows = []
+    for fold in result.folds[:_SHOWN]:
+        scores, name = fold.metrics, f"fold {fold.name}" + (f", repeat {fold.repeat}" if fold.repeat > 1 else "")
+        remarks = ", ".join(filter(None, (f"{scores.clips} clips", scores.remark)))
+        rows.append([name, number(scores.score), str(scores.interval or ""), remarks])
+    show_scores(f"{result.path.name}, {result.metrics.clips} clips out of fold", result.metrics, rows)
+    if len(result.folds) > _SHOWN:
+        say(f"{len(result.folds) - _SHOWN} more folds are in cv.json")
+    if result.over_folds is not None:
+        mean, deviation = map(number, result.over_folds)
+        say(f"{result.metric}, mean over the folds: {mean} ± {deviation}")
+    if len(result.single) > 1:
+        say("one seed alone: " + ", ".join(map(number, result.single.values())))
+    say(
+        f"optimism of the clips that selected the epoch: {number(result.optimism)}",
+        *result.notes,
+        f"written: {result.path}/cv.json, folds.csv, out_of_fold.parquet, predictions.parquet",
+    )
+
+
+def show_ensemble(report: EnsembleReport) -> None:
+    """Show the nested scores of an ensemble beside its members, and its optimism."""
+    weights = {name: f"weight {weight:.3f}" for name, weight in (report.weights or {}).items()}
+    rows = [[f"{name} alone", number(mean), "", weights.get(name, "")] for name, mean in report.members.items()]
+    show_scores(f"{report.path.name}, nested over {report.metrics.clips} clips", report.metrics, rows)
+    fitted = f"{report.metrics.metric} on the clips it was fitted on: {number(report.fitted)}"
+    say(
+        f"{fitted}, so the optimism is {number(report.optimism)}",
+        *report.notes,
+        f"written: {report.path}/ensemble.json, predictions.parquet",
+    )
+
+
+def show_comparison(result: Comparison) -> None:
+    """Show each difference with its interval and p-values."""
+    rows = []
+    for name, one in result.pairs().items():
+        values = map(number, (one.first, one.second, one.difference))
+        rows.append([name, *values, str(one.interval or ""), number(one.p, 4), number(one.corrected, 4)])
+    headers = ("", "first", "second", "difference", f"{result.level:.0%} interval", "p", "p, Holm")
+    title = f"{result.clips} clips, paired bootstrap"
+    if result.subjects is not None:
+        title = f"{result.clips} clips of {result.subjects} subjects, paired bootstrap over subjects"
+    show_table(title, headers, rows, numbers=(1, 2, 3, 5, 6))
+    say(f"first: {result.first}", f"second: {result.second}")
+    for test in result.over_folds:
+        how = "one tail" if test.tail == "greater" else "two tails"
+        how += ", variance corrected for train sets that overlap" if test.corrected else ""
+        difference = f"{number(test.first)} and {number(test.second)}"
+        say(f"over {test.folds} folds, {difference}: paired t-test p {number(test.p, 4)} ({how})")
+    if result.left_out:
+        say(f"undefined, left out of the {result.averaged_as}: {', '.join(result.left_out)}")
+    say(*result.notes)
+
+
+def show_search(report: SearchReport) -> None:
+    """Show the best settings of a search and where they were written."""
+    say(f"{report.complete} trials complete, {report.pruned} pruned, {report.failed} failed")
+    if report.best is None:
+        say("no trial was completed")
+        return
+    say(
+        *(f"  {key}: {value}" for key, value in report.values.items()),
+        f"best validation {report.metric} {number(report.value)}",
+        *report.notes,
+        f"written: {report.best}",
+    )
 
 
 def show_submission(result: tuple[Path, Sequence[Finding]]) -> None:
@@ -183,23 +268,19 @@ def show_demo(report: DemoReport | Path) -> None:
         say(f"written: {report}")
         return
     show_extraction(report.extraction)
-    named = {**report.scores, "multimodal, shuffled labels (baseline)": report.control}
+    rows = []
+    for name, result in {**report.scores, "multimodal, shuffled labels (baseline)": report.control}.items():
+        scores = result.metrics
+        score, interval, clips = (scores.score, scores.interval, scores.clips) if scores else (None, None, 0)
+        rows.append([name, number(score), str(interval or ""), str(clips)])
     weights = "pretrained" if report.pretrained else "random"
     title = f"mean Pearson on the val split, backbones with {weights} weights"
-    headers = ("system", "mean Pearson", "95 % interval", "clips")
-    show_table(title, headers, [_demo_row(name, one) for name, one in named.items()], numbers=(1, 3))
+    show_table(title, ("system", "mean Pearson", "95 % interval", "clips"), rows, numbers=(1, 3))
     stages = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in report.seconds.items())
     say(f"{stages}; in all {sum(report.seconds.values()):.0f} s")
     show_submission((report.submission, report.findings))
     if not report.pretrained:
         say("Random weights: this proves the pipeline, not the science.")
-
-
-def _demo_row(name: str, result: Evaluation) -> list[str]:
-    metrics = result.metrics
-    if metrics is None:
-        return [name, number(None), "", "0"]
-    return [name, number(metrics.score), interval_text(metrics.interval), str(metrics.clips)]
 
 
 def show_listing(listing: pd.DataFrame) -> None:
@@ -289,7 +370,7 @@ def show_predictions(report: PredictionReport) -> None:
     rows = []
     for file, row in report.table.head(_ROWS).iterrows():
         remark = "; ".join(part for part in (str(row["rule"]), str(row["notes"])) if part)
-        values = ["", *[""] * (len(labels) - 1)] if row["reason"] else [f"{row[label]:.3f}" for label in labels]
+        values = [""] * len(labels) if row["reason"] else [f"{row[label]:.3f}" for label in labels]
         rows.append([Path(str(file)).name, *values, " ".join(str(row["reason"]).split()) or remark])
     title = f"{report.path.parent.name}: {len(report.table) - report.failed} of {len(report.table)} predicted"
     show_table(title, ("file", *labels, "remarks"), rows, numbers=range(1, len(labels) + 1))
@@ -305,13 +386,10 @@ def show_export(report: RunExport) -> None:
 
 def show_localization(found: Localization) -> None:
     """Show how often the apex was located, what chance gives, and which clips could not be scored."""
-
-    def share(value: float | None) -> str:
-        return "–" if value is None else f"{value:.1%}"
-
+    accuracy, chance = ("–" if value is None else f"{value:.1%}" for value in (found.accuracy, found.chance))
     rows = [
-        ["located", share(found.accuracy), f"{found.located} of {found.annotated} clips"],
-        ["by chance", share(found.chance), "a part chosen at random"],
+        ["located", accuracy, f"{found.located} of {found.annotated} clips"],
+        ["by chance", chance, "a part chosen at random"],
     ]
     show_table("the most emotional part is the annotated one", ("", "accuracy", ""), rows, numbers=(1,))
     if found.outside:
@@ -322,7 +400,7 @@ def show_localization(found: Localization) -> None:
 
 def show_profile(result: VideoProfile) -> None:
     """Show the table of costs, why they differ from the published ones, and the work of each part."""
-    profile = result.profile
+    profile, work = result.profile, result.profile.work
     memory = "not reported by this system" if profile.memory is None else f"{profile.memory / 2**20:,.0f} MiB"
     whose = "the whole process" if profile.device == "cpu" else "tensors"
     rows = [
@@ -335,7 +413,6 @@ def show_profile(result: VideoProfile) -> None:
     headers = ("what", "here", "published", "difference")
     show_table(f"{result.name}: {result.input}", headers, rows, numbers=(1, 2, 3))
     say(*_explanations(result))
-    work = profile.work
     parts = [[name, f"{macs / 1e9:.3f} G", f"{macs / work.macs:.1%}"] for name, macs in work.parts.items()]
     show_table("MACs by part", ("part", "MACs", "share"), parts, numbers=(1, 2))
     say(f"not counted: biases, and {', '.join(work.left_out)}")
@@ -354,8 +431,8 @@ def _explanations(result: VideoProfile) -> Iterable[str]:
         yield f"note: {published.explanation}"
 
 
-def _compared(what: str, comparison: Comparison, unit: str) -> list[str]:
-    here = f"{comparison.measured:.2f} {unit}"
-    if comparison.published is None or comparison.difference is None:
+def _compared(what: str, cost: Cost, unit: str) -> list[str]:
+    here = f"{cost.measured:.2f} {unit}"
+    if cost.published is None or cost.difference is None:
         return [what, here, "", ""]
-    return [what, here, f"{comparison.published:.2f} {unit}", f"{comparison.difference:+.1%}"]
+    return [what, here, f"{cost.published:.2f} {unit}", f"{cost.difference:+.1%}"]

@@ -31,29 +31,17 @@ _ROUNDING = 1e-12  # differences of two scores that are equal but for their last
 
 @dataclass(frozen=True)
 class FoldComparison:
-    """The t-test of two systems over the same folds.
-
-    Attributes:
-        folds: Their number.
-        first: Mean score of the first.
-        second: Mean score of the second.
-        difference: First minus second.
-        statistic: Student's t; infinite where all folds differ by the same amount, None where none differs.
-        p: Chance of a difference at least as large if there were none; None where no fold differs.
-        significant: Whether ``p`` is below the level.
-        tail: Which differences count: ``greater`` only those in favour of the first.
-        corrected: Whether the variance was corrected for train sets that overlap.
-    """
+    """The t-test of two systems over the same folds."""
 
     folds: int
-    first: float
-    second: float
-    difference: float
-    statistic: float | None
-    p: float | None
+    first: float  # mean score
+    second: float  # likewise
+    difference: float  # first minus second
+    statistic: float | None  # Student's t; infinite where all folds differ by the same amount, None where none differs
+    p: float | None  # chance of a difference at least as large if there were none; None where no fold differs
     significant: bool
-    tail: Tail
-    corrected: bool
+    tail: Tail  # which differences count: ``greater`` only those in favour of the first
+    corrected: bool  # whether the variance was, for train sets that overlap
 
 
 def compare_folds(
@@ -65,13 +53,10 @@ def compare_folds(
 ) -> FoldComparison:
     """Test whether the first system scores higher than the second over the same two or more folds, in one order.
 
-    Haddad et al. 2020 do not name the test of their tables 4 and 5. Of the usual ones a paired t-test with one tail
-    alone gives their p-values from their scores: 0.00057, 0.00065, 0.0362 and 0.00598, where they print 0.00057,
-    0.00067, 0.03650 and 0.00597.
-
-    The folds' train sets overlap, so that the plain test finds differences too readily. With ``test_share``, the share
-    of the clips in one fold's test set, the variance is that of Nadeau & Bengio (2003): ``(1/n + test / train) σ²`` in
-    place of ``σ² / n``. Anything but finite scores of as many folds, and a share on (0, 1), is a ValueError.
+    Haddad et al. 2020 do not name the test of their tables 4 and 5: of the usual ones a paired t-test with one tail
+    alone gives their p-values from their scores. The folds' train sets overlap, so that it finds differences too
+    readily: with ``test_share``, the share of the clips in one fold's test set, on (0, 1), the variance is that of
+    Nadeau & Bengio (2003), ``(1/n + test / train) σ²`` in place of ``σ² / n``.
 
     Examples:
         >>> result = compare_folds([81, 84, 80, 85], [80, 82, 80, 82])
@@ -107,23 +92,14 @@ def compare_folds(
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better the first system is.
-
-    Attributes:
-        first: Score of the first; None where undefined.
-        second: Score of the second; None where undefined.
-        difference: First minus second; None where either is undefined.
-        interval: Bootstrap interval of the difference.
-        p: Two-sided p-value of no difference; None where there is none.
-        corrected: The p-value after Holm's correction over all differences of the comparison.
-    """
+    """How much better the first system is; None where a score is undefined."""
 
     first: float | None
     second: float | None
-    difference: float | None
-    interval: Interval | None
-    p: float | None
-    corrected: float | None
+    difference: float | None  # first minus second
+    interval: Interval | None  # bootstrap interval of the difference
+    p: float | None  # two-sided p-value of no difference
+    corrected: float | None  # the same after Holm's correction over all differences of the comparison
 
 
 @dataclass(frozen=True, repr=False)
@@ -196,12 +172,8 @@ def compare(
 ) -> Comparison:
     """Compare two runs, cross-validations or ensembles on the clips that their scores are taken on.
 
-    Runs predict ``split``; the others have clips of their own. ``by`` says what is resampled: clips, or subjects, each
-    with all its clips, since clips of one subject are alike. The smallest p-value is 2 / (resamples + 1).
-
-    Raises:
-        RunError: They predict other labels or other clips, or were made on other data.
-        DataError: Subjects are to be resampled, and the data set names fewer than two for these clips.
+    Runs predict ``split``. Clips are resampled, or subjects with all their clips: a :class:`DataError` where the data
+    set names fewer than two for these clips. The smallest p-value is 2 / (resamples + 1).
     """
     opened = []
     for path in (first, second):
@@ -266,12 +238,11 @@ def compare_predictions(
     notes: tuple[str, ...] = (),
     subjects: Sequence[str] | None = None,
 ) -> Comparison:
-    """Compare two sets of predictions of the same clips, each finite and (clips, labels).
+    """Compare two sets of predictions of the same clips, each (clips, labels), on the same resamples of them.
 
-    Intensities are compared by Pearson, class probabilities by WAR, UAR and the recall of each class. Both are scored
-    on the same resamples of the clips, or of the ``subjects`` of the clips, each with all its clips. The p-value is
-    twice the share of resamples on the far side of zero, with one added to either count so that it is never zero
-    (Davison & Hinkley 1997, section 4.2); those of all labels and of the means over them are corrected by :func:`holm`.
+    The p-value is twice the share of resamples on the far side of zero, with one added to either count so that it is
+    never zero (Davison & Hinkley 1997, section 4.2); those of all labels and of the means are corrected by
+    :func:`holm`.
 
     Examples:
         >>> truth = np.random.default_rng(0).random((50, 2))

@@ -42,13 +42,7 @@ _RESERVED = frozenset(("repeat", "fold", "seed"))
 
 @dataclass(frozen=True)
 class FoldScore:
-    """The scores of one fold's held-out clips, predicted by the mean over its seeds.
-
-    Attributes:
-        repeat: The split of the clips, counted from 1.
-        name: Name of the fold.
-        metrics: Scores over its clips.
-    """
+    """The scores of one fold's held-out clips, predicted by the mean over its seeds; repeats count from 1."""
 
     repeat: int
     name: str
@@ -113,22 +107,11 @@ def cv(
 ) -> CrossValidation:
     """Train a system on every fold with every seed, and score each clip by models that it was held out of.
 
-    Inside each fold, a part of the training clips (of its own subjects, where these are known) chooses the epoch, so
-    that no clip is scored by a model that was chosen on it. The folder, ``<runs>/<config>-cv`` unless named, holds the
-    settings (``cv.yaml``), ``folds.csv``, a run folder for each model in ``models/``, the predictions of each model for
-    its held-out clips (``out_of_fold.parquet``), their mean by clip (``predictions.parquet``) and the scores
-    (``cv.json``).
-
-    ``runtime.workers`` models are trained at a time, or as tasks of a Ray cluster whose nodes see ``runs`` and
-    ``features``. Processes that ``torchrun`` started train each model together, one model after the other; the first
-    one writes. ``on_event`` gets a ``ModelTrained`` for each model, and unless on a cluster the ``TrainingEvent`` of
-    each epoch. ``bootstrap=0`` leaves the intervals out.
-
-    Raises:
-        DataError: No labelled clip, or folds that cannot be made.
-        RunError: The folder is there already, or is resumed with other settings, data or folds.
-        StoreError: Features are missing.
-        ClusterError: The cluster cannot be used.
+    A part of a fold's training clips, of its own subjects, chooses the epoch, so that no clip is scored by a model that
+    was chosen on it. The folder holds ``cv.yaml`` (settings), ``folds.csv``, the run folders ``models/``, the
+    predictions of each model for its held-out clips (``out_of_fold.parquet``), their mean by clip
+    (``predictions.parquet``) and the scores (``cv.json``). Processes that ``torchrun`` started train each model
+    together, and the first one writes.
     """
     seeds = tuple(seeds) or (config.training.seed,)
     if len(set(seeds)) < len(seeds):

@@ -100,19 +100,10 @@ def ensemble(
 ) -> EnsembleReport:
     """Combine runs or cross-validations, and score them on clips that the combination was not fitted on.
 
-    The combination is fitted on predictions of clips that the members were not fitted on: out-of-fold predictions of
-    cross-validations with the same folds, or those of a ``split`` that the runs were not trained on, in folds by
-    ``plan``. For its score it is fitted again for each fold on the other folds, and predicts that fold. Base models of
-    other folds were fitted on labels of this fold; the combination itself was not.
-
-    The folder, ``<runs>/ensemble-<method>`` unless named, holds what was fitted on all clips (``ensemble.json``) and
-    the nested predictions (``predictions.parquet``); :func:`eri.evaluation.evaluate.predict` predicts any other split
-    with it. ``bootstrap=0`` leaves the intervals out.
-
-    Raises:
-        ConfigError: Fewer than two members, a repeated one, the split that runs were fitted on, or a method that gives
-            no class probabilities.
-        RunError: Members of different label sets, splits, folds or kinds; or the folder is there already.
+    It is fitted on clips that the members were not fitted on: out-of-fold, or a ``split`` that the runs were not
+    trained on. For its score it is fitted again for each fold on the other folds, and predicts that fold; base models
+    of other folds were fitted on labels of this fold, the combination was not. The folder holds ``ensemble.json`` (what
+    was fitted on all clips) and ``predictions.parquet`` (the nested predictions).
     """
     task, scorer = table.task, scorer_of(table.task)
     path = run_path(runs, name if name is not None else f"ensemble-{method}")
@@ -157,10 +148,7 @@ def ensemble(
 def nested_predictions(
     method: Method, stacked: Floats, truth: Floats, folds: Sequence[str], kind: TaskKind = "regression"
 ) -> Floats:
-    """Predict each fold, (clips, labels), by a combination that was fitted on the others; ``folds`` has one per clip.
-
-    ``stacked`` is (members, clips, labels), ``truth`` (clips, labels).
-    """
+    """Predict each fold, (clips, labels), by a combination fitted on the others, from (members, clips, labels)."""
     names = np.asarray(folds)
     result = np.empty_like(truth)
     for name in dict.fromkeys(folds):
@@ -242,10 +230,7 @@ def _write(
 
 
 def fit_combination(method: Method, stacked: Floats, truth: Floats, kind: TaskKind = "regression") -> Combination:
-    """Fit a combination of members on predictions of clips that these were not fitted on.
-
-    ``stacked`` is (members, clips, labels), ``truth`` (clips, labels). A method that gives no class probabilities is a
-    ValueError for classes.
+    """Fit a combination of members on predictions, (members, clips, labels), of clips that these were not fitted on.
 
     Examples:
         >>> truth = np.random.default_rng(0).random((40, 2))

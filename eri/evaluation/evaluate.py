@@ -71,12 +71,6 @@ def predict(
     """Predict every clip of a split with a run, a cross-validation or an ensemble, opened or by its folder.
 
     Returns what :meth:`eri.runs.opening.OpenedRun.predict` does: index ``clip_id``, a column per label, and ``rule``.
-
-    Raises:
-        RunError: The folder, or a member of an ensemble, is incomplete, was made again since, or predicts other labels
-            than the table's.
-        DataError: The split has no clip, or models of a cross-validation were trained on it.
-        StoreError: The features are not there, or were made from other files.
     """
     opened = open_run(run, runtime) if isinstance(run, Path) else run
     _refuse_other_task(opened, table)
@@ -100,11 +94,9 @@ def evaluate(
     seed: int = 0,
     runtime: Runtime = Runtime(),
 ) -> Evaluation:
-    """Score a run on a split, and write ``metrics.json`` and ``predictions.parquet`` into its folder.
+    """Score a run on a split, and write ``metrics.json`` and ``predictions.parquet``, which keep other splits' results.
 
-    Both files keep what other splits gave before. A split without labels is predicted only; other data than the run was
-    trained on is warned of. ``bootstrap=0`` leaves the intervals out. Raises as :func:`predict` does, and
-    :class:`RunError` where the folder cannot be written.
+    A split without labels is predicted only; other data than the run was trained on is warned of.
     """
     opened = read_run(run)
     predictions = predict(run, table, features, split, runtime)

@@ -1,11 +1,9 @@
 """Folds of a cross-validation: which clips a model is fitted on, which choose its epoch, and which score it.
 
-The three parts of a fold share no clip, and no subject where subjects are known: a score is never taken on clips that
-the model was fitted on or its epoch was chosen on.
-
-The splitting is our own. Of scikit-learn's splitters ``GroupKFold`` balances sizes only without a seed (with one its
-folds of 200 uneven subjects differed by 56 clips, these by 1), and breaks ties by the sorting of the machine;
-``StratifiedGroupKFold`` differed by 6 clips. And the folds of a seed stay what they were in every run before.
+The parts share no clip, and no subject where subjects are known. The splitting is our own: of scikit-learn's
+``GroupKFold`` balances sizes only without a seed (with one its folds of 200 uneven subjects differed by 56 clips, these
+by 1), and breaks ties by the sorting of the machine; ``StratifiedGroupKFold`` differed by 6 clips. And the folds of a
+seed stay what they were in every run before.
 """
 
 from __future__ import annotations
@@ -81,15 +79,10 @@ def make_folds(
 ) -> tuple[Fold, ...]:
     """Split labelled clips into folds; ``official`` are the data set's own, :attr:`eri.data.clips.ClipTable.folds`.
 
-    Where subjects are kept together, they are assigned by descending number of clips: to the smallest fold so far, or,
-    where labels are one-hot over ``classes``, to the fold that has least of what the subject brings of each class.
-    Otherwise the clips of each dominant emotion, or class, are assigned in turn, so that every fold has its share of
-    each. Each part of a fold needs two clips of intensities, or one of classes.
-
-    Raises:
-        MissingClassError: A class that the clips have is missing in the part of a fold that models are fitted on.
-        DataError: Fewer subjects or clips than folds, a fold of one clip, a fold file that does not fit, or official
-            folds of a data set that has none.
+    Subjects that are kept together are assigned by descending number of clips: to the smallest fold so far, or, where
+    labels are one-hot over ``classes``, to the fold that has least of what they bring of each class. Otherwise the
+    clips of each dominant emotion, or class, are assigned in turn. Each part of a fold needs two clips of intensities,
+    or one of classes; a class that is missing in the part that models are fitted on is a :class:`MissingClassError`.
 
     Examples:
         >>> clips = [Clip(f"{i}", "train", labels=(i % 2, 0.5)) for i in range(8)]
@@ -217,8 +210,7 @@ class _Splitter:
 def _assign_by_class(clips: Sequence[Clip], sets: Sequence[Sequence[str]], count: int) -> list[list[str]]:
     """Assign sets of clips so that the parts are alike in their number of clips and of clips of each class.
 
-    A set goes to the part where it adds least to the sum of the squared shares that each part has of each class and of
-    all clips. That sum is least where all parts are alike.
+    A set goes to the part where it adds least to the sum of the squared shares of each class and of all clips.
     """
     labels = {clip.id: np.asarray(clip.labels, dtype=np.float64) for clip in clips}
     totals = np.maximum(sum(labels.values()), 1.0)

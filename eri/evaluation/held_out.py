@@ -41,9 +41,8 @@ def read_held_out(
 ) -> HeldOut:
     """Read or compute the predictions that a folder's score is taken on.
 
-    A cross-validation's are its out-of-fold predictions, an ensemble's its nested ones, whatever the split; a run
-    predicts the split, which must not be ``train`` (:class:`ConfigError`) and must have labelled clips
-    (:class:`DataError`). A folder that is incomplete, damaged or made on other data raises :class:`RunError`.
+    A cross-validation's are its out-of-fold predictions, an ensemble's its nested ones; a run predicts the split, which
+    must not be ``train``.
     """
     kind = kind_of(path)
     if kind == "run":

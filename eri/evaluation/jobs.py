@@ -1,7 +1,4 @@
-"""Training many models of one data set side by side: in this process, in worker processes, or on a Ray cluster.
-
-Processes of one machine share the packed, memory-mapped features.
-"""
+"""Training many models of one data set side by side: in this process, in worker processes, or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -81,8 +78,8 @@ def fold_table(table: ClipTable, fold: Fold) -> ClipTable:
 class Executor:
     """Where models are trained, and how many at a time; a Ray cluster has as many as it has room for.
 
-    One worker of this machine is this process, with all its threads. Several are processes that share the cores: small
-    networks gain little from a second thread, and everything from a second process.
+    Several workers are processes that share the cores and the packed, memory-mapped features: small networks gain
+    little from a second thread, and everything from a second process.
     """
 
     workers: int = 1
@@ -99,12 +96,8 @@ class Executor:
     ) -> Iterator[tuple[str, Result]]:
         """Do a piece of work on each item, and yield the items' names and results in the order in which they end.
 
-        The work writes to ``folder``. ``on_event`` is called with its events, one at a time; a cluster's do not come
-        back. When it raises, what was being done elsewhere is ended, and what had been done is kept.
-
-        Raises:
-            RunError: A process was killed.
-            ClusterError: The cluster cannot be used.
+        ``on_event`` gets the events of the work, one at a time; a cluster's do not come back. When the work raises,
+        what was being done elsewhere is ended, and what had been done is kept.
         """
         if self.engine == "ray":
             from eri.extraction.cluster import connect, open_tasks

@@ -111,21 +111,11 @@ def search(
 ) -> SearchReport:
     """Search settings for the largest mean Pearson on the val split, or the largest WAR where labels are classes.
 
-    Values are sampled by the tree-structured Parzen estimator (Bergstra et al. 2011). A trial is a run of its own; one
-    that was killed is tried again from its last whole epoch. Any number of processes, started by ``runtime.workers`` or
-    by hand with ``resume``, may work on one study at a time, until it has ``trials``, those that were pruned or failed
-    among them. With a ``plan``, trials are scored on folds of the labelled train and val clips.
-
-    A trial is stopped early when it is worse than the ``median`` of the others at the same epoch or fold, by
-    asynchronous successive halving (``asha``; Li et al. 2020), or never; and, of classes over folds, once its WAR
-    cannot reach the ``floor`` any more. ``on_event`` gets a ``TrialEnded`` for each trial, and unless on a cluster the
-    ``TrainingEvent`` of each epoch.
-
-    Raises:
-        ConfigError: A value of the space does not fit the config; or there is a floor, but no folds of classes.
-        RunError: The study is there already, or is resumed with another space, config or data; or every trial failed.
-        DataError: No labelled train or val clips with features, or folds that cannot be made.
-        ClusterError: The cluster cannot be used.
+    Values are sampled by the tree-structured Parzen estimator (Bergstra et al. 2011). A trial is a run of its own,
+    scored over folds with a ``plan``; one that was killed is tried again from its last whole epoch. Any number of
+    processes may work on one study, until it has ``trials``. One is stopped early when it is worse than the ``median``
+    of the others at the same epoch or fold, by asynchronous successive halving (``asha``; Li et al. 2020), or, of
+    classes over folds, once its WAR cannot reach the ``floor`` any more.
     """
     refuse_misfits(config, space)
     _refuse_floor(table, plan, floor)

@@ -87,9 +87,6 @@ def read_space(path: Path) -> dict[str, Parameter]:
         training.learning_rate: {low: 0.0001, high: 0.01, log: true}
         model.hidden_size: {type: int, low: 64, high: 512, step: 64}
         training.optimizer: {choices: [adam, adamw]}
-
-    Raises:
-        ConfigError: The file cannot be read, or a parameter does not fit.
     """
     try:
         values = read_yaml(path.read_text(encoding="utf-8"))
@@ -104,10 +101,7 @@ def read_space(path: Path) -> dict[str, Parameter]:
 
 
 def configured(config: ExperimentConfig, values: Mapping[str, Value]) -> ExperimentConfig:
-    """Return a config with other values of some dotted settings.
-
-    Raises:
-        ConfigError: A setting is unknown, or a value does not fit.
+    """Return a config with other values of some dotted settings; a :class:`ConfigError` where that cannot be.
 
     Examples:
         >>> from eri.config import load_config
@@ -130,11 +124,7 @@ def configured(config: ExperimentConfig, values: Mapping[str, Value]) -> Experim
 
 
 def refuse_misfits(config: ExperimentConfig, space: Space) -> None:
-    """Refuse a space in which the ends of an interval, or a choice, cannot stand in the config.
-
-    Raises:
-        ConfigError: Names the setting and the value.
-    """
+    """Refuse, by name, an end of an interval or a choice that cannot stand in the config."""
     for key, parameter in space.items():
         for value in parameter.ends:
             try:

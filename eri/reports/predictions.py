@@ -131,7 +131,7 @@ class PredictionReport(Shown):
         return 3 if self.failed < len(self.table) else 1
 
     def to_json(self) -> dict[str, Any]:
-        """Return what :func:`~eri.cli.progress.json_result` takes: a value or a reason for every video."""
+        """Return what `--json` prints: a value or a reason for every video."""
         rows = [{"file": str(file), **values} for file, values in self.table.to_dict(orient="index").items()]
         return {
             "predictions": self.path,

@@ -15,10 +15,9 @@ from typing import Any
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``target`` that becomes ``target`` when the block ends well.
+    """Yield a temporary path beside ``target`` that becomes ``target``, flushed to disk, when the block ends well.
 
-    The temporary file is flushed to disk before the rename, which replaces an existing file in one step, and is removed
-    when the block raises. Parent folders are made.
+    An existing file is replaced in one step; parent folders are made.
 
     Examples:
         >>> folder = getfixture("tmp_path")
@@ -77,12 +76,7 @@ def canonical_json(value: Any) -> str:
 
 
 def digest(value: Any) -> str:
-    """Return the SHA-256 (64 hex digits) of a JSON-like value, independent of key order.
-
-    Examples:
-        >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
-        True
-    """
+    """Return the SHA-256 (64 hex digits) of a JSON-like value, independent of key order."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 

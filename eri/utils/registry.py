@@ -1,8 +1,8 @@
 """Things by name, ours and those of plugins; and finding the plugins.
 
 A plugin is a module that registers things when it is imported. It is found through the entry-point group
-``eri.plugins`` of an installed package, through the environment variable ``ERI_PLUGINS`` (module names between
-commas), or by :func:`load_plugin`. Nothing of it is imported before a name is looked up.
+``eri.plugins`` of an installed package, the environment variable ``ERI_PLUGINS`` (module names between commas), or
+:func:`load_plugin`. Nothing of it is imported before a name is looked up.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Reading pickled data without running it: arrays, numbers, text, and lists, tuples and dictionaries of these.
 
-A pickle is a program. Here its opcodes are looked at one by one, and only those are followed that put plain values
-together; of the names that a pickle may call, only those are known by which NumPy arrays describe themselves, and they
-are followed by code of this package. Everything else is refused, so that a file can do no more than give data.
+A pickle is a program. Its opcodes are looked at one by one, and only those are followed that put plain values together;
+the names that it may call are those by which NumPy arrays describe themselves, followed by code of this package.
 """
 
 from __future__ import annotations
@@ -295,10 +294,7 @@ _HINT = (
 
 
 def read_pickle(path: Path) -> Any:
-    r"""Return what a pickle of any protocol holds, without executing it.
-
-    That is numbers, text, bytes, NumPy arrays of numbers, or lists, tuples and dictionaries of these. A file that is
-    missing, empty or damaged, or holds anything else, is a :class:`DataError` that names the opcode and its place.
+    r"""Return what a pickle of any protocol holds, without executing it; a :class:`DataError` names a refused opcode.
 
     Examples:
         >>> path = getfixture("tmp_path") / "a.pkl"

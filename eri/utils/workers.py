@@ -3,10 +3,9 @@
 No process ever imports the user's program: a script needs no ``if __name__ == "__main__":``, and may as well come from
 standard input or a notebook.
 
-Why not a pool of a library: those that end one item share a pipe with locks among their processes (a process killed at
-the wrong moment takes a lock with it, and the pool stalls), keep time by a clock that can be set, or, as
-:class:`concurrent.futures.ProcessPoolExecutor`, lose every item when one process dies. Here each process has a pipe of
-its own and a thread that waits for it.
+Why not a pool of a library: those that end one item share a pipe with locks among their processes (one killed at the
+wrong moment takes a lock with it, and the pool stalls), keep time by a clock that can be set, or, as
+:class:`concurrent.futures.ProcessPoolExecutor`, lose every item when one process dies.
 """
 
 from __future__ import annotations
@@ -66,8 +65,7 @@ class _SpawnContext(context.SpawnContext):
 def process_context() -> context.SpawnContext:
     """Return a context of :mod:`multiprocessing` whose processes start afresh and never import the user's program.
 
-    Every place that starts Python processes uses it. Never ``fork``: a copy of a process that runs the threads of torch
-    or CUDA deadlocks.
+    Never ``fork``: a copy of a process that runs the threads of torch or CUDA deadlocks.
     """
     return _SpawnContext()
 
@@ -79,19 +77,14 @@ def report_progress(value: Any) -> None:
 
 
 class WorkerPool(Generic[Item, Result]):
-    """Runs a function on items in worker processes; use it as a context.
+    """Runs a function on items in worker processes, which start when they are needed; use it as a context.
 
-    An item whose process crashes, exceeds the timeout or runs out of memory fails alone, with a
-    :class:`~eri.utils.errors.WorkerError`; another process takes over. Timeouts do not depend on the time of day. When
-    this process ends, however it does, so do its workers.
-
-    The function is sent to each process once, so it may keep what it has loaded; one that is defined in a script or a
-    notebook is sent with its code. ``setup`` is called once in each process before its first item, such as to load a
-    model. Processes start when they are needed; with 0 ``workers`` a thread of this process does the work instead,
-    without a timeout. ``timeout`` (seconds; None is no limit) holds for an item, not for ``setup``. Of a timeout or a
-    crash messages say what was done, ``task``, and what to do about it, ``hint``. Each library may use so many
-    ``threads`` in a process (None leaves that to them); one that is ``giving_way`` only gets the processor time that
-    others leave.
+    An item whose process crashes, exceeds the timeout (seconds) or runs out of memory fails alone, with a
+    :class:`~eri.utils.errors.WorkerError` that names ``task`` and ``hint``; another process takes over. When this
+    process ends, however it does, so do its workers. The function is sent to each process once, with its code if it is
+    defined in a script or a notebook, and may keep what it has loaded; ``setup`` is called first, such as to load a
+    model, without a timeout. Each library may use ``threads`` in a process; one ``giving_way`` only gets the processor
+    time that others leave. With 0 workers a thread of this process does the work, without a timeout.
 
     Examples:
         >>> with WorkerPool(len, workers=0) as pool:
@@ -125,12 +118,10 @@ class WorkerPool(Generic[Item, Result]):
     def submit(self, item: Item, name: str, on_progress: OnProgress | None = None) -> Future[Result]:
         """Have the function called on an item; items are begun in the order in which they are submitted.
 
-        ``name`` is what messages call it, such as ``clip 00042``. ``on_progress`` is called, in a thread of the pool,
-        with what the function gives to :func:`report_progress`.
-
-        The future raises what the function raises, or:
-            WorkerError: The item's process crashed, took longer than the timeout, or ran out of memory.
-            WorkerStartError: The processes cannot be started, which concerns every item.
+        ``name`` is what messages call it; ``on_progress`` gets, in a thread of the pool, what the function reports. The
+        future raises what the function raises, a :class:`WorkerError` where the item's process crashed, took too long
+        or ran out of memory, or a :class:`WorkerStartError` where processes cannot be started, which concerns every
+        item.
         """
         return self._threads.submit(self._run, item, name, on_progress)
 
