@@ -108,7 +108,6 @@ class Preparer(Protocol):
         Raises:
             MediaError: The clip's file is missing, damaged or not media.
         """
-        ...
 
 
 class Extractor(Protocol):
@@ -127,7 +126,6 @@ class Extractor(Protocol):
     @property
     def preparer(self) -> Preparer:
         """The part that runs in worker processes."""
-        ...
 
     def identity(self) -> dict[str, Any]:
         """Return everything that determines the numbers, as JSON values.
@@ -135,11 +133,9 @@ class Extractor(Protocol):
         Model, hash of the weights, preprocessing, sampling, face settings, versions of the libraries that matter;
         never device, batch size or workers.
         """
-        ...
 
     def embed(self, prepared: Sequence[Prepared]) -> list[NDArray[Any]]:
         """Embed clips together; each result is float32 (valid rows of that clip, dimension), or its encoded inputs."""
-        ...
 
 
 def assemble(prepared: Prepared, embeddings: NDArray[np.float32]) -> FeatureSequence:

@@ -77,7 +77,7 @@ def to_json(combination: Combination) -> dict[str, Any]:
 def from_json(values: dict[str, Any]) -> Combination:
     """Read what :func:`to_json` gave; ValueError for an unknown kind, TypeError where a value is missing."""
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    name = fields.pop("kind", None)
+    name: Any = fields.pop("kind", None)
     if name not in _KINDS:
         raise ValueError(f"kind of combination '{name}' is unknown")
     return _KINDS[name](**fields)

@@ -77,8 +77,7 @@ class Member:
         return frame.assign(rule=np.where(usable, "", TRAIN_MEAN))
 
     def _model(self) -> TrainedModel:
-        model = self._loaded.get(self.run.path)
-        if model is None:
+        if (model := self._loaded.get(self.run.path)) is None:
             model = create_learner(self.run.config.model).load(self.run, self._device)
             if len(self._loaded) < _MODELS_IN_MEMORY:
                 self._loaded[self.run.path] = model

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, pairwise
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,6 @@ METADATA = b"eri"
 """Key of the JSON in the table's metadata that says what ``eri features export`` wrote."""
 
 _TIME_NAMES = (TIME_COLUMN, "timestamp", "times", "timestamps")
-_UNITS: Mapping[Any, TimeUnit] = MappingProxyType({"s": "s", "ms": "ms"})
 _BATCH = 4096
 
 
@@ -56,8 +55,12 @@ class ParquetTable:
         """Return the times of the first clips as they are written, or the unit that an exported table states."""
         if self._layout.time is None:
             return None
-        if (stated := _UNITS.get(self._stated.get("time_unit"))) is not None:
-            return stated
+        stated: Any = None
+        with suppress(ValueError):
+            stated = json.loads((self._file.schema_arrow.metadata or {}).get(METADATA, b"{}"))
+        if isinstance(stated, dict) and stated.get("time_unit") in ("s", "ms"):
+            unit: TimeUnit = stated["time_unit"]
+            return unit
         return [raw.times for raw in islice(self._clips(None, "s"), clips) if raw.times is not None]
 
     def read(self, clip_ids: Collection[str], time_unit: TimeUnit) -> Iterator[RawFeatures]:
@@ -68,18 +71,8 @@ class ParquetTable:
     def _file(self) -> pq.ParquetFile:
         try:
             return pq.ParquetFile(self.path)
-        except FileNotFoundError:
-            raise DataError(f"{self.path}: no such file") from None
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{self.path}: cannot be read as Parquet: {error}") from error
-
-    @property
-    def _stated(self) -> dict[str, Any]:
-        try:
-            stated = json.loads((self._file.schema_arrow.metadata or {}).get(METADATA, b"{}"))
-        except ValueError:
-            return {}
-        return stated if isinstance(stated, dict) else {}
 
     @cached_property
     def _layout(self) -> _Layout:
@@ -96,31 +89,16 @@ class ParquetTable:
                 )
             seen.add(clip_id)
             if wanted is None or clip_id in wanted:
-                yield self._raw(clip_id, first, times, values, time_unit)
+                state = hashlib.sha256(canonical_json([self._layout.features, values.dtype.str, values.shape]).encode())
+                state.update(values.tobytes())
+                state.update(b"" if times is None else times.tobytes())
+                mtime_ns = self.path.stat().st_mtime_ns
+                source = Source(self.path.name, size=values.nbytes, mtime_ns=mtime_ns, sha256=state.hexdigest())
+                seconds = times if times is None or time_unit == "s" else times / 1000
+                names, lines = self._layout.features, range(first, first + len(values))
+                yield RawFeatures(clip_id, str(self.path), source, values, seconds, names, lines)
         if not seen:
             raise DataError(f"{self.path}: has no rows", hint="Copy the file again.")
-
-    def _raw(
-        self,
-        clip_id: str,
-        first: int,
-        times: NDArray[np.float64] | None,
-        values: NDArray[np.floating],
-        time_unit: TimeUnit,
-    ) -> RawFeatures:
-        state = hashlib.sha256(canonical_json([self._layout.features, values.dtype.str, values.shape]).encode())
-        state.update(values.tobytes())
-        state.update(b"" if times is None else times.tobytes())
-        mtime_ns = self.path.stat().st_mtime_ns
-        return RawFeatures(
-            clip_id,
-            str(self.path),
-            Source(self.path.name, size=values.nbytes, mtime_ns=mtime_ns, sha256=state.hexdigest()),
-            values,
-            times if times is None or time_unit == "s" else times / 1000,
-            self._layout.features,
-            range(first, first + len(values)),
-        )
 
     def _clip_id(self, cell: Any, row: int) -> str:
         if cell is None:

@@ -61,19 +61,15 @@ class FeatureSource(Protocol):
     @property
     def path(self) -> Path:
         """Where it is."""
-        ...
 
     def identities(self) -> dict[str, Source]:
         """Return what identifies the features of each clip, by id."""
-        ...
 
     def sample_times(self, clips: int) -> list[NDArray[np.float64]] | TimeUnit | None:
         """Return the times of some clips as they are written, or their unit where it is stated; None without times."""
-        ...
 
     def read(self, clip_ids: Collection[str], time_unit: TimeUnit) -> Iterator[RawFeatures]:
         """Read some clips one after the other; DataError where one is not as its format demands."""
-        ...
 
 
 def _to_sequence(raw: RawFeatures, modality: Modality, *, hop: float, missing: Missing) -> FeatureSequence:
