@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from eri.models.sequences import Sequences, run_recurrent
+from eri.models.encoders.recurrent import run_recurrent
+from eri.models.sequences import Sequences
 
 
 def batch(lengths: list[int], *, known: bool) -> Sequences:

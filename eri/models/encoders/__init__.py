@@ -24,29 +24,19 @@ from eri.utils.errors import PluginError
 __all__ = ["Encoded", "Encoder", "create_encoder"]
 
 
-def create_encoder(config: EncoderConfig, dimension: int) -> Encoder:
-    """Build the encoder that a config names.
-
-    Args:
-        config: Its name and sizes.
-        dimension: Length of one embedding.
-
-    Raises:
-        PluginError: No encoder is registered for the config.
-    """
-    return build_encoder(config, dimension)
-
-
 @singledispatch
-def build_encoder(config: EncoderConfig, dimension: int) -> Encoder:
-    """Build an encoder; ``build_encoder.register(MyConfig, MyEncoder)`` adds one."""
+def create_encoder(config: EncoderConfig, dimension: int) -> Encoder:
+    """Build the encoder that a config names, for embeddings of a length.
+
+    ``create_encoder.register(MyConfig, MyEncoder)`` adds one; PluginError where none is registered.
+    """
     raise PluginError(f"{type(config).__name__}: no encoder is registered for it")
 
 
 for recurrent in (LSTMConfig, GRUConfig, BiLSTMConfig):
-    build_encoder.register(recurrent, RecurrentEncoder)
-build_encoder.register(AttentionPoolingConfig, AttentionPoolingEncoder)
-build_encoder.register(TCNConfig, TCNEncoder)
-build_encoder.register(TransformerConfig, TransformerEncoder)
-build_encoder.register(TCNTransformerConfig, TCNTransformerEncoder)
-build_encoder.register(GRUTransformerConfig, GRUTransformerEncoder)
+    create_encoder.register(recurrent, RecurrentEncoder)
+create_encoder.register(AttentionPoolingConfig, AttentionPoolingEncoder)
+create_encoder.register(TCNConfig, TCNEncoder)
+create_encoder.register(TransformerConfig, TransformerEncoder)
+create_encoder.register(TCNTransformerConfig, TCNTransformerEncoder)
+create_encoder.register(GRUTransformerConfig, GRUTransformerEncoder)

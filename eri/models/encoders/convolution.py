@@ -15,12 +15,7 @@ from eri.models.sequences import Sequences
 class DilatedConvolution(nn.Module):
     """A convolution over rows that keeps their number; before the first and after the last valid row stand zeros.
 
-    Args:
-        inputs: Length of one row.
-        outputs: Length of one row of the result.
-        kernel_size: Rows it sees.
-        dilation: Rows from one that it sees to the next.
-        causal: See no row that comes later.
+    A causal one sees no row that comes later.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel_size: int, dilation: int, *, causal: bool) -> None:
@@ -63,12 +58,7 @@ class ResidualBlock(nn.Module):
 class Convolutions(nn.Sequential):
     """Residual blocks whose dilation doubles from each to the next.
 
-    The last of n blocks sees ``1 + 2 (kernel_size - 1) (2^n - 1)`` rows. Rows are counted after masked ones were
-    removed.
-
-    Args:
-        config: Sizes.
-        dimension: Length of one embedding.
+    The last of n blocks sees ``1 + 2 (kernel_size - 1) (2^n - 1)`` rows, counted after masked ones were removed.
     """
 
     def __init__(self, config: ConvolutionFields, dimension: int) -> None:
@@ -77,12 +67,7 @@ class Convolutions(nn.Sequential):
 
 
 class TCNEncoder(Encoder):
-    """Dilated convolutions and a pooling of the rows.
-
-    Args:
-        config: Sizes.
-        dimension: Length of one embedding.
-    """
+    """Dilated convolutions and a pooling of the rows."""
 
     def __init__(self, config: TCNConfig, dimension: int) -> None:
         super().__init__()

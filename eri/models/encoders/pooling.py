@@ -13,15 +13,10 @@ from eri.models.sequences import Sequences
 
 
 class Encoded(NamedTuple):
-    """What an encoder makes of the sequences of one modality.
+    """What an encoder makes of the sequences of one modality."""
 
-    Attributes:
-        rows: The encoded rows, (clips, rows, width); zero where they are not valid.
-        summary: One vector a clip, (clips, width); of an empty sequence the same for every clip.
-    """
-
-    rows: Sequences
-    summary: Tensor
+    rows: Sequences  # (clips, rows, width); zero where they are not valid
+    summary: Tensor  # one vector per clip, (clips, width); of an empty sequence the same for every clip
 
 
 class Encoder(nn.Module, ABC):
@@ -29,7 +24,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, sequences: Sequences) -> Encoded:
-        """Encode a batch; a clip's figures depend on its own valid rows and their times alone."""
+        """Encode a batch; a clip's numbers depend on its own valid rows and their times alone."""
 
 
 class LastRow(nn.Module):
@@ -59,11 +54,7 @@ class MeanRow(nn.Module):
 
 
 class AttentionRow(nn.Module):
-    """The mean of the valid rows by learnt weights: ``softmax(v tanh(W x))`` (after Bahdanau et al. 2015).
-
-    Args:
-        width: Length of one row.
-    """
+    """The mean of the valid rows by learnt weights: ``softmax(v tanh(W x))`` (after Bahdanau et al. 2015)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -90,12 +81,7 @@ def create_pooling(kind: Pooling, width: int, *, bidirectional: bool = False) ->
 
 
 class AttentionPoolingEncoder(Encoder):
-    """Project each row, and pool by attention. The order of rows is not seen.
-
-    Args:
-        config: Sizes.
-        dimension: Length of one embedding.
-    """
+    """Project each row, and pool by attention. The order of rows is not seen."""
 
     def __init__(self, config: AttentionPoolingConfig, dimension: int) -> None:
         super().__init__()

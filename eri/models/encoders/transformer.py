@@ -12,7 +12,8 @@ from eri.config import GRUTransformerConfig, TCNTransformerConfig, TransformerCo
 from eri.config.models import TransformerFields
 from eri.models.encoders.convolution import Convolutions
 from eri.models.encoders.pooling import Encoded, Encoder
-from eri.models.sequences import Sequences, run_recurrent
+from eri.models.encoders.recurrent import run_recurrent
+from eri.models.sequences import Sequences
 
 
 class Attention(nn.Module):
@@ -20,10 +21,6 @@ class Attention(nn.Module):
 
     A query whose keys are all masked gets zeros before the output layer. Queries, keys and values are projected without
     offsets: one of the keys would change nothing.
-
-    Args:
-        width: Length of queries and rows.
-        heads: That share it out.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -33,15 +30,9 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def forward(self, queries: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
-        """Attend.
+        """Let queries (clips, queries, width) attend to rows (clips, rows, width), finite also where masked.
 
-        Args:
-            queries: (clips, queries, width).
-            rows: (clips, rows, width), finite also where they are masked.
-            mask: bool (clips, rows), True where the row may be attended to.
-
-        Returns:
-            (clips, queries, width).
+        The mask, bool (clips, rows), is True where a row may be attended to.
         """
         query, key, value = self._split(self.query(queries)), self._split(self.key(rows)), self._split(self.value(rows))
         some = mask.any(dim=1)
@@ -60,11 +51,6 @@ class TimeEncoding(nn.Module):
     """Sinusoids of a row's time (Vaswani et al. 2017, section 3.5), in seconds instead of positions.
 
     Periods grow geometrically from the shortest to the longest, so a row's code is the same at any frame rate.
-
-    Args:
-        width: Length of the code, even.
-        shortest: Seconds of the fastest sinusoid.
-        longest: Seconds of the slowest.
 
     Examples:
         >>> code = TimeEncoding(4, shortest=1.0, longest=4.0)(torch.tensor([[0.0, 1.0]]))
@@ -93,12 +79,8 @@ class Block(nn.Module):
         width = config.hidden_size
         self.attention_norm, self.feedforward_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, config.attention_heads)
-        self.feedforward = nn.Sequential(
-            nn.Linear(width, config.feedforward),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.feedforward, width),
-        )
+        wide, narrow = nn.Linear(width, config.feedforward), nn.Linear(config.feedforward, width)
+        self.feedforward = nn.Sequential(wide, nn.GELU(), nn.Dropout(config.dropout), narrow)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
@@ -113,9 +95,6 @@ class TokenTransformer(nn.Module):
     """Blocks over the rows and one learnable token, which becomes the clip's vector (after Devlin et al. 2019).
 
     Sequences of any length are read whole. The token has no time, the rows' times enter as sinusoids.
-
-    Args:
-        config: Sizes.
     """
 
     def __init__(self, config: TransformerFields) -> None:
@@ -137,12 +116,7 @@ class TokenTransformer(nn.Module):
 
 
 class TransformerEncoder(Encoder):
-    """A projection of each row, then the Transformer.
-
-    Args:
-        config: Sizes.
-        dimension: Length of one embedding.
-    """
+    """A projection of each row, then the Transformer."""
 
     def __init__(self, config: TransformerConfig, dimension: int) -> None:
         super().__init__()
@@ -156,12 +130,7 @@ class TransformerEncoder(Encoder):
 
 
 class TCNTransformerEncoder(Encoder):
-    """Dilated convolutions for what is near, then the Transformer for the whole clip.
-
-    Args:
-        config: Sizes.
-        dimension: Length of one embedding.
-    """
+    """Dilated convolutions for what is near, then the Transformer for the whole clip."""
 
     def __init__(self, config: TCNTransformerConfig, dimension: int) -> None:
         super().__init__()
@@ -175,12 +144,7 @@ class TCNTransformerEncoder(Encoder):
 
 
 class GRUTransformerEncoder(Encoder):
-    """A stack of GRUs, then the Transformer over their outputs.
-
-    Args:
-        config: Sizes.
-        dimension: Length of one embedding.
-    """
+    """A stack of GRUs, then the Transformer over their outputs."""
 
     def __init__(self, config: GRUTransformerConfig, dimension: int) -> None:
         super().__init__()

@@ -21,9 +21,8 @@ from eri.config import (
     LSTMConfig,
 )
 from eri.config.sections import make_section, register_section
-from eri.models.heads.encoded import EncoderHead, Head
-from eri.models.heads.fusion import ConcatenationHead, CrossAttentionHead, GatedHead, LateHead
-from eri.models.heads.lstm import BaselineLSTMHead, FusionLSTMHead, LSTMHead
+from eri.models.heads.fusion import ConcatenationHead, CrossAttentionHead, FusionLSTMHead, GatedHead, LateHead
+from eri.models.heads.single import BaselineLSTMHead, EncoderHead, Head, LSTMHead
 from eri.utils.errors import PluginError
 
 __all__ = ["Head", "create_head", "register_head"]
@@ -31,23 +30,12 @@ __all__ = ["Head", "create_head", "register_head"]
 Net = TypeVar("Net", bound=type[Head])
 
 
-def create_head(config: HeadConfig, dimensions: Mapping[str, int], labels: int) -> Head:
-    """Build the head that a config names.
-
-    Args:
-        config: Its name and sizes.
-        dimensions: Length of one embedding by modality.
-        labels: Number of outputs.
-
-    Raises:
-        ValueError: A head of one modality is given several.
-        PluginError: No head is registered for the config.
-    """
-    return _build(config, dimensions, labels)
-
-
 @singledispatch
-def _build(config: HeadConfig, dimensions: Mapping[str, int], labels: int) -> Head:
+def create_head(config: HeadConfig, dimensions: Mapping[str, int], labels: int) -> Head:
+    """Build the head that a config names, with ``dimensions`` the length of one embedding by modality.
+
+    ValueError where a head of one modality is given several, PluginError where none is registered for the config.
+    """
     raise PluginError(f"{type(config).__name__}: no head is registered for it", hint="Register it: eri.register_head.")
 
 
@@ -78,7 +66,7 @@ def register_head(
             section.fuses, section.__doc__ = fuses, net.__doc__
         if not section.__module__.startswith("eri."):
             register_section(MODELS, section, "name")
-        _build.register(section, net)
+        create_head.register(section, net)
         return net
 
     return register

@@ -1,4 +1,4 @@
-"""The heads that fuse several modalities, each over any encoder.
+"""The heads that fuse several modalities.
 
 A modality in which a clip has no valid row takes no part in gates, attention and means, and enters a concatenation as
 what its encoder gives for an empty sequence.
@@ -12,10 +12,18 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from eri.config import ConcatenationConfig, CrossAttentionConfig, FusionBase, GatedConfig, LateConfig
+from eri.config import (
+    ConcatenationConfig,
+    CrossAttentionConfig,
+    FusionBase,
+    FusionLSTMConfig,
+    GatedConfig,
+    LateConfig,
+)
 from eri.models.encoders import Encoded, create_encoder
+from eri.models.encoders.recurrent import LastState
 from eri.models.encoders.transformer import Attention
-from eri.models.heads.encoded import Branch, Head, dense
+from eri.models.heads.single import Branch, Head, dense
 from eri.models.sequences import Sequences
 
 
@@ -27,7 +35,7 @@ class FusionHead(Head, ABC):
         self.branches = nn.ModuleDict({name: Branch(config.encoder, length) for name, length in dimensions.items()})
 
     def states(self, sequences: Mapping[str, Sequences]) -> list[Tensor]:
-        """Return one vector a modality, (clips, dense) each."""
+        """Return one vector per modality, (clips, dense) each."""
         return [branch(sequences[name]) for name, branch in self.branches.items()]
 
     def taking_part(self, sequences: Mapping[str, Sequences]) -> Tensor:
@@ -107,8 +115,30 @@ class CrossAttentionHead(Head):
         return result
 
 
+class FusionLSTMHead(Head):
+    """Parallel LSTMs, a dense layer each, a joint layer (Qian et al. 2023, fig. 3, multimodal).
+
+    A modality in which a clip has no valid row enters as the zero state.
+    """
+
+    def __init__(self, config: FusionLSTMConfig, dimensions: Mapping[str, int], labels: int) -> None:
+        super().__init__()
+        size, units, dropout = config.hidden_size, config.dense, config.dropout
+        self.encoders = nn.ModuleDict({name: LastState(length, size) for name, length in dimensions.items()})
+        self.dense = nn.ModuleDict(
+            {name: nn.Sequential(nn.Dropout(dropout), *dense(size, units, dropout)) for name in dimensions}
+        )
+        self.output = _joint_output(units * len(dimensions), config.joint, dropout, labels)
+
+    def forward(self, sequences: Mapping[str, Sequences]) -> Tensor:
+        """See :meth:`Head.forward`."""
+        states = [self.dense[name](encoder(sequences[name])) for name, encoder in self.encoders.items()]
+        result: Tensor = self.output(torch.cat(states, dim=1))
+        return result
+
+
 class LateHead(FusionHead):
-    """The mean of one prediction a modality: of intensities where they are asked for, else of raw outputs."""
+    """The mean of one prediction per modality: of intensities where they are asked for, else of raw outputs."""
 
     def __init__(self, config: LateConfig, dimensions: Mapping[str, int], labels: int) -> None:
         super().__init__(config, dimensions)
