@@ -1,4 +1,7 @@
-"""Charts as SVG by matplotlib: bars with intervals, histograms, lines, points, matrices, and the values of one clip."""
+"""Charts as SVG by matplotlib: bars with intervals, histograms, lines, points, matrices, and the values of one clip.
+
+The last ``label`` of a chart is what a screen reader calls it.
+"""
 
 from __future__ import annotations
 
@@ -48,12 +51,7 @@ def draw_intervals(
 ) -> Markup:
     """Draw one row per name: a bar with its interval where there is one series, else a mark and interval for each.
 
-    Args:
-        rows: With as many bars each as there are series; hollow ones with one.
-        label: For screen readers.
-        axis: What the values are.
-        keep: Values that the axis must show.
-        whole: The values count something.
+    The axis shows at least the values in ``keep``, and whole numbers only where values count something.
     """
     values = [limit for row in rows for bar in row.bars for limit in (bar.value, bar.low, bar.high)]
     series = max((len(row.bars) for row in rows), default=1)
@@ -66,7 +64,7 @@ def draw_intervals(
         sheet.axes.set_ylim(total, 0.0)
         _name_rows(sheet, middles, names, 24, [row.strong for row in rows])
         for row, middle in zip(rows, middles, strict=True):
-            step = (high - 8) / len(row.bars) if row.bars else 0.0
+            step = (high - 8) / max(1, len(row.bars))
             for place, bar in enumerate(row.bars):
                 y = middle + (place - (len(row.bars) - 1) / 2) * step
                 _draw_bar(sheet, row, bar, y, place, lone=series == 1)
@@ -79,44 +77,29 @@ def _draw_bar(sheet: Sheet, row: Row, bar: Bar, y: float, place: int, *, lone: b
         style = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": 11.0}
         sheet.axes.annotate("undefined", (0.0, y), color=colour("soft"), **style)
         return
-    title = f"{row.name}: {bar.value:.3f}"
-    if bar.low is not None and bar.high is not None:
-        title += f" [{bar.low:.3f}, {bar.high:.3f}]"
+    interval = None if bar.low is None or bar.high is None else (bar.low, bar.high)
+    title = f"{row.name}: {bar.value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
     if lone and not row.hollow:
         (box,) = sheet.axes.barh(y, bar.value, height=13.0, color=(series, 1.0 if row.strong else 0.72))
         sheet.title(box, title)
-    if bar.low is not None and bar.high is not None:
-        _draw_whisker(sheet, (bar.low, bar.high), (y, y), colour("ink") if lone else series)
-    if row.hollow:
-        _draw_hollow(sheet, bar.value, y, title)
-    elif not lone:
-        _draw_mark(sheet, place, bar.value, y, title)
-
-
-def draw_bars(names: Sequence[str], counts: Sequence[float], label: str, axis: str) -> Markup:
-    """Draw one bar per name: how often it occurs."""
-    rows = [Row(name, (Bar(float(count)),)) for name, count in zip(names, counts, strict=True)]
-    return draw_intervals(rows, label, axis, whole=True)
+    if interval:
+        _draw_whisker(sheet, interval, (y, y), colour("ink") if lone else series)
+    if row.hollow or not lone:
+        _draw_mark(sheet, None if row.hollow else place, bar.value, y, title)
 
 
 def draw_histogram(edges: Floats, shares: Sequence[Floats], label: str, axis: str) -> Markup:
-    """Draw how values spread: the first series as bars, others as outlines over them.
-
-    Args:
-        edges: Of the bins, (bins + 1,), ascending.
-        shares: Of each series the share of the clips in each bin, (bins,).
-        label: For screen readers.
-        axis: What the values are.
-    """
+    """Draw the share of clips in each bin: the first series as bars, others as outlines over them."""
     most = max((float(np.max(row)) for row in shares if len(row)), default=1.0) or 1.0
     under = 36.0 if axis else 20.0
     with open_sheet(WIDTH, 150.0 + under, left=40.0, top=20.0, bottom=under) as sheet:
-        sheet.scale("x", (float(edges[0]), float(edges[-1])), axis, 5)
+        sheet.scale("x", (float(edges[0]), float(edges[-1])), axis)
         sheet.scale("y", (0.0, most), "share of clips", 4)
         for place, row in enumerate(shares):
             if place:
-                style = {"edgecolor": _series_colour(place), "linewidth": 2.0, "linestyle": DASHES[place % 4]}
-                sheet.axes.stairs(row, edges, **style)
+                sheet.axes.stairs(
+                    row, edges, edgecolor=_series_colour(place), linewidth=2.0, linestyle=DASHES[place % 4]
+                )
                 continue
             style = {"color": (_series_colour(0), 0.55), "edgecolor": colour("paper"), "linewidth": 1.0}
             for start, end, share in zip(edges[:-1], edges[1:], row, strict=True):
@@ -131,39 +114,24 @@ def draw_lines(
     across: Sequence[float],
     lines: Sequence[Sequence[float | None]],
     label: str,
-    horizontal: str,
-    vertical: str,
+    axes: tuple[str, str],
     *,
     chosen: float | None = None,
 ) -> Markup:
-    """Draw series over a common axis of whole numbers, such as epochs.
+    """Draw series over a common axis of ascending whole numbers, such as epochs; None leaves a gap.
 
-    Args:
-        across: Values of the axis, ascending.
-        lines: One value each per series; None leaves a gap.
-        label: For screen readers.
-        horizontal: What ``across`` is.
-        vertical: What the values are.
-        chosen: A place on the axis to mark.
+    ``chosen`` is a place on the axis to mark.
     """
     low, high = spanning([value for line in lines for value in line])
-    room = (high - low) * 0.05
-    limits = spanning(across)
+    room, limits = (high - low) * 0.05, spanning(across)
     with open_sheet(WIDTH, 208.0, left=44.0, top=22.0) as sheet:
-        sheet.scale("x", limits, horizontal, 5, whole=True)
-        sheet.scale("y", (low - room, high + room), vertical)
+        sheet.scale("x", limits, axes[0], whole=True)
+        sheet.scale("y", (low - room, high + room), axes[1])
         if chosen is not None:
             sheet.axes.axvline(chosen, color=colour("ink"), linewidth=1.0, linestyle=(0, (2, 3)))
-            late = chosen > sum(limits) / 2
-            sheet.axes.annotate(
-                "chosen",
-                (chosen, high + room),
-                xytext=(-5 if late else 5, 5),
-                textcoords="offset points",
-                ha="right" if late else "left",
-                color=colour("soft"),
-                fontsize=11.0,
-            )
+            side, reach = ("right", -5) if chosen > sum(limits) / 2 else ("left", 5)
+            style = {"xytext": (reach, 5), "textcoords": "offset points", "color": colour("soft"), "fontsize": 11.0}
+            sheet.axes.annotate("chosen", (chosen, high + room), ha=side, **style)
         for place, line in enumerate(lines):
             values = np.array(line, dtype=np.float64)  # None becomes NaN, which leaves a gap
             sheet.axes.plot(across, values, color=_series_colour(place), linestyle=DASHES[place % 4], linewidth=2.0)
@@ -186,15 +154,8 @@ def draw_panel(
 ) -> Markup:
     """Draw points in a square with a diagonal on which both values are the same.
 
-    Args:
-        horizontal: (points,).
-        vertical: (points,).
-        label: For screen readers.
-        axes: What the two are.
-        limits: Of both axes.
-        names: Of the points, shown under the mouse.
-        whiskers: Interval of each ``vertical``; what exceeds the limits is drawn up to them.
-        joined: Join the points by a line, and draw them large.
+    The ``names`` of points are shown under the mouse. Points and ``whiskers``, the interval of each vertical value, are
+    drawn up to the limits. ``joined`` points are large, with a line between them.
     """
     with open_sheet(float(PANEL), 198.0, left=28.0, right=6.0, top=20.0) as sheet:
         sheet.scale("x", limits, axes[0], 2)
@@ -220,22 +181,14 @@ def draw_matrix(
     across: str = "",
     down: str = "",
 ) -> Markup:
-    """Draw numbers from -1 to 1 as coloured squares: blue above zero, orange below.
+    """Draw numbers from -1 to 1, (names, names), as coloured squares: blue above zero, orange below, NaN blank.
 
-    Args:
-        values: (names, names); NaN is left blank.
-        names: Of rows and columns.
-        texts: What is written into each square.
-        label: For screen readers.
-        across: What the columns are.
-        down: What the rows are.
+    ``texts`` are written into the squares; ``across`` and ``down`` say what columns and rows are.
     """
     from matplotlib.patches import Rectangle
 
-    left = room_for(names, 14)
-    count = max(1, len(names))
-    high = count * min((WIDTH - left - 4) / count, 34.0)
-    deep = 8.0 + 0.72 * left
+    left, count = room_for(names, 14), max(1, len(names))
+    high, deep = count * min((WIDTH - left - 4) / count, 34.0), 8.0 + 0.72 * left
     with open_sheet(WIDTH, 18 + high + deep, left=left, right=4.0, top=18.0, bottom=deep) as sheet:
         sheet.axes.set_xlim(0.0, count)
         sheet.axes.set_ylim(count, 0.0)
@@ -264,8 +217,7 @@ def draw_pairs(
     names: Sequence[str], true: Sequence[float], predicted: Sequence[float], limits: tuple[float, float], label: str
 ) -> Markup:
     """Draw one row per name: its true value as an open circle, the prediction as a dot, and a line between them."""
-    middles = [17.0 * (place + 0.5) for place in range(len(names))]
-    total = 17.0 * len(names)
+    middles, total = [17.0 * (place + 0.5) for place in range(len(names))], 17.0 * len(names)
     with open_sheet(WIDTH, total + 26, left=room_for(names, 16), bottom=22.0) as sheet:
         sheet.scale("x", limits)
         sheet.axes.set_ylim(total, 0.0)
@@ -274,7 +226,7 @@ def draw_pairs(
             title = f"{name}: true {a:.3f}, predicted {b:.3f}"
             (gap,) = sheet.axes.plot([a, b], [y, y], color=colour("soft"), linewidth=1.2)
             sheet.title(gap, title)
-            _draw_hollow(sheet, a, y, title)
+            _draw_mark(sheet, None, a, y, title)
             # Smaller, so that the open circle is seen where both are in one place.
             _draw_mark(sheet, 0, b, y, title, scale=0.75)
         return sheet.render(label)
@@ -295,20 +247,16 @@ def _series_colour(place: int) -> str:
     return colour(f"series-{place % 6}")
 
 
-def _draw_mark(sheet: Sheet, place: int, x: float, y: float, title: str, *, scale: float = 1.0) -> None:
-    """Draw the mark of a series: its shape tells it from others also where its colour does not."""
-    style = {"marker": _SHAPES[place % 4], "markersize": scale * _SIZES[place % 4], "markeredgewidth": 1.0}
-    _plot_one(sheet, x, y, title, color=_series_colour(place), markeredgecolor=colour("paper"), **style)
+def _draw_mark(sheet: Sheet, place: int | None, x: float, y: float, title: str, *, scale: float = 1.0) -> None:
+    """Draw the mark of a series: its shape tells it from others also where its colour does not.
 
-
-def _draw_hollow(sheet: Sheet, x: float, y: float, title: str) -> None:
-    """Draw the mark of what is no prediction: a published score, or what is true."""
-    style = {"marker": "o", "markersize": 8.0, "markeredgewidth": 1.6}
-    _plot_one(sheet, x, y, title, color=colour("paper"), markeredgecolor=colour("ink"), **style)
-
-
-def _plot_one(sheet: Sheet, x: float, y: float, title: str, **style: Any) -> None:
-    (mark,) = sheet.axes.plot([x], [y], linestyle="none", **style)
+    None is a hollow one, of what is no prediction: a published score, or what is true.
+    """
+    inside, rim, shape, width = colour("paper"), colour("ink"), 0, 1.6
+    if place is not None:
+        inside, rim, shape, width = _series_colour(place), colour("paper"), place % 4, 1.0
+    style = {"marker": _SHAPES[shape], "markersize": scale * _SIZES[shape], "markeredgewidth": width}
+    (mark,) = sheet.axes.plot([x], [y], linestyle="none", color=inside, markeredgecolor=rim, **style)
     sheet.title(mark, title)
 
 

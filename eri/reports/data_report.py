@@ -15,7 +15,7 @@ from eri.data.clips import SPLITS, ClipTable
 from eri.data.probe import ProbeReport, probe
 from eri.evaluation.comparison import holm
 from eri.metrics.intensities import Floats
-from eri.reports.charts import Bar, Row, draw_bars, draw_histogram, draw_intervals
+from eri.reports.charts import Bar, Row, draw_histogram, draw_intervals
 from eri.reports.error_sections import correlation_figure
 from eri.reports.page import (
     Block,
@@ -178,7 +178,8 @@ def _histogram(
 def _counts(title: str, values: pd.Series[str]) -> tuple[Chart, Table]:
     counts = values.value_counts()
     most = counts.head(_MOST_BARS)
-    svg = draw_bars([str(name) for name in most.index], most.tolist(), f"clips by {title.lower()}", "clips")
+    bars = [Row(str(name), (Bar(float(times)),)) for name, times in most.items()]
+    svg = draw_intervals(bars, f"clips by {title.lower()}", "clips", whole=True)
     rows = [(str(name), int(times)) for name, times in counts.items()]
     return Chart(svg, title), Table(title, [title.lower(), "clips"], rows)
 

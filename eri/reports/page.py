@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -31,7 +31,6 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[Value]]
     digits: int = 3
-    kind: ClassVar[str] = "table"
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,6 @@ class Figure:
     tables: Sequence[Table]
     text: str = ""  # how to read it
     legend: Sequence[str] = ()  # names of the series, in the order of their colours
-    kind: ClassVar[str] = "figure"
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,6 @@ class Paragraphs:
     """Plain sentences, one per paragraph."""
 
     lines: Sequence[str]
-    kind: ClassVar[str] = "paragraphs"
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,6 @@ class Source:
 
     title: str
     text: str
-    kind: ClassVar[str] = "source"
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,6 @@ class Gallery:
 
     title: str
     cards: Sequence[ClipCard]
-    kind: ClassVar[str] = "gallery"
 
 
 Block = Table | Figure | Paragraphs | Source | Gallery
@@ -116,21 +111,15 @@ class Headline:
 
 
 def shorten(text: str, length: int) -> str:
-    """Return a text of at most so many characters, with an ellipsis where it was cut.
-
-    Examples:
-        >>> shorten("Empathic-Pain", 8)
-        'Empathi…'
-    """
+    """Return a text of at most so many characters, with an ellipsis where it was cut."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number as text, a dash where there is none.
 
-    Examples:
-        >>> number(-0.0001), number(None), number(7), number(0.5, 2)
-        ('0.000', '–', '7', '0.50')
+    >>> number(-0.0001), number(None), number(7), number(0.5, 2)
+    ('0.000', '–', '7', '0.50')
     """
     if value is None or value != value:
         return "–"
@@ -138,12 +127,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def data_url(content: bytes, kind: str) -> str:
-    """Return bytes as a URL that holds them.
-
-    Examples:
-        >>> data_url(b"abc", "image/jpeg")
-        'data:image/jpeg;base64,YWJj'
-    """
+    """Return bytes as a URL that holds them."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -156,20 +140,9 @@ def write_page(
     scripts: Sequence[str] = (),
     hint: str = "Choose another file: -o PAGE.html",
 ) -> Path:
-    """Fill a template and write it, in one step.
+    """Fill a file of ``templates/`` with what it names, and write it in one step; RunError where that fails.
 
-    The page forbids the browser to fetch anything, and to run any script but the page's own.
-
-    Args:
-        path: The file, replaced where it exists.
-        template: Name of a file in ``templates/``.
-        title: Of the page.
-        content: Names that the template knows.
-        scripts: Further files of ``templates/``, beside ``page.js``.
-        hint: What to do where the file cannot be written.
-
-    Raises:
-        RunError: The file cannot be written.
+    The page forbids the browser to fetch anything, and to run any script but ``page.js`` and the further ``scripts``.
     """
     script = "\n".join(_read(name) for name in ("page.js", *scripts))
     hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -189,7 +162,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["number"] = number
+    environment.filters |= {"number": number, "kind": lambda block: type(block).__name__}
     return environment
 
 

@@ -12,20 +12,27 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from markupsafe import Markup
 
+WIDTH = 360.0
+"""Pixels of a chart at which its text has the size of the page's small print: about the width of a phone."""
+
+DASHES = ("solid", (0, (7, 4)), (0, (2, 4)), (0, (10, 3, 2, 3)))
+"""Strokes of series, so that colour is not all that tells them apart."""
+
+_CHARACTER = 6.6  # pixels of a usual character: the page's font is not the one that matplotlib measures
 _PROPERTIES = ("ink", "soft", "grid", "paper", "above", "below", *(f"series-{place}" for place in range(6)))
-_COLOURS = MappingProxyType({f"#0e{place:02x}e0": f"var(--{name})" for place, name in enumerate(_PROPERTIES)})
-_SENTINELS = MappingProxyType(dict(zip(_PROPERTIES, _COLOURS, strict=True)))
-_OF_THE_PAGE = frozenset({"font-family", "stroke-dashoffset"})
-_PLACED = ("d", "x", "y", "transform")
+_COLOURS = {f"#0e{place:02x}e0": f"var(--{name})" for place, name in enumerate(_PROPERTIES)}
+_SENTINELS = dict(zip(_PROPERTIES, _COLOURS, strict=True))
 _DECIMALS = re.compile(r"-?\d+\.\d+")
 _UNWRITABLE = re.compile("[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_DOTS_PER_INCH = 72
+_SMALL, _TEXT = 11.0, 11.5
+_BEHIND = 0.6
 
 
 def colour(name: str) -> str:
@@ -36,66 +43,46 @@ def colour(name: str) -> str:
 def writable(text: str) -> str:
     r"""Return a text in one line, with what XML cannot hold replaced.
 
-    Examples:
-        >>> writable("a\n\x00b")
-        'a �b'
+    >>> writable("a\n\x00b")
+    'a �b'
     """
     return _UNWRITABLE.sub("\ufffd", " ".join(text.split()))
 
 
-WIDTH = 360.0
-"""Pixels of a chart at which its text has the size of the page's small print: about the width of a phone."""
-
-CHARACTER = 6.6
-"""Pixels of a usual character of a chart's text: the page's font is not the one that matplotlib measures."""
-
-DASHES = ("solid", (0, (7, 4)), (0, (2, 4)), (0, (10, 3, 2, 3)))
-"""Strokes of series, so that colour is not all that tells them apart."""
-
-_DOTS_PER_INCH = 72
-_SMALL, _TEXT = 11.0, 11.5
-_BEHIND = 0.6
-
-_SETTINGS = MappingProxyType(
-    {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "eri",
-        "savefig.bbox": "standard",
-        "savefig.transparent": True,
-        "text.usetex": False,
-        "text.parse_math": False,
-        "text.color": colour("ink"),
-        "font.family": "DejaVu Sans",
-        "font.size": _TEXT,
-        "axes.axisbelow": True,
-        "axes.formatter.limits": (-6, 9),
-        "axes.formatter.useoffset": False,
-        "axes.labelcolor": colour("soft"),
-        "axes.labelsize": _TEXT,
-        "axes.xmargin": 0.0,
-        "axes.ymargin": 0.0,
-        **{f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")},
-        **{f"{axis}tick.color": colour("soft") for axis in "xy"},
-        **{f"{axis}tick.labelsize": _SMALL for axis in "xy"},
-        **{f"{axis}tick.major.size": 0.0 for axis in "xy"},
-        **{f"{axis}tick.major.pad": 5.0 for axis in "xy"},
-        "grid.color": colour("grid"),
-        "grid.linewidth": 1.0,
-        "lines.scale_dashes": False,
-        "lines.solid_capstyle": "butt",
-        "path.simplify": False,
-    }
-)
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "eri",
+    "savefig.bbox": "standard",
+    "savefig.transparent": True,
+    "text.usetex": False,
+    "text.parse_math": False,
+    "text.color": colour("ink"),
+    "font.family": "DejaVu Sans",
+    "font.size": _TEXT,
+    "axes.axisbelow": True,
+    "axes.formatter.limits": (-6, 9),
+    "axes.formatter.useoffset": False,
+    "axes.labelcolor": colour("soft"),
+    "axes.labelsize": _TEXT,
+    "axes.xmargin": 0.0,
+    "axes.ymargin": 0.0,
+    **{f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")},
+    **{f"{axis}tick.color": colour("soft") for axis in "xy"},
+    **{f"{axis}tick.labelsize": _SMALL for axis in "xy"},
+    **{f"{axis}tick.major.size": 0.0 for axis in "xy"},
+    **{f"{axis}tick.major.pad": 5.0 for axis in "xy"},
+    "grid.color": colour("grid"),
+    "grid.linewidth": 1.0,
+    "lines.scale_dashes": False,
+    "lines.solid_capstyle": "butt",
+    "path.simplify": False,
+}
 
 
 class Sheet:
-    """A chart while it is drawn; see :func:`open_sheet`.
+    """A chart while it is drawn, on matplotlib's ``axes`` in the colours of :func:`colour`; see :func:`open_sheet`."""
 
-    Attributes:
-        axes: Matplotlib's axes. Draw on them in the colours of :func:`colour`.
-    """
-
-    def __init__(self, width: float, height: float, *, left: float, right: float, top: float, bottom: float) -> None:
+    def __init__(self, width: float, height: float, left: float, right: float, top: float, bottom: float) -> None:
         from matplotlib.figure import Figure
 
         self._width, self._height = width, height
@@ -104,26 +91,20 @@ class Sheet:
         self.axes: Any = self._figure.add_axes((left / width, bottom / height, *inside))
         self.axes.patch.set_visible(False)
         self._figure.patch.set_visible(False)
-        self.axes.set_xticks([])
-        self.axes.set_yticks([])
+        self.axes.set(xticks=[], yticks=[])
         self._titles: dict[str, tuple[str, ...]] = {}
 
     def scale(
         self, axis: str, limits: tuple[float, float], title: str = "", count: int = 5, *, whole: bool = False
     ) -> None:
-        """Lay round values and faint lines along an axis.
+        """Lay about so many round values, or ``whole`` numbers, and faint lines along the axis ``x`` or ``y``.
 
-        Args:
-            axis: ``x`` or ``y``.
-            limits: Of the axis.
-            title: What the values are: under the horizontal axis, over the vertical one.
-            count: About so many values.
-            whole: Only whole numbers, since the axis counts something.
+        The title goes under the horizontal axis and over the vertical one.
         """
         from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
         own = self.axes.xaxis if axis == "x" else self.axes.yaxis
-        (self.axes.set_xlim if axis == "x" else self.axes.set_ylim)(*limits)
+        self.axes.set(**{f"{axis}lim": limits})
         own.set_major_locator(MaxNLocator(count, steps=(1, 2, 5, 10), integer=whole))
         own.set_major_formatter(ScalarFormatter())
         own.grid(visible=True)
@@ -155,28 +136,21 @@ class Sheet:
 
 @contextmanager
 def open_sheet(
-    width: float,
-    height: float,
-    *,
-    left: float = 4.0,
-    right: float = 12.0,
-    top: float = 4.0,
-    bottom: float = 36.0,
+    width: float, height: float, *, left: float = 4.0, right: float = 12.0, top: float = 4.0, bottom: float = 36.0
 ) -> Iterator[Sheet]:
     """Open a sheet to draw on and to render within the block: the settings of matplotlib hold inside it only."""
     from matplotlib import rc_context
 
-    with rc_context(dict(_SETTINGS)), warnings.catch_warnings():
+    with rc_context(_SETTINGS), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # which only browsers have, such as emoji
-        yield Sheet(width, height, left=left, right=right, top=top, bottom=bottom)
+        yield Sheet(width, height, left, right, top, bottom)
 
 
 def spanning(values: Iterable[float | None], *, keep: Sequence[float] = ()) -> tuple[float, float]:
     """Return the range of finite values, with some that must lie in it, and never of no width.
 
-    Examples:
-        >>> spanning([0.2, None, float("nan"), 0.4], keep=[0.0]), spanning([])
-        ((0.0, 0.4), (0.0, 1.0))
+    >>> spanning([0.2, None, float("nan"), 0.4], keep=[0.0]), spanning([])
+    ((0.0, 0.4), (0.0, 1.0))
     """
     finite = [*keep, *(value for value in values if value is not None and math.isfinite(value))]
     if not finite:
@@ -187,7 +161,7 @@ def spanning(values: Iterable[float | None], *, keep: Sequence[float] = ()) -> t
 
 def room_for(names: Iterable[str], letters: int) -> float:
     """Return the pixels that names take which are shortened to so many letters, with some space around them."""
-    return 20.0 + CHARACTER * max((min(len(name), letters) for name in names), default=0)
+    return 20.0 + _CHARACTER * max((min(len(name), letters) for name in names), default=0)
 
 
 def _embed(svg: str, label: str, titles: Mapping[str, Sequence[str]]) -> Markup:
@@ -197,7 +171,12 @@ def _embed(svg: str, label: str, titles: Mapping[str, Sequence[str]]) -> Markup:
     ``titles`` are shown under the mouse, by the identifier of a group: one for all of it, or one for each shape in it.
     """
     root = ElementTree.fromstring(svg)
-    _drop_namespaces(root)
+    for one in root.iter():
+        one.tag = one.tag.rpartition("}")[2]
+        one.attrib = {name.rpartition("}")[2]: value for name, value in one.attrib.items()}
+        one.tail = None
+        if one.tag != "text":
+            one.text = None
     for part in [child for child in root if child.tag in ("metadata", "defs")]:
         root.remove(part)
     _write_out_marks(root)
@@ -209,15 +188,6 @@ def _embed(svg: str, label: str, titles: Mapping[str, Sequence[str]]) -> Markup:
     body = "".join(ElementTree.tostring(child, encoding="unicode") for child in root)
     frame = Markup('<svg viewBox="{}" role="img" aria-label="{}">').format(root.attrib["viewBox"], writable(label))
     return frame + Markup(body) + Markup("</svg>")
-
-
-def _drop_namespaces(root: Element) -> None:
-    for one in root.iter():
-        one.tag = one.tag.rpartition("}")[2]
-        one.attrib = {name.rpartition("}")[2]: value for name, value in one.attrib.items()}
-        one.tail = None
-        if one.tag != "text":
-            one.text = None
 
 
 def _write_out_marks(root: Element) -> None:
@@ -238,12 +208,15 @@ def _restyle(one: Element) -> None:
     one.attrib.pop("clip-path", None)
     if one.attrib.get("transform", "").startswith("rotate(-0 "):
         del one.attrib["transform"]
-    for name in _PLACED:
-        if name in one.attrib:
-            one.attrib[name] = _DECIMALS.sub(_round, " ".join(one.attrib[name].split()))
+    for name in {"d", "x", "y", "transform"} & set(one.attrib):
+        one.attrib[name] = _DECIMALS.sub(_round, " ".join(one.attrib[name].split()))
     if "style" in one.attrib:
         settings = (setting.split(": ", 1) for setting in one.attrib["style"].split("; "))
-        kept = [f"{name}:{_COLOURS.get(value, value)}" for name, value in settings if name not in _OF_THE_PAGE]
+        kept = [
+            f"{name}:{_COLOURS.get(value, value)}"
+            for name, value in settings
+            if name not in ("font-family", "stroke-dashoffset")
+        ]
         one.attrib["style"] = ";".join(kept)
 
 
@@ -254,8 +227,7 @@ def _round(found: re.Match[str]) -> str:
 
 def _add_titles(group: Element, titles: Sequence[str]) -> None:
     shapes = list(group)
-    owners = [group] if len(titles) == 1 else shapes
-    for owner, text in zip(owners, titles, strict=False):
+    for owner, text in zip([group] if len(titles) == 1 else shapes, titles, strict=False):
         title = Element("title")
         title.text = text
         owner.insert(0, title)

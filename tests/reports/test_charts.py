@@ -18,7 +18,6 @@ from markupsafe import Markup
 from eri.reports.charts import (
     Bar,
     Row,
-    draw_bars,
     draw_histogram,
     draw_intervals,
     draw_lines,
@@ -33,9 +32,8 @@ NAME = "<script>&\"'😀 $x_1$ \x00\udc80\n" + "x" * 200
 EDGES = np.linspace(0, 1, 5)
 CHARTS: dict[str, Callable[[], Markup]] = {
     "intervals": lambda: draw_intervals([Row(NAME, (Bar(0.5, 0.4, 0.6),), strong=True)], NAME, NAME),
-    "bars": lambda: draw_bars([NAME, "b"], [3, 1], NAME, NAME),
     "histogram": lambda: draw_histogram(EDGES, [np.zeros(4), np.array([0.5, 0.0, 0.0, 0.5])], NAME, NAME),
-    "lines": lambda: draw_lines([1.0, 2.0], [[0.1, 0.2], [0.2, None]], NAME, NAME, NAME, chosen=2.0),
+    "lines": lambda: draw_lines([1.0, 2.0], [[0.1, 0.2], [0.2, None]], NAME, (NAME, NAME), chosen=2.0),
     "panel": lambda: draw_panel(EDGES, EDGES, NAME, (NAME, NAME), (0.0, 1.0), names=[NAME] * 5, joined=True),
     "matrix": lambda: draw_matrix(np.eye(2), ["a", NAME], [["1", NAME]] * 2, NAME, across=NAME, down=NAME),
     "pairs": lambda: draw_pairs([NAME], [0.2], [0.4], (0.0, 1.0), NAME),
@@ -122,7 +120,7 @@ def test_matrix(values):
 
 @pytest.mark.parametrize("line", [[None, None, None], [1.0, None, 3.0], [math.nan, 2.0, None], [5.0, 5.0, 5.0]])
 def test_lines(line):
-    svg = draw_lines([1.0, 2.0, 3.0], [line, [0.1, 0.2, 0.3]], "curves", "epoch", "loss", chosen=2.0)
+    svg = draw_lines([1.0, 2.0, 3.0], [line, [0.1, 0.2, 0.3]], "curves", ("epoch", "loss"), chosen=2.0)
     known = [value for value in line if value is not None and math.isfinite(value)]
     assert len(styled(svg, fill="var(--series-0)")) == (len(known) == 1), "a single value is a mark"
     assert "chosen" in svg
@@ -145,7 +143,8 @@ def test_what_leaves_the_limits_of_a_panel_is_drawn_at_them():
 
 
 def test_counts_have_whole_numbers_on_their_axis():
-    texts = [one.text or "" for one in parse(draw_bars(["a", "b"], [1, 2], "counts", "clips")).iter("text")]
+    rows = [Row("a", (Bar(1.0),)), Row("b", (Bar(2.0),))]
+    texts = [one.text or "" for one in parse(draw_intervals(rows, "counts", "clips", whole=True)).iter("text")]
     assert [text for text in texts if text.replace(".", "").isdigit()] == ["0", "1", "2"]
 
 
@@ -156,4 +155,4 @@ def test_any_values_can_be_drawn(values):
     assert low < high
     parse(draw_intervals([Row("a", tuple(Bar(value) for value in values))], "", ""))
     across: list[Any] = list(range(len(values)))
-    parse(draw_lines(across, [values], "", "", ""))
+    parse(draw_lines(across, [values], "", ("", "")))
