@@ -106,7 +106,18 @@ def probe(
             on_clip(len(rows), len(table))
     frame = pd.DataFrame(rows, columns=list(COLUMNS), index=pd.Index([clip.id for clip in table], name="id", dtype=str))
     frame = frame.astype(_TYPES)
-    return ProbeReport(frame, _summary(frame, time.perf_counter() - started))
+    problems = frame["problem"][frame["problem"] != ""].value_counts()
+    summary = ProbeSummary(
+        clips=len(frame),
+        hours=float(frame["duration"].sum()) / 3600,
+        problems={str(reason): int(count) for reason, count in problems.items()},
+        without_video=int((~frame["video"]).sum()),
+        without_audio=int((~frame["audio"]).sum()),
+        rotated=int((frame["rotation"].ne(0) | frame["mirrored"]).sum()),
+        frame_rate_changes=int(frame["frame_rate_changes"].sum()),
+        seconds=time.perf_counter() - started,
+    )
+    return ProbeReport(frame, summary)
 
 
 def probe_clip(clip: Clip) -> Row:
@@ -173,17 +184,3 @@ def _in_processes(clips: Sequence[Clip], workers: int, timeout: float) -> Iterat
                 row = _empty_row(clip)
                 _add_problem(row, error.reason, error.message)
                 yield row
-
-
-def _summary(table: pd.DataFrame, seconds: float) -> ProbeSummary:
-    problems = table["problem"][table["problem"] != ""].value_counts()
-    return ProbeSummary(
-        clips=len(table),
-        hours=float(table["duration"].sum()) / 3600,
-        problems={str(reason): int(count) for reason, count in problems.items()},
-        without_video=int((~table["video"]).sum()),
-        without_audio=int((~table["audio"]).sum()),
-        rotated=int((table["rotation"].ne(0) | table["mirrored"]).sum()),
-        frame_rate_changes=int(table["frame_rate_changes"].sum()),
-        seconds=seconds,
-    )

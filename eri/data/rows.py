@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Sized
 
 from eri.config.tasks import Task
 from eri.data.clips import Split, check_id
-from eri.data.problems import SHOWN, Kind
-from eri.data.tables import Table
-from eri.data.text import format_number, is_missing, parse_number
+from eri.data.tables import SHOWN, Kind, Table, format_number, is_missing, parse_number
 from eri.utils.errors import DataError, UnknownClassError
 from eri.utils.spelling import did_you_mean
 
@@ -155,26 +153,6 @@ class ClipRows:
             else:
                 self.record(_EMPTY, clip_id, f"{self.table.columns[position]} is empty")
         return labels
-
-
-def require_same_ids(left: str, left_ids: Iterable[str], right: str, right_ids: Iterable[str]) -> None:
-    """Refuse, by a DataError, to join two named tables where a clip is on one side only.
-
-    Examples:
-        >>> require_same_ids("labels.csv", ["00001", "00002"], "partition.csv", ["00001"])
-        Traceback (most recent call last):
-        eri.utils.errors.DataError: 1 clip of labels.csv not in partition.csv: 00002
-          → Every clip must be in both tables; copy them again from the same release of the data set.
-    """
-    one, other = set(left_ids), set(right_ids)
-    parts = [
-        f"{count_clips(lost)} of {here} not in {there}: {first_ids(lost)}"
-        for here, there, lost in ((left, right, one - other), (right, left, other - one))
-        if lost
-    ]
-    if parts:
-        hint = "Every clip must be in both tables; copy them again from the same release of the data set."
-        raise DataError("; ".join(parts), hint=hint)
 
 
 def first_ids(ids: Iterable[str]) -> str:

@@ -1,26 +1,81 @@
-"""Reading CSV and Parquet tables as text cells that remember the line they stand on."""
+"""CSV and Parquet tables as text cells that remember their lines, and everything that is wrong with one, at once."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from eri.config.tasks import Task
-from eri.data.problems import Kind, Problems
-from eri.data.text import SEPARATOR_NAMES, decode, guess_separator
 from eri.utils.errors import DataError
 from eri.utils.spelling import did_you_mean, squeeze
 
+SHOWN = 5
+Encoding = Literal["utf-8", "utf-8-bom", "utf-16", "unknown", "binary"]
 PARQUET_SUFFIXES = frozenset({".parquet", ".pq"})
+SEPARATOR_NAMES = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+_SNIFFED = 1024
 _LONGEST_HEADER = 1 << 16
 _SAVE_AGAIN = "Save it again as comma-separated CSV in UTF-8."
 _COPY_AGAIN = "Copy it again from the data set."
+
+
+class Kind(NamedTuple):
+    """A kind of problem: a plural that a count in brackets follows, and what the user can do about it."""
+
+    title: str
+    way_out: str
+    error: type[DataError] = DataError  # raised where all problems are of this kind
+
+
+class Problems:
+    """The problems of one file or folder by kind, each at a ``unit`` of it; the first five of a kind are shown.
+
+    Examples:
+        >>> problems = Problems(Path("data_info.csv"))
+        >>> problems.add(Kind("unknown splits", "Use Train, Val or Test."), 7, "Split is 'Dev'")
+        >>> problems.check()
+        Traceback (most recent call last):
+        eri.utils.errors.DataError: data_info.csv, line 7: Split is 'Dev'
+          → Use Train, Val or Test.
+    """
+
+    def __init__(self, path: Path, unit: str = "line") -> None:
+        self._path = path
+        self._unit = unit
+        self._found: dict[Kind, list[str]] = {}
+
+    def add(self, kind: Kind, place: int | str, detail: str) -> None:
+        """Record one problem at a line, a row, or a path within the folder."""
+        self._found.setdefault(kind, []).append(f"{self._unit} {place}: {detail}")
+
+    def check(self) -> None:
+        """Raise one DataError of all recorded problems, of a narrower type where all of them ask for it."""
+        types = {kind.error for kind in self._found}
+        if not types:
+            return
+        error = types.pop() if len(types) == 1 else DataError
+        hint = "\n    ".join(dict.fromkeys(kind.way_out for kind in self._found))
+        if sum(map(len, self._found.values())) == 1:
+            ((only,),) = self._found.values()
+            raise error(f"{self._path}, {only}", hint=hint)
+        parts = [f"{self._path}:"]
+        for kind, found in self._found.items():
+            first = f", the first {SHOWN}" if len(found) > SHOWN else ""
+            parts.append(f"  {kind.title} ({len(found)}{first}):")
+            parts += [f"    {text}" for text in found[:SHOWN]]
+        raise error("\n".join(parts), hint=hint)
+
+
 _RAGGED = Kind(
     "rows with too many or too few cells",
     "Give each row as many cells as the header; write decimals with a point and put cells that hold commas in quotes.",
@@ -143,13 +198,87 @@ def _read_parquet(path: Path) -> Table:
         content = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
-    columns = [_texts(values) for values in content.to_pydict().values()]
-    rows = [list(cells) for cells in zip(*columns, strict=True)]
+    rows = [[_text(value) for value in row.values()] for row in content.to_pylist()]
     return Table(path, tuple(content.column_names), rows, list(range(1, len(rows) + 1)), "row")
 
 
-def _texts(values: Sequence[Any]) -> list[str]:
-    return [
-        "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value).strip()
-        for value in values
-    ]
+def _text(value: Any) -> str:
+    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value).strip()
+
+
+class Decoded(NamedTuple):
+    """The text of a file, without a byte-order mark, and how it was encoded.
+
+    ``utf-8`` is the only right encoding; ``utf-8-bom`` differs by a mark in front that spreadsheets write. An
+    ``unknown`` one is read as Latin-1, so that the rest of the file can still be judged; a ``binary`` file has no text.
+    """
+
+    text: str
+    encoding: Encoding
+    line: int | None = None  # 1-based, of the first byte that is not UTF-8, where the encoding is unknown
+
+
+def decode(data: bytes) -> Decoded:
+    """Decode the bytes of a table, whatever they are.
+
+    Examples:
+        >>> decode("id,é".encode("utf-16")).encoding, decode("id,é".encode("latin-1")).encoding
+        ('utf-16', 'unknown')
+    """
+    wide = _wide_encoding(data)
+    if wide is not None:
+        return Decoded(data.decode(wide, errors="replace").lstrip("\ufeff"), "utf-16")
+    if b"\0" in data:
+        return Decoded("", "binary")
+    mark = data.startswith(codecs.BOM_UTF8)
+    try:
+        return Decoded(data.decode("utf-8-sig"), "utf-8-bom" if mark else "utf-8")
+    except UnicodeDecodeError as error:
+        start = error.start + (len(codecs.BOM_UTF8) if mark else 0)
+        return Decoded(data.decode("latin-1"), "unknown", data.count(b"\n", 0, start) + 1)
+
+
+def _wide_encoding(data: bytes) -> str | None:
+    """Name the UTF-16 flavour: by its mark, or by the zero beside every ASCII character."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    head = data[: min(_SNIFFED, len(data) // 2 * 2)]
+    even, odd = head[0::2], head[1::2]
+    if head and not any(odd) and all(even):
+        return "utf-16-le"
+    return "utf-16-be" if head and not any(even) and all(odd) else None
+
+
+def guess_separator(header: str) -> str:
+    r"""Return the character that separates the cells of a header line: the commonest of ``,`` ``;`` tab and ``|``.
+
+    Examples:
+        >>> guess_separator("File_ID;Split;Fear")
+        ';'
+    """
+    return max((",", *SEPARATOR_NAMES), key=header.count)
+
+
+def parse_number(cell: str) -> float | None:
+    """Return the number of a cell, NaN and infinities too; None for text, and for underscores and digits beyond ASCII.
+
+    Examples:
+        >>> parse_number("0.5"), parse_number("nan"), parse_number("0,5"), parse_number("1_0")
+        (0.5, nan, None, None)
+    """
+    return float(cell) if _NUMBER.fullmatch(cell) or _NOT_FINITE.fullmatch(cell) else None
+
+
+def is_missing(cell: str) -> bool:
+    """Say whether a cell stands for 'no value': empty, or a word that spreadsheets and pandas write for it."""
+    return cell.lower() in {"", "nan", "na", "n/a", "null", "none"}
+
+
+def format_number(value: float) -> str:
+    """Return the shortest decimal text of a bound, for messages.
+
+    Examples:
+        >>> format_number(1.0), format_number(0.5)
+        ('1', '0.5')
+    """
+    return str(int(value)) if math.isfinite(value) and value == int(value) else repr(value)

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from eri.config import Runtime
 from eri.data.clips import ClipTable
-from eri.data.problems import Kind
-from eri.data.tables import read_table
-from eri.data.text import parse_number
+from eri.data.tables import Kind, parse_number, read_table
 from eri.metrics.intensities import Floats
 from eri.reports.figures import format_of_image, new_figure, save_figure
 from eri.reports.inspector import Inspector, VideoInput, crop_video, open_cached, open_inspector, read_cached

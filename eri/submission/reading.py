@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from eri.data.text import SEPARATOR_NAMES, decode, guess_separator
+from eri.data.tables import SEPARATOR_NAMES, decode, guess_separator
 from eri.submission.findings import Code, Findings
 
 _LINE_END = re.compile(r"\r\n|\n|\r")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from eri.data.clips import ClipTable, Split
 from eri.data.rows import count_clips, first_ids, normalise_id
-from eri.data.text import format_number, parse_number
+from eri.data.tables import format_number, parse_number
 from eri.submission.findings import Code, Finding, Findings
 from eri.submission.formats import SubmissionFormat, clips_to_submit, format_of
 from eri.submission.reading import CellSplitter, Line, read_lines

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eri.data.clips import ClipTable, Split
 from eri.data.rows import count_clips, first_ids
-from eri.data.text import format_number
+from eri.data.tables import format_number
 from eri.submission.findings import Code
 from eri.submission.formats import DEFAULT_NAME, SubmissionFormat, clips_to_submit, format_of
 from eri.submission.validate import validate_submission

@@ -1,10 +1,7 @@
-"""Acted Facial Expressions in the Wild (AFEW), as distributed for the EmotiW challenges.
+"""Acted Facial Expressions in the Wild (AFEW), as distributed for EmotiW; docs/data-sets.md shows the layout.
 
-``Train_AFEW/Angry/000046280.avi …`` and ``Val_AFEW/…``, or ``Train/`` and ``Val/``; the audio is the video's track.
-Test clips, whose labels were not published, are the videos directly in ``Test_vid_Distribute/``, ``Test_AFEW/`` or
-``Test/``. Other folders, such as ``AlignedFaces_LBPTOP_Points``, are passed over. The release names no subjects, so
-clips of one actor or film are kept together by the official split only. File names are times in a film and may recur in
-another, so ids are made of the split, the class and the name.
+The release names no subjects, so clips of one actor or film are kept together by the official split only. File names
+are times in a film and may recur in another, so ids are made of the split, the class and the name.
 """
 
 from __future__ import annotations
@@ -13,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eri.config.tasks import Task
-from eri.data.adapters.expressions import find_class, make_id, record_unknown_class, visible_folders
-from eri.data.adapters.listing import VIDEO_SUFFIXES, find_folder, list_files
+from eri.data.adapters.expressions import find_class, make_id, record_unknown_class, visible_files, visible_folders
+from eri.data.adapters.listing import VIDEO_SUFFIXES, find_folder
 from eri.data.clips import Clip, ClipTable, Split, by_id
-from eri.data.problems import Problems
+from eri.data.tables import Problems
 from eri.utils.errors import DataError, SplitError
 
 NAME = "afew"
@@ -49,7 +46,8 @@ def load(source: Path) -> ClipTable:
         clips += _clips(source, folder, split, problems)
     problems.check()
     if (test := find_folder(source, *_TEST)) is not None:
-        clips += [Clip(make_id("Test", name), "test", path) for name, path in _videos(test).items()]
+        unlabelled = visible_files(test, VIDEO_SUFFIXES)
+        clips += [Clip(make_id("Test", name), "test", path) for name, path in unlabelled.items()]
     return ClipTable(NAME, source, TASK, by_id(clips))
 
 
@@ -61,13 +59,9 @@ def _folder(source: Path, split: Split) -> Path | None:
 
 def _clips(source: Path, folder: Path, split: Split, problems: Problems) -> Iterator[Clip]:
     for name, home in visible_folders(folder).items():
-        label, videos = find_class(name, TASK), _videos(home)
+        label, videos = find_class(name, TASK), visible_files(home, VIDEO_SUFFIXES)
         if label is None and videos:
             record_unknown_class(problems, home.relative_to(source).as_posix(), name, TASK)
         elif label is not None:
             for stem, path in videos.items():
                 yield Clip(make_id(split.capitalize(), label, stem), split, path, labels=TASK.one_hot(label))
-
-
-def _videos(folder: Path) -> dict[str, Path]:
-    return {stem: path for stem, path in list_files(folder, VIDEO_SUFFIXES).items() if not stem.startswith(".")}

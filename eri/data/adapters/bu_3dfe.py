@@ -1,10 +1,4 @@
-"""The sequences of Binghamton University's 3D facial expressions, which the paper of CEFLNet calls BU-3DFE.
-
-``F001/Angry/000.jpg …`` beside the meshes ``000.wrl``, which are passed over: 58 women ``F001`` to ``F058`` and 43 men
-``M001`` to ``M043`` show six expressions, about 100 frames each at 25 per second: 606 sequences. Its owners distribute
-these sequences as BU-4DFE; what they distribute as BU-3DFE (``F0001/F0001_AN01WH_F2D.bmp``) holds single scans. There
-are no splits: all clips are in ``train``, grouped by subject, for subject-independent folds.
-"""
+"""The sequences that the paper of CEFLNet calls BU-3DFE, their owners BU-4DFE; docs/data-sets.md shows the layout."""
 
 from __future__ import annotations
 

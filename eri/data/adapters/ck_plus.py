@@ -1,11 +1,4 @@
-"""The Extended Cohn-Kanade data set (CK+).
-
-``cohn-kanade-images/S005/001/S005_001_00000001.png …`` and ``Emotion/S005/001/S005_001_00000011_emotion.txt``, each in
-the folder that its archive makes (``extended-cohn-kanade-images``, ``Emotion_labels``) or not. The text file holds the
-code of the expression, 1 to 7, written as ``3.0000000e+00``. 327 of 593 sequences, of 118 subjects, have one; the
-others are passed over. A sequence runs from neutral to the apex, its last image. There are no splits: all clips are in
-``train``, grouped by subject, for leave-one-subject-out and folds.
-"""
+"""The Extended Cohn-Kanade data set (CK+), 327 sequences of 118 subjects; docs/data-sets.md shows the layout."""
 
 from __future__ import annotations
 
@@ -17,9 +10,7 @@ from eri.config.tasks import Task
 from eri.data.adapters.expressions import CONFLICT, NO_SUBJECT, UNKNOWN_CLASS, make_id, make_table, visible_folders
 from eri.data.adapters.listing import find_folder, list_files
 from eri.data.clips import Clip, ClipTable
-from eri.data.problems import Problems
-from eri.data.tables import read_text
-from eri.data.text import parse_number
+from eri.data.tables import Problems, parse_number, read_text
 from eri.utils.errors import DataError
 
 NAME = "ck-plus"

@@ -1,11 +1,4 @@
-"""DAiSEE: learners in front of a screen, with levels of engagement, boredom, confusion and frustration.
-
-``DataSet/Train/110001/1100011002/1100011002.avi …``, ``DataSet/Validation/…`` and ``DataSet/Test/…`` beside
-``Labels/TrainLabels.csv``, ``ValidationLabels.csv`` and ``TestLabels.csv`` with the header
-``ClipID,Boredom,Engagement,Confusion,Frustration``. Levels run from 0 to 3; a clip's subject is the first six digits of
-its id. Engagement alone is read, as the papers do: as four classes by the adapter ``daisee``, or by
-``daisee-engagement``, which is chosen by its name, as a number in [0, 1], a third of the level.
-"""
+"""DAiSEE: learners in front of a screen, with levels of engagement; docs/data-sets.md shows the layout."""
 
 from __future__ import annotations
 
@@ -32,7 +25,7 @@ ENGAGEMENT = Task("daisee-engagement", ("Engagement",))
 
 _SPLITS: dict[Split, str] = {"train": "Train", "val": "Validation", "test": "Test"}
 _LABELS, _MEDIA = "Labels", "DataSet"
-_CLIP = re.compile(r"(?P<subject>\d{6})\d+")
+_CLIP = re.compile(r"\d{6}\d+")
 _LEVELS = tuple(str(level) for level in range(len(TASK.labels)))
 
 

@@ -1,13 +1,8 @@
-"""Dynamic Facial Expression in the Wild (DFEW) with its five official folds.
-
-``EmoLabel_DataSplit/train(single-labeled)/set_1.csv`` to ``set_5.csv`` and ``test(single-labeled)/set_1.csv`` to
-``set_5.csv``, each with the header ``video_name,label``; labels run from 1 to 7. The media are in ``Clip/``: the videos
-as they were cut from films in ``original/`` or its ``part_1/`` to ``part_11/`` (``1.mp4``), or cropped faces in
-``clip_224x224/`` and ``clip_224x224_16f/`` (``00001/`` with images) or ``clip_224x224_avi/``. Ids are numbers of five
-digits. Clips without a single label are in no list and passed over.
+"""Dynamic Facial Expression in the Wild (DFEW) with its five official folds; docs/data-sets.md shows the layout.
 
 A clip is held out by one fold and trained on by the four others. The folds are the table's ``folds``; its splits are
 those of the first one: its training clips are ``train`` and its test clips ``val``. The data set names no subjects.
+Clips without a single label are in no list and passed over.
 """
 
 from __future__ import annotations
@@ -19,9 +14,8 @@ from eri.config.tasks import Task
 from eri.data.adapters.expressions import CONFLICT, UNKNOWN_CLASS, visible_folders
 from eri.data.adapters.listing import VIDEO_SUFFIXES, find_child, find_folder, list_files
 from eri.data.clips import Clip, ClipTable, Split
-from eri.data.problems import Problems
 from eri.data.rows import ClipRows, count_clips, find_id, first_ids
-from eri.data.tables import read_table
+from eri.data.tables import Problems, read_table
 from eri.utils.errors import DataError, SplitError
 
 NAME = "dfew"
@@ -34,17 +28,14 @@ CLIP_FOLDERS = ("original", "clip_224x224", "clip_224x224_avi", "clip_224x224_16
 """The first of these that is there is read, unless one of them is given itself."""
 
 _LISTS, _CLIPS = "EmoLabel_DataSplit", "Clip"
-_PARTS = ("train", "test")
 _DIGITS = 5
-_Lists = Mapping[tuple[str, str], Mapping[str, str]]
-"""The class of each clip of each list, which a part and a fold name."""
-
+_Lists = Mapping[tuple[str, str], Mapping[str, str]]  # the class of each clip, by part and fold
 _CODES = {str(place): label for place, label in enumerate(TASK.labels, start=1)}
 
 
 def matches(source: Path) -> bool:
     """Say whether a folder, or the folder of its clips that is given, belongs to a list of a fold."""
-    return any(_list(_root(source), part, fold).is_file() for part in _PARTS for fold in FOLDS)
+    return any(path.is_file() for path in _list_paths(_root(source)).values())
 
 
 def load(source: Path) -> ClipTable:
@@ -53,7 +44,7 @@ def load(source: Path) -> ClipTable:
     To choose among the folders of clips, one of :data:`CLIP_FOLDERS` in it may be given. Media need not be there.
     """
     root = _root(source)
-    paths = {(part, fold): _list(root, part, fold) for fold in FOLDS for part in _PARTS}
+    paths = _list_paths(root)
     lacking = [path for path in paths.values() if not path.is_file()]
     if len(lacking) == len(paths):
         raise DataError(f"{source}: does not hold the data set '{NAME}'", hint=f"Looked for {LOOKS_FOR}.")
@@ -64,16 +55,13 @@ def load(source: Path) -> ClipTable:
     lists = {key: _read_list(path) for key, path in paths.items()}
     labels = _join_labels(root, lists)
     folds = _join_folds(root, lists)
+    splits: dict[str, Split] = {clip_id: "val" if fold == FOLDS[0] else "train" for clip_id, fold in folds.items()}
     home, media = _find_media(source, root)
     clips = tuple(
-        Clip(clip_id, _split(folds[clip_id]), media.get(clip_id, home / clip_id), labels=TASK.one_hot(label))
+        Clip(clip_id, splits[clip_id], media.get(clip_id, home / clip_id), labels=TASK.one_hot(label))
         for clip_id, label in sorted(labels.items())
     )
     return ClipTable(NAME, root, TASK, clips, "video_name", folds=folds)
-
-
-def _split(fold: str) -> Split:
-    return "val" if fold == FOLDS[0] else "train"
 
 
 def _root(source: Path) -> Path:
@@ -81,8 +69,11 @@ def _root(source: Path) -> Path:
     return source.parent.parent if inside else source
 
 
-def _list(root: Path, part: str, fold: str) -> Path:
-    return find_child(find_child(find_child(root, _LISTS), f"{part}(single-labeled)"), f"set_{fold}.csv")
+def _list_paths(root: Path) -> dict[tuple[str, str], Path]:
+    """Return where each list should be, by part and fold."""
+    folder = find_child(root, _LISTS)
+    parts = {part: find_child(folder, f"{part}(single-labeled)") for part in ("train", "test")}
+    return {(part, fold): find_child(parts[part], f"set_{fold}.csv") for fold in FOLDS for part in parts}
 
 
 def _read_list(path: Path) -> dict[str, str]:

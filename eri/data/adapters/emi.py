@@ -1,9 +1,4 @@
-"""The Hume-Vidmimic2 data set as distributed for the EMI tracks of ABAW6, ABAW8 and ABAW10.
-
-``train_split.csv`` and ``valid_split.csv`` beside ``raw/``, ``audio/`` and ``face_images/``; the media of the test
-clips in the folders of the same names inside ``test_data/``, all in any case. Ids are numbers of five digits, in the
-tables with or without their leading zeros.
-"""
+"""Hume-Vidmimic2, as distributed for the EMI tracks of ABAW6, ABAW8 and ABAW10; docs/data.md shows the layout."""
 
 from __future__ import annotations
 
@@ -15,9 +10,8 @@ from typing import NamedTuple
 from eri.config.tasks import EMI
 from eri.data.adapters.listing import AUDIO_SUFFIXES, VIDEO_SUFFIXES, find_child, list_files, list_folders
 from eri.data.clips import Clip, ClipTable, Split, by_id
-from eri.data.problems import Kind
 from eri.data.rows import ClipRows, Labels, count_clips, find_id, first_ids
-from eri.data.tables import Table, count_labels, read_table
+from eri.data.tables import Kind, Table, count_labels, read_table
 from eri.utils.errors import DataError
 
 NAME = "emi"
@@ -27,6 +21,7 @@ TEST_FOLDER = "test_data"
 _TABLES: dict[str, Split] = {"train_split.csv": "train", "valid_split.csv": "val"}
 _TEST_TABLES = ("test_split.csv", "test.csv")
 _ID_COLUMN = "Filename"
+_DIGITS = 5
 _FEATURES = ("vit", "wav2vec2")
 
 LARGEST_SUM = 1.03
@@ -54,7 +49,7 @@ class _Media(NamedTuple):
     def by_id(self) -> _Media:
         """Return them by clip id; a name that is no id belongs to no clip, and one with all its zeros wins."""
         videos, faces, audio = (
-            {clip_id: found[name] for name in sorted(found, key=len) if (clip_id := _clip_id(name)) is not None}
+            {clip_id: found[name] for name in sorted(found, key=len) if (clip_id := find_id(name, digits=_DIGITS))}
             for found in self[:3]
         )
         return _Media(videos, faces, audio, self.raw)
@@ -120,7 +115,7 @@ def _ids_of_files(folder: Path) -> list[str]:
     """Return the ids that anything in the folder of test data is named after."""
     features = (list_files(find_child(folder, name), (".pkl",)) for name in _FEATURES)
     names = {name for found in (*_Media.of(folder)[:3], *features) for name in found}
-    ids = {name: _clip_id(name) for name in names}
+    ids = {name: find_id(name, digits=_DIGITS) for name in names}
     if strange := [name for name, clip_id in ids.items() if clip_id is None]:
         raise DataError(
             f"{folder}: {len(strange)} file name(s) that are no clip's: {first_ids(strange)}",
@@ -128,10 +123,6 @@ def _ids_of_files(folder: Path) -> list[str]:
             "with the ids of the test clips.",
         )
     return sorted({clip_id for clip_id in ids.values() if clip_id is not None})
-
-
-def _clip_id(name: str) -> str | None:
-    return find_id(name, digits=EMI.id_digits)
 
 
 def _clips(root: Path, labels: Mapping[Split, Labels]) -> Iterator[Clip]:

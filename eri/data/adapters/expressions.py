@@ -1,20 +1,20 @@
 """What the adapters of recorded expressions share: problems, ids made of paths, and trees of subjects and classes.
 
 None of these data sets has a table of all its clips: a clip is a folder or a file, and its class is a folder's name or
-a code in a file beside it.
+a code in a file beside it. Most have no splits: all clips are then in ``train``, grouped by subject, for folds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from eri.config.tasks import Task
 from eri.data.adapters.listing import IMAGE_SUFFIXES, list_files, list_folders
 from eri.data.clips import Clip, ClipTable, by_id
-from eri.data.problems import Kind, Problems
+from eri.data.tables import Kind, Problems
 from eri.utils.errors import ConflictingLabelsError, DataError, MissingSubjectError, UnknownClassError
 from eri.utils.spelling import did_you_mean
 
@@ -45,6 +45,11 @@ def visible_folders(folder: Path) -> dict[str, Path]:
     """Return the folders inside a folder by name, in ascending order, without those that systems hide there."""
     found = list_folders(folder)
     return {name: found[name] for name in sorted(found) if not name.startswith((".", "__"))}
+
+
+def visible_files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    """Return the files of :func:`list_files` without those that are hidden."""
+    return {stem: path for stem, path in list_files(folder, suffixes).items() if not stem.startswith(".")}
 
 
 def find_class(name: str, task: Task) -> str | None:
@@ -79,9 +84,8 @@ class SubjectTree(NamedTuple):
 
     def fits(self, folder: Path) -> bool:
         """Say whether a folder holds a subject with a class."""
-        return any(
-            self.subject.fullmatch(name) and self._has_class(path) for name, path in visible_folders(folder).items()
-        )
+        homes = (path for name, path in visible_folders(folder).items() if self.subject.fullmatch(name))
+        return any(find_class(name, self.task) for home in homes for name in list_folders(home))
 
     def read(self, folder: Path) -> ClipTable:
         """Read the clips of all subjects; all are in the split ``train``, grouped by subject.
@@ -93,17 +97,11 @@ class SubjectTree(NamedTuple):
         nothing = DataError(f"{folder}: holds no clip of {self.name}", hint=hint)
         return make_table(self.name, folder, self.task, self._clips(folder, problems), problems, nothing)
 
-    def _has_class(self, folder: Path) -> bool:
-        return any(find_class(name, self.task) for name in list_folders(folder))
-
-    def _has_images(self, folder: Path) -> bool:
-        classes = (path for name, path in list_folders(folder).items() if find_class(name, self.task))
-        return any(list_files(path, IMAGE_SUFFIXES) for path in classes)
-
     def _clips(self, folder: Path, problems: Problems) -> Iterator[Clip]:
         for subject, home in visible_folders(folder).items():
             if not self.subject.fullmatch(subject):
-                if self._has_images(home):
+                classes = (path for name, path in list_folders(home).items() if find_class(name, self.task))
+                if any(list_files(path, IMAGE_SUFFIXES) for path in classes):
                     problems.add(NO_SUBJECT, subject, f"is no subject's folder, such as {self.example}")
                 continue
             for name, images in visible_folders(home).items():

@@ -1,11 +1,8 @@
-"""The Hume-Reaction data set, as distributed for ABAW5 ERI (2023) and for MuSe-Reaction (2022).
-
-ABAW5: ``data_info.csv`` beside ``train/``, ``val/`` and ``test/``, each with ``mp4/`` and ``wav/``, in any case.
-MuSe-2022: see :mod:`eri.data.adapters.muse`. Ids are numbers of five digits; ``[42]`` and ``42.0`` are ``00042``.
-"""
+"""Hume-Reaction, as distributed for ABAW5 ERI (2023) and MuSe-Reaction (2022); docs/data.md shows both layouts."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +24,7 @@ LOOKS_FOR = muse.REACTION.looks_for
 _ABAW5_TABLE = "data_info.csv"
 _ABAW5_SPLITS: dict[str, Split] = {"Train": "train", "Val": "val", "Test": "test"}
 _ID_COLUMN = "File_ID"
-_BANDS = ((20.0, "under 20"), (30.0, "20 to 29"), (40.0, "30 to 39"), (50.0, "40 to 49"), (float("inf"), "50 and over"))
+_AGES = ("under 20", "20 to 29", "30 to 39", "40 to 49", "50 and over")
 
 
 def matches(source: Path) -> bool:
@@ -86,19 +83,7 @@ def read_attributes(table: ClipTable) -> pd.DataFrame:
     cells = {row[id_position].strip('"[]').zfill(table.task.id_digits or 0): row for row in source.rows}
     found = [cells.get(clip_id) for clip_id in ids]
     frame["country"] = ["" if row is None else row[country] for row in found]
-    frame["age"] = ["" if row is None else age_band(row[age]) for row in found]
+    years = pd.to_numeric(["" if row is None else row[age] for row in found], errors="coerce")
+    bands = pd.cut(years, [-math.inf, 20, 30, 40, 50, math.inf], right=False, labels=_AGES)
+    frame["age"] = ["" if pd.isna(band) else band for band in bands]
     return frame
-
-
-def age_band(cell: str) -> str:
-    """Return the band of an age in years; the empty string where it is none.
-
-    Examples:
-        >>> age_band("22.5"), age_band("50"), age_band("")
-        ('20 to 29', '50 and over', '')
-    """
-    try:
-        years = float(cell)
-    except ValueError:
-        return ""
-    return next((name for limit, name in _BANDS if years < limit), "")

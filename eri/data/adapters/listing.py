@@ -7,11 +7,22 @@ from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 
+from eri.storage import parse_url
 from eri.utils.errors import DataError
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".3gp")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
+
+
+def at_hand(place: Path) -> Path:
+    """Return where a file or folder is on this machine: of an object store, its tables are fetched to a mirror."""
+    url = parse_url(place)
+    if url is None:
+        return place
+    from eri.storage.mirror import mirror_data
+
+    return mirror_data(url)
 
 
 def find_child(folder: Path, name: str) -> Path:

@@ -12,10 +12,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from eri.config import Strict, describe_misfits, read_yaml
 from eri.config.tasks import TASKS, Activation, Task, TaskKind
+from eri.data.adapters.listing import at_hand
 from eri.data.clips import Clip, ClipTable, Split
-from eri.data.problems import Kind
 from eri.data.rows import ClipRows, Labels
-from eri.data.tables import Table, read_table, read_text
+from eri.data.tables import Kind, Table, read_table, read_text
 from eri.storage import parse_url
 from eri.utils.errors import DataError, MissingSubjectError
 
@@ -169,13 +169,7 @@ def load(source: Path) -> ClipTable:
     columns may be missing where ``split: test`` is stated. Media need not be there.
     """
     manifest = read_manifest(source)
-    url = parse_url(manifest.root)
-    if url is None:
-        root = source.parent / manifest.root
-    else:
-        from eri.storage.mirror import mirror_data
-
-        root = mirror_data(url)
+    root = at_hand(manifest.root) if parse_url(manifest.root) else source.parent / manifest.root
     table, task, columns = read_table(root / manifest.table), manifest.as_task(), manifest.columns
     label_columns = manifest.labels if columns.class_name is None else [columns.class_name]
     if manifest.split == "test" and not set(label_columns) & set(table.columns):

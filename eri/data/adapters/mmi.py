@@ -1,26 +1,28 @@
-"""The MMI facial expression database: frontal videos of one of six basic expressions.
+"""The MMI facial expression database: frontal videos of one of six expressions; docs/data-sets.md shows the layout.
 
-``Sessions/1767/`` holds the video ``S001-100.avi``, its annotation ``S001-100.xml`` with ``<Metatag Name="Emotion"
-Value="4"/>`` and ``session.xml`` with ``<subject id="1">`` and a ``<track view="0" filename="S001-100.avi">`` for each
-video. Codes run from 1 (anger) to 6 (surprise); sessions of another code, of action units alone, of still images, or
-seen from the side only (view 1) or from both sides in one image (view 2) are passed over, as the papers do, who keep
-205 sequences of 30 subjects. The subject is the one of ``session.xml``, or else that of the video's name. A sequence
-runs from neutral over the apex to neutral. There are no splits: all clips are in ``train``, grouped by subject.
+Sessions of another code, of action units alone, of still images, or seen from the side (view 1) or from both sides in
+one image (view 2) are passed over, as the papers do, who keep 205 sequences of 30 subjects.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 from eri.config.tasks import Task
-from eri.data.adapters.expressions import CONFLICT, NO_SUBJECT, UNKNOWN_CLASS, make_id, make_table, visible_folders
-from eri.data.adapters.listing import VIDEO_SUFFIXES, find_child, find_folder, list_files
+from eri.data.adapters.expressions import (
+    CONFLICT,
+    NO_SUBJECT,
+    UNKNOWN_CLASS,
+    make_id,
+    make_table,
+    visible_files,
+    visible_folders,
+)
+from eri.data.adapters.listing import VIDEO_SUFFIXES, find_child, find_folder
 from eri.data.clips import Clip, ClipTable
-from eri.data.problems import Kind, Problems
-from eri.data.text import parse_number
+from eri.data.tables import Kind, Problems, parse_number
 from eri.utils.errors import DataError
 
 NAME = "mmi"
@@ -49,11 +51,12 @@ def load(source: Path) -> ClipTable:
     if home is None:
         raise DataError(f"{source}: does not hold the data set '{NAME}'", hint=f"Looked for {LOOKS_FOR}.")
     problems = Problems(home, "session")
+    clips = (_read_session(session, folder, problems) for session, folder in visible_folders(home).items())
     nothing = DataError(
         f"{home}: no session holds a frontal video of one of {', '.join(TASK.labels)}",
         hint="Download sessions whose emotion is annotated, with their videos and XML files.",
     )
-    return make_table(NAME, home.parent, TASK, _clips(home, problems), problems, nothing)
+    return make_table(NAME, home.parent, TASK, filter(None, clips), problems, nothing)
 
 
 def _home(source: Path) -> Path | None:
@@ -62,23 +65,17 @@ def _home(source: Path) -> Path | None:
     return find_folder(source, _SESSIONS)
 
 
-def _clips(home: Path, problems: Problems) -> Iterator[Clip]:
-    for session, folder in visible_folders(home).items():
-        try:
-            clip = _read_session(session, folder, problems)
-        except ElementTree.ParseError as error:
-            problems.add(_UNREADABLE, session, str(error))
-        else:
-            if clip is not None:
-                yield clip
-
-
 def _read_session(session: str, folder: Path, problems: Problems) -> Clip | None:
     """Return the clip of a session; None where it is passed over or its problem is recorded."""
-    files = {stem: path for stem, path in list_files(folder, (".xml",)).items() if not stem.startswith(".")}
-    described = {stem.lower(): ElementTree.parse(path).getroot() for stem, path in files.items()}
+    try:
+        files = visible_files(folder, (".xml",))
+        described = {stem.lower(): ElementTree.parse(path).getroot() for stem, path in files.items()}
+    except ElementTree.ParseError as error:
+        problems.add(_UNREADABLE, session, str(error))
+        return None
     description = described.pop("session", None)
-    codes = {code for root in described.values() for code in _codes(root)}
+    tags = [tag for root in described.values() for tag in root.iter("Metatag")]
+    codes = {tag.get("Value", "").strip() for tag in tags if tag.get("Name", "").lower() == "emotion"}
     video = _frontal_video(folder, description)
     if not codes or video is None:
         return None
@@ -98,20 +95,14 @@ def _read_session(session: str, folder: Path, problems: Problems) -> Clip | None
     return Clip(make_id(session), "train", video, labels=TASK.one_hot(int(number) - 1), group=subject)
 
 
-def _codes(root: ElementTree.Element) -> Iterator[str]:
-    for tag in root.iter("Metatag"):
-        if tag.get("Name", "").lower() == "emotion":
-            yield tag.get("Value", "").strip()
-
-
 def _frontal_video(folder: Path, description: ElementTree.Element | None) -> Path | None:
     """Return the first video that is not described as seen otherwise than from the front."""
     tracks = description.iter("track") if description is not None else ()
     views = {Path(track.get("filename", "")).stem: track.get("view", FRONTAL) for track in tracks}
-    videos = {stem: path for stem, path in sorted(list_files(folder, VIDEO_SUFFIXES).items()) if stem[0] != "."}
+    videos = sorted(visible_files(folder, VIDEO_SUFFIXES).items())
     # A lone track may leave its file unnamed.
     lone = views.get("", FRONTAL) if len(views) == 1 else FRONTAL
-    return next((path for stem, path in videos.items() if views.get(stem, lone) == FRONTAL), None)
+    return next((path for stem, path in videos if views.get(stem, lone) == FRONTAL), None)
 
 
 def _subject(video: Path, description: ElementTree.Element | None) -> str | None:

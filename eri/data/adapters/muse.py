@@ -1,9 +1,6 @@
-"""The layout that the MuSe challenges share: a table of labels, a table of partitions, and media beside them.
+"""The layout that the MuSe challenges share, see docs/data.md: tables of labels and of partitions, media beside them.
 
-``labels.csv`` holds the id and the labels; ``partition.csv``, beside it or in ``metadata/``, the id in its first column
-and ``train``, ``devel`` or ``test`` in its last. Both lie in the sub-challenge's own folder (``c2_muse_reaction``) or
-in the folder that is given. Since all sub-challenges name their tables alike, the header of ``labels.csv`` decides
-which of them it is.
+Since all sub-challenges name their tables alike, the header of ``labels.csv`` decides which of them it is.
 """
 
 from __future__ import annotations
@@ -15,7 +12,7 @@ from typing import NamedTuple
 from eri.config.tasks import ERI, MIMIC, PERCEPTION, Task
 from eri.data.adapters.listing import AUDIO_SUFFIXES, VIDEO_SUFFIXES, find_child, list_files, list_folders
 from eri.data.clips import Clip, ClipTable, Split, by_id
-from eri.data.rows import ClipRows, Labels, require_same_ids
+from eri.data.rows import ClipRows, Labels, count_clips, first_ids
 from eri.data.tables import count_labels, read_table
 from eri.utils.errors import DataError
 
@@ -63,7 +60,7 @@ class SubChallenge(NamedTuple):
         rows = ClipRows(table, id_position, digits=self.task.id_digits)
         labels = rows.read_labels(label_positions, splits, self.task)
         rows.problems.check()
-        require_same_ids(str(tables.labels), rows.index, str(tables.partition), splits)
+        tables.require_same_ids(set(rows.index), set(splits))
         clips = by_id(_clips(tables.folder, splits, labels))
         return ClipTable(self.name, tables.folder, self.task, clips, id_column)
 
@@ -142,6 +139,14 @@ class MuseTables(NamedTuple):
         if any(counts):
             return challenges[counts.index(max(counts))]
         return next((one for one in challenges if one.folder == self.folder.name.lower()), REACTION)
+
+    def require_same_ids(self, labelled: set[str], split: set[str]) -> None:
+        """Refuse, by a DataError, a clip that is in one table only."""
+        sides = ((self.labels, self.partition, labelled - split), (self.partition, self.labels, split - labelled))
+        parts = [f"{count_clips(ids)} of {here} not in {there}: {first_ids(ids)}" for here, there, ids in sides if ids]
+        if parts:
+            hint = "Every clip must be in both tables; copy them again from the same release of the data set."
+            raise DataError("; ".join(parts), hint=hint)
 
 
 def _clips(folder: Path, splits: Mapping[str, Split], labels: Labels) -> Iterator[Clip]:

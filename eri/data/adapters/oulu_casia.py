@@ -1,10 +1,4 @@
-"""The Oulu-CASIA NIR&VIS data set, of which the visible-light sequences in normal light are read.
-
-``VL/Strong/P001/Anger/000.jpeg …`` of the original images, or ``VL_Acropped/Strong/…`` of the cropped ones, each in
-the folder that its archive makes (``OriginalImg``, ``PreProcess_Img`` and others) or not. Where both are there, the
-original images are read. 80 subjects show six expressions each, from neutral to the apex: 480 sequences. ``NI`` (near
-infrared), ``Weak`` and ``Dark`` are passed over. There are no splits: all clips are in ``train``, grouped by subject.
-"""
+"""Oulu-CASIA NIR&VIS: its visible-light sequences in normal light; docs/data-sets.md shows the layout."""
 
 from __future__ import annotations
 

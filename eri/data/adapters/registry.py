@@ -8,8 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 from eri.data.adapters import afew, bu_3dfe, ck_plus, daisee, dfew, emi, hume_reaction, manifest, mmi, muse, oulu_casia
+from eri.data.adapters.listing import at_hand
 from eri.data.clips import ClipTable
-from eri.storage import name_urls, parse_url
+from eri.storage import name_urls
 from eri.utils.errors import DataError
 from eri.utils.registry import Registry
 from eri.utils.spelling import closest, did_you_mean
@@ -90,12 +91,7 @@ def load_clips(source: Path, adapter: str | None = None) -> ClipTable:
         RemoteError: An object store cannot be reached, or refuses.
     """
     try:
-        url = parse_url(source)
-        if url is not None:
-            from eri.storage.mirror import mirror_data
-
-            source = mirror_data(url)
-        return _load(Path(source), adapter)
+        return _load(at_hand(Path(source)), adapter)
     except DataError as error:
         error.message, error.hint = name_urls(error.message), error.hint and name_urls(error.hint)
         raise

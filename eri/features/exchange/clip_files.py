@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eri.data.rows import normalise_id
-from eri.data.tables import read_bytes
-from eri.data.text import SEPARATOR_NAMES, decode, guess_separator, is_missing, parse_number
+from eri.data.tables import SEPARATOR_NAMES, decode, guess_separator, is_missing, parse_number, read_bytes
 from eri.features.exchange.reading import RawFeatures, TimeUnit
 from eri.features.sources import Source, identify_source
 from eri.utils.errors import DataError
