@@ -15,9 +15,7 @@ from eri.exports.graph import Graph, build_graph, write_onnx
 from eri.runs.folders import kind_of
 from eri.runs.opening import run_folders
 from eri.training.learners import create_learner
-from eri.training.run_folder import CONFIG, ENVIRONMENT, METRICS, WEIGHTS, Run, read_run
-from eri.training.trees.files import FOLDER as BOOSTERS
-from eri.training.trees.files import MANIFEST
+from eri.training.run_folder import BOOSTERS, CONFIG, ENVIRONMENT, MANIFEST, METRICS, WEIGHTS, Run, read_run
 from eri.utils.errors import ConfigError, RunError
 from eri.utils.files import write_json, write_text
 

@@ -19,10 +19,8 @@ from eri.features.records import CropSequence, FeatureSequence
 from eri.models.running import resolve_device
 from eri.runs.combination import Combination, average, from_json
 from eri.runs.folders import CV_HELD_OUT, CV_MODELS, Kind, kind_of, read_cv, read_ensemble, stamp_of, task_of
-from eri.training.data import fallback_vector
 from eri.training.features import FeatureSet, ModalityFeatures, RowSource, open_split, recorded_features
-from eri.training.inference import TrainedModel
-from eri.training.learners import create_learner
+from eri.training.learners import TrainedModel, create_learner
 from eri.training.run_folder import CONFIG, Run, read_run
 from eri.utils.errors import DataError, RunError
 
@@ -70,7 +68,8 @@ class Member:
         features = FeatureSet({name: rows[source.digest] for name, source in self.sources.items()})
         usable = features.usable(ids)
         names = list(self.run.task.labels)
-        values = np.tile(fallback_vector(self.run.environment["train_label_means"], names), (len(ids), 1))
+        means = self.run.environment["train_label_means"]
+        values = np.tile(np.array([means[name] for name in names], dtype=np.float64), (len(ids), 1))
         if usable.any():
             values[usable] = self._model().predict(features, [ids[place] for place in np.flatnonzero(usable).tolist()])
         frame = pd.DataFrame(values, index=pd.Index(ids, name="clip_id"), columns=names)

@@ -1,7 +1,6 @@
-"""Changes to the clips that training sees: mixup, noise, and modalities that are left out.
+"""Changes to the compacted, standardised sequences that training sees: mixup, noise, modalities that are left out.
 
-All act on compacted, standardised sequences, and draw from torch's own generators, whose states are saved with every
-epoch.
+They draw from torch's own generators, whose states are saved with every epoch.
 """
 
 from __future__ import annotations
@@ -21,11 +20,8 @@ from eri.models import Predictor, Regressor, Sequences
 class Mixing:
     """With which clip of its batch each clip is mixed, and how much of it stays (Zhang et al. 2018, eq. 1).
 
-    Not a dataclass on purpose: Lightning Fabric would look into one and round the shares to bf16.
-
-    Attributes:
-        partner: int64 (clips,), positions in the batch.
-        share: float32 (clips,), in [0.5, 1]: of the clip itself.
+    ``partner`` is int64 (clips,), positions in the batch; ``share`` float32 (clips,), in [0.5, 1], is that of the clip
+    itself. Not a dataclass on purpose: Lightning Fabric would look into one and round the shares to bf16.
     """
 
     def __init__(self, partner: Tensor, share: Tensor) -> None:
@@ -56,14 +52,7 @@ class Mixing:
 
 
 class TrainingPass(nn.Module, ABC):
-    """One pass through a model as training sees it, with the raw outputs beside the predictions.
-
-    Args:
-        model: The model; its weights are the only ones.
-
-    Attributes:
-        model: The same.
-    """
+    """One pass through a model as training sees it; the model's weights are the only ones."""
 
     def __init__(self, model: Predictor) -> None:
         super().__init__()
@@ -73,10 +62,7 @@ class TrainingPass(nn.Module, ABC):
     def forward(self, inputs: Any, mixing: Mixing | None, targets: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return predictions and raw outputs, (clips, labels) each, and the model's own loss, if it has one.
 
-        Args:
-            inputs: As the model takes them.
-            mixing: How the clips are mixed; None leaves them.
-            targets: The labels of a regression, (clips, labels), or one-hot classes.
+        ``targets`` are the labels of a regression, (clips, labels), or one-hot classes.
         """
 
 
@@ -98,12 +84,7 @@ def drop_modalities(sequences: Mapping[str, Sequences], chance: float) -> dict[s
 
 
 class HeadPass(TrainingPass):
-    """A pass through a head, with augmentation of its sequences.
-
-    Args:
-        model: The model; its weights are the only ones.
-        config: What is switched on.
-    """
+    """A pass through a head, with the augmentation of its sequences that is switched on; it has no loss of its own."""
 
     def __init__(self, model: Regressor, config: RegularizationConfig) -> None:
         super().__init__(model)
@@ -112,7 +93,7 @@ class HeadPass(TrainingPass):
     def forward(
         self, inputs: Mapping[str, Sequences], mixing: Mixing | None, targets: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """See :meth:`TrainingPass.forward`; there is no auxiliary loss."""
+        """See :meth:`TrainingPass.forward`."""
         model = self.model
         assert isinstance(model, Regressor)
         sequences = model.prepare(inputs)

@@ -18,71 +18,55 @@ from numpy.typing import NDArray
 from eri.config.training import BalancingConfig, Copies
 from eri.utils.errors import ConfigError
 
-_GEOMETRIC_SHARE = 2 / 3
-"""Of the copies beside the flip: geometric changes help more than photometric ones (section 4.1)."""
+_GEOMETRIC_SHARE = 2 / 3  # of the copies beside the flip: they help more than photometric ones (section 4.1)
 
 
 @dataclass(frozen=True)
 class Change:
-    """How a copy differs from its clip: the same for all its frames.
+    """How a copy differs from its clip, the same for all its frames.
 
-    Attributes:
-        kind: What is changed.
-        value: Degrees counter-clockwise of a rotation, factor of a contrast; 0 otherwise.
+    ``value`` is the degrees counter-clockwise of a rotation, or the factor of a contrast.
     """
 
     kind: Literal["none", "flip", "rotation", "contrast"] = "none"
     value: float = 0.0
 
-    def apply(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Change the images of a clip.
+    def apply(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Change the frames of a clip, RGB, (frames, height, width, 3).
 
         What a rotation brings in from outside is black. A contrast moves every value to ``127 + α (v - 127)``.
-
-        Args:
-            pictures: RGB, (frames, height, width, 3).
         """
         match self.kind:
             case "none":
-                return pictures
+                return frames
             case "flip":
-                return np.ascontiguousarray(pictures[:, :, ::-1])
+                return np.ascontiguousarray(frames[:, :, ::-1])
             case "rotation":
-                return _rotate(pictures, self.value)
+                return _rotate(frames, self.value)
             case "contrast":
                 values = np.clip(np.rint(127 + self.value * (np.arange(256) - 127)), 0, 255)
-                changed: NDArray[np.uint8] = values.astype(np.uint8)[pictures]
+                changed: NDArray[np.uint8] = values.astype(np.uint8)[frames]
                 return changed
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One clip as training sees it.
-
-    Attributes:
-        position: Of the clip among those that were laid out.
-        change: What makes the copy; kind ``none`` is the clip itself.
-    """
+    """One clip as training sees it: its position among those that were laid out, and what makes the copy."""
 
     position: int
     change: Change
 
 
 def plan_copies(classes: Sequence[str], config: BalancingConfig) -> dict[str, Copies]:
-    """Decide how many copies the clips of each class get.
+    """Decide how many copies the clips of each class get, from the class of every train clip.
 
-    Args:
-        classes: Of each train clip.
-        config: Counts by class, or ``even``: then a clip of the largest class becomes ``base`` clips, and one of any
-            other as many as bring its class nearest to the same number.
+    With ``even``, a clip of the largest class becomes ``base`` clips, and one of any other as many as bring its class
+    nearest to the same number. Raises ConfigError where counts are given for a class that no clip has, while none is
+    given for one that clips have.
 
-    Raises:
-        ConfigError: Counts are given for a class that no clip has, while none is given for one that clips have.
-
-    Examples:
-        >>> plan = plan_copies(["Surprise"] * 83 + ["Contempt"] * 18, BalancingConfig())
-        >>> plan["Surprise"].total * 83, plan["Contempt"].total * 18
-        (249, 252)
+    >>> plan = plan_copies(["Surprise"] * 83 + ["Contempt"] * 18, BalancingConfig())
+    >>> plan["Surprise"].total * 83, plan["Contempt"].total * 18
+    (249, 252)
     """
     counts = Counter(classes)
     if config.copies == "even":
@@ -99,23 +83,7 @@ def plan_copies(classes: Sequence[str], config: BalancingConfig) -> dict[str, Co
 
 
 def lay_out(ids: Sequence[str], classes: Sequence[str], config: BalancingConfig, seed: int) -> tuple[Sample, ...]:
-    """List the train clips and their copies.
-
-    Args:
-        ids: Of the train clips.
-        classes: Of each, in the same order.
-        config: Which copies there are.
-        seed: With a clip's id and the number of its copy, decides angle or factor.
-
-    Returns:
-        Each clip followed by its copies, in the order of ``ids``.
-
-    Raises:
-        ConfigError: The counts are for other classes.
-        ValueError: There is not one class for each clip.
-    """
-    if len(ids) != len(classes):
-        raise ValueError(f"{len(ids)} clips, but {len(classes)} classes")
+    """List the train clips, each followed by its copies; seed, id and number of the copy decide angle or factor."""
     plan = plan_copies(classes, config)
     return tuple(
         Sample(position, change)
@@ -143,12 +111,12 @@ def _share_out(total: int) -> Copies:
     return Copies(flip=min(1, total - 1), rotation=rotations, contrast=rest - rotations)
 
 
-def _rotate(pictures: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
+def _rotate(frames: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
     import cv2
 
-    height, width = pictures.shape[1:3]
+    height, width = frames.shape[1:3]
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
-    rotated = np.empty_like(pictures)
-    for row, picture in enumerate(pictures):
-        rotated[row] = cv2.warpAffine(picture, turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0))
+    rotated = np.empty_like(frames)
+    for row, frame in enumerate(frames):
+        rotated[row] = cv2.warpAffine(frame, turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0))
     return rotated

@@ -19,6 +19,8 @@ from torch import nn
 from eri.utils.errors import RunError
 from eri.utils.files import atomic_path
 
+_AGAIN = "Train again with --overwrite."
+
 
 def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, str]) -> None:
     """Write weights and buffers as safetensors in one atomic step."""
@@ -29,24 +31,16 @@ def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, str]) -> N
 
 
 def weights_metadata(path: Path) -> dict[str, str]:
-    """Return the metadata that :func:`save_weights` wrote.
-
-    Raises:
-        RunError: The file is absent or damaged.
-    """
+    """Return the metadata that :func:`save_weights` wrote; RunError where the file is absent or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise RunError(f"{path}: not the weights of a run: {error}", hint="Train again with --overwrite.") from error
+        raise RunError(f"{path}: not the weights of a run: {error}", hint=_AGAIN) from error
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
-    """Read weights and buffers into a model.
-
-    Raises:
-        RunError: The file is absent, damaged, or of another model.
-    """
+    """Read weights and buffers into a model; RunError where the file is absent, damaged, or of another model."""
     try:
         model.load_state_dict(load_file(path))
     except FileNotFoundError:
@@ -54,9 +48,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
             f"{path}: the run has no weights, no epoch of it ended", hint="Train it: eri train with --resume."
         ) from None
     except (SafetensorError, OSError, RuntimeError) as error:
-        raise RunError(
-            f"{path}: not the weights of this run's model: {error}", hint="Train again with --overwrite."
-        ) from error
+        raise RunError(f"{path}: not the weights of this run's model: {error}", hint=_AGAIN) from error
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
@@ -68,11 +60,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read what :func:`save_state` wrote.
-
-    Raises:
-        RunError: The file is damaged, or holds anything but plain values.
-    """
+    """Read what :func:`save_state` wrote; RunError where the file is damaged, or holds anything but plain values."""
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
@@ -89,11 +77,7 @@ def seed_generators(seed: int) -> None:
 
 
 def derive_seed(*entropy: int) -> int:
-    """Return a seed of torch's generators that follows from some numbers, such as seed, epoch and step.
-
-    Args:
-        entropy: The numbers, each at least 0.
-    """
+    """Return a seed of torch's generators that follows from numbers of at least 0, such as seed, epoch and step."""
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)  # torch takes 63 bits
 
 

@@ -12,11 +12,11 @@ import torch
 
 from eri.config import CORRELATED_CLIPS, ExperimentConfig, GradientTraining, Precision, TrainingConfig
 from eri.config.tasks import Task
-from eri.data.clips import Clip, ClipTable, Split
+from eri.data.clips import ClipTable, Split
 from eri.metrics.intensities import Floats
 from eri.metrics.scoring import Scorer, create_scorer
 from eri.training.features import FeatureSet, ModalityFeatures
-from eri.training.processes import SINGLE_PROCESS, ProcessRank
+from eri.training.processes import ProcessRank
 from eri.utils.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,28 +25,19 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _NAMED = 10
 _RESERVED = {"clip_id", "split", "rule", "epoch", "loss", "learning_rate", "seconds"}
-_RESERVED_SCORES = {"val_loss", "val_pearson", "val_war", "val_uar"}
+_RESERVED |= {"val_loss", "val_pearson", "val_war", "val_uar"}
 
 
 @dataclass(frozen=True, eq=False)
 class SplitData:
-    """The labelled clips of one split.
-
-    Attributes:
-        split: Its name.
-        ids: Labelled clips, ascending.
-        labels: float64 (clips, labels), finite.
-        features: Features of the split.
-        usable: bool (clips,), True where a modality has a valid row.
-        unlabelled: Ids of the split's other clips.
-    """
+    """The labelled clips of one split."""
 
     split: Split
-    ids: tuple[str, ...]
-    labels: Floats
+    ids: tuple[str, ...]  # ascending
+    labels: Floats  # (clips, labels), finite
     features: FeatureSet
-    usable: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    unlabelled: tuple[str, ...]
+    usable: np.ndarray[tuple[int], np.dtype[np.bool_]]  # (clips,), True where a modality has a valid row
+    unlabelled: tuple[str, ...]  # the split's other clips
 
     @property
     def usable_ids(self) -> tuple[str, ...]:
@@ -60,29 +51,23 @@ class SplitData:
 
     def summary(self) -> dict[str, Any]:
         """Return counts and names of what was left out, as JSON values."""
+        sources = self.features.sources.items()
         return {
             "used": int(self.usable.sum()),
             "without_features": list(self.unusable_ids),
             "unlabelled": list(self.unlabelled),
-            "rows": {name: int(modality.counts(self.ids).sum()) for name, modality in self.features.sources.items()},
-            "features": self.features.fingerprints,
+            "rows": {name: int(source.counts(self.ids).sum()) for name, source in sources},
+            "features": {name: source.fingerprint for name, source in sources},
         }
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingInputs:
-    """What a learner is given.
+    """What a learner is given: clips to learn from and to choose by.
 
-    Attributes:
-        config: The system.
-        task: Its labels and their range.
-        train: The clips to learn from; those that are not usable are to be left out.
-        val: The clips to choose by; those that are not usable are predicted as the mean of the train labels.
-        device: Where to compute.
-        precision: Of a neural net's training.
-        versions: Further versions of the train clips' embeddings, by modality: each epoch takes one of every clip.
-        fabric: Of the processes that train together; None where this one trains alone.
-        rank: This process's rank among them.
+    Those of ``train`` that are not usable are to be left out, those of ``val`` to be predicted as the mean of the train
+    labels. ``precision`` is that of a neural net's training. Of each clip, an epoch takes one of ``versions`` or the
+    plain embeddings. ``fabric`` is that of the processes that train together, None where this one trains alone.
     """
 
     config: ExperimentConfig
@@ -91,9 +76,9 @@ class TrainingInputs:
     val: SplitData
     device: torch.device
     precision: Precision
-    versions: Mapping[str, tuple[ModalityFeatures, ...]] = field(default_factory=dict)
+    versions: Mapping[str, tuple[ModalityFeatures, ...]] = field(default_factory=dict)  # by modality
     fabric: Fabric | None = None
-    rank: ProcessRank = SINGLE_PROCESS
+    rank: ProcessRank = field(default_factory=ProcessRank)
 
     @property
     def scorer(self) -> Scorer:
@@ -102,10 +87,15 @@ class TrainingInputs:
 
     @property
     def train_labels(self) -> Floats:
-        """Labels of the usable train clips, float64 (clips, labels); permuted for the shuffled-label baseline."""
+        """Labels of the usable train clips, float64 (clips, labels).
+
+        For the shuffled-label baseline, which must end at no correlation or at chance, whole rows are permuted.
+        """
         settings = self.config.training
         labels = self.train.labels[self.train.usable]
-        return shuffled(labels, settings.seed) if settings.shuffle_labels else labels
+        if not settings.shuffle_labels:
+            return labels
+        return labels[np.random.default_rng([settings.seed, 0]).permutation(len(labels))]
 
     @property
     def fallback(self) -> Floats:
@@ -116,21 +106,22 @@ class TrainingInputs:
 def labelled_split(table: ClipTable, split: Split, features: FeatureSet) -> SplitData:
     """Join the clips of a split with their labels and features, by id.
 
-    Clips without labels or features are named in the log, never silently dropped.
-
-    Raises:
-        DataError: The split has no labelled clip, or none of those has features, or a label is not a number.
+    Clips without labels or features are named in the log, never silently dropped. Raises DataError where no clip has
+    labels, none of those has features, or a label is not a number.
     """
     clips = table.split(split)
-    labelled = [clip for clip in clips if clip.labels is not None]
-    if not labelled:
+    ids = tuple(clip.id for clip in clips if clip.labels is not None)
+    if not ids:
         raise DataError(
             f"{table.name}: no clip of split '{split}' has labels",
             hint="Training needs a labelled train split to learn from and a labelled val split to choose the epoch.",
         )
-    ids = tuple(clip.id for clip in labelled)
     labels = table.label_matrix(ids)
-    _refuse_missing_labels(table, labelled, labels)
+    for row, column in np.argwhere(~np.isfinite(labels))[:1]:
+        raise DataError(
+            f"{table.name}: clip '{ids[row]}' has no number for label '{table.task.labels[column]}'",
+            hint="Fill the label in, or leave all labels of the clip empty.",
+        )
     usable = features.usable(ids)
     if not usable.any():
         raise DataError(
@@ -144,12 +135,8 @@ def labelled_split(table: ClipTable, split: Split, features: FeatureSet) -> Spli
 
 
 def refuse_reserved_labels(task: Task) -> None:
-    """Refuse labels that are called as other columns of ``history.csv`` or ``predictions.parquet`` are.
-
-    Raises:
-        DataError: Names the labels.
-    """
-    clashing = sorted((_RESERVED | _RESERVED_SCORES).intersection(task.labels))
+    """Raise DataError for labels that are called as columns of ``history.csv`` or ``predictions.parquet`` are."""
+    clashing = sorted(_RESERVED.intersection(task.labels))
     if clashing:
         raise DataError(
             f"task '{task.name}': a label cannot be called {' or '.join(map(repr, clashing))}, a run has such a column",
@@ -157,26 +144,14 @@ def refuse_reserved_labels(task: Task) -> None:
         )
 
 
-def refuse_silent_modality(data: SplitData) -> None:
-    """Refuse to train on a modality of which no clip has a valid row.
-
-    Raises:
-        DataError: Names the modality.
-    """
+def refuse_unfit_clips(config: TrainingConfig, data: SplitData) -> None:
+    """Raise DataError for a modality of which no train clip has a row, or a correlation over too few of them."""
     for name, modality in data.features.sources.items():
         if not modality.counts(data.ids).any():
             raise DataError(
                 f"no clip of split '{data.split}' has a valid row of {name} features",
                 hint=f"Leave {name} out with another --modality, or see why in failures.csv of the feature folder.",
             )
-
-
-def refuse_few_clips(config: TrainingConfig, data: SplitData) -> None:
-    """Refuse a loss that correlates over too few train clips.
-
-    Raises:
-        DataError: Says how many there are.
-    """
     clips = len(data.usable_ids)
     if isinstance(config, GradientTraining) and config.loss.correlates and clips < CORRELATED_CLIPS:
         raise DataError(
@@ -199,28 +174,3 @@ def warn_of_absent_classes(data: SplitData, task: Task) -> None:
         absent = [name for name, count in zip(task.labels, clips, strict=True) if not count]
         if absent:
             _LOG.warning("task '%s', split '%s': no clip of class %s", task.name, data.split, ", ".join(absent))
-
-
-def label_means(data: SplitData, names: Sequence[str]) -> dict[str, float]:
-    """Return the mean of each label over all labelled clips: what a clip without features is predicted as."""
-    return dict(zip(names, data.labels.mean(axis=0).tolist(), strict=True))
-
-
-def fallback_vector(means: Mapping[str, float], names: Sequence[str]) -> Floats:
-    """Return label means in the order of names."""
-    return np.array([means[name] for name in names], dtype=np.float64)
-
-
-def shuffled(labels: Floats, seed: int) -> Floats:
-    """Permute whole rows of labels, for the baseline that must end at no correlation, or at chance."""
-    return labels[np.random.default_rng([seed, 0]).permutation(len(labels))]
-
-
-def _refuse_missing_labels(table: ClipTable, clips: Sequence[Clip], labels: Floats) -> None:
-    bad = np.argwhere(~np.isfinite(labels))
-    if len(bad):
-        row, column = bad[0]
-        raise DataError(
-            f"{table.name}: clip '{clips[row].id}' has no number for label '{table.task.labels[column]}'",
-            hint="Fill the label in, or leave all labels of the clip empty.",
-        )

@@ -60,14 +60,7 @@ def ignore(event: TrainingEvent) -> None:
 
 @dataclass
 class Best:
-    """The best epoch so far.
-
-    Attributes:
-        epoch: Counted from 1; 0 before the first.
-        score: Of that epoch.
-        figure: What it is ranked by in reports; None where undefined.
-        ties: What decides between epochs of one score.
-    """
+    """The best epoch so far, counted from 1, and its scores; see :class:`~eri.metrics.scoring.Validation`."""
 
     epoch: int = 0
     score: float = -np.inf
@@ -85,18 +78,10 @@ class Best:
 Row = dict[str, float | int | None]
 
 
-def history_row(
-    epoch: int, loss: float, result: Validation, scorer: Scorer, learning_rate: float, seconds: float
-) -> Row:
+def history_row(epoch: int, loss: float, result: Validation, scorer: Scorer, rate: float, seconds: float) -> Row:
     """Return the row of one epoch; a score that is undefined is None."""
-    return {
-        "epoch": epoch,
-        "loss": loss,
-        "val_loss": result.loss,
-        **scorer.columns(result),
-        "learning_rate": learning_rate,
-        "seconds": round(seconds, 3),
-    }
+    row = {"epoch": epoch, "loss": loss, "val_loss": result.loss, **scorer.columns(result)}
+    return {**row, "learning_rate": rate, "seconds": round(seconds, 3)}
 
 
 def write_history(path: Path, rows: Sequence[Row]) -> None:

@@ -17,29 +17,15 @@ import torch
 from eri.config import ExperimentConfig, GradientTraining, LightGBMConfig, Precision, Runtime
 from eri.data.clips import ClipTable
 from eri.features.folder import FeatureFolder
+from eri.features.store import find_folder
 from eri.models.running import resolve_device
+from eri.training import data, processes
 from eri.training import run_folder as layout
-from eri.training.data import (
-    TrainingInputs,
-    label_means,
-    labelled_split,
-    refuse_few_clips,
-    refuse_reserved_labels,
-    refuse_silent_modality,
-    warn_of_absent_classes,
-)
+from eri.training.data import TrainingInputs, labelled_split
 from eri.training.events import Listener, ignore
-from eri.training.features import describe, find_features, find_versions, open_split, open_versions
+from eri.training.features import describe, find_features, open_split
 from eri.training.learners import create_learner
-from eri.training.objective import refuse_unfit_training
-from eri.training.processes import (
-    ProcessRank,
-    choose_precision,
-    current_rank,
-    end_processes,
-    join_processes,
-    joined,
-)
+from eri.training.losses import refuse_unfit_training
 from eri.utils.errors import ConfigError
 
 _LOG = logging.getLogger(__name__)
@@ -68,32 +54,23 @@ def train(
     Processes that ``torchrun`` started train one model together: each takes a part of every batch, and the first one
     writes the run folder. Those that are in a group already stay in it.
 
-    Args:
-        config: The system.
-        table: Its train and val splits need labels.
-        features: Folder of the feature store; every extractor of the config must have been run on the table.
-        runs: Folder of the run folders.
-        runtime: Its device is used.
-        name: Name of the run folder; None is ``<config>-seed<seed>``, with ``-shuffled`` after it for the
-            shuffled-label baseline.
-        resume: Go on from the last state that was saved; begins when there is nothing to go on from.
-        overwrite: Replace a run of this name.
-        on_event: Called with each event; what it raises, such as KeyboardInterrupt, leaves a run that can be resumed.
+    ``features`` is the folder of the feature store, in which every extractor of the config was run on the table. The
+    run folder is named ``<config>-seed<seed>`` unless ``name`` is given, with ``-shuffled`` after it for the
+    shuffled-label baseline. ``resume`` begins when there is nothing to go on from. What ``on_event`` raises, such as
+    KeyboardInterrupt, leaves a run that can be resumed.
 
-    Raises:
-        RunError: The run exists already, is being trained by another process, or is resumed with other settings, data
-            or features; or the loss is no longer finite.
-        DataError: No labelled train or val clips with features.
-        StoreError: Features were not extracted, or cannot be read.
-        ConfigError: A name or device that cannot be, or settings that do not fit the kind of task or several
-            processes.
+    Raises RunError where the run exists already, is being trained by another process, or is resumed with other
+    settings, data or features, or where the loss is no longer finite; DataError without labelled train or val clips
+    with features; StoreError where features were not extracted, or cannot be read; ConfigError for a name or device
+    that cannot be, or settings that contradict each other, the kind of task or several processes.
     """
-    path = layout.run_path(runs, name if name is not None else layout.default_name(config))
-    rank = current_rank()
+    baseline = "-shuffled" if config.training.shuffle_labels else ""
+    path = layout.run_path(runs, name if name is not None else f"{config.name}-seed{config.training.seed}{baseline}")
+    rank = processes.current_rank()
     if rank.writes:
         layout.refuse_existing(path, resume=resume, overwrite=overwrite)
     inputs, environment = _prepare(config, table, features, runtime)
-    stays = joined()
+    stays = processes.joined()
     if rank.world_size > 1:
         inputs = _join(inputs, rank)
     try:
@@ -101,7 +78,7 @@ def train(
             best = create_learner(config.model).learn(inputs, path, on_event if rank.writes else ignore)
     finally:
         if rank.world_size > 1 and not stays:
-            end_processes()
+            processes.end_processes()
     if rank.writes:
         _LOG.info("%s: best epoch %d, %s on val %s", path, best.epoch, inputs.scorer.described, best.figure)
     return path
@@ -112,22 +89,18 @@ def together(config: ExperimentConfig, runtime: Runtime) -> Iterator[None]:
     """Keep the processes that ``torchrun`` started in one group for several trainings.
 
     A training alone joins and leaves the others by itself, which cannot be done twice.
-
-    Args:
-        config: The system.
-        runtime: Its device is used.
     """
     device = resolve_device(runtime.device)
-    join_processes(device, _precision(config, device))
+    processes.join_processes(device, _precision(config, device))
     try:
         yield
     finally:
-        end_processes()
+        processes.end_processes()
 
 
 def _precision(config: ExperimentConfig, device: torch.device) -> Precision:
-    training = config.training
-    return choose_precision(training.precision if isinstance(training, GradientTraining) else "auto", device)
+    wanted = config.training.precision if isinstance(config.training, GradientTraining) else "auto"
+    return processes.choose_precision(wanted, device)
 
 
 @contextmanager
@@ -141,7 +114,8 @@ def _open_folder(
             layout.refuse_existing(path, resume=resume, overwrite=overwrite)
             if resume and (path / layout.CONFIG).is_file():
                 layout.refuse_changes(layout.read_run(path), inputs.config, environment)
-                layout.sweep(path)
+                for leftover in path.glob(".*.tmp"):  # what a killed process left half-written
+                    leftover.unlink(missing_ok=True)
             else:
                 layout.begin(path, inputs.config, environment)
         if inputs.fabric is not None:
@@ -151,12 +125,8 @@ def _open_folder(
             inputs.fabric.barrier()  # the first one may still be writing what the others go on with
 
 
-def _join(inputs: TrainingInputs, rank: ProcessRank) -> TrainingInputs:
-    """Wait for the other processes, and take a device of one's own.
-
-    Raises:
-        ConfigError: The system cannot be trained by several processes.
-    """
+def _join(inputs: TrainingInputs, rank: processes.ProcessRank) -> TrainingInputs:
+    """Wait for the other processes, and take a device of one's own; ConfigError for a system that has only one."""
     if isinstance(inputs.config.model, LightGBMConfig):
         raise ConfigError("lightgbm trains in one process", hint="Start it without torchrun.")
     if inputs.config.training_of(GradientTraining).loss.correlates:
@@ -164,7 +134,7 @@ def _join(inputs: TrainingInputs, rank: ProcessRank) -> TrainingInputs:
             "a correlation in the loss compares the clips of a step, but each process has only some of them",
             hint="Start training without torchrun, or use training.loss.mse or cross_entropy alone.",
         )
-    fabric = join_processes(inputs.device, inputs.precision)
+    fabric = processes.join_processes(inputs.device, inputs.precision)
     return replace(inputs, fabric=fabric, rank=rank, device=fabric.device)
 
 
@@ -172,20 +142,22 @@ def _prepare(
     config: ExperimentConfig, table: ClipTable, features: Path, runtime: Runtime
 ) -> tuple[TrainingInputs, dict[str, Any]]:
     """Check everything that can be checked before a run folder is touched; return what is trained on, and where."""
-    refuse_reserved_labels(table.task)
+    data.refuse_reserved_labels(table.task)
     refuse_unfit_training(config, table.task)
     device = resolve_device(runtime.device)
     precision = _precision(config, device)
     folders = find_features(config, features, table.name)
-    versions = find_versions(config, features)
+    brightened = [find_folder(features, extractor) for extractor in config.drawn]
+    versions = {"visual": brightened} if brightened else {}
     train_split = labelled_split(table, "train", open_split(folders, table, "train"))
     val_split = labelled_split(table, "val", open_split(folders, table, "val"))
-    refuse_silent_modality(train_split)
-    refuse_few_clips(config.training, train_split)
-    warn_of_absent_classes(train_split, table.task)
-    inputs = TrainingInputs(
-        config, table.task, train_split, val_split, device, precision, open_versions(versions, table)
-    )
+    data.refuse_unfit_clips(config.training, train_split)
+    data.warn_of_absent_classes(train_split, table.task)
+    opened = {
+        name: tuple(open_split({name: folder}, table, "train").modalities[name] for folder in others)
+        for name, others in versions.items()
+    }
+    inputs = TrainingInputs(config, table.task, train_split, val_split, device, precision, opened)
     return inputs, _describe(inputs, table, folders, versions)
 
 
@@ -200,10 +172,7 @@ def _describe(
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": inputs.config.training.seed,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: _version(name) for name in _PACKAGES.split()},
-        },
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES.split()}},
         "machine": {
             "system": platform.system(),
             "architecture": platform.machine(),
@@ -217,12 +186,12 @@ def _describe(
             "task": {**asdict(table.task), "labels": list(table.task.labels)},
         },
         "features": {name: describe(folder) for name, folder in folders.items()},
-        "drawn": {name: [describe(folder) for folder in drawn] for name, drawn in versions.items()},
+        "drawn": {name: [describe(folder) for folder in others] for name, others in versions.items()},
         "dimensions": train.features.dimensions,
         "clips": {"train": train.summary(), "val": inputs.val.summary()},
         # Train clips without a valid row, by modality: what a model learnt to do without.
         "lacking": {name: int((source.counts(ids) == 0).sum()) for name, source in train.features.sources.items()},
-        "train_label_means": label_means(train, table.task.labels),
+        "train_label_means": dict(zip(table.task.labels, inputs.fallback.tolist(), strict=True)),
     }
 
 

@@ -24,8 +24,7 @@ from eri.features.store import data_set_of, find_folder, identity_of, local_feat
 from eri.media.state import State
 from eri.utils.errors import StoreError
 
-_COPIED = 64 << 20
-"""Bytes that are copied from a mapped file before its pages are released."""
+_COPIED = 64 << 20  # bytes that are copied from a mapped file before its pages are released
 
 
 class RowSource(Protocol):
@@ -46,36 +45,21 @@ class RowSource(Protocol):
 
     def counts(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Return the number of valid rows of each clip, (len(ids),); 0 where the clip has none."""
-        ...
 
     def read(self, ids: Sequence[str]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float32]]:
-        """Copy the valid rows of clips into memory, clip after clip.
-
-        Returns:
-            The rows (rows, *shape), the number of each clip's, and the seconds of every row.
-        """
-        ...
+        """Copy the valid rows of clips into memory: rows (rows, *shape), how many each clip has, seconds of each."""
 
 
 @dataclass(frozen=True, eq=False)
 class ModalityFeatures:
-    """The valid rows of one modality.
+    """The valid rows of one modality; its arrays are in memory or mapped."""
 
-    Attributes:
-        embeddings: float32 (rows, dimension), in memory or mapped.
-        valid_rows: int64 (valid rows,), where in ``embeddings`` the valid rows of all clips stand, clip after clip.
-        starts: int64 (clips + 1,), where in ``valid_rows`` each clip begins.
-        position: Index of each clip id.
-        fingerprint: Changes when any of the features does; empty when unknown.
-        times: float64 (rows,), seconds of every row, in memory or mapped; None when unknown.
-    """
-
-    embeddings: NDArray[np.float32]
-    valid_rows: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    position: Mapping[str, int]
+    embeddings: NDArray[np.float32]  # (rows, dimension)
+    valid_rows: NDArray[np.int64]  # where in embeddings the valid rows of all clips stand, clip after clip
+    starts: NDArray[np.int64]  # (clips + 1,), where in valid_rows each clip begins
+    position: Mapping[str, int]  # index of each clip id
     fingerprint: str = ""
-    times: NDArray[np.float64] | None = None
+    times: NDArray[np.float64] | None = None  # seconds of every row; None when unknown
 
     @classmethod
     def from_arrays(
@@ -87,23 +71,14 @@ class ModalityFeatures:
         fingerprint: str = "",
         times: NDArray[np.float64] | None = None,
     ) -> ModalityFeatures:
-        """Index packed arrays.
+        """Index packed arrays: ``offsets``, (clips + 1,), say where each clip's rows begin, ``states`` which are valid.
 
-        Args:
-            embeddings: float32 (rows, dimension).
-            offsets: int64 (clips + 1,), where each clip's rows begin.
-            states: uint8 (rows,), the :class:`State` of each row.
-            clip_ids: The ids of the clips, in the order of ``offsets``.
-            fingerprint: Of the features.
-            times: float64 (rows,), seconds of every row.
-
-        Examples:
-            >>> states = np.array([0, 1, 0, 0], dtype=np.uint8)
-            >>> rows = np.arange(4, dtype=np.float32)[:, None]
-            >>> features = ModalityFeatures.from_arrays(rows, np.array([0, 2, 4]), states, ["a", "b"])
-            >>> values, counts, times = features.read(["b", "missing", "a"])
-            >>> values.ravel().tolist(), counts.tolist(), times.tolist()
-            ([2.0, 3.0, 0.0], [2, 0, 1], [0.0, 1.0, 0.0])
+        >>> states = np.array([0, 1, 0, 0], dtype=np.uint8)
+        >>> rows = np.arange(4, dtype=np.float32)[:, None]
+        >>> features = ModalityFeatures.from_arrays(rows, np.array([0, 2, 4]), states, ["a", "b"])
+        >>> values, counts, times = features.read(["b", "missing", "a"])
+        >>> values.ravel().tolist(), counts.tolist(), times.tolist()
+        ([2.0, 3.0, 0.0], [2, 0, 1], [0.0, 1.0, 0.0])
         """
         valid = np.asarray(states) == State.VALID
         before = np.concatenate([[0], np.cumsum(valid, dtype=np.int64)])
@@ -133,7 +108,7 @@ class ModalityFeatures:
         return self.take(rows), counts, times.astype(np.float32)
 
     def counts(self, ids: Sequence[str]) -> NDArray[np.int64]:
-        """Return the number of valid rows of each clip, (len(ids),); 0 where the clip has no features."""
+        """See :meth:`RowSource.counts`."""
         return self._locate(ids)[1]
 
     def rows_of(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -159,10 +134,8 @@ class ModalityFeatures:
 
     def _locate(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         index = np.fromiter((self.position.get(clip_id, -1) for clip_id in ids), dtype=np.int64, count=len(ids))
-        known = index >= 0
-        first = np.where(known, self.starts[index], 0)
-        last = np.where(known, self.starts[np.where(known, index + 1, 0)], 0)
-        return first, last - first
+        first = np.where(index >= 0, self.starts[index], 0)
+        return first, np.where(index >= 0, self.starts[index + 1], 0) - first
 
 
 def _within(counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -182,16 +155,11 @@ def _mapping_of(array: NDArray[Any]) -> mmap.mmap | None:
 
 
 @dataclass(frozen=True, eq=False)
-class DrawnFeatures:
-    """One version of each clip's embeddings.
+class VersionedFeatures:
+    """One version of each clip's embeddings; a clip that lacks the one chosen for it takes the plain one."""
 
-    Attributes:
-        versions: The plain embeddings first.
-        choice: Index of the version of each clip; a clip that lacks it takes the plain one.
-    """
-
-    versions: Sequence[ModalityFeatures]
-    choice: Mapping[str, int]
+    versions: Sequence[ModalityFeatures]  # the plain embeddings first
+    choice: Mapping[str, int]  # index of the version of each clip
 
     @property
     def fingerprint(self) -> str:
@@ -209,7 +177,7 @@ class DrawnFeatures:
         return self.versions[0].row_bytes
 
     def counts(self, ids: Sequence[str]) -> NDArray[np.int64]:
-        """Return the number of valid rows of each clip's version, (len(ids),)."""
+        """See :meth:`RowSource.counts`."""
         return self._choose(ids)[1]
 
     def read(self, ids: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
@@ -233,11 +201,7 @@ class DrawnFeatures:
 
 @dataclass(frozen=True, eq=False)
 class FeatureSet:
-    """The features of every modality that a system uses, visual before audio.
-
-    Attributes:
-        sources: Cached embeddings, face crops, or versions of embeddings of which each clip takes one.
-    """
+    """The features of every modality that a system uses, visual before audio: embeddings, face crops, or versions."""
 
     sources: Mapping[str, RowSource]
 
@@ -245,11 +209,6 @@ class FeatureSet:
     def modalities(self) -> dict[str, ModalityFeatures]:
         """Those that are cached embeddings."""
         return {name: source for name, source in self.sources.items() if isinstance(source, ModalityFeatures)}
-
-    @property
-    def fingerprints(self) -> dict[str, str]:
-        """Fingerprint of the features by modality."""
-        return {name: features.fingerprint for name, features in self.sources.items()}
 
     @property
     def dimensions(self) -> dict[str, int]:
@@ -263,42 +222,17 @@ class FeatureSet:
 
 
 def find_features(config: ExperimentConfig, root: Path, data_set: str | None = None) -> dict[str, FeatureFolder]:
-    """Find the feature folders that a config's extractors made, or that were imported, by modality.
+    """Find the feature folders that a config's extractors made, or that were imported for a data set, by modality.
 
-    Args:
-        config: The system.
-        root: Folder of the feature store.
-        data_set: That imported features must be of.
-
-    Raises:
-        StoreError: Nothing was extracted with one of them, or imported.
+    Raises StoreError where nothing was extracted with one of them, or imported.
     """
     return {name: find_folder(root, extractor, data_set) for name, extractor in config.extractors.items()}
 
 
-def find_versions(config: ExperimentConfig, root: Path) -> dict[str, list[FeatureFolder]]:
-    """Find the folders of the brightened versions that training draws from, by modality.
-
-    Args:
-        config: The system.
-        root: Folder of the feature store.
-
-    Raises:
-        StoreError: One of them was not extracted.
-    """
-    folders = [find_folder(root, extractor) for extractor in config.drawn]
-    return {"visual": folders} if folders else {}
-
-
 def recorded_features(recorded: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str, FeatureFolder]:
-    """Find the feature folders of the very identities that a run was trained on.
+    """Find the feature folders of the very identities that a run was trained on, see :func:`describe`.
 
-    Args:
-        recorded: What :func:`describe` said of each modality.
-        root: Folder of the feature store.
-
-    Raises:
-        StoreError: The store has no features of that identity.
+    Raises StoreError where the store has no features of one.
     """
     folders = {}
     for name, source in recorded.items():
@@ -317,28 +251,11 @@ def describe(folder: FeatureFolder) -> dict[str, Any]:
     return {"folder": folder.path.name, "digest": folder.digest, "identity": identity_of(folder)}
 
 
-def open_versions(
-    folders: Mapping[str, Sequence[FeatureFolder]], table: ClipTable
-) -> dict[str, tuple[ModalityFeatures, ...]]:
-    """Map further versions of the train split's embeddings, by modality.
-
-    Raises:
-        StoreError: As :func:`open_split` does.
-    """
-    return {
-        name: tuple(open_split({name: folder}, table, "train").modalities[name] for folder in versions)
-        for name, versions in folders.items()
-    }
-
-
 def open_split(folders: Mapping[str, FeatureFolder], table: ClipTable, split: Split) -> FeatureSet:
     """Map the packed features of one split; each split is packed apart, or all clips together where they are pooled.
 
-    Face crops are not packed: they are looked up, and decoded when they are asked for.
-
-    Raises:
-        StoreError: No clip of the split has features, or they were made from other files than the table's, or imported
-            for another data set.
+    Face crops are not packed: they are looked up, and decoded when they are asked for. Raises StoreError where no clip
+    has features, or they were made from other files than the table's, or imported for another data set.
     """
     clips = table.clips if table.pooled else table.split(split)
     ids = [clip.id for clip in clips]

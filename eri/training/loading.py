@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
@@ -15,13 +15,14 @@ from torch import Tensor
 
 from eri.config import ClipAugmentationConfig
 from eri.features.crops import CachedCrops
-from eri.models import Sequences
+from eri.metrics.intensities import Floats
+from eri.models import Predictor, Sequences
 from eri.models.video import VideoModel
 from eri.training.balancing import Change
 from eri.training.checkpoint import derive_seed
-from eri.training.features import DrawnFeatures, FeatureSet, ModalityFeatures
+from eri.training.features import FeatureSet, ModalityFeatures, VersionedFeatures
 from eri.training.image_augmentation import ClipChanges, change_clips, draw_changes
-from eri.training.processes import Positions, cut_batches
+from eri.training.processes import Positions
 
 BUDGET = 2 << 30
 """Bytes of features held in memory at once when a config leaves ``chunk`` open."""
@@ -33,22 +34,12 @@ class BatchSource(Protocol):
     @property
     def ids(self) -> tuple[str, ...]:
         """The clips; one may be there several times."""
-        ...
 
     def at(self, epoch: int) -> BatchSource:
         """Return what serves the train clips of an epoch, counted from 1."""
-        ...
 
-    def batches(self, batches: Sequence[Positions] | None = None) -> Iterator[tuple[Positions, Any]]:
-        """Serve batches.
-
-        Args:
-            batches: Indices into ``ids`` of the clips of each; None goes over all once, in their order.
-
-        Yields:
-            These indices, and what a model takes of these clips.
-        """
-        ...
+    def batches(self, batches: Sequence[Positions]) -> Iterator[tuple[Positions, Any]]:
+        """Yield batches of indices into ``ids``, each with what a model takes of these clips."""
 
 
 class _Rows(NamedTuple):
@@ -80,19 +71,10 @@ _Chunk = dict[str, _Rows]
 class Loader:
     """Serve batches of the embeddings of a fixed list of clips, in any order.
 
-    A chunk holds whole batches, so its size changes memory and speed, not numbers. Clips that fit one chunk are read
-    once and stay.
-
-    Args:
-        features: To gather from, in memory or mapped.
-        ids: The clips.
-        batch_size: Clips per batch, where none are asked for.
-        chunk: Clips held in memory at once, at least one batch; None takes as many as fit :data:`BUDGET`.
-        device: Where batches are needed.
-        versions: Further versions of some modalities' embeddings. In every epoch each clip has one of them or the
-            plain one, each as likely, drawn from the seed and the epoch's number: so they do not depend on how often
-            the run was interrupted.
-        seed: Of these draws.
+    A chunk holds whole batches, so its size changes memory and speed, not numbers; None takes as many clips as fit
+    :data:`BUDGET`. Clips that fit one chunk are read once and stay. With ``versions`` of some modalities' embeddings,
+    each clip has one of them or the plain one in every epoch, each as likely, drawn from the seed and the epoch's
+    number: so they do not depend on how often the run was interrupted.
     """
 
     def __init__(
@@ -107,8 +89,7 @@ class Loader:
         seed: int = 0,
     ) -> None:
         self.ids: tuple[str, ...] = tuple(ids)
-        self.batch_size = batch_size
-        self._features, self._chunk, self._seed = features, chunk, seed
+        self._features, self._batch_size, self._chunk, self._seed = features, batch_size, chunk, seed
         self._device = device or torch.device("cpu")
         self._versions = versions or {}
         held = chunk if chunk is not None else self._fitting()
@@ -122,15 +103,14 @@ class Loader:
         generator = np.random.default_rng([self._seed, epoch, 1])
         plain, sources = self._features.modalities, dict(self._features.sources)
         for name, others in self._versions.items():
-            drawn = generator.integers(1 + len(others), size=len(self.ids))
-            choice = dict(zip(self.ids, drawn.tolist(), strict=True))
-            sources[name] = DrawnFeatures((plain[name], *others), choice)
-        return Loader(FeatureSet(sources), self.ids, batch_size=self.batch_size, chunk=self._chunk, device=self._device)
+            chosen = generator.integers(1 + len(others), size=len(self.ids))
+            choice = dict(zip(self.ids, chosen.tolist(), strict=True))
+            sources[name] = VersionedFeatures((plain[name], *others), choice)
+        features = FeatureSet(sources)
+        return Loader(features, self.ids, batch_size=self._batch_size, chunk=self._chunk, device=self._device)
 
-    def batches(self, batches: Sequence[Positions] | None = None) -> Iterator[tuple[Positions, dict[str, Sequences]]]:
+    def batches(self, batches: Sequence[Positions]) -> Iterator[tuple[Positions, dict[str, Sequences]]]:
         """See :meth:`BatchSource.batches`; the features are padded to one length in each modality."""
-        if batches is None:
-            batches = cut_batches(np.arange(len(self.ids)), self.batch_size)
         parts = list(self._parts(batches))
         for part, (chunk, position_in_chunk) in zip(parts, self._chunks(parts), strict=True):
             for positions in part:
@@ -204,44 +184,27 @@ class ClipLoader:
     In an epoch every clip's frames and changes are drawn from the seed, the epoch and the clip's position, so they
     depend neither on the clips beside it nor on how often the run was interrupted. Outside of one, the frames are those
     of evaluation and nothing is changed.
-
-    Attributes:
-        crops: The cached face crops.
-        ids: The clips; with balanced classes one may be there several times.
-        network: Says which frames it reads and how they are prepared.
-        batch_size: Clips per batch, where none are asked for.
-        device: Where batches are needed.
-        changes: What makes each of ``ids`` a copy of its clip; None where all are the clips themselves.
-        augmentation: Drawn again for each clip and epoch.
-        seed: Of the draws.
-        epoch: Counted from 1; None outside of one.
     """
 
     crops: CachedCrops
-    ids: tuple[str, ...]
+    ids: tuple[str, ...]  # with balanced classes one may be there several times
     network: VideoModel
-    batch_size: int
     device: torch.device
-    changes: tuple[Change, ...] | None = None
-    augmentation: ClipAugmentationConfig | None = None
+    changes: tuple[Change, ...] | None = None  # what makes each of ids a copy of its clip
+    augmentation: ClipAugmentationConfig | None = None  # drawn again for each clip and epoch
     seed: int = 0
-    epoch: int | None = None
+    epoch: int | None = None  # counted from 1
 
     def at(self, epoch: int) -> ClipLoader:
         """See :meth:`BatchSource.at`."""
         return replace(self, epoch=epoch)
 
-    def batches(self, batches: Sequence[Positions] | None = None) -> Iterator[tuple[Positions, Tensor]]:
+    def batches(self, batches: Sequence[Positions]) -> Iterator[tuple[Positions, Tensor]]:
         """See :meth:`BatchSource.batches`; the next batches are decoded in threads meanwhile.
 
-        Yields:
-            The indices, and frames on [0, 255], (clips, frames, 3, side, side), uint8 or float32.
-
-        Raises:
-            StoreError: The checksum or identity of a clip's cached crops does not match.
+        Frames are on [0, 255], (clips, frames, 3, side, side), uint8 or float32. Raises StoreError where the checksum
+        or identity of a clip's cached crops does not match.
         """
-        if batches is None:
-            batches = cut_batches(np.arange(len(self.ids)), self.batch_size)
         waiting: deque[tuple[Positions, list[Future[Frames]]]] = deque()
         with ThreadPoolExecutor(_THREADS) as pool:
             try:
@@ -271,3 +234,25 @@ class ClipLoader:
         draws = [draw_changes(self.augmentation, 1, torch.Generator().manual_seed(seed)) for seed in seeds]
         changes = ClipChanges(*(torch.cat(parts).to(self.device) for parts in zip(*draws, strict=True)))
         return positions, change_clips(frames, changes)
+
+
+def predict_clips(
+    model: Predictor,
+    loader: BatchSource,
+    batches: Sequence[Positions],
+    on_batch: Callable[[int], None] = lambda done: None,
+) -> Floats:
+    """Predict clips of a loader, float64 (clips, labels) within the task's range, in the order asked for.
+
+    Everything runs in full float32, whatever precision the model was trained in: rounding to bf16 or TF32 would make a
+    clip's scores depend on the shape of its batch. What remains is the order of float32 sums (differences under 1e-6).
+    The model is left in evaluation mode; ``on_batch`` is called after each batch with the number of those done.
+    """
+    model.eval()
+    parts = []
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        for _, inputs in loader.batches(batches):
+            parts.append(model.predict(inputs).cpu().numpy())
+            on_batch(len(parts))
+    result: Floats = np.concatenate(parts)
+    return result

@@ -13,35 +13,21 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import Adam, AdamW
 
 from eri.config import CORRELATED_CLIPS, GradientTraining, RegularizationConfig
 from eri.metrics.intensities import Floats
-from eri.metrics.scoring import Scorer, Validation
+from eri.metrics.scoring import Validation
 from eri.models import Predictor
+from eri.training import checkpoint
 from eri.training import run_folder as runs
 from eri.training.augmentation import Mixing, TrainingPass
-from eri.training.checkpoint import (
-    derive_seed,
-    generator_states,
-    load_state,
-    restore_generators,
-    save_state,
-    save_weights,
-)
+from eri.training.data import TrainingInputs
 from eri.training.events import Best, EventKind, Listener, Row, TrainingEvent, history_row, write_history
-from eri.training.inference import predict_clips
-from eri.training.loading import BatchSource
-from eri.training.losses import Objective, strongest_labels
-from eri.training.optimization import Lookahead, RateControl, average_weights, create_optimizer
-from eri.training.processes import (
-    SINGLE_PROCESS,
-    Positions,
-    ProcessRank,
-    cut_batches,
-    gather_sums,
-    plan_steps,
-    share_buffers,
-)
+from eri.training.loading import BatchSource, predict_clips
+from eri.training.losses import count_clips, create_objective, strongest_labels
+from eri.training.optimization import Lookahead, RateControl, average_weights
+from eri.training.processes import Positions, cut_batches, gather_sums, plan_steps, share_buffers
 from eri.utils.errors import RunError
 
 if TYPE_CHECKING:
@@ -51,34 +37,17 @@ _CHECK_EVERY = 16
 """Steps from one check of the loss to the next. A check waits for all that the device has yet to do, so not every step
 has one; a loss that is not a number any more is found so many steps late at most."""
 
-
 Stream = Iterator[tuple[Positions, Any]]
 """Batches in the order of the steps: indices of clips and a model's inputs."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainData:
-    """What the loop works on.
-
-    Attributes:
-        train: Serves the train clips.
-        train_labels: float64 (train clips, labels), in the order of the loader's ids.
-        val: Serves the val clips that have features.
-        val_labels: float64 (all val clips, labels).
-        val_usable: bool (all val clips,), which of them the loader serves, in the same order.
-        fallback: float64 (labels,), the prediction of the other val clips.
-        scorer: Of the task.
-        objective: What is minimised.
-    """
+    """What serves the train clips and the usable val clips, and the labels of the former, float64 (clips, labels)."""
 
     train: BatchSource
-    train_labels: Floats
+    labels: Floats
     val: BatchSource
-    val_labels: Floats
-    val_usable: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    fallback: Floats
-    scorer: Scorer
-    objective: Objective
 
 
 @dataclass
@@ -93,14 +62,7 @@ class _EpochProgress:
 
 @dataclass
 class TrainingState:
-    """How far a run is.
-
-    Attributes:
-        epoch: Epochs done.
-        best: The best of them.
-        history: A row for each of them.
-        within: How far the next one is.
-    """
+    """How far a run is: epochs done, the best of them, a row for each, and how far the next one is."""
 
     epoch: int = 0
     best: Best = field(default_factory=Best)
@@ -112,43 +74,36 @@ class Trainer:
     """Train a model and keep its run folder so that it can be resumed, also in the middle of an epoch.
 
     The order of clips is drawn from the seed and the epoch's number, so it does not depend on how often the run was
-    interrupted; the generators behind dropout and augmentation are saved with every state.
-
-    Several processes take parts of every batch and add up their gradients; the first one writes the folder.
-
-    Args:
-        config: Loss, optimisation, regularisation and stopping.
-        training_pass: Holds the model, on the CPU.
-        data: What it learns from.
-        folder: The run folder.
-        fabric: Device, precision and processes.
-        listener: Called with each event.
-        rank: Which of the processes this is.
+    interrupted; the generators behind dropout and augmentation are saved with every state. The training pass holds the
+    model, on the CPU at first. Several processes take parts of every batch and add up their gradients; the first one
+    writes the folder.
     """
 
     def __init__(
         self,
-        config: GradientTraining,
+        inputs: TrainingInputs,
         training_pass: TrainingPass,
         data: TrainData,
         folder: Path,
         fabric: Fabric,
         listener: Listener,
-        rank: ProcessRank = SINGLE_PROCESS,
     ) -> None:
-        self.config, self.data, self.folder = config, data, folder
+        self.config, self.data, self.folder = inputs.config.training_of(GradientTraining), data, folder
         self.model: Predictor = training_pass.model
         self.state = TrainingState()
-        self._fabric, self._listener, self._rank = fabric, listener, rank
-        self._optimizer = create_optimizer(config, self.model.parameter_groups())
+        self._val, self._fallback, self._scorer, self._rank = inputs.val, inputs.fallback, inputs.scorer, inputs.rank
+        self._fabric, self._listener, config = fabric, listener, self.config
+        self._objective = create_objective(config.loss, inputs.task, data.labels)
+        kind, groups = Adam if config.optimizer == "adam" else AdamW, self.model.parameter_groups()
+        self._optimizer = kind(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
         self._rates = RateControl(config, self._optimizer)
         self._wrapped, self._stepper = fabric.setup(training_pass, self._optimizer)
         decay = config.regularization.ema_decay
         self._average = None if decay is None else average_weights(self.model, decay)
         weights = [own for group in self._optimizer.param_groups for own in group["params"]]
         self._lookahead = Lookahead(weights) if config.lookahead else None
-        self._labels = torch.from_numpy(data.train_labels).float().to(fabric.device)
-        self._counts = data.objective.counts(strongest_labels(self._labels)).cpu().numpy()
+        self._labels = torch.from_numpy(data.labels).float().to(fabric.device)
+        self._counts = count_clips(strongest_labels(self._labels), self._objective.class_weights).cpu().numpy()
         self._batches = -(-len(data.train.ids) // config.batch_size)
         self._saved = time.monotonic()
 
@@ -161,13 +116,9 @@ class Trainer:
         return self.state
 
     def resume(self) -> None:
-        """Go back to the last state that was saved.
-
-        Raises:
-            RunError: The saved state cannot be read or is of another model.
-        """
+        """Go back to the last state that was saved; RunError where it cannot be read or is of another model."""
         path = self.folder / runs.STATE
-        saved = load_state(path)
+        saved = checkpoint.load_state(path)
         try:
             self.model.load_state_dict(saved["model"])
             if self._lookahead is None:
@@ -180,7 +131,7 @@ class Trainer:
             if self._average is not None:
                 self._average.module.load_state_dict(saved["average"]["model"])
                 self._average.n_averaged.fill_(1 + saved["average"]["steps"])
-            restore_generators(saved["generators"])
+            checkpoint.restore_generators(saved["generators"])
             within = _EpochProgress(**saved["within"])
             self.state = TrainingState(saved["epoch"], Best(**saved["best"]), saved["history"], within)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -194,14 +145,14 @@ class Trainer:
         started = time.perf_counter() - self.state.within.seconds
         epoch = self.state.epoch + 1
         loss = self._learn(epoch, started)
-        rate = self._rates.rate
+        rate = float(self._optimizer.param_groups[0]["lr"])
         result = self._validate(loss)
         if self._rates.plateau is not None:
             self._rates.plateau.step(result.score)
         self.state.epoch, self.state.within = epoch, _EpochProgress()
         improved = self.state.best.update(epoch, result)
         seconds = time.perf_counter() - started
-        self.state.history.append(history_row(epoch, loss, result, self.data.scorer, rate, seconds))
+        self.state.history.append(history_row(epoch, loss, result, self._scorer, rate, seconds))
         self._save(improved)
         self._report("epoch", loss=loss, batch=self._batches)
 
@@ -212,7 +163,9 @@ class Trainer:
         least = CORRELATED_CLIPS if self.config.loss.correlates else 1
         steps = plan_steps(order, self.config.batch_size, self.config.accumulate, least)
         within = self.state.within
-        wanted = [self._taken(batch) for step in steps[within.step :] for batch in step]
+        # Where this process has no clip of a batch, it takes one that is to count nothing.
+        batches = [batch for step in steps[within.step :] for batch in step]
+        wanted = [own if len(own := self._rank.own(batch)) else batch[:1] for batch in batches]
         stream = iter(self.data.train.at(epoch).batches(wanted))
         done = sum(map(len, steps[: within.step]))
         # In float64 on the device, so that no step waits for it. The sums of all processes are added up, so only one
@@ -223,7 +176,7 @@ class Trainer:
         for number, step in enumerate(steps[within.step :], start=within.step + 1):
             self._rates.before_step(epoch - 1 + number / len(steps))
             if not self._rank.writes:  # the first process's generators are saved; the others' follow from the step
-                torch.manual_seed(derive_seed(self.config.seed, epoch, number, self._rank.index))
+                torch.manual_seed(checkpoint.derive_seed(self.config.seed, epoch, number, self._rank.index))
             clips, done = sum(map(len, step)), done + len(step)
             running_loss += self._step(step, stream).double() * clips
             within.step, within.seen = number, within.seen + clips
@@ -239,11 +192,6 @@ class Trainer:
             if checked and due:
                 self._save(improved=False)
         return within.total / within.seen
-
-    def _taken(self, batch: Positions) -> Positions:
-        """Return this process's clips of a batch; where it has none, one that is to count nothing."""
-        own = self._rank.own(batch)
-        return own if len(own) else batch[:1]
 
     def _step(self, step: list[Positions], stream: Stream) -> Tensor:
         """Take one step of the optimiser; return what this process's clips add to the mean loss of its clips."""
@@ -263,14 +211,13 @@ class Trainer:
     def _joined(self, step: list[Positions], stream: Stream) -> Tensor:
         """Return the loss over all clips of a step at once, which a correlation needs; clips are mixed in batches."""
         parts = [self._pass(*next(stream))[0] for _ in step]
-        loss = self.data.objective(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        loss = self._objective(*(torch.cat(part) for part in zip(*parts, strict=True)))
         self._fabric.backward(loss)
         return loss.detach()
 
     def _accumulated(self, step: list[Positions], stream: Stream) -> Tensor:
         """Add up the gradients of a step batch by batch, so that only one batch is held."""
-        counts = [float(self._counts[batch].sum()) for batch in step]
-        clips, total = sum(map(len, step)), sum(counts)
+        clips, total = sum(map(len, step)), sum(float(self._counts[batch].sum()) for batch in step)
         value = torch.zeros((), dtype=torch.float64, device=self._fabric.device)
         for index, batch in enumerate(step):
             own = self._rank.own(batch)
@@ -280,7 +227,7 @@ class Trainer:
                 self._wrapped, enabled=self._rank.world_size > 1 and index < len(step) - 1
             ):
                 part, auxiliary = self._pass(*next(stream))
-                loss = self.data.objective(*part, clip_share=clip_share, target_share=target_share)
+                loss = self._objective(*part, clip_share=clip_share, target_share=target_share)
                 if auxiliary is not None:
                     loss = loss + clip_share * auxiliary
                 # Processes average their gradients; the shares ask for the sum.
@@ -309,17 +256,15 @@ class Trainer:
         share_buffers(self._validated, self._rank)
         ids = len(self.data.val.ids)
         own = self._rank.own(np.arange(ids))
-        served = np.zeros((ids, len(self.data.fallback)))
+        served = np.zeros((ids, len(self._fallback)))
         if len(own):
             batches = cut_batches(own, self.config.batch_size)
             report = partial(self._report, "validate", epoch=self.state.epoch + 1, loss=loss, batches=len(batches))
-            served[own] = predict_clips(
-                self._validated, self.data.val, batches, on_batch=lambda done: report(batch=done)
-            )
-        predictions = np.tile(self.data.fallback, (len(self.data.val_labels), 1))
-        predictions[self.data.val_usable] = gather_sums(self._fabric, served)
+            served[own] = predict_clips(self._validated, self.data.val, batches, lambda done: report(batch=done))
+        predictions = np.tile(self._fallback, (len(self._val.labels), 1))
+        predictions[self._val.usable] = gather_sums(self._fabric, served)
         self._refuse_divergence(bool(np.isfinite(predictions).all()), self.state.epoch + 1)
-        return self.data.scorer.validate(predictions, self.data.val_labels)
+        return self._scorer.validate(predictions, self._val.labels)
 
     def _refuse_divergence(self, finite: bool, epoch: int) -> None:
         if not finite:
@@ -340,9 +285,9 @@ class Trainer:
         # Weights first: when the process dies between the two, the epoch is done again and writes the same weights.
         with runs.writing(self.folder):
             if improved:
-                metadata = {"epoch": str(self.state.epoch), self.data.scorer.column: str(self.state.best.figure)}
-                save_weights(self.folder / runs.WEIGHTS, self._validated, metadata)
-            save_state(self.folder / runs.STATE, self._snapshot())
+                metadata = {"epoch": str(self.state.epoch), self._scorer.column: str(self.state.best.figure)}
+                checkpoint.save_weights(self.folder / runs.WEIGHTS, self._validated, metadata)
+            checkpoint.save_state(self.folder / runs.STATE, self._snapshot())
             write_history(self.folder / runs.HISTORY, self.state.history)
 
     def _snapshot(self) -> dict[str, Any]:
@@ -355,22 +300,13 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": optimizer if self._lookahead is None else {"inner": optimizer, **self._lookahead.state()},
             "scheduler": None if self._rates.plateau is None else self._rates.plateau.state_dict(),
-            "average": None
-            if average is None
-            else {"model": average.module.state_dict(), "steps": int(average.n_averaged) - 1},
-            "generators": generator_states(),
+            "average": average and {"model": average.module.state_dict(), "steps": int(average.n_averaged) - 1},
+            "generators": checkpoint.generator_states(),
         }
 
     def _report(self, kind: EventKind, **values: Any) -> None:
-        latest = self.state.history[-1] if self.state.history else {}
-        known = {
-            "run": self.folder.name,
-            "epoch": self.state.epoch,
-            "epochs": self.config.epochs,
-            "batches": self._batches,
-            "figure": latest.get(self.data.scorer.column),
-            "best": self.state.best.figure,
-            "metric": self.data.scorer.metric,
-            "best_epoch": self.state.best.epoch,
-        }
-        self._listener(TrainingEvent(kind, **{**known, **values}))
+        state, best = self.state, self.state.best
+        figure = state.history[-1].get(self._scorer.column) if state.history else None
+        known = {"run": self.folder.name, "epoch": state.epoch, "epochs": self.config.epochs, "batches": self._batches}
+        scores = {"figure": figure, "best": best.figure, "best_epoch": best.epoch, "metric": self._scorer.metric}
+        self._listener(TrainingEvent(kind, **{**known, **scores, **values}))

@@ -1,4 +1,4 @@
-"""The optimiser that a config asks for, the learning rate of every step, and two averages of the weights."""
+"""The learning rate of every step, and two averages of the weights."""
 
 from __future__ import annotations
 
@@ -8,40 +8,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from eri.config import GradientTraining
 
 
-def create_optimizer(config: GradientTraining, groups: Iterable[Mapping[str, Any]]) -> Optimizer:
-    """Return the optimiser of a config.
-
-    Args:
-        config: Its kind, rate and weight decay.
-        groups: Parameters, where a group may have a learning rate of its own.
-    """
-    kind = Adam if config.optimizer == "adam" else AdamW
-    return kind([dict(group) for group in groups], lr=config.learning_rate, weight_decay=config.weight_decay)
-
-
 class Lookahead:
     """After every ``steps`` steps of an optimiser the weights go back part of the way that they came.
 
     Slow weights ``φ`` begin where the weights ``θ`` do. After every ``k`` steps ``φ ← φ + α (θ - φ)`` and
-    ``θ ← φ`` (Zhang et al. 2019, algorithm 1). The optimiser keeps its own state, as in the authors' code.
+    ``θ ← φ`` (Zhang et al. 2019, algorithm 1), where ``share`` is α on (0, 1]. The optimiser keeps its own state, as in
+    the authors' code.
 
     Not ``timm.optim.Lookahead``: its slow weights begin where the weights are after the first ``k`` steps, which are
     then not gone back on.
-
-    Args:
-        parameters: The weights, on the device where they are trained.
-        steps: ``k``, at least 1.
-        share: ``α`` in (0, 1], the share of the way that is kept.
-
-    Raises:
-        ValueError: ``steps`` or ``share`` is out of range.
     """
 
     def __init__(self, parameters: Iterable[Tensor], steps: int = 5, share: float = 0.5) -> None:
@@ -78,10 +60,6 @@ def average_weights(model: nn.Module, decay: float) -> AveragedModel:
     Early on the decay is ``(1 + steps) / (10 + steps)`` where that is smaller, so that the first, random weights are
     soon forgotten (as TensorFlow's ExponentialMovingAverage has it). Buffers, such as the statistics of batch
     normalisation, are averages already and are copied.
-
-    Args:
-        model: On the device where it is trained.
-        decay: In (0, 1).
     """
 
     def follow(averages: Any, weights: Any, _: Tensor | int) -> None:
@@ -95,19 +73,14 @@ def average_weights(model: nn.Module, decay: float) -> AveragedModel:
 
 
 def rate_factor(config: GradientTraining, done: float) -> float:
-    """Return the share of the full learning rate that a step is taken with.
+    """Return the share of the full rate for the step after which ``done`` epochs, in (0, epochs], are done.
 
     It rises linearly over the warm-up, and with a cosine falls from there to 0 at the end of the last epoch (Loshchilov
     & Hutter 2017, eq. 5, without restarts).
 
-    Args:
-        config: Schedule, warm-up and epochs.
-        done: Epochs that will be done after the step, in (0, epochs].
-
-    Examples:
-        >>> config = GradientTraining(epochs=10, schedule="cosine", warmup=2)
-        >>> [round(rate_factor(config, done), 3) for done in (0.5, 1, 2, 6, 10)]
-        [0.25, 0.5, 1.0, 0.5, 0.0]
+    >>> config = GradientTraining(epochs=10, schedule="cosine", warmup=2)
+    >>> [round(rate_factor(config, done), 3) for done in (0.5, 1, 2, 6, 10)]
+    [0.25, 0.5, 1.0, 0.5, 0.0]
     """
     if done < config.warmup:
         return done / config.warmup
@@ -117,39 +90,25 @@ def rate_factor(config: GradientTraining, done: float) -> float:
 
 
 class RateControl:
-    """Sets an optimiser's learning rates: by the step where there is a schedule, by the score on a plateau.
+    """Sets a new optimiser's learning rates: by the step where there is a schedule, by the score on a plateau.
 
     The rate of a step follows from the epoch and the step alone, so nothing is saved of it. A chain of torch's
     schedulers would multiply rates up from step to step, and a run in pieces would differ in their last bits.
-
-    Args:
-        config: What is asked for.
-        optimizer: Newly made: its rates are the full ones.
-
-    Attributes:
-        plateau: Halves the rate after five epochs without a better score, down to 1e-5, as the organisers' baseline
-            does; None where that is not asked for.
+    ``plateau`` halves the rate after five epochs without a better score, down to 1e-5, as the organisers' baseline
+    does; it is None where that is not asked for.
     """
 
     def __init__(self, config: GradientTraining, optimizer: Optimizer) -> None:
         self._config, self._optimizer = config, optimizer
         self._full = [float(group["lr"]) for group in optimizer.param_groups]
-        self._scheduled = config.schedule != "constant" or config.warmup > 0
-        self.plateau = (
-            ReduceLROnPlateau(
+        self.plateau: ReduceLROnPlateau | None = None
+        if config.reduce_on_plateau:
+            self.plateau = ReduceLROnPlateau(
                 optimizer, mode="max", factor=0.5, patience=5, threshold=0.0, threshold_mode="abs", min_lr=1e-5
             )
-            if config.reduce_on_plateau
-            else None
-        )
-
-    @property
-    def rate(self) -> float:
-        """The first group's rate."""
-        return float(self._optimizer.param_groups[0]["lr"])
 
     def before_step(self, done: float) -> None:
         """Set the rates for the step after which so many epochs will be done."""
-        if self._scheduled:
+        if self.plateau is None:
             for group, full in zip(self._optimizer.param_groups, self._full, strict=True):
                 group["lr"] = full * rate_factor(self._config, done)

@@ -17,18 +17,15 @@ from eri.metrics.intensities import Floats
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+_NAMES: dict[Precision, Literal["bf16-mixed", "32-true"]] = {"bf16": "bf16-mixed", "float32": "32-true"}
+
 Positions = NDArray[np.int64]
 """Indices of clips in the order of a loader's ids."""
 
 
 @dataclass(frozen=True)
 class ProcessRank:
-    """One of several processes that train together.
-
-    Attributes:
-        index: From 0; the first one writes the run folder.
-        world_size: How many there are.
-    """
+    """One of several processes that train together; the first, of index 0, writes the run folder."""
 
     index: int = 0
     world_size: int = 1
@@ -41,21 +38,16 @@ class ProcessRank:
     def own(self, batch: Positions) -> Positions:
         """Return the clips of a batch that this process takes; they may be none.
 
-        Examples:
-            >>> ProcessRank(1, 2).own(np.array([7, 3, 5])).tolist()
-            [3]
+        >>> ProcessRank(1, 2).own(np.array([7, 3, 5])).tolist()
+        [3]
         """
         return batch[self.index :: self.world_size]
-
-
-SINGLE_PROCESS = ProcessRank()
-"""The rank of a process that trains by itself."""
 
 
 def current_rank() -> ProcessRank:
     """Return this process's rank among those that ``torchrun`` started; the only one where it did not."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return SINGLE_PROCESS
+        return ProcessRank()
     return ProcessRank(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
 
 
@@ -65,27 +57,22 @@ def cut_batches(order: Positions, batch_size: int) -> list[Positions]:
 
 
 def plan_steps(order: Positions, batch_size: int, accumulate: int, least: int = 1) -> list[list[Positions]]:
-    """Lay out an epoch: the batches of every step of the optimiser.
+    """Lay out an epoch over the clips in their order: the batches of every step of the optimiser, ``accumulate`` each.
 
-    Args:
-        order: All clips, in the order that they are learnt from.
-        batch_size: Clips per batch.
-        accumulate: Batches a step; the last step may have fewer.
-        least: Clips that a step must have; a last one with fewer is joined to the one before it.
+    The last step may have fewer; where it has fewer than ``least`` clips, it is joined to the one before it.
 
-    Examples:
-        >>> [[len(batch) for batch in step] for step in plan_steps(np.arange(9), 4, 1)]
-        [[4], [4], [1]]
-        >>> [[len(batch) for batch in step] for step in plan_steps(np.arange(9), 4, 1, least=2)]
-        [[4], [4, 1]]
-        >>> [[len(batch) for batch in step] for step in plan_steps(np.arange(9), 4, 2)]
-        [[4, 4], [1]]
+    >>> [[len(batch) for batch in step] for step in plan_steps(np.arange(9), 4, 1)]
+    [[4], [4], [1]]
+    >>> [[len(batch) for batch in step] for step in plan_steps(np.arange(9), 4, 1, least=2)]
+    [[4], [4, 1]]
+    >>> [[len(batch) for batch in step] for step in plan_steps(np.arange(9), 4, 2)]
+    [[4, 4], [1]]
     """
     batches = cut_batches(order, batch_size)
     steps = [batches[first : first + accumulate] for first in range(0, len(batches), accumulate)]
     if len(steps) > 1 and sum(map(len, steps[-1])) < least:
         last = steps.pop()
-        steps[-1] = [*steps[-1], *last]
+        steps[-1] += last
     return steps
 
 
@@ -107,10 +94,9 @@ def gather_sums(fabric: Fabric, values: Summed) -> Summed:
 
 def share_buffers(model: nn.Module, rank: ProcessRank) -> None:
     """Give every process the first one's buffers: each has seen other clips, and its own statistics of them."""
-    if rank.world_size == 1:
-        return
-    for buffer in model.buffers():
-        torch.distributed.broadcast(buffer, src=0)
+    if rank.world_size > 1:
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, src=0)
 
 
 def joined() -> bool:
@@ -135,19 +121,14 @@ def create_fabric(device: torch.device, precision: Precision) -> Fabric:
     """Return the Fabric of one device; bf16 is mixed: weights stay float32."""
     from lightning_fabric import Fabric  # imports much of torch; only training needs it
 
-    return Fabric(
-        accelerator=device.type,
-        devices=1 if device.type == "cpu" else [device.index],
-        precision=_named(precision),
-    )
+    devices = 1 if device.type == "cpu" else [device.index]
+    return Fabric(accelerator=device.type, devices=devices, precision=_NAMES[precision])
 
 
 def join_processes(device: torch.device, precision: Precision) -> Fabric:
     """Return the Fabric of the processes that ``torchrun`` started, once all of them are there.
 
-    Args:
-        device: What the first one would train on; each process of a machine takes the CUDA device of its number.
-        precision: As :func:`create_fabric` takes it.
+    The device is what the first one would train on; each process of a machine takes the CUDA device of its number.
     """
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
@@ -159,11 +140,7 @@ def join_processes(device: torch.device, precision: Precision) -> Fabric:
         num_nodes=int(os.environ["WORLD_SIZE"]) // local,
         # A modality that is dropped, or a loss that is switched off, leaves parameters without a gradient.
         strategy=DDPStrategy(find_unused_parameters=True),
-        precision=_named(precision),
+        precision=_NAMES[precision],
     )
     fabric.launch()
     return fabric
-
-
-def _named(precision: Precision) -> Literal["bf16-mixed", "32-true"]:
-    return "bf16-mixed" if precision == "bf16" else "32-true"

@@ -36,6 +36,7 @@ from eri.utils.tables import Shown, Summary
 CONFIG, ENVIRONMENT, HISTORY = "config.yaml", "environment.json", "history.csv"
 WEIGHTS, STATE = "best.safetensors", "last.pt"
 METRICS, PREDICTIONS = "metrics.json", "predictions.parquet"
+BOOSTERS, MANIFEST, IMPORTANCE = "boosters", "boosters.json", "importance.csv"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,127}")
 
@@ -68,11 +69,7 @@ class Run(Shown):
 
 
 def read_run(path: Path) -> Run:
-    """Read a run folder.
-
-    Raises:
-        RunError: It is no run folder, or a file of it is damaged.
-    """
+    """Read a run folder; RunError where it is none, or a file of it is damaged."""
     try:
         config = parse_config(yaml.safe_load((path / CONFIG).read_text(encoding="utf-8")), origin=str(path / CONFIG))
         environment = json.loads((path / ENVIRONMENT).read_text(encoding="utf-8"))
@@ -85,24 +82,8 @@ def read_run(path: Path) -> Run:
     return Run(path, config, environment)
 
 
-def default_name(config: ExperimentConfig) -> str:
-    """Return the run's name when none is given.
-
-    Examples:
-        >>> from eri.config import load_config
-        >>> default_name(load_config("yap-csm-v4"))
-        'yap-csm-v4-seed101'
-    """
-    control = "-shuffled" if config.training.shuffle_labels else ""
-    return f"{config.name}-seed{config.training.seed}{control}"
-
-
 def run_path(runs: Path, name: str) -> Path:
-    """Return where a run stands.
-
-    Raises:
-        ConfigError: The name cannot be that of a folder.
-    """
+    """Return where a run stands; ConfigError where the name cannot be that of a folder."""
     if not _NAME.fullmatch(name):
         raise ConfigError(
             f"run name '{name}' cannot name a folder",
@@ -115,18 +96,17 @@ def run_path(runs: Path, name: str) -> Path:
 def locked(path: Path) -> Iterator[None]:
     """Hold a run folder for the length of a block; the system lets go of it also when the process is killed.
 
-    Raises:
-        RunError: Another process trains this run, or the folder cannot be written.
+    Raises RunError where another process trains this run, or the folder cannot be written.
     """
     lock = FileLock(path.parent / f".{path.name}.lock", timeout=0)
-    try:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
             lock.acquire()
-    except Timeout:
-        raise RunError(
-            f"{path}: another process is training this run", hint="Wait for it, or choose another --name."
-        ) from None
+        except Timeout:
+            raise RunError(
+                f"{path}: another process is training this run", hint="Wait for it, or choose another --name."
+            ) from None
     with lock:
         yield
 
@@ -135,16 +115,13 @@ def locked(path: Path) -> Iterator[None]:
 def writing(path: Path) -> Iterator[None]:
     """Raise :class:`RunError` in place of any :class:`OSError` of a block that writes a run folder.
 
-    Examples:
-        >>> with writing(Path("runs/a")):
-        ...     raise OSError(28, "No space left on device")
-        Traceback (most recent call last):
-        eri.utils.errors.RunError: runs/a: the run folder cannot be written (No space left on device)...
+    >>> with writing(Path("runs/a")):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    eri.utils.errors.RunError: runs/a: the run folder cannot be written (No space left on device)...
     """
     try:
         yield
-    except Timeout:
-        raise
     except OSError as error:
         raise RunError(
             f"{path}: the run folder cannot be written ({error.strerror or error})",
@@ -153,19 +130,15 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def refuse_existing(path: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse to touch a run that is there, unless told how, and never touch a folder that is no run.
-
-    Raises:
-        RunError: The folder exists and neither is asked for, or it is not a run folder.
-        ConfigError: Both are asked for.
-    """
+    """Raise RunError for a run that is there, unless told how to go on, and always for a folder that is no run."""
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other", hint="Give one of them.")
     if not path.exists():
         return
-    if not path.is_dir() or (
-        any(path.iterdir()) and not any((path / file).is_file() for file in (CONFIG, ENVIRONMENT))
-    ):
+    known = path.is_dir() and (
+        not any(path.iterdir()) or any((path / file).is_file() for file in (CONFIG, ENVIRONMENT))
+    )
+    if not known:
         raise RunError(f"{path}: is there already and is not a run folder", hint="Choose another --name.")
     if not (resume or overwrite):
         raise RunError(
@@ -193,11 +166,7 @@ def begin(path: Path, config: ExperimentConfig, environment: dict[str, Any]) -> 
 
 
 def refuse_changes(run: Run, config: ExperimentConfig, environment: dict[str, Any]) -> None:
-    """Refuse to resume with anything that would make it another run.
-
-    Raises:
-        RunError: Names the settings, or the data or features, that differ.
-    """
+    """Raise RunError where resuming would make it another run; it names the settings, data or features that differ."""
     was, now = run.config.model_dump(mode="json"), config.model_dump(mode="json")
     changed = sorted(f"{key} was {before}, now {after}" for key, before, after in differences(was, now))
     if changed:
@@ -206,12 +175,11 @@ def refuse_changes(run: Run, config: ExperimentConfig, environment: dict[str, An
             hint="Give the settings it began with, or start another run with --name OTHER.",
         )
     before, after = _essentials(run.environment), _essentials(environment)
-    for what in before:
-        if before[what] != after[what]:
-            raise RunError(
-                f"{run.path}: cannot be resumed, its {what} changed since it began",
-                hint="Start it again with --overwrite, or another run with --name OTHER.",
-            )
+    for what in (what for what in before if before[what] != after[what]):
+        raise RunError(
+            f"{run.path}: cannot be resumed, its {what} changed since it began",
+            hint="Start it again with --overwrite, or another run with --name OTHER.",
+        )
 
 
 def _essentials(environment: dict[str, Any]) -> dict[str, Any]:
@@ -219,14 +187,8 @@ def _essentials(environment: dict[str, Any]) -> dict[str, Any]:
         "data": environment["data"]["fingerprint"],
         "features": {name: source["digest"] for name, source in environment["features"].items()},
         "versions of the features": {
-            name: [source["digest"] for source in drawn] for name, drawn in environment.get("drawn", {}).items()
+            name: [source["digest"] for source in versions] for name, versions in environment.get("drawn", {}).items()
         },
         "clips": environment["clips"],
         "precision": environment["precision"],
     }
-
-
-def sweep(path: Path) -> None:
-    """Remove what a killed process left half-written in a run folder that is locked."""
-    for leftover in path.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)

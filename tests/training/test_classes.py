@@ -17,8 +17,7 @@ from eri.config import LossConfig, head_names, parse_config
 from eri.evaluation.evaluate import predict
 from eri.metrics.recognition import cross_entropy, recognize
 from eri.training import read_run, train
-from eri.training.losses import Objective, cross_entropy_loss
-from eri.training.objective import class_weights, create_objective
+from eri.training.losses import Objective, class_weights, create_objective, cross_entropy_loss
 from eri.utils.errors import ConfigError
 from tests.factories.features import DataSet, Recipe, make_config, make_data_set
 from tests.training.test_experiment import CPU, history, same, weights

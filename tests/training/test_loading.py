@@ -39,11 +39,10 @@ def mapped(features: ModalityFeatures, folder: Path) -> ModalityFeatures:
     return ModalityFeatures(on_disk, features.valid_rows, features.starts, features.position)
 
 
-def served(loader: Loader, order: NDArray[np.int64] | None = None) -> list[tuple[list[str], list[Rows]]]:
+def served(loader: Loader, order: NDArray[np.int64], batch_size: int = 3) -> list[tuple[list[str], list[Rows]]]:
     """What each batch holds: the clips' ids, and the valid rows of each."""
     result = []
-    batches = None if order is None else cut_batches(order, loader.batch_size)
-    for positions, inputs in loader.batches(batches):
+    for positions, inputs in loader.batches(cut_batches(order, batch_size)):
         batch = inputs["visual"]
         rows = [values[mask].numpy() for values, mask in zip(batch.values, batch.mask, strict=True)]
         result.append(([loader.ids[index] for index in positions], rows))
@@ -72,7 +71,7 @@ def test_every_clip_is_served_once_with_its_own_rows(lengths, batch_size, chunk,
     features, valid = packed(lengths, seed)
     loader = Loader(FeatureSet({"visual": features}), list(valid), batch_size=batch_size, chunk=chunk)
     order = np.random.default_rng(seed).permutation(len(lengths))
-    batches = served(loader, order)
+    batches = served(loader, order, batch_size)
     assert [name for ids, _ in batches for name in ids] == [f"c{index}" for index in order]
     assert len(batches) == -(-len(lengths) // batch_size)
     assert all(len(ids) == batch_size for ids, _ in batches[:-1])
@@ -116,7 +115,7 @@ def test_no_more_clips_are_held_than_the_chunk_says():
             return super().read(ids)
 
     watched = Watched(features.embeddings, features.valid_rows, features.starts, features.position)
-    served(Loader(FeatureSet({"visual": watched}), list(valid), batch_size=3, chunk=8))
+    served(Loader(FeatureSet({"visual": watched}), list(valid), batch_size=3, chunk=8), np.arange(20))
     assert held == [6, 6, 6, 2]
 
 
@@ -136,7 +135,7 @@ def test_rows_are_served_with_their_seconds():
     times = np.array([0.0, 0.5, 1.25, 7.0])
     features = ModalityFeatures.from_arrays(np.ones((4, 2), np.float32), offsets, states, ["a", "b"], times=times)
     loader = Loader(FeatureSet({"visual": features}), ["b", "missing", "a"], batch_size=3)
-    [(_, inputs)] = loader.batches()
+    [(_, inputs)] = loader.batches([np.arange(3)])
     batch = inputs["visual"]
     served_times = [row[mask].tolist() for row, mask in zip(batch.times, batch.mask, strict=True)]
     assert served_times == [[7.0], [], [0.0, 1.25]]

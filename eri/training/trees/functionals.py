@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eri.config import Functional
+from eri.metrics.intensities import Floats
 from eri.training.features import FeatureSet
 from eri.utils.errors import DataError
-
-Floats = NDArray[np.float64]
 
 
 def _slope(values: Floats, times: Floats) -> Floats:
@@ -23,39 +21,25 @@ def _slope(values: Floats, times: Floats) -> Floats:
     return slope
 
 
-def _percentile(percent: int) -> Callable[[Floats, Floats], Floats]:
-    return lambda values, _: np.asarray(np.percentile(values, percent, axis=0))
-
-
-_RULES: MappingProxyType[Functional, Callable[[Floats, Floats], Floats]] = MappingProxyType(
-    {
-        "mean": lambda values, _: values.mean(axis=0),
-        "std": lambda values, _: values.std(axis=0),
-        "p10": _percentile(10),
-        "p50": _percentile(50),
-        "p90": _percentile(90),
-        "slope": _slope,
-        "range": lambda values, _: np.ptp(values, axis=0),
-    }
-)
+_RULES: Mapping[Functional, Callable[[Floats, Floats], Floats]] = {
+    "mean": lambda values, _: values.mean(axis=0),
+    "std": lambda values, _: values.std(axis=0),
+    "p10": lambda values, _: np.percentile(values, 10, axis=0),
+    "p50": lambda values, _: np.percentile(values, 50, axis=0),
+    "p90": lambda values, _: np.percentile(values, 90, axis=0),
+    "slope": _slope,
+    "range": lambda values, _: np.ptp(values, axis=0),
+}
 
 
 def summarize(values: NDArray[np.floating[Any]], times: Floats, functionals: Sequence[Functional]) -> Floats:
-    """Describe the valid rows of one clip.
+    """Describe the valid rows of one clip, (rows, dimension), by one functional of all features after the other.
 
-    Args:
-        values: (rows, dimension), at least one row, finite.
-        times: Seconds of the rows, (rows,).
-        functionals: ``std`` is the population's; ``p10``, ``p50``, ``p90`` are percentiles, interpolated linearly;
-            ``slope`` is that of the least-squares line over time, a second, and 0 where all rows share one time;
-            ``range`` is the largest value minus the smallest.
+    ``std`` is the population's; percentiles are interpolated linearly; ``slope`` is that of the least-squares line over
+    the times, per second, and 0 where all rows share one time; ``range`` is the largest value minus the smallest.
 
-    Returns:
-        (len(functionals) · dimension,), one functional of all features after the other.
-
-    Examples:
-        >>> summarize(np.array([[1.0], [3.0]]), np.array([0.0, 0.5]), ["mean", "slope", "range"]).tolist()
-        [2.0, 4.0, 2.0]
+    >>> summarize(np.array([[1.0], [3.0]]), np.array([0.0, 0.5]), ["mean", "slope", "range"]).tolist()
+    [2.0, 4.0, 2.0]
     """
     rows = np.asarray(values, dtype=np.float64)
     return np.concatenate([_RULES[name](rows, times) for name in functionals])
@@ -67,19 +51,10 @@ def clip_functionals(
     functionals: Sequence[Functional],
     on_clip: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Describe clips, modality after modality; masked rows are left out.
+    """Describe clips by :func:`summarize`, modality after modality, (clips, functionals · sum of the dimensions).
 
-    Args:
-        features: To read from, a clip at a time.
-        ids: The clips.
-        functionals: See :func:`summarize`.
-        on_clip: Called after each clip with the number of those done.
-
-    Returns:
-        float32 (clips, len(functionals) · sum of the dimensions); NaN where a clip has no valid row of a modality.
-
-    Raises:
-        DataError: A valid row holds a value that is not a finite number.
+    NaN where a clip has no valid row of a modality. ``on_clip`` is called after each clip with the number of those
+    done. Raises DataError where a valid row holds a value that is not a finite number.
     """
     length = len(functionals) * sum(features.dimensions.values())
     result = np.full((len(ids), length), np.nan, dtype=np.float32)
@@ -106,14 +81,10 @@ def functional_names(
 ) -> list[str]:
     """Name each value of :func:`clip_functionals`, such as ``audio.mfcc_03.p90`` or ``visual.0117.slope``.
 
-    Args:
-        recorded: What a run records of its features, by modality; an identity may name the ``columns``.
-        dimensions: Length of one embedding by modality.
-        functionals: See :func:`summarize`.
+    The identity of features that a run records may name their ``columns``.
 
-    Examples:
-        >>> functional_names({"audio": {"identity": {"columns": ["loudness"]}}}, {"audio": 1}, ["mean", "std"])
-        ['audio.loudness.mean', 'audio.loudness.std']
+    >>> functional_names({"audio": {"identity": {"columns": ["loudness"]}}}, {"audio": 1}, ["mean", "std"])
+    ['audio.loudness.mean', 'audio.loudness.std']
     """
     names = []
     for modality, dimension in dimensions.items():

@@ -14,7 +14,7 @@ from scipy.stats import linregress
 from eri.config import FUNCTIONALS
 from eri.media.state import State
 from eri.training.features import FeatureSet, ModalityFeatures
-from eri.training.trees import clip_functionals, functional_names, summarize
+from eri.training.trees.functionals import clip_functionals, functional_names, summarize
 from eri.utils.errors import DataError
 
 
