@@ -307,6 +307,6 @@ class Trainer:
     def _report(self, kind: EventKind, **values: Any) -> None:
         state, best = self.state, self.state.best
         figure = state.history[-1].get(self._scorer.column) if state.history else None
-        known = {"run": self.folder.name, "epoch": state.epoch, "epochs": self.config.epochs, "batches": self._batches}
-        scores = {"figure": figure, "best": best.figure, "best_epoch": best.epoch, "metric": self._scorer.metric}
-        self._listener(TrainingEvent(kind, **{**known, **scores, **values}))
+        values = {"run": self.folder.name, "epoch": state.epoch, "epochs": self.config.epochs, **values}
+        values = {"figure": figure, "best": best.figure, "best_epoch": best.epoch, "batches": self._batches, **values}
+        self._listener(TrainingEvent(kind, metric=self._scorer.metric, **values))

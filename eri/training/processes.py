@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 _NAMES: dict[Precision, Literal["bf16-mixed", "32-true"]] = {"bf16": "bf16-mixed", "float32": "32-true"}
 
-Positions = NDArray[np.int64]
-"""Indices of clips in the order of a loader's ids."""
+Positions = NDArray[np.int64]  # indices of clips in the order of a loader's ids
 
 
 @dataclass(frozen=True)

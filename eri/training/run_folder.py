@@ -135,10 +135,8 @@ def refuse_existing(path: Path, *, resume: bool, overwrite: bool) -> None:
         raise ConfigError("--resume and --overwrite contradict each other", hint="Give one of them.")
     if not path.exists():
         return
-    known = path.is_dir() and (
-        not any(path.iterdir()) or any((path / file).is_file() for file in (CONFIG, ENVIRONMENT))
-    )
-    if not known:
+    names = {file.name for file in path.iterdir()} if path.is_dir() else {""}
+    if names and not names & {CONFIG, ENVIRONMENT}:
         raise RunError(f"{path}: is there already and is not a run folder", hint="Choose another --name.")
     if not (resume or overwrite):
         raise RunError(
