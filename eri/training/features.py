@@ -222,18 +222,12 @@ class FeatureSet:
 
 
 def find_features(config: ExperimentConfig, root: Path, data_set: str | None = None) -> dict[str, FeatureFolder]:
-    """Find the feature folders that a config's extractors made, or that were imported for a data set, by modality.
-
-    Raises StoreError where nothing was extracted with one of them, or imported.
-    """
+    """Find the folders that a config's extractors made, or that were imported, by modality; StoreError without one."""
     return {name: find_folder(root, extractor, data_set) for name, extractor in config.extractors.items()}
 
 
 def recorded_features(recorded: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str, FeatureFolder]:
-    """Find the feature folders of the very identities that a run was trained on, see :func:`describe`.
-
-    Raises StoreError where the store has no features of one.
-    """
+    """Find the folders of the very identities that a run was trained on, see :func:`describe`; StoreError without."""
     folders = {}
     for name, source in recorded.items():
         folder = open_folder(local_features(root) / str(source["folder"]), str(source["digest"]))

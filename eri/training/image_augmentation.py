@@ -56,9 +56,8 @@ def change_clips(frames: Tensor, changes: ClipChanges) -> Tensor:
     >>> change_clips(clips, changes).flatten().tolist()
     [2.0, 1.0, 0.0, 5.0, 4.0, 3.0]
     """
-    flipped, brightness, contrast = (
-        part.view(-1, 1, 1, 1, 1) for part in (changes.flipped, changes.brightness, changes.contrast)
-    )
+    parts = (changes.flipped, changes.brightness, changes.contrast)
+    flipped, brightness, contrast = (part.view(-1, 1, 1, 1, 1) for part in parts)
     values = frames.float()
     values = torch.where(flipped, values.flip(4), values)
     if bool(((changes.scale != 1) | (changes.offset != 0).any(dim=1) | (changes.angle != 0)).any()):

@@ -37,8 +37,7 @@ _CHECK_EVERY = 16
 """Steps from one check of the loss to the next. A check waits for all that the device has yet to do, so not every step
 has one; a loss that is not a number any more is found so many steps late at most."""
 
-Stream = Iterator[tuple[Positions, Any]]
-"""Batches in the order of the steps: indices of clips and a model's inputs."""
+Stream = Iterator[tuple[Positions, Any]]  # indices of clips and a model's inputs, in the order of the steps
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,17 +1,4 @@
-"""Run folders: ``<runs>/<name>/`` with everything needed to know, repeat, resume and use a run.
-
-========================  ==========================================================================================
-``config.yaml``           the resolved config
-``environment.json``      seed, versions, data fingerprint, task, feature identities, clips left out, label means
-``history.csv``           one row per epoch: losses, Pearson, learning rate, seconds
-``best.safetensors``      weights of the best epoch, with the standardisation
-``boosters/``             in place of weights: a LightGBM text file for each label, named by ``boosters.json``
-``importance.csv``        what the boosters split on, with its share of the gain
-``last.pt``               state to resume from: weights, optimiser, scheduler, generators, history
-``metrics.json``          scores of the splits that were evaluated
-``predictions.parquet``   predictions of those splits
-========================  ==========================================================================================
-"""
+"""Run folders: ``<runs>/<name>/`` with everything needed to know, repeat, resume and use a run."""
 
 from __future__ import annotations
 
@@ -33,10 +20,16 @@ from eri.utils.errors import ConfigError, RunError
 from eri.utils.files import differences, write_json, write_text
 from eri.utils.tables import Shown, Summary
 
-CONFIG, ENVIRONMENT, HISTORY = "config.yaml", "environment.json", "history.csv"
-WEIGHTS, STATE = "best.safetensors", "last.pt"
-METRICS, PREDICTIONS = "metrics.json", "predictions.parquet"
-BOOSTERS, MANIFEST, IMPORTANCE = "boosters", "boosters.json", "importance.csv"
+CONFIG = "config.yaml"  # resolved
+ENVIRONMENT = (
+    "environment.json"  # seed, versions, fingerprint and task of the data, features, clips left out, label means
+)
+HISTORY = "history.csv"  # one row per epoch: losses, Pearson, learning rate, seconds
+WEIGHTS = "best.safetensors"  # of the best epoch, with the standardisation
+STATE = "last.pt"  # to resume from: weights, optimiser, scheduler, generators, history
+METRICS, PREDICTIONS = "metrics.json", "predictions.parquet"  # of the splits that were evaluated
+BOOSTERS, MANIFEST = "boosters", "boosters.json"  # in place of weights: a LightGBM text file for each label, and all
+IMPORTANCE = "importance.csv"  # what the boosters split on, with its share of the gain
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,127}")
 

@@ -226,10 +226,8 @@ def _train_boosters(inputs: TrainingInputs, run: Run, progress: _Progress) -> Be
     """Train and write the booster of every label, then what they found important."""
     config, folder = _settings(inputs.config), run.path
     train, val = (
-        clip_functionals(
-            split.features, split.usable_ids, config.functionals, partial(progress.measured, len(split.usable_ids))
-        )
-        for split in (inputs.train, inputs.val)
+        clip_functionals(split.features, ids, config.functionals, partial(progress.measured, len(ids)))
+        for split, ids in ((own, own.usable_ids) for own in (inputs.train, inputs.val))
     )
     trainer = BoosterTrainer(config, inputs, train, val)
     columns = functional_names(run.environment["features"], inputs.train.features.dimensions, config.functionals)
