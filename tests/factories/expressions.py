@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from eri.config.tasks import Task
-from eri.data.adapters import afew, bu_3dfe, ck_plus, daisee, dfew, mmi, oulu_casia
+from eri.data.adapters import afew, ck_plus, daisee, dfew, mmi
+from eri.data.adapters.subject_trees import BU_3DFE, OULU_CASIA
 from tests.factories.challenge import write_table
 from tests.factories.media import Picture, write_clip
 
@@ -159,7 +160,7 @@ def write_ck_plus(root: Path, size: Miniature = SMALL) -> Path:
 def write_oulu_casia(root: Path, size: Miniature = SMALL) -> Path:
     """Write ``OriginalImg/VL/Strong``, and the other lights and the cropped pictures without any."""
     for subject in range(size.subjects):
-        for place, name in enumerate(size.labels(oulu_casia.TASK)):
+        for place, name in enumerate(size.labels(OULU_CASIA.task)):
             folder = f"P{subject + 1:03d}/{name}"
             size.pictures(root / "OriginalImg" / "VL" / "Strong" / folder, "{:03d}.jpeg", place, subject)
             for other in ("OriginalImg/VL/Weak", "OriginalImg/NI/Strong", "PreProcess_Img/VL_Acropped/Strong"):
@@ -170,7 +171,7 @@ def write_oulu_casia(root: Path, size: Miniature = SMALL) -> Path:
 def write_bu_3dfe(root: Path, size: Miniature = SMALL) -> Path:
     """Write ``F001``, ``M001`` and so on, with a mesh in each sequence, and a folder of the owners' viewer."""
     for subject in range(size.subjects):
-        for place, name in enumerate(size.labels(bu_3dfe.TASK)):
+        for place, name in enumerate(size.labels(BU_3DFE.task)):
             folder = root / f"{'FM'[subject % 2]}{subject // 2 + 1:03d}" / name
             size.pictures(folder, "{:03d}.jpg", place, subject)
             (folder / "001.wrl").touch()
@@ -209,8 +210,8 @@ WRITERS: Mapping[str, Callable[[Path, Miniature], Path]] = MappingProxyType(
         afew.NAME: write_afew,
         daisee.NAME: write_daisee,
         ck_plus.NAME: write_ck_plus,
-        oulu_casia.NAME: write_oulu_casia,
-        bu_3dfe.NAME: write_bu_3dfe,
+        OULU_CASIA.task.name: write_oulu_casia,
+        BU_3DFE.task.name: write_bu_3dfe,
         mmi.NAME: write_mmi,
     }
 )

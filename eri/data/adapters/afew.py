@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eri.config.tasks import Task
-from eri.data.adapters.expressions import find_class, make_id, record_unknown_class, visible_files, visible_folders
+from eri.data.adapters.expressions import find_class, make_id, record_unknown, visible_files, visible_folders
 from eri.data.adapters.listing import VIDEO_SUFFIXES, find_folder
 from eri.data.clips import Clip, ClipTable, Split, by_id
 from eri.data.tables import Problems
@@ -61,7 +61,7 @@ def _clips(source: Path, folder: Path, split: Split, problems: Problems) -> Iter
     for name, home in visible_folders(folder).items():
         label, videos = find_class(name, TASK), visible_files(home, VIDEO_SUFFIXES)
         if label is None and videos:
-            record_unknown_class(problems, home.relative_to(source).as_posix(), name, TASK)
+            record_unknown(problems, home.relative_to(source).as_posix(), name, TASK)
         elif label is not None:
             for stem, path in videos.items():
                 yield Clip(make_id(split.capitalize(), label, stem), split, path, labels=TASK.one_hot(label))

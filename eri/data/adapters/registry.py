@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from eri.data.adapters import afew, bu_3dfe, ck_plus, daisee, dfew, emi, hume_reaction, manifest, mmi, muse, oulu_casia
+from eri.data.adapters import afew, ck_plus, daisee, dfew, emi, hume_reaction, manifest, mmi, muse
 from eri.data.adapters.listing import at_hand
+from eri.data.adapters.subject_trees import BU_3DFE, OULU_CASIA, load_bu_3dfe
 from eri.data.clips import ClipTable
 from eri.storage import name_urls
 from eri.utils.errors import DataError
@@ -69,7 +70,10 @@ def _register(*modules: ModuleType) -> None:
 _register(hume_reaction, emi)
 for other in muse.OTHERS:
     register_adapter(other.name, looks_for=other.looks_for, matches=other.matches)(other.load)
-_register(dfew, afew, daisee, ck_plus, oulu_casia, bu_3dfe, mmi)
+_register(dfew, afew, daisee, ck_plus)
+for tree, load in ((OULU_CASIA, OULU_CASIA.load), (BU_3DFE, load_bu_3dfe)):
+    register_adapter(tree.task.name, looks_for=tree.looks_for, matches=tree.matches)(load)
+_register(mmi)
 register_adapter(daisee.ENGAGEMENT.name)(daisee.load_engagement)
 _register(manifest)
 

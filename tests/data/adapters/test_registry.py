@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import eri.data
+import eri.data.adapters
 from eri.config.tasks import ERI, MIMIC, PERCEPTION
 from eri.data import ADAPTERS, load_clips
 from eri.utils.errors import DataError
@@ -38,7 +38,8 @@ def expected_clips(layout: str) -> int:
 
 
 def test_every_adapter_module_is_registered():
-    modules = [import_module(f"eri.data.{info.name}") for info in pkgutil.iter_modules(eri.data.__path__)]
+    names = [info.name for info in pkgutil.iter_modules(eri.data.adapters.__path__)]
+    modules = [import_module(f"eri.data.adapters.{name}") for name in names]
     names = {module.NAME for module in modules if hasattr(module, "NAME")}
     assert names < set(ADAPTERS)
     layouts = {ADAPTER_OF.get(layout, layout) for layout in WRITERS}
