@@ -108,14 +108,9 @@ def this_node() -> NodeFacts:
     """Return what runs here; to be called where Ray is connected."""
     import ray
 
-    return NodeFacts(
-        host=socket.gethostname(),
-        address=ray.util.get_node_ip_address(),  # type: ignore[no-untyped-call]
-        node_id=ray.get_runtime_context().get_node_id(),
-        python=platform.python_version(),
-        ray=ray.__version__,
-        eri=__version__,
-    )
+    address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    node_id = ray.get_runtime_context().get_node_id()
+    return NodeFacts(socket.gethostname(), address, node_id, platform.python_version(), ray.__version__, __version__)
 
 
 def refuse_stranger(node: NodeFacts, here: NodeFacts) -> None:

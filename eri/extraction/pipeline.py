@@ -218,12 +218,13 @@ class LocalEngine:
                 _LOG.warning(message, clip.clip_id, note)
         busy = time.process_time()
         clips = [load_inputs(clip, self._scratch) for clip in prepared]
-        with _naming([clip.clip_id for clip in clips], self.name), self.clock.timing("model"):
-            arrays = self._embeddings(clips)
-            sequences = [
-                join_codes(clip, array) if clip.encoded else assemble(clip, array)
-                for clip, array in zip(clips, arrays, strict=True)
-            ]
+        try:
+            with self.clock.timing("model"):
+                arrays = zip(clips, self._embeddings(clips), strict=True)
+                sequences = [join_codes(clip, one) if clip.encoded else assemble(clip, one) for clip, one in arrays]
+        except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
+            named = ", ".join(clip.clip_id for clip in clips)
+            raise RuntimeError(f"clips {named}: embedding them with {self.name} failed: {error!r}") from error
         self.clock.add("busy", time.process_time() - busy)
         for clip, sequence in zip(prepared, sequences, strict=True):
             remove_temporary(self._scratch, clip.clip_id)
@@ -268,15 +269,6 @@ def _covered(times: NDArray[np.float64]) -> float:
     if len(times) > 1:
         return float((times[-1] - times[0]) * len(times) / (len(times) - 1))
     return float(2 * times.sum())
-
-
-@contextmanager
-def _naming(clip_ids: Sequence[str], extractor: str) -> Iterator[None]:
-    """Say which clips were being embedded when something that no one foresaw went wrong."""
-    try:
-        yield
-    except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
-        raise RuntimeError(f"clips {', '.join(clip_ids)}: embedding them with {extractor} failed: {error!r}") from error
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
-"""What an extraction reports: events while it runs, a report at its end, and ``failures.csv`` beside the features."""
+"""What an extraction is of, a shard, and what it reports: events, a report at its end, and ``failures.csv``."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import astuple, dataclass, fields
@@ -12,12 +14,11 @@ from typing import Literal
 
 from eri.config import Stream
 from eri.extraction.rates import StageRates, StageShares
-from eri.extraction.shards import Shard
 from eri.features.folder import FeatureFolder
 from eri.features.index import Entry
 from eri.features.problems import explained
 from eri.media.state import State
-from eri.utils.errors import EriError, MediaError, WorkerError
+from eri.utils.errors import ConfigError, EriError, MediaError, WorkerError
 from eri.utils.files import write_text
 from eri.utils.tables import Shown, Summary
 
@@ -25,6 +26,53 @@ FAILURES = "failures.csv"
 
 
 ExtractionStage = Literal["check", "extract", "wait", "end"]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of ``count`` disjoint parts that cover every clip.
+
+    Which part a clip belongs to follows from the SHA-256 of its id alone: it is the same on every machine, and clips
+    that are added later move no other. Parts are as even as a fair draw makes them: of N clips each has N / count,
+    give or take a few times the square root of that.
+
+    Examples:
+        >>> shard = Shard.parse("2/3")
+        >>> shard, str(shard)
+        (Shard(number=2, count=3), '2/3')
+        >>> [clip_id for clip_id in ("00001", "00002", "00003", "00004", "00005") if clip_id in shard]
+        ['00002', '00003', '00004']
+        >>> Shard.parse("4/3")
+        Traceback (most recent call last):
+        eri.utils.errors.ConfigError: there is no shard 4 of 3...
+    """
+
+    number: int  # from 1 to ``count``
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise ConfigError(
+                f"there is no shard {self.number} of {self.count}",
+                hint="Shards are counted from 1: of 8, the first is 1/8 and the last 8/8.",
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Return the shard that a text such as ``3/8`` names; a ConfigError where it names none."""
+        match = re.fullmatch(r"\s*([0-9]{1,9})\s*/\s*([0-9]{1,9})\s*", text)
+        if match is None:
+            raise ConfigError(
+                f"'{text}' is no shard", hint="Write which of how many, such as --shard 3/8: the third of eight."
+            )
+        return cls(int(match[1]), int(match[2]))
+
+    def __contains__(self, clip_id: object) -> bool:
+        place = hashlib.sha256(str(clip_id).encode()).digest()
+        return int.from_bytes(place[:8], "big") % self.count == self.number - 1
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
 
 
 @dataclass(frozen=True)

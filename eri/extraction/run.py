@@ -15,7 +15,7 @@ from typing import Literal
 from eri.config import ExtractorConfig, ImportedConfig, Runtime
 from eri.data.clips import SPLITS, Clip, ClipTable, Split
 from eri.extraction.extractors.registry import create_extractor
-from eri.extraction.pipeline import ClipResult, Engine, LocalEngine, Work
+from eri.extraction.pipeline import Engine, LocalEngine, Work
 from eri.extraction.rates import StageRates, StageShares, measured_rates, remember_rates
 from eri.extraction.report import (
     ExtractionEvent,
@@ -23,12 +23,12 @@ from eri.extraction.report import (
     ExtractionStage,
     ExtractorReport,
     Failure,
+    Shard,
     describe_failure,
     read_failures,
     tally_states,
     update_failures,
 )
-from eri.extraction.shards import Shard
 from eri.features.folder import FeatureFolder
 from eri.features.index import Entry
 from eri.features.records import Extractor
@@ -235,7 +235,15 @@ class _ExtractorRun:
         with self.engine.open(self.folder, len(self.todo)):
             for result in self.engine.process(self._work()):
                 self.in_work -= 1
-                self._record(result)
+                if result.error is not None:
+                    self._fail(result.clip_id, result.error)
+                elif result.entry is None:
+                    self.locked_elsewhere.append(result.clip_id)
+                else:
+                    self.entries[result.clip_id] = result.entry
+                    if result.computed:
+                        self.made.append(result.entry)
+                    self._emit("extract")
             # Before the engine is closed: what its end takes is not what the stages were busy in.
             self.shares = self.engine.shares(time.monotonic() - self.begun)
 
@@ -252,18 +260,6 @@ class _ExtractorRun:
                 self._await_others()
             if self.made and not self.first[1]:
                 self.first = (self._seconds(), len(self.made))
-
-    def _record(self, result: ClipResult) -> None:
-        """Record what became of a clip."""
-        if result.error is not None:
-            self._fail(result.clip_id, result.error)
-        elif result.entry is None:
-            self.locked_elsewhere.append(result.clip_id)
-        else:
-            self.entries[result.clip_id] = result.entry
-            if result.computed:
-                self.made.append(result.entry)
-            self._emit("extract")
 
     def _await_others(self) -> None:
         """Give other runs time for the clips they have locked: try these again, and fail those they never finish."""

@@ -4,48 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
 from eri.media.state import State
 from eri.runs.opening import Member
 
-_WORDS: Mapping[int, str] = MappingProxyType(
-    {
-        State.NO_FACE: "no face",
-        State.BLACK_FRAME: "only black frames",
-        State.NO_AUDIO: "no audio track",
-        State.SILENCE: "silence",
-    }
-)
+_WORDS: Mapping[int, str] = {
+    State.NO_FACE: "no face",
+    State.BLACK_FRAME: "only black frames",
+    State.NO_AUDIO: "no audio track",
+    State.SILENCE: "silence",
+}
 
 
 @dataclass(frozen=True)
 class Missing:
-    """Why a modality of a video has no valid row.
+    """Why a modality of a video has no valid row."""
 
-    Attributes:
-        words: Such as ``no face``, or the message of an error.
-        error: Whether the video could not be read, rather than shows nothing.
-    """
-
-    words: str
-    error: bool = False
+    words: str  # such as ``no face``, or the message of an error
+    error: bool = False  # whether the video could not be read, rather than shows nothing
 
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether models predict a video.
+    """Whether models predict a video, and what a reader should know."""
 
-    Attributes:
-        reason: Why they do not; empty where they do.
-        empty: There is no valid row of any modality of some model, which then predicts the mean of the train labels.
-        notes: What a reader should know.
-    """
-
-    reason: str = ""
-    empty: bool = False
+    reason: str = ""  # why they do not; empty where they do
+    empty: bool = False  # some model has no valid row of any modality, and predicts the mean of the train labels
     notes: tuple[str, ...] = ()
 
 
@@ -62,14 +48,10 @@ def describe_states(counts: Sequence[int]) -> Missing | None:
 
 
 def check_availability(members: Sequence[Member], missing: Mapping[str, Missing]) -> Availability:
-    """Decide whether models that predict together predict a video that lacks something: all have to.
+    """Decide whether models that predict together predict a video that lacks something, by modality: all have to.
 
     A model of one modality that is empty, or of several that are all empty, predicts the mean of the train labels, as
     in evaluation. A model that has only some of its modalities predicts when it learnt from such clips, else refuses.
-
-    Args:
-        members: The models.
-        missing: What the video lacks, by modality.
     """
     found = [_check(member, missing) for member in members]
     reason = next((one.reason for one in found if one.reason), "")

@@ -15,54 +15,31 @@ from eri.utils.tables import Shown, Summary
 
 @dataclass(frozen=True, eq=False)
 class FaceFrame:
-    """A frame of a video with the face that a model was shown.
+    """A frame of a video with the face that a model was shown; all lengths are pixels of the image."""
 
-    Attributes:
-        time: Seconds since the clip's start.
-        picture: The upright frame, a JPEG file.
-        width: Of the image in pixels.
-        height: Of the image in pixels.
-        box: x0, y0, x1, y1 in pixels of the image, which it may leave; None where no face was found.
-    """
-
-    time: float
-    picture: bytes
+    time: float  # seconds since the clip's start
+    image: bytes  # the upright frame, a JPEG file
     width: int
     height: int
-    box: tuple[float, float, float, float] | None
+    box: tuple[float, float, float, float] | None  # x0, y0, x1, y1, maybe outside; None where no face was found
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Timeline(Shown):
-    """What a run predicts for a window that slides over a video.
+    """What a run predicts for a window that slides over a video; window, hop and duration are in seconds."""
 
-    Attributes:
-        video: The file, or the folder of images.
-        labels: Names of the labels or classes.
-        low: Smallest value a label can have.
-        high: Largest value a label can have.
-        times: Middle of each window in seconds since the clip's start, ascending, float64 (windows,).
-        values: float64 (windows, labels), in [low, high]; NaN in a window where the run had nothing to predict from.
-        window: Seconds of a window.
-        hop: Seconds between two windows.
-        duration: Seconds of the video.
-        missing: Why a window has no values, such as ``no face``; empty where it has; one per window.
-        faces: A few frames, spread over the video; empty where the run reads no frames.
-        notes: What a reader should know, such as a missing audio track.
-    """
-
-    video: Path
-    labels: tuple[str, ...]
-    low: float
+    video: Path  # the file, or the folder of images
+    labels: tuple[str, ...]  # names of the labels or classes
+    low: float  # smallest value a label can have
     high: float
-    times: Floats
-    values: Floats
+    times: Floats  # middle of each window in seconds since the clip's start, ascending, float64 (windows,)
+    values: Floats  # float64 (windows, labels), in [low, high]; NaN where the run had nothing to predict from
     window: float
     hop: float
     duration: float
-    missing: tuple[str, ...]
-    faces: tuple[FaceFrame, ...] = ()
-    notes: tuple[str, ...] = ()
+    missing: tuple[str, ...]  # why a window has no values, such as ``no face``; empty where it has; one per window
+    faces: tuple[FaceFrame, ...] = ()  # a few frames, spread over the video; empty where the run reads no frames
+    notes: tuple[str, ...] = ()  # what a reader should know, such as a missing audio track
 
     def as_table(self) -> Summary:
         """Return the first windows."""
@@ -84,11 +61,7 @@ class Timeline(Shown):
         return frame.assign(missing=list(self.missing))
 
     def write_csv(self, path: Path) -> Path:
-        """Write :meth:`to_frame` with four digits after the point for seconds, six for values.
-
-        Raises:
-            OSError: The file cannot be written.
-        """
+        """Write :meth:`to_frame` with four digits after the point for seconds, six for values."""
         frame = self.to_frame()
         seconds = ["start", "end", "time"]
         frame[seconds] = frame[seconds].round(4)
@@ -99,13 +72,7 @@ class Timeline(Shown):
 
 @dataclass(frozen=True)
 class TimelineEvent:
-    """Progress of a sliding window.
-
-    Attributes:
-        video: The video.
-        done: Windows predicted so far.
-        total: All windows.
-    """
+    """Progress of a sliding window: of all windows, how many are predicted so far."""
 
     video: str
     done: int

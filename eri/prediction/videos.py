@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from eri.media.images import list_images
@@ -58,10 +59,7 @@ def _expand(named: str | Path) -> Iterator[Path]:
         if not found:
             raise DataError(f"{named}: no file fits this pattern")
         for one in found:
-            if one.is_dir():
-                yield from _in_folder(one, strict=False)
-            else:
-                yield one
+            yield from _in_folder(one, strict=False) if one.is_dir() else (one,)
 
 
 def _in_folder(folder: Path, *, strict: bool = True) -> Iterator[Path]:
@@ -70,16 +68,9 @@ def _in_folder(folder: Path, *, strict: bool = True) -> Iterator[Path]:
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
     ]
-    if not media and holds_images(folder):
-        media = [folder]
+    if not media:
+        with suppress(NoVideoError):  # a folder of numbered images is itself a video
+            media = [folder] if list_images(folder).paths else []
     if not media and strict:
         raise DataError(f"{folder}: holds no video, no audio and no numbered images", hint="Name another folder.")
     yield from media
-
-
-def holds_images(folder: Path) -> bool:
-    """Return whether a folder holds numbered images, so that it is itself a video."""
-    try:
-        return bool(list_images(folder).paths)
-    except NoVideoError:
-        return False

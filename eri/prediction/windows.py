@@ -1,29 +1,32 @@
-"""Windows that slide over a video: their grid of frames, and their features, from rows of frames that windows share."""
+"""A window that slides over a video, each predicted as a clip of its own, from rows of frames that windows share."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from eri.extraction.extractors.crops import CropPreparer
+from eri.extraction.extractors.crops import CropPreparer, pad_codes
 from eri.extraction.extractors.preparing import AudioPreparer, ImagePreparer
 from eri.features.crops import encode_image
-from eri.features.records import CropSequence, FeatureSequence, Prepared, assemble, join_codes
-from eri.media.audio import SAMPLE_RATE, Audio
-from eri.media.faces import Crops, crop_faces
+from eri.features.records import CropSequence, Extractor, FeatureSequence, Prepared, assemble, join_codes
+from eri.media.audio import SAMPLE_RATE, Audio, read_audio
+from eri.media.faces import crop_faces
+from eri.media.opening import is_folder
 from eri.media.state import State
-from eri.media.video import FrameSequence, FrameStream
+from eri.media.video import FrameStream
 from eri.metrics.intensities import Floats
-from eri.prediction.extractors import RecordedExtractor
-from eri.prediction.timeline import FaceFrame
+from eri.prediction.availability import Missing, check_availability, describe_states
+from eri.prediction.timeline import FaceFrame, Timeline, TimelineEvent
+from eri.runs.opening import OpenedRun
 from eri.runs.video_extractor import VideoPreparer
-from eri.utils.errors import ConfigError
+from eri.utils.errors import ConfigError, DataError, MediaError, NoAudioError, NoVideoError
 
 Span = tuple[float, float]
 Features = FeatureSequence | CropSequence
@@ -34,14 +37,59 @@ _FACE_QUALITY = 80
 _ROUNDING = 1e-6
 
 
+def slide(
+    run: OpenedRun,
+    extractors: Mapping[str, Extractor],
+    video: Path,
+    window: float,
+    hop: float,
+    on_event: Callable[[TimelineEvent], None] | None,
+    windows_at_once: int,
+) -> Timeline:
+    """Predict a window that slides over a video, see :meth:`eri.prediction.loading.LoadedRun.timeline`.
+
+    The extractors are those of the run, by the digest of each source.
+    """
+    for name, value in (("window", window), ("hop", hop)):
+        if not (math.isfinite(value) and value > 0):
+            raise ConfigError(f"--{name} is {value}; it must be a positive number of seconds")
+    source = _VideoInput(run, video)
+    available = check_availability(run.members, source.missing)
+    if available.reason and available.empty:
+        # Of two errors, the one that says more than that a track is absent.
+        raise min(source.errors.values(), key=lambda error: isinstance(error, NoAudioError | NoVideoError))
+    if available.reason:
+        raise DataError(f"{video}: {available.reason}", hint="Predict it with a run of what it has.")
+    grid = Grid.over(source.duration, window, hop)
+    windows = source.open_windows(extractors, grid)
+    values, missing = list[Floats](), list[str]()
+    for first in range(0, grid.count, windows_at_once):
+        places = range(first, min(grid.count, first + windows_at_once))
+        spans = {f"window-{place:08d}": (place * grid.hop, place * grid.hop + grid.window) for place in places}
+        block, reasons = _predict(run, source.missing, windows, spans)
+        values.append(block)
+        missing += reasons
+        if on_event is not None:
+            on_event(TimelineEvent(video.name, places.stop, grid.count))
+    return Timeline(
+        video=video,
+        labels=run.task.labels,
+        low=run.task.low,
+        high=run.task.high,
+        times=grid.starts + grid.window / 2,
+        values=np.concatenate(values),
+        window=grid.window,
+        hop=grid.hop,
+        duration=grid.duration,
+        missing=tuple(missing),
+        faces=tuple(face for one in windows.values() if isinstance(one, FrameWindows) for face in one.faces),
+        notes=(*available.notes, *source.notes),
+    )
+
+
 @dataclass(frozen=True)
 class Grid:
-    """The windows over a video: the first at its start, the last ends before its end.
-
-    Attributes:
-        duration: Seconds of the video.
-        window: Seconds of a window; a shorter video is one window.
-        hop: Seconds from the start of one window to that of the next.
+    """The windows over a video, all in seconds: the first at its start, the last ends before its end.
 
     Examples:
         >>> Grid.over(10.0, 4.0, 1.0).count, Grid.over(3.0, 4.0, 1.0)
@@ -52,14 +100,12 @@ class Grid:
 
     duration: float
     window: float
-    hop: float
+    hop: float  # from the start of one window to that of the next
 
     @classmethod
     def over(cls, duration: float, window: float, hop: float) -> Grid:
-        """Lay windows over a video."""
-        if duration <= window:
-            return cls(duration, duration, duration)
-        return cls(duration, window, hop)
+        """Lay windows over a video; a shorter video is one window."""
+        return cls(duration, duration, duration) if duration <= window else cls(duration, window, hop)
 
     @property
     def count(self) -> int:
@@ -73,13 +119,10 @@ class Grid:
         return starts
 
     def frames(self, wanted: int) -> Floats:
-        """Return the moments of frames, so that windows that overlap share theirs.
+        """Return the moments of so many frames a window, so that windows that overlap share theirs.
 
         A hop is cut into even parts whose centres are the moments; a window of ``window / hop`` hops then has the
         frames that reading it alone would give, where the hop divides it, or about as many.
-
-        Args:
-            wanted: Frames of a window.
         """
         step = self.hop / max(1, round(wanted * self.hop / self.window))
         end = float(self.starts[-1]) + self.window
@@ -89,9 +132,7 @@ class Grid:
     def last_frames(self, onsets: Floats, wanted: int) -> Floats:
         """Return the moments of the last frames of every window, each once, ascending.
 
-        Args:
-            onsets: When the video's frames appear, ascending; a window in which none does has the one on screen.
-            wanted: Frames of a window.
+        ``onsets`` is when the video's frames appear, ascending; a window in which none does has the one on screen.
 
         Examples:
             >>> Grid.over(2.0, 1.0, 1.0).last_frames(np.arange(8) / 4, 2).tolist()
@@ -103,15 +144,60 @@ class Grid:
         return np.unique(np.concatenate([*inside, empty]))
 
 
+class _VideoInput:
+    """A video opened for what a run reads of it, and why a modality (by name) is not there."""
+
+    def __init__(self, run: OpenedRun, path: Path) -> None:
+        self.path = path
+        self.frames: FrameStream | None = None
+        self.audio: Audio | None = None
+        self.errors: dict[str, MediaError] = {}
+        read = {source.modality for source in run.sources.values()}
+        if "visual" in read:
+            try:
+                self.frames = FrameStream(path)
+            except MediaError as error:
+                self.errors["visual"] = error
+        if "audio" in read:
+            try:
+                if is_folder(path):
+                    raise NoAudioError(path, "a folder of images has no audio")
+                self.audio = read_audio(path)
+            except MediaError as error:
+                self.errors["audio"] = error
+        self.missing = {
+            name: Missing("no audio track" if isinstance(error, NoAudioError) else error.message, error=True)
+            for name, error in self.errors.items()
+        }
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Warnings met while reading, so far."""
+        read = (one.notes for one in (self.frames, self.audio) if one is not None)
+        return tuple(dict.fromkeys(note for notes in read for note in notes))
+
+    @property
+    def duration(self) -> float:
+        """Seconds until the last frame goes or the audio ends."""
+        frames = 0.0 if self.frames is None else self.frames.end
+        return max(frames, 0.0 if self.audio is None else self.audio.start + self.audio.duration)
+
+    def open_windows(self, extractors: Mapping[str, Extractor], grid: Grid) -> dict[str, Windows]:
+        """Return what makes the features of windows, by the digest of their source; the first of frames keeps faces."""
+        windows: dict[str, Windows] = {}
+        for digest, extractor in extractors.items():
+            if extractor.modality == "visual" and self.frames is not None:
+                first = not any(isinstance(one, FrameWindows) for one in windows.values())
+                frames = self.frames if first else FrameStream(self.path)
+                windows[digest] = FrameWindows(extractor, frames, grid, faces=first)
+            elif extractor.modality == "audio" and self.audio is not None:
+                windows[digest] = AudioWindows(extractor, self.audio)
+        return windows
+
+
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """One moment of a video.
-
-    Attributes:
-        time: Its second.
-        state: A :class:`State`.
-        value: The embedding, or the encoded crop, of a valid row.
-    """
+    """One moment of a video: its second, its :class:`State`, and the embedding or encoded crop of a valid row."""
 
     time: float
     state: int
@@ -121,20 +207,11 @@ class _Row:
 class FrameWindows:
     """Makes rows of frames in the order of time and cuts them into windows; it keeps the rows of the latest window.
 
-    Attributes:
-        faces: A few frames with the face that was found.
-
-    Args:
-        extractor: Embeds face crops, keeps them, or embeds windows of them.
-        stream: The frames of the video.
-        grid: The windows.
-        faces: Keep frames to be shown.
-
-    Raises:
-        ConfigError: The extractor reads something else than face crops.
+    The extractor embeds face crops, keeps them, or embeds windows of them. ``faces`` are a few frames to be shown, with
+    the face that was found.
     """
 
-    def __init__(self, extractor: RecordedExtractor, stream: FrameStream, grid: Grid, *, faces: bool) -> None:
+    def __init__(self, extractor: Extractor, stream: FrameStream, grid: Grid, *, faces: bool) -> None:
         self.faces: list[FaceFrame] = []
         self._extractor = extractor
         preparer = extractor.preparer
@@ -152,7 +229,7 @@ class FrameWindows:
         self._coming = self._make(stream, times)
         self._kept: deque[_Row] = deque()
 
-    def cut(self, spans: Sequence[Span]) -> Iterator[Features]:
+    def cut(self, spans: Iterable[Span]) -> Iterator[Features]:
         """Yield the features of windows, whose starts and ends ascend from call to call."""
         for start, end in spans:
             while self._kept and self._kept[0].time < start:
@@ -163,13 +240,17 @@ class FrameWindows:
                     break
                 if row.time >= start:
                     self._kept.append(row)
-            yield self._join([row for row in self._kept if row.time < end][-self._most :], (start + end) / 2)
+            rows = [row for row in self._kept if row.time < end][-self._most :]
+            yield self._join(rows or [_Row((start + end) / 2, State.NO_FACE, None)])
 
     def _make(self, stream: FrameStream, times: Floats) -> Iterator[_Row]:
         """Crop and embed the frames of a video, some at a time."""
         for frames in stream.blocks(times):
             crops = crop_faces(frames, self._images.faces, self._images.side, device=self._images.device)
-            self._show(frames, crops)
+            for time, frame, box in zip(frames.times.tolist(), frames.frames, crops.boxes, strict=True):
+                if self._shown and time >= self._shown[0]:
+                    self._shown.popleft()
+                    self.faces.append(_face_frame(time, frame, box))
             prepared = Prepared("frames", crops.images, frames.times, crops.states)
             if self._encoder is not None:
                 values = iter(self._encoder.encode(prepared).inputs)
@@ -178,33 +259,20 @@ class FrameWindows:
             for time, state in zip(frames.times.tolist(), crops.states.tolist(), strict=True):
                 yield _Row(time, state, next(values) if state == State.VALID else None)
 
-    def _join(self, rows: Sequence[_Row], middle: float) -> Features:
-        """Return the features of one window; one without a frame has a row without a face."""
-        rows = rows or [_Row(middle, State.NO_FACE, None)]
+    def _join(self, rows: Sequence[_Row]) -> Features:
+        """Return the features of one window."""
         times = np.array([row.time for row in rows])
         states = np.array([row.state for row in rows], dtype=np.uint8)
         values = [row.value for row in rows if row.value is not None]
+        nothing = np.zeros((0, self._extractor.dimension), dtype=np.float32)
         if self._encoder is None:
-            nothing = np.zeros((0, self._extractor.dimension), dtype=np.float32)
-            prepared = Prepared("window", nothing, times, states)
-            return assemble(prepared, np.stack(values) if values else nothing)
-        codes = np.zeros((len(values), max(map(len, values), default=1)), dtype=np.uint8)
-        for code, value in zip(codes, values, strict=True):
-            code[: len(value)] = value
+            return assemble(Prepared("window", nothing, times, states), np.stack(values) if values else nothing)
+        codes = pad_codes(values)
         prepared = Prepared("window", codes, times, states, encoded=True)
         if self._video is None:
             return join_codes(prepared, codes)
         cut = self._video.cut(prepared)
-        embedded = self._extractor.embed([cut])[0] if values else np.zeros((0, self._extractor.dimension), np.float32)
-        return assemble(cut, embedded)
-
-    def _show(self, frames: FrameSequence, crops: Crops) -> None:
-        """Keep the frames that are to be shown."""
-        for row, time in enumerate(frames.times):
-            if not self._shown or time < self._shown[0]:
-                continue
-            self._shown.popleft()
-            self.faces.append(_face_frame(float(time), frames.frames[row], crops.boxes[row]))
+        return assemble(cut, self._extractor.embed([cut])[0] if values else nothing)
 
 
 def _face_frame(time: float, image: np.ndarray[Any, np.dtype[np.uint8]], box: np.ndarray[Any, Any]) -> FaceFrame:
@@ -212,39 +280,55 @@ def _face_frame(time: float, image: np.ndarray[Any, np.dtype[np.uint8]], box: np
     scale = min(1.0, _FACE_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    found = bool(np.isfinite(box).all())
-    x0, y0, x1, y1 = (float(value) * scale for value in box) if found else (0.0,) * 4
-    code = encode_image(small, _FACE_QUALITY).tobytes()
-    return FaceFrame(time, code, size[0], size[1], (x0, y0, x1, y1) if found else None)
+    x0, y0, x1, y1 = (float(value) * scale for value in box)
+    found = (x0, y0, x1, y1) if np.isfinite(box).all() else None
+    return FaceFrame(time, encode_image(small, _FACE_QUALITY).tobytes(), *size, found)
 
 
 class AudioWindows:
-    """Makes the features of the audio of each window.
+    """Makes the features of the audio of each window."""
 
-    Args:
-        extractor: Embeds audio.
-        audio: The audio of the video.
-
-    Raises:
-        ConfigError: The extractor reads something else than audio.
-    """
-
-    def __init__(self, extractor: RecordedExtractor, audio: Audio) -> None:
+    def __init__(self, extractor: Extractor, audio: Audio) -> None:
         preparer = extractor.preparer
         if not isinstance(preparer, AudioPreparer):
             raise ConfigError(f"{extractor.name}: its features of a sliding window cannot be made")
         self._extractor, self._preparer, self._audio = extractor, preparer, audio
 
-    def cut(self, spans: Sequence[Span]) -> Iterator[Features]:
+    def cut(self, spans: Iterable[Span]) -> Iterator[Features]:
         """Yield the features of windows; one that the audio does not reach has a row without audio."""
         nothing = np.zeros((0, self._extractor.dimension), dtype=np.float32)
         for start, end in spans:
             first, last = (max(0, round((second - self._audio.start) * SAMPLE_RATE)) for second in (start, end))
             samples = np.asarray(self._audio.samples[first:last])
-            if not len(samples):
+            if len(samples):
+                prepared = self._preparer.lay("window", samples, self._audio.start + first / SAMPLE_RATE)
+            else:
                 row = np.full(1, State.NO_AUDIO, dtype=np.uint8)
-                yield assemble(Prepared("window", nothing, np.array([(start + end) / 2]), row), nothing)
-                continue
-            prepared = self._preparer.lay("window", samples, self._audio.start + first / SAMPLE_RATE)
+                prepared = Prepared("window", nothing, np.array([(start + end) / 2]), row)
             valid = bool((prepared.states == State.VALID).any())
             yield assemble(prepared, self._extractor.embed([prepared])[0] if valid else nothing)
+
+
+Windows = FrameWindows | AudioWindows
+
+
+def _predict(
+    run: OpenedRun, missing: Mapping[str, Missing], windows: Mapping[str, Windows], spans: Mapping[str, Span]
+) -> tuple[Floats, list[str]]:
+    """Make the features of some windows and predict them; NaN and a reason where one has nothing."""
+    lacking = [dict(missing) for _ in spans]
+    features: dict[str, dict[str, Features]] = {digest: {} for digest in run.sources}
+    for digest, source in windows.items():
+        for clip_id, lacks, sequence in zip(spans, lacking, source.cut(spans.values()), strict=True):
+            features[digest][clip_id] = sequence
+            counts = np.bincount(sequence.states, minlength=len(State)).tolist()
+            if (lack := describe_states(counts)) is not None:
+                lacks[run.sources[digest].modality] = lack
+    reasons = []
+    for lacks in lacking:
+        available = check_availability(run.members, lacks)
+        words = "; ".join(dict.fromkeys(lack.words for lack in lacks.values()))
+        reasons.append(words if available.reason or available.empty else "")
+    kept = [clip_id for clip_id, reason in zip(spans, reasons, strict=True) if not reason]
+    predicted = run.predict(features, kept)
+    return predicted.reindex(list(spans))[list(run.task.labels)].to_numpy(dtype=np.float64), reasons

@@ -15,8 +15,7 @@ import pandas as pd
 
 from eri.config import Runtime
 from eri.config.tasks import Task
-from eri.prediction.isolation import TimelineWorker
-from eri.prediction.loading import LoadedRun, clip_id_of, load
+from eri.prediction.loading import LoadedRun, TimelineWorker, clip_id_of, load
 from eri.prediction.timeline import Timeline
 from eri.reports.figures import new_figure, save_figure
 from eri.reports.timeline_page import write_timeline_page

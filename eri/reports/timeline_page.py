@@ -109,7 +109,7 @@ def _face(face: FaceFrame) -> dict[str, Any]:
     return {
         "time": face.time,
         "clock": _clock(face.time),
-        "image": data_url(face.picture, "image/jpeg"),
+        "image": data_url(face.image, "image/jpeg"),
         "width": face.width,
         "height": face.height,
         "box": box,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from eri.config import Runtime
-from eri.prediction.isolation import TimelineWorker
+from eri.prediction.loading import TimelineWorker
 from eri.prediction.timeline import TimelineEvent
 from eri.reports.predictions import predict_videos
 from eri.utils.errors import MediaError, WorkerError

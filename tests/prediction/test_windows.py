@@ -84,7 +84,7 @@ class TestSlide:
         assert len({tuple(row) for row in values_of(timeline).round(9)}) > 1
         assert 4 <= len(timeline.faces) <= 7
         face = timeline.faces[0]
-        assert face.picture.startswith(b"\xff\xd8")
+        assert face.image.startswith(b"\xff\xd8")
         assert face.box is not None
 
     def test_a_window_is_what_its_stretch_alone_gives(self, visual, film, tmp_path):

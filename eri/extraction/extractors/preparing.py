@@ -62,12 +62,7 @@ class ImagePreparer:
     decode_on: str | None = None  # device on which torchcodec decodes; None decodes by PyAV
 
     def prepare(self, clip: Clip) -> Prepared:
-        """Decode one clip.
-
-        Raises:
-            NoVideoError: The clip has no video.
-            MediaError: Its file is missing, damaged or not media.
-        """
+        """Decode one clip; a MediaError where it has no video, or its file is missing, damaged or not media."""
         from eri.media.faces import crop_faces
         from eri.media.video import read_frames, read_last_frames
 
@@ -94,13 +89,10 @@ class AudioPreparer(ABC):
         """Return which rows hold nothing but digital silence."""
 
     def prepare(self, clip: Clip) -> Prepared:
-        """Decode one clip's audio.
+        """Decode one clip's audio; a MediaError where the file is missing, damaged or not media.
 
         A clip without audio gets rows of :attr:`State.NO_AUDIO` over its video's duration, or one row where that
         is not known.
-
-        Raises:
-            MediaError: The file is missing, damaged or not media.
         """
         from eri.media.audio import SAMPLE_RATE, read_audio
 

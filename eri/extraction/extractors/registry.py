@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import singledispatch
+from importlib import import_module
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -33,19 +35,10 @@ Registered = TypeVar("Registered", bound=Callable[..., Any])
 
 
 def create_extractor(config: ExtractorConfig, runtime: Runtime | None = None) -> Extractor:
-    """Load the extractor that a config asks for.
+    """Load the extractor that a config asks for, for a device and a batch size.
 
-    Args:
-        config: Which model, with which preprocessing and sampling.
-        runtime: Device and batch size; None takes the defaults. It does not change the numbers, beyond a cosine of
-            0.9999 between embeddings of the same row.
-
-    Raises:
-        ConfigError: No model has that name, the settings do not fit it, or the features are imported ones.
-        WeightsError: Weights are nowhere to be found, damaged, or of another model.
-        RunError: The run whose model is asked for is incomplete.
-        MissingDependencyError: The features need an optional package that is not installed.
-        PluginError: No extractor is registered for the config.
+    These do not change the numbers, beyond a cosine of 0.9999 between embeddings of the same row. It cannot be loaded
+    (:class:`EriError`) where settings do not fit the model, or where weights, a run or a package is missing.
     """
     return extractor_factory(config)(config, runtime or Runtime())
 
@@ -162,44 +155,22 @@ def _imported(config: ImportedConfig, runtime: Runtime) -> Extractor:
     )
 
 
-@register_extractor(ImageConfig)
-def _image(config: ImageConfig, runtime: Runtime) -> Extractor:
-    from eri.extraction.extractors.image import ImageExtractor
+@dataclass(frozen=True)
+class _Own:
+    """One of our own extractors, whose module is imported when the first is created."""
 
-    return ImageExtractor(config, runtime)
+    module: str
+    name: str
 
-
-@register_extractor(CropsConfig)
-def _crops(config: CropsConfig, runtime: Runtime) -> Extractor:
-    from eri.extraction.extractors.crops import CropExtractor
-
-    return CropExtractor(config, runtime)
+    def __call__(self, config: Any, runtime: Runtime) -> Extractor:
+        made: Extractor = getattr(import_module(f"eri.extraction.extractors.{self.module}"), self.name)(config, runtime)
+        return made
 
 
-@register_extractor(DeepSpectrumConfig)
-def _deepspectrum(config: DeepSpectrumConfig, runtime: Runtime) -> Extractor:
-    from eri.extraction.extractors.deepspectrum import DeepSpectrumExtractor
-
-    return DeepSpectrumExtractor(config, runtime)
-
-
-@register_extractor(MFCCConfig)
-@register_extractor(LogMelConfig)
-def _mel(config: MFCCConfig | LogMelConfig, runtime: Runtime) -> Extractor:
-    from eri.extraction.extractors.mel import MelExtractor
-
-    return MelExtractor(config, runtime)
-
-
-@register_extractor(EGeMAPSConfig)
-def _egemaps(config: EGeMAPSConfig, runtime: Runtime) -> Extractor:
-    from eri.extraction.extractors.egemaps import EGeMAPSExtractor
-
-    return EGeMAPSExtractor(config, runtime)
-
-
-@register_extractor(Wav2Vec2Config)
-def _wav2vec2(config: Wav2Vec2Config, runtime: Runtime) -> Extractor:
-    from eri.extraction.extractors.wav2vec2 import Wav2Vec2Extractor
-
-    return Wav2Vec2Extractor(config, runtime)
+register_extractor(ImageConfig)(_Own("image", "ImageExtractor"))
+register_extractor(CropsConfig)(_Own("crops", "CropExtractor"))
+register_extractor(DeepSpectrumConfig)(_Own("deepspectrum", "DeepSpectrumExtractor"))
+register_extractor(MFCCConfig)(_Own("mel", "MelExtractor"))
+register_extractor(LogMelConfig)(_Own("mel", "MelExtractor"))
+register_extractor(EGeMAPSConfig)(_Own("egemaps", "EGeMAPSExtractor"))
+register_extractor(Wav2Vec2Config)(_Own("wav2vec2", "Wav2Vec2Extractor"))

@@ -27,41 +27,30 @@ from eri.models.running import forward_mode, resolve_device
 from eri.utils.errors import ConfigError, WeightsError
 from eri.weights import WEIGHTS, WeightsEntry, locate_weights, weights_digest
 
-# Only training uses the embedding that stands for masked time steps.
-_UNUSED = ("masked_spec_embed",)
+_UNUSED = "masked_spec_embed"  # the embedding that stands for masked time steps, in training only
 _OPTION = "audio.model"
 _SHOWN = 5
+_SECONDS_A_WAVEFORM = 4
+_BLOCK = 1 << 20
+_EPSILON = 1e-7  # added to the variance, as the models' own feature extractor does
 
 
 @dataclass(frozen=True, eq=False)
 class SpeechModel:
-    """A loaded model with what a time grid needs to know of it.
-
-    Attributes:
-        model: In evaluation mode on the CPU, float32.
-        dimension: Length of one hidden state.
-        layers: Number of hidden states, the front end's included.
-        field: Samples that one frame depends on.
-        stride: Samples from one frame to the next.
-        normalize: Whether waveforms are brought to zero mean and unit deviation.
-    """
+    """A loaded model, float32 on the CPU in evaluation mode, with what a time grid needs to know of it."""
 
     model: nn.Module
     dimension: int
-    layers: int
-    field: int
-    stride: int
-    normalize: bool
+    layers: int  # hidden states, the front end's included
+    field: int  # samples that one frame depends on
+    stride: int  # samples from one frame to the next
+    normalize: bool  # whether waveforms are brought to zero mean and unit deviation
 
 
 def locate_speech_model(name: str) -> Path:
     """Return the local folder of a model, fetching it when need be.
 
-    Args:
-        name: A folder, a name of the weights registry, or a hub name such as ``facebook/wav2vec2-base``.
-
-    Raises:
-        WeightsError: It is nowhere to be found; the hint says where to put it.
+    The name is a folder, one of the weights registry, or a hub name such as ``facebook/wav2vec2-base``.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -71,29 +60,22 @@ def locate_speech_model(name: str) -> Path:
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise WeightsError(f"{folder}: no such folder", hint=f"Correct '{_OPTION}'.")
     registered = (entry for entry in WEIGHTS.values() if name in (entry.name, entry.hub_id) and entry.is_folder)
+    file_name, origin = name.rsplit("/", 1)[-1], f"{name} on the Hugging Face hub"
     entry = next(registered, None) or WeightsEntry(
-        name=name,
-        file_name=name.rsplit("/", 1)[-1],
-        origin=f"{name} on the Hugging Face hub",
-        licence="not stated",
-        hub_id=name,
+        name=name, file_name=file_name, origin=origin, licence="not stated", hub_id=name
     )
     return locate_weights(entry, option=_OPTION)
 
 
 def load_speech_model(folder: Path) -> SpeechModel:
-    """Load a model from a local folder, from safetensors or from a checkpoint of tensors only.
+    """Load a model as ``save_pretrained`` writes it, from safetensors or from a checkpoint of tensors only.
 
-    Args:
-        folder: As ``save_pretrained`` writes it. Without a ``preprocessor_config.json``, waveforms are normalised.
-
-    Raises:
-        ConfigError: The model does not take mono waveforms at 16 kHz.
-        WeightsError: Files are damaged, of another shape, or lack tensors.
+    Without a ``preprocessor_config.json``, waveforms are normalised. A model that does not take mono waveforms at
+    16 kHz is a ConfigError; files that are damaged, of another shape, or lack tensors are a WeightsError.
     """
     from transformers import AutoConfig
 
-    with _quiet(), _in_our_words(folder):
+    with _loading(folder):
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     kernels, strides = getattr(config, "conv_kernel", None), getattr(config, "conv_stride", None)
     if not kernels or not strides:
@@ -102,38 +84,18 @@ def load_speech_model(folder: Path) -> SpeechModel:
             hint="Use wav2vec 2.0, HuBERT, WavLM or one of their kind.",
         )
     normalize = _normalizes(folder)
-    model = _load(folder)
     field, stride = 1, 1
     for kernel, step in zip(kernels, strides, strict=True):
         field += (kernel - 1) * stride
         stride *= step
-    return SpeechModel(
-        model=model.eval(),
-        dimension=int(config.hidden_size),
-        layers=int(config.num_hidden_layers) + 1,
-        field=field,
-        stride=stride,
-        normalize=normalize,
-    )
-
-
-def round_weights(model: nn.Module) -> None:
-    """Round, once and in place, the weights that bf16 autocast would round again at every pass; numbers stay the same.
-
-    These are those of linear layers and convolutions. A weight that is computed from others is left alone.
-    """
-    import torch
-
-    for module in model.modules():
-        if isinstance(module, nn.Linear | nn.Conv1d) and "weight" in dict(module.named_parameters(recurse=False)):
-            module.to(torch.bfloat16)
+    layers = int(config.num_hidden_layers) + 1
+    return SpeechModel(_load(folder).eval(), int(config.hidden_size), layers, field, stride, normalize)
 
 
 def _load(folder: Path) -> nn.Module:
-    import torch
     from transformers import AutoModel
 
-    with _quiet(), _in_our_words(folder):
+    with _loading(folder):
         model, report = AutoModel.from_pretrained(
             folder,
             local_files_only=True,
@@ -142,14 +104,12 @@ def _load(folder: Path) -> nn.Module:
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # so that the report names them, and they are refused below
         )
-    missing = sorted(key for key in report["missing_keys"] if not key.endswith(_UNUSED))
     lines = [
-        *(
-            f"  {key}: the file has {tuple(found)}, the model {tuple(wanted)}"
-            for key, found, wanted in sorted(report["mismatched_keys"])
-        ),
-        *(f"  {key}: missing in the files" for key in missing),
+        f"  {key}: the file has {tuple(found)}, the model {tuple(wanted)}"
+        for key, found, wanted in sorted(report["mismatched_keys"])
     ]
+    missing = sorted(key for key in report["missing_keys"] if not key.endswith(_UNUSED))
+    lines += [f"  {key}: missing in the files" for key in missing]
     if lines:
         shown = "\n".join(lines[:_SHOWN])
         raise WeightsError(
@@ -165,7 +125,7 @@ def _normalizes(folder: Path) -> bool:
 
     if not (folder / "preprocessor_config.json").is_file():
         return True
-    with _quiet(), _in_our_words(folder):
+    with _loading(folder):
         features = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if not hasattr(features, "do_normalize") or getattr(features, "feature_size", 1) != 1:
         raise ConfigError(f"{folder}: the model takes prepared features, not waveforms")
@@ -175,60 +135,42 @@ def _normalizes(folder: Path) -> bool:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep progress bars and notices of transformers off the screen, and restore its settings."""
+def _loading(folder: Path) -> Iterator[None]:
+    """Keep progress bars and notices of transformers off the screen, and bring its errors into our words."""
+    from safetensors import SafetensorError
     from transformers.utils import logging
 
-    level = logging.get_verbosity()
-    bars = logging.is_progress_bar_enabled()
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-
-
-@contextmanager
-def _in_our_words(folder: Path) -> Iterator[None]:
-    from safetensors import SafetensorError
-
-    errors: tuple[type[BaseException], ...] = (
-        OSError,
-        ValueError,
-        RuntimeError,
-        KeyError,
-        SafetensorError,
-        pickle.UnpicklingError,
-    )
-    try:
-        yield
-    except errors as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
         lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         detail = "\n".join(f"  {line.strip()}" for line in lines[:6])
         raise WeightsError(
             f"{folder}: cannot be loaded as a speech model:\n{detail}",
             hint="The folder must hold config.json and model.safetensors as save_pretrained writes them.",
         ) from error
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
-_SECONDS_A_WAVEFORM = 4
-_BLOCK = 1 << 20
-_EPSILON = 1e-7  # added to the variance, as the models' own feature extractor does
+def _round_weights(model: nn.Module) -> None:
+    """Round, once and in place, the weights that bf16 autocast would round again at every pass; numbers stay the same.
+
+    These are those of linear layers and convolutions. A weight that is computed from others is left alone.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv1d) and "weight" in dict(module.named_parameters(recurse=False)):
+            module.to(torch.bfloat16)
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """A stretch of one clip that passes through the model at once.
-
-    Attributes:
-        clip: Index of the clip.
-        first: Its first frame.
-        frames: Number of frames.
-        samples: Number of samples that these frames depend on.
-    """
+    """A stretch of one clip that passes through the model at once: some frames, and the samples that they depend on."""
 
     clip: int
     first: int
@@ -240,21 +182,14 @@ class Wav2Vec2Extractor(BaseExtractor):
     """A speech model of transformers over raw waveforms, one embedding per frame or per hop.
 
     A waveform is brought to zero mean and unit deviation over the whole clip where the model's feature extractor asks
-    for it. Sound longer than ``config.chunk`` is embedded in pieces of equal length that overlap by just so much
+    for it. Audio longer than ``config.chunk`` is embedded in pieces of equal length that overlap by just so much
     that frames go on without a gap. Only pieces of exactly equal length share a batch and none is padded: group
     normalisation in wav2vec2-base takes its statistics over time, so padding would change the features. Audio that is
-    shorter than the front end's receptive field (25 ms) is padded with zeros to one frame.
+    shorter than the front end's receptive field (25 ms) is padded with zeros to one frame. A batch holds at most
+    ``batch_size`` pieces and 4 seconds of audio for each.
 
     A row's time is the middle of its frame's receptive field, or the mean over the frames of its hop. The last hidden
-    state is what the model hands on, after its final normalisation.
-
-    Args:
-        config: Model folder or hub name, layer and hop.
-        runtime: Device and batch size. A batch holds at most ``batch_size`` pieces and 4 seconds of audio for each.
-
-    Raises:
-        ConfigError: The layer, hop or model does not fit.
-        WeightsError: The model is nowhere to be found, damaged, or lacks tensors.
+    state is the model's output, after its final normalisation.
     """
 
     name = family = "wav2vec2"
@@ -269,25 +204,32 @@ class Wav2Vec2Extractor(BaseExtractor):
         self._loaded = load_speech_model(folder)
         self._model = self._loaded.model.to(self._device)
         if config.precision == "bf16":
-            round_weights(self._model)
+            _round_weights(self._model)
         self.dimension = self._loaded.dimension
-        self._check()
-
-    @property
-    def preparer(self) -> FramePreparer:
-        """The part that decodes audio."""
-        hop = None if self._config.hop is None else round(self._config.hop * SAMPLE_RATE)
-        return FramePreparer(self._loaded.field, self._loaded.stride, hop, SAMPLE_RATE)
+        hop = None if config.hop is None else round(config.hop * SAMPLE_RATE)
+        self.preparer = FramePreparer(self._loaded.field, self._loaded.stride, hop, SAMPLE_RATE)
+        self._chunk = self.preparer.frames(round(config.chunk * SAMPLE_RATE))  # frames of the longest piece
+        layer, layers = config.layer, self._loaded.layers
+        if layer != "mean" and not -layers <= layer < layers:
+            raise ConfigError(
+                f"layer {layer}: the model has the hidden states 0 to {layers - 1}",
+                hint=f"Set audio.layer to -{layers}..{layers - 1} or 'mean'.",
+            )
+        if hop is not None and hop < self._loaded.stride:
+            frame = self._loaded.stride / SAMPLE_RATE
+            raise ConfigError(
+                f"a hop of {config.hop} s is shorter than the model's frames of {frame} s",
+                hint="Raise audio.hop, or leave it out to keep every frame.",
+            )
 
     def settings(self) -> dict[str, Any]:
         """Return what determines the numbers beside family, rules and libraries."""
-        layers = self._loaded.layers
-        layer = self._config.layer if self._config.layer == "mean" else self._config.layer % layers
+        layer = self._config.layer
         return {
             "weights": f"sha256:{self._weights}",
-            "layer": layer,
+            "layer": layer if layer == "mean" else layer % self._loaded.layers,
             "hop": self.preparer.hop,
-            "chunk": self._frames_a_chunk(),
+            "chunk": self._chunk,
             "normalize": self._loaded.normalize,
             "precision": self._config.precision,
             "rate": SAMPLE_RATE,
@@ -306,38 +248,14 @@ class Wav2Vec2Extractor(BaseExtractor):
                 rows = groups[piece.clip][piece.first : piece.first + piece.frames]
                 starts = np.flatnonzero(np.diff(rows, prepend=-1))
                 sums[piece.clip][rows[starts]] += np.add.reduceat(hidden, starts)
-        empty = np.zeros((0, self.dimension), np.float32)
-        results = []
-        for index, clip in enumerate(prepared):
-            if index not in sums:
-                results.append(empty)
-                continue
+        results = [np.zeros((0, self.dimension), np.float32) for _ in prepared]
+        for index in voiced:
             counts = np.bincount(groups[index])[:, None].astype(np.float32)
-            results.append((sums[index] / counts)[clip.states == State.VALID])
+            results[index] = (sums[index] / counts)[prepared[index].states == State.VALID]
         return results
 
-    def _check(self) -> None:
-        layer, layers = self._config.layer, self._loaded.layers
-        if layer != "mean" and not -layers <= layer < layers:
-            raise ConfigError(
-                f"layer {layer}: the model has the hidden states 0 to {layers - 1}",
-                hint=f"Set audio.layer to -{layers}..{layers - 1} or 'mean'.",
-            )
-        hop = self.preparer.hop
-        if hop is not None and hop < self._loaded.stride:
-            raise ConfigError(
-                f"a hop of {self._config.hop} s is shorter than the model's frames of {self._seconds_a_frame()} s",
-                hint="Raise audio.hop, or leave it out to keep every frame.",
-            )
-
-    def _seconds_a_frame(self) -> float:
-        return self._loaded.stride / SAMPLE_RATE
-
-    def _frames_a_chunk(self) -> int:
-        return self.preparer.frames(round(self._config.chunk * SAMPLE_RATE))
-
     def _batches(self, lengths: Sequence[tuple[int, int]]) -> Iterator[list[_Piece]]:
-        """Yield pieces of exactly equal length, few enough for a batch."""
+        """Yield pieces of clips (index, samples), of exactly equal length and few enough for a batch."""
         buckets: defaultdict[int, list[_Piece]] = defaultdict(list)
         for clip, samples in lengths:
             for piece in self._pieces(clip, samples):
@@ -349,7 +267,7 @@ class Wav2Vec2Extractor(BaseExtractor):
 
     def _pieces(self, clip: int, samples: int) -> list[_Piece]:
         frames = self.preparer.frames(samples)
-        count = -(-frames // self._frames_a_chunk())
+        count = -(-frames // self._chunk)
         bounds = [frames * index // count for index in range(count + 1)]
         field, stride = self._loaded.field, self._loaded.stride
         pieces = []
@@ -378,18 +296,13 @@ class Wav2Vec2Extractor(BaseExtractor):
 
     def _forward(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         with forward_mode(self._device, self._config.precision):
-            inputs = torch.from_numpy(waveforms).to(self._device)
-            output = self._model(inputs, output_hidden_states=True)
+            output = self._model(torch.from_numpy(waveforms).to(self._device), output_hidden_states=True)
             # Models that normalise before each layer list their last state before its own normalisation.
-            states: tuple[Tensor, ...] = (*output.hidden_states[:-1], self._last(output))
+            *earlier, listed = output.hidden_states
+            last = output.last_hidden_state
+            states: list[Tensor] = [*earlier, last if last.shape == listed.shape else listed]
             if self._config.layer == "mean":
                 hidden = torch.stack([state.float() for state in states]).mean(dim=0)
             else:
                 hidden = states[self._config.layer].float()
         return hidden.cpu().numpy()
-
-    @staticmethod
-    def _last(output: Any) -> Tensor:
-        last: Tensor = output.last_hidden_state
-        state: Tensor = output.hidden_states[-1]
-        return last if last.shape == state.shape else state
