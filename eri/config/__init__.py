@@ -4,177 +4,84 @@ Unknown keys are refused, contradictions are refused with the way out. Knobs tha
 (device, batch size, workers) are in :class:`Runtime`, not in a config.
 """
 
-from eri.config.experiment import ExperimentConfig, Published
-from eri.config.extractors import (
-    DETECTORS,
-    EXTRACTORS,
-    ORGANISERS_FEATURES,
-    AudioConfig,
-    CropsConfig,
-    DeepSpectrumConfig,
-    DrawnImageConfig,
-    EGeMAPSConfig,
-    ExtractorConfig,
-    FaceConfig,
-    ImageConfig,
-    ImportedConfig,
-    LogMelConfig,
-    MFCCConfig,
-    Modality,
-    Precision,
-    Stream,
-    VideoConfig,
-    VisualConfig,
-    Wav2Vec2Config,
-    extractor_section,
-    parse_extractor,
-)
-from eri.config.loading import (
-    config_names,
-    config_schema,
-    describe_misfits,
-    find_space,
-    load_config,
-    parse_config,
-    read_yaml,
-    space_names,
-)
-from eri.config.models import (
-    FUNCTIONALS,
-    MODELS,
-    AttentionPoolingConfig,
-    BaselineLSTMConfig,
-    BiLSTMConfig,
-    ConcatenationConfig,
-    CrossAttentionConfig,
-    EncoderConfig,
-    FinetuneConfig,
-    Functional,
-    FusionBase,
-    FusionLSTMConfig,
-    GatedConfig,
-    GRUConfig,
-    GRUTransformerConfig,
-    HeadConfig,
-    LateConfig,
-    LightGBMConfig,
-    LSTMConfig,
-    ModelConfig,
-    Pooling,
-    TCNConfig,
-    TCNTransformerConfig,
-    TransformerConfig,
-    head_names,
-    model_section,
-)
-from eri.config.runtime import Runtime
-from eri.config.sections import Strict
-from eri.config.training import (
-    CORRELATED_CLIPS,
-    LOSSES,
-    AveragingConfig,
-    BalancingConfig,
-    BrightnessConfig,
-    ClipAugmentationConfig,
-    Copies,
-    EmbeddingTraining,
-    GradientTraining,
-    HeadTraining,
-    LossConfig,
-    RegularizationConfig,
-    TrainingConfig,
-    VersionsConfig,
-    VideoTraining,
-)
-from eri.config.video import (
-    C3DConfig,
-    C3DLSTMConfig,
-    CEFLNetConfig,
-    CNN3DConfig,
-    R2Plus1DConfig,
-    VideoModelConfig,
-)
-
-__all__ = [
-    "CORRELATED_CLIPS",
-    "DETECTORS",
-    "EXTRACTORS",
-    "FUNCTIONALS",
-    "LOSSES",
-    "MODELS",
-    "ORGANISERS_FEATURES",
-    "AttentionPoolingConfig",
-    "AudioConfig",
-    "AveragingConfig",
-    "BalancingConfig",
-    "BaselineLSTMConfig",
-    "BiLSTMConfig",
-    "BrightnessConfig",
-    "C3DConfig",
-    "C3DLSTMConfig",
-    "CEFLNetConfig",
-    "CNN3DConfig",
-    "ClipAugmentationConfig",
-    "ConcatenationConfig",
-    "Copies",
-    "CropsConfig",
-    "CrossAttentionConfig",
-    "DeepSpectrumConfig",
-    "DrawnImageConfig",
-    "EGeMAPSConfig",
-    "EmbeddingTraining",
-    "EncoderConfig",
-    "ExperimentConfig",
-    "ExtractorConfig",
-    "FaceConfig",
-    "FinetuneConfig",
-    "Functional",
-    "FusionBase",
-    "FusionLSTMConfig",
-    "GRUConfig",
-    "GRUTransformerConfig",
-    "GatedConfig",
-    "GradientTraining",
-    "HeadConfig",
-    "HeadTraining",
-    "ImageConfig",
-    "ImportedConfig",
-    "LSTMConfig",
-    "LateConfig",
-    "LightGBMConfig",
-    "LogMelConfig",
-    "LossConfig",
-    "MFCCConfig",
-    "Modality",
-    "ModelConfig",
-    "Pooling",
-    "Precision",
-    "Published",
-    "R2Plus1DConfig",
-    "RegularizationConfig",
-    "Runtime",
-    "Stream",
-    "Strict",
-    "TCNConfig",
-    "TCNTransformerConfig",
-    "TrainingConfig",
-    "TransformerConfig",
-    "VersionsConfig",
-    "VideoConfig",
-    "VideoModelConfig",
-    "VideoTraining",
-    "VisualConfig",
-    "Wav2Vec2Config",
-    "config_names",
-    "config_schema",
-    "describe_misfits",
-    "extractor_section",
-    "find_space",
-    "head_names",
-    "load_config",
-    "model_section",
-    "parse_config",
-    "parse_extractor",
-    "read_yaml",
-    "space_names",
-]
+from eri.config.experiment import ExperimentConfig as ExperimentConfig
+from eri.config.experiment import Published as Published
+from eri.config.extractors import DETECTORS as DETECTORS
+from eri.config.extractors import EXTRACTORS as EXTRACTORS
+from eri.config.extractors import ORGANISERS_FEATURES as ORGANISERS_FEATURES
+from eri.config.extractors import AudioConfig as AudioConfig
+from eri.config.extractors import CropsConfig as CropsConfig
+from eri.config.extractors import DeepSpectrumConfig as DeepSpectrumConfig
+from eri.config.extractors import DrawnImageConfig as DrawnImageConfig
+from eri.config.extractors import EGeMAPSConfig as EGeMAPSConfig
+from eri.config.extractors import ExtractorConfig as ExtractorConfig
+from eri.config.extractors import FaceConfig as FaceConfig
+from eri.config.extractors import ImageConfig as ImageConfig
+from eri.config.extractors import ImportedConfig as ImportedConfig
+from eri.config.extractors import LogMelConfig as LogMelConfig
+from eri.config.extractors import MFCCConfig as MFCCConfig
+from eri.config.extractors import Modality as Modality
+from eri.config.extractors import Precision as Precision
+from eri.config.extractors import Runtime as Runtime
+from eri.config.extractors import Stream as Stream
+from eri.config.extractors import VideoConfig as VideoConfig
+from eri.config.extractors import VisualConfig as VisualConfig
+from eri.config.extractors import Wav2Vec2Config as Wav2Vec2Config
+from eri.config.extractors import extractor_section as extractor_section
+from eri.config.extractors import parse_extractor as parse_extractor
+from eri.config.loading import config_names as config_names
+from eri.config.loading import config_schema as config_schema
+from eri.config.loading import describe_misfits as describe_misfits
+from eri.config.loading import find_space as find_space
+from eri.config.loading import load_config as load_config
+from eri.config.loading import parse_config as parse_config
+from eri.config.loading import read_yaml as read_yaml
+from eri.config.loading import space_names as space_names
+from eri.config.models import FUNCTIONALS as FUNCTIONALS
+from eri.config.models import MODELS as MODELS
+from eri.config.models import AttentionPoolingConfig as AttentionPoolingConfig
+from eri.config.models import BaselineLSTMConfig as BaselineLSTMConfig
+from eri.config.models import BiLSTMConfig as BiLSTMConfig
+from eri.config.models import ConcatenationConfig as ConcatenationConfig
+from eri.config.models import CrossAttentionConfig as CrossAttentionConfig
+from eri.config.models import EncoderConfig as EncoderConfig
+from eri.config.models import FinetuneConfig as FinetuneConfig
+from eri.config.models import Functional as Functional
+from eri.config.models import FusionBase as FusionBase
+from eri.config.models import FusionLSTMConfig as FusionLSTMConfig
+from eri.config.models import GatedConfig as GatedConfig
+from eri.config.models import GRUConfig as GRUConfig
+from eri.config.models import GRUTransformerConfig as GRUTransformerConfig
+from eri.config.models import HeadConfig as HeadConfig
+from eri.config.models import LateConfig as LateConfig
+from eri.config.models import LightGBMConfig as LightGBMConfig
+from eri.config.models import LSTMConfig as LSTMConfig
+from eri.config.models import ModelConfig as ModelConfig
+from eri.config.models import Pooling as Pooling
+from eri.config.models import TCNConfig as TCNConfig
+from eri.config.models import TCNTransformerConfig as TCNTransformerConfig
+from eri.config.models import TransformerConfig as TransformerConfig
+from eri.config.models import head_names as head_names
+from eri.config.models import model_section as model_section
+from eri.config.sections import Strict as Strict
+from eri.config.training import CORRELATED_CLIPS as CORRELATED_CLIPS
+from eri.config.training import LOSSES as LOSSES
+from eri.config.training import AveragingConfig as AveragingConfig
+from eri.config.training import BalancingConfig as BalancingConfig
+from eri.config.training import BrightnessConfig as BrightnessConfig
+from eri.config.training import ClipAugmentationConfig as ClipAugmentationConfig
+from eri.config.training import Copies as Copies
+from eri.config.training import EmbeddingTraining as EmbeddingTraining
+from eri.config.training import GradientTraining as GradientTraining
+from eri.config.training import HeadTraining as HeadTraining
+from eri.config.training import LossConfig as LossConfig
+from eri.config.training import RegularizationConfig as RegularizationConfig
+from eri.config.training import TrainingConfig as TrainingConfig
+from eri.config.training import VersionsConfig as VersionsConfig
+from eri.config.training import VideoTraining as VideoTraining
+from eri.config.video import C3DConfig as C3DConfig
+from eri.config.video import C3DLSTMConfig as C3DLSTMConfig
+from eri.config.video import CEFLNetConfig as CEFLNetConfig
+from eri.config.video import CNN3DConfig as CNN3DConfig
+from eri.config.video import R2Plus1DConfig as R2Plus1DConfig
+from eri.config.video import VideoModelConfig as VideoModelConfig

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from eri.config.extractors import (
     AudioConfig,
@@ -17,7 +17,7 @@ from eri.config.extractors import (
     VisualConfig,
 )
 from eri.config.models import MODELS, FinetuneConfig, HeadConfig, ModelConfig, head_names
-from eri.config.sections import OneOf, Strict, by_name
+from eri.config.sections import Misfits, OneOf, Strict
 from eri.config.training import (
     EmbeddingTraining,
     GradientTraining,
@@ -32,7 +32,7 @@ Training = TypeVar("Training", bound=TrainingConfig)
 
 
 class _AnyTraining(GradientTraining):
-    """The training of a model that does not fit itself, so that what both have wrong is reported at once."""
+    """The training of a model that does not fit itself, so that what is wrong with both is reported at once."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -67,99 +67,92 @@ class ExperimentConfig(Strict):
     modality: Modality
     visual: VisualConfig | None = None
     audio: AudioConfig | None = None
-    model: Annotated[ModelConfig, by_name(MODELS, ModelConfig, "name")]
+    model: Annotated[ModelConfig, MODELS.one_of(ModelConfig, lambda _: True)]
     training: Annotated[TrainingConfig, _BY_MODEL] = Field({}, description="Its settings depend on the model.")
     published: Published | None = None
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        wanted = {"visual": {"visual"}, "audio": {"audio"}, "multimodal": {"visual", "audio"}}[self.modality]
-        given = {name for name in ("visual", "audio") if getattr(self, name) is not None}
-        if wanted != given:
-            raise ValueError(
-                f"modality '{self.modality}' needs the section(s) {sorted(wanted)} and no other, "
-                f"but the config has {sorted(given)}; add or remove a section, or change modality"
-            )
+    def _misfits(self) -> Misfits:
+        wanted = {"visual": ["visual"], "audio": ["audio"], "multimodal": ["audio", "visual"]}[self.modality]
+        given = [name for name in ("audio", "visual") if getattr(self, name) is not None]
+        yield (
+            wanted != given,
+            f"modality '{self.modality}' needs the section(s) {wanted} and no other, but the config has {given}; "
+            "add or remove a section, or change modality",
+        )
         for section, extractor in self.extractors.items():
-            if extractor.modality != section:
-                raise ValueError(
-                    f"the section '{section}' asks for imported features of modality '{extractor.modality}'; "
-                    "move it to the other section, or change its modality"
-                )
-        several = self.modality == "multimodal"
-        if isinstance(self.model, VideoModelConfig):
-            self._refuse_unfit_video(self.model)
-        else:
-            if isinstance(self.model, HeadConfig) and self.model.fuses != several:
-                raise ValueError(
-                    f"model.name '{self.model.name}' does not fit modality '{self.modality}'; "
-                    f"use {' or '.join([*head_names(fuses=several), 'lightgbm'])}"
-                )
-            self._refuse_unfit_images()
-        if not isinstance(self.training, self.model.training_section):
-            wanted_section = self.model.training_section.__name__
-            raise ValueError(
-                f"training is {type(self.training).__name__}, but that of {self.model.name} is {wanted_section}"
+            yield (
+                extractor.modality != section,
+                f"the section '{section}' asks for imported features of modality '{extractor.modality}'; "
+                "move it to the other section, or change its modality",
             )
+        yield from self._video_misfits(self.model) if isinstance(self.model, VideoModelConfig) else self._head_misfits()
+        made, wanted_section = type(self.training).__name__, self.model.training_section
+        yield (
+            not isinstance(self.training, wanted_section),
+            f"training is {made}, but that of {self.model.name} is {wanted_section.__name__}",
+        )
         if isinstance(self.training, HeadTraining):
-            self._refuse_unfit_training(self.training)
-        return self
+            yield from self._training_misfits(self.training)
 
-    def _refuse_unfit_training(self, training: HeadTraining) -> None:
-        if absent := [name for name in training.center if getattr(self, name) is None]:
-            raise ValueError(
-                f"training.center names {' and '.join(absent)}, which modality '{self.modality}' does not read; "
-                "leave that out"
-            )
-        if training.regularization.modality_dropout and self.modality != "multimodal":
-            raise ValueError(
-                f"training.regularization.modality_dropout needs several modalities, but modality is '{self.modality}';"
-                " leave it out, or make the system multimodal"
-            )
-        if training.augmentation is not None and not isinstance(self.visual, ImageConfig):
-            raise ValueError(
-                "training.augmentation brightens what an image backbone reads, but the section 'visual' names none; "
-                "name one, such as resnet50, or leave training.augmentation out"
-            )
-
-    def _refuse_unfit_video(self, model: VideoModelConfig) -> None:
-        if self.modality != "visual":
-            raise ValueError(
-                f"model.name '{model.name}' reads face crops alone, but modality is '{self.modality}'; make it visual, "
-                "and join it with audio by `eri ensemble`, or by its features (`eri extract --weights RUN`)"
-            )
-        visual = self.visual
+    def _video_misfits(self, model: VideoModelConfig) -> Misfits:
+        yield (
+            self.modality != "visual",
+            f"model.name '{model.name}' reads face crops alone, but modality is '{self.modality}'; make it visual, "
+            "and join it with audio by `eri ensemble`, or by its features (`eri extract --weights RUN`)",
+        )
+        visual, name = self.visual, model.name
         if not isinstance(visual, CropsConfig):
-            raise ValueError(
-                f"model.name '{model.name}' reads face crops, but visual.extractor gives embeddings; set it to crops"
-            )
-        if visual.input_size != model.input_size:
-            raise ValueError(
-                f"visual.input_size {visual.input_size} is not model.input_size {model.input_size}; cached crops are "
-                "read as they are, so give both the same"
-            )
-        if visual.frames < model.frames:
-            raise ValueError(
-                f"model.frames {model.frames} are more than the visual.frames {visual.frames} that are cached of a "
-                "clip; cache more, or read fewer"
-            )
+            yield True, f"model.name '{name}' reads face crops, but visual.extractor gives embeddings; set it to crops"
+            return
+        yield (
+            visual.input_size != model.input_size,
+            f"visual.input_size {visual.input_size} is not model.input_size {model.input_size}; cached crops are "
+            "read as they are, so give both the same",
+        )
+        yield (
+            visual.frames < model.frames,
+            f"model.frames {model.frames} are more than the visual.frames {visual.frames} that are cached of a "
+            "clip; cache more, or read fewer",
+        )
 
-    def _refuse_unfit_images(self) -> None:
-        visual, finetune = self.visual, self.finetune
-        if finetune is not None and not isinstance(visual, ImageConfig):
-            raise ValueError(
-                "model.finetune trains an image backbone, but the section 'visual' names none; "
-                "name one, such as resnet50, or leave model.finetune out"
-            )
-        if isinstance(visual, CropsConfig):
-            raise ValueError(
-                f"model.name '{self.model.name}' reads embeddings, but visual.extractor 'crops' gives images; name a "
-                "backbone there, with model.finetune to train it too"
-            )
-        if finetune is not None and isinstance(visual, ImageConfig) and visual.precision != "float32":
-            raise ValueError(
-                "visual.precision is that of cached embeddings; with model.finetune use training.precision"
-            )
+    def _head_misfits(self) -> Misfits:
+        name, visual, several = self.model.name, self.visual, self.modality == "multimodal"
+        yield (
+            isinstance(self.model, HeadConfig) and self.model.fuses != several,
+            f"model.name '{name}' does not fit modality '{self.modality}'; "
+            f"use {' or '.join([*head_names(fuses=several), 'lightgbm'])}",
+        )
+        image = visual if isinstance(visual, ImageConfig) else None
+        yield (
+            self.finetune and image is None,
+            "model.finetune trains an image backbone, but the section 'visual' names none; "
+            "name one, such as resnet50, or leave model.finetune out",
+        )
+        yield (
+            isinstance(visual, CropsConfig),
+            f"model.name '{name}' reads embeddings, but visual.extractor 'crops' gives images; name a "
+            "backbone there, with model.finetune to train it too",
+        )
+        cached = self.finetune and image is not None and image.precision != "float32"
+        yield cached, "visual.precision is that of cached embeddings; with model.finetune use training.precision"
+
+    def _training_misfits(self, training: HeadTraining) -> Misfits:
+        absent = [name for name in training.center if getattr(self, name) is None]
+        yield (
+            absent,
+            f"training.center names {' and '.join(absent)}, which modality '{self.modality}' does not read; "
+            "leave that out",
+        )
+        yield (
+            training.regularization.modality_dropout and self.modality != "multimodal",
+            f"training.regularization.modality_dropout needs several modalities, but modality is '{self.modality}'; "
+            "leave it out, or make the system multimodal",
+        )
+        yield (
+            training.augmentation and not isinstance(self.visual, ImageConfig),
+            "training.augmentation brightens what an image backbone reads, but the section 'visual' names none; "
+            "name one, such as resnet50, or leave training.augmentation out",
+        )
 
     @property
     def finetune(self) -> FinetuneConfig | None:
@@ -190,11 +183,7 @@ class ExperimentConfig(Strict):
         )
 
     def training_of(self, section: type[Training]) -> Training:
-        """Return the section ``training`` as the class that it has for the system's kind of model.
-
-        Raises:
-            TypeError: It is of another kind.
-        """
+        """Return the section ``training``, whose class follows from the model; a ``TypeError`` where it is another."""
         if not isinstance(self.training, section):
             raise TypeError(f"{self.name}: the training of {self.model.name} is no {section.__name__}")
         return self.training

@@ -1,20 +1,43 @@
-"""The sections that say which features a system uses: extractors and the face crops before them."""
+"""The sections that say which features a system uses, extractors and the face crops before them; and how to compute."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
-from eri.config.sections import Strict, by_name, register_section
+from eri.config.sections import Misfits, Sections, Strict
 from eri.utils.registry import Registry
 
 Stream = Literal["visual", "audio"]
 Modality = Literal["visual", "audio", "multimodal"]
 Precision = Literal["float32", "bf16"]
+Decoder: TypeAlias = Literal["pyav", "torchcodec"]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Knobs that change speed but not numbers (beyond the stated tolerance): never part of an identity.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>``.
+        batch_size: Model inputs a forward pass.
+        workers: Processes that decode and find faces; 0 does it in the calling process.
+        timeout: Seconds one clip may take before its worker is ended and the clip fails alone.
+        compiled: Whether an image backbone is compiled once it has worked for ten minutes.
+        decoder: What decodes sampled frames: ``pyav`` on processors, ``torchcodec`` on the device (NVDEC on a GPU).
+    """
+
+    device: str = "auto"
+    batch_size: int = 32
+    workers: int = 1
+    timeout: float = 300.0
+    compiled: bool = False
+    decoder: Decoder = "pyav"
 
 
 class ExtractorConfig(Strict):
@@ -33,20 +56,10 @@ class ExtractorConfig(Strict):
             """The modality that the features describe."""
 
 
-EXTRACTORS: Registry[type[ExtractorConfig]] = Registry("extractor")
+EXTRACTORS: Sections[ExtractorConfig] = Sections("extractor", "extractor")
 """The sections by the name of their extractor. ``image`` stands for every timm backbone."""
 
-Config = TypeVar("Config", bound=type[ExtractorConfig])
-
-
-def extractor_section(config: Config) -> Config:
-    """Register the section of an extractor, whose implementation follows: a class decorator.
-
-    Raises:
-        PluginError: Its name is taken, or it has no JSON schema.
-    """
-    register_section(EXTRACTORS, config, "extractor")
-    return config
+extractor_section = EXTRACTORS.section
 
 
 class _MelConfig(ExtractorConfig):
@@ -57,25 +70,20 @@ class _MelConfig(ExtractorConfig):
     step: float = Field(0.010, ge=0.001, le=1.0, description="Seconds from one spectrum to the next.")
     mel_scale: Literal["slaney", "htk"] = Field(
         "slaney",
-        description="slaney: Slaney's scale and filters of equal area, librosa's default; "
-        "htk: HTK's scale and filters of equal height.",
+        description="slaney: Slaney's scale, filters of equal area (librosa's default); htk: HTK's, of height.",
     )
     deltas: int = Field(0, ge=0, le=2, description="Orders of change over time beside the values (HTK, two to a side).")
     hop: float | None = Field(0.1, gt=0, description="Gather spectra over this many seconds into a row; None: each.")
-    statistics: Literal["mean", "mean-std"] = Field(
-        "mean", description="Statistics of the spectra in a row; std is their standard deviation."
-    )
+    statistics: Literal["mean", "mean-std"] = Field("mean", description="Of the spectra in a row; std: deviation.")
 
-    @model_validator(mode="after")
-    def _rows_hold_spectra(self) -> Self:
-        if self.hop is not None and self.hop < self.step:
-            raise ValueError(
-                f"a row of {self.hop} s is shorter than the step of {self.step} s from one spectrum to the next; "
-                "raise hop, or leave it empty to keep every spectrum"
-            )
-        if self.hop is None and self.statistics == "mean-std":
-            raise ValueError("statistics mean-std needs rows of several spectra; set hop, or take the mean")
-        return self
+    def _misfits(self) -> Misfits:
+        yield (
+            self.hop is not None and self.hop < self.step,
+            f"a row of {self.hop} s is shorter than the step of {self.step} s from one spectrum to the next; "
+            "raise hop, or leave it empty to keep every spectrum",
+        )
+        alone = self.hop is None and self.statistics == "mean-std"
+        yield alone, "statistics mean-std needs rows of several spectra; set hop, or take the mean"
 
 
 @extractor_section
@@ -86,14 +94,13 @@ class MFCCConfig(_MelConfig):
     coefficients: int = Field(40, ge=1, description="Coefficients kept, from the zeroth (loudness) on.")
     mel_bands: int = Field(80, ge=2)
 
-    @model_validator(mode="after")
-    def _bands_suffice(self) -> Self:
-        if self.coefficients > self.mel_bands:
-            raise ValueError(
-                f"{self.coefficients} coefficients cannot be made of {self.mel_bands} mel_bands; "
-                "lower coefficients or raise mel_bands"
-            )
-        return self
+    def _misfits(self) -> Misfits:
+        yield from super()._misfits()
+        yield (
+            self.coefficients > self.mel_bands,
+            f"{self.coefficients} coefficients cannot be made of {self.mel_bands} mel_bands; "
+            "lower coefficients or raise mel_bands",
+        )
 
 
 @extractor_section
@@ -111,48 +118,40 @@ class EGeMAPSConfig(ExtractorConfig):
     modality: ClassVar[Stream] = "audio"
     extractor: Literal["egemaps"] = "egemaps"
     level: Literal["functionals", "low-level"] = Field(
-        "functionals",
-        description="functionals: 88 of each window; low-level: 25 descriptors every 10 ms, averaged over each hop.",
+        "functionals", description="functionals: 88 of each window; low-level: 25 descriptors, averaged over each hop."
     )
     window: float | None = Field(None, ge=0.06, description="Seconds under one row of functionals; None is 1.0.")
     hop: float = Field(0.5, ge=0.02, description="Seconds from one row to the next.")
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if self.level == "low-level" and self.window is not None:
-            raise ValueError("window belongs to level functionals; low-level rows span one hop: leave window out")
-        return self
+    def _misfits(self) -> Misfits:
+        windowed = self.level == "low-level" and self.window is not None
+        yield windowed, "window belongs to level functionals; low-level rows span one hop: leave window out"
 
 
 DETECTORS: Registry[str] = Registry("face detector")
 """What each face detector is, by name; how it is made is registered with :mod:`eri.media.faces.registry`."""
 
-DETECTORS.register("dlib", "dlib's histogram of oriented gradients, offline", "eri.media.faces.registry")
-DETECTORS.register("retinaface", "RetinaFace, as in the papers; needs weights", "eri.media.faces.registry")
-DETECTORS.register("none", "the whole image as one face", "eri.media.faces.registry")
+for _name, _meaning in (
+    ("dlib", "dlib's histogram of oriented gradients, offline"),
+    ("retinaface", "RetinaFace, as in the papers; needs weights"),
+    ("none", "the whole image as one face"),
+):
+    DETECTORS.register(_name, _meaning, "eri.media.faces.registry")
 
 
 class FaceConfig(Strict):
     """How one face crop is made from each sampled frame. All of it is part of a feature's identity."""
 
     detector: str = Field(
-        "dlib",
-        description="dlib, retinaface, or none, which takes the whole image: for crops that the organisers ship.",
+        "dlib", description="dlib, retinaface, or none: the whole image, as of the organisers' crops."
     )
-    backbone: Literal["resnet50", "mobilenet0.25"] = Field(
-        "resnet50", description="Backbone of retinaface; other detectors have none."
-    )
+    backbone: Literal["resnet50", "mobilenet0.25"] = Field("resnet50", description="Backbone of retinaface only.")
     weights: str = Field("pretrained", description="Weights of retinaface only: 'pretrained' or a path.")
-    landmarks: Path | None = Field(
-        None,
-        description="A dlib shape predictor (5 or 68 points) for alignment; dlib alone gives boxes only.",
-    )
+    landmarks: Path | None = Field(None, description="dlib's shape predictor (5 or 68 points), to align dlib's boxes.")
     every: int = Field(4, ge=1, description="Detect on every k-th sampled frame and track between.")
     detection_size: int = Field(320, ge=64, description="Longer side of the image that the detector sees, in pixels.")
     threshold: float | None = Field(None, description="Detection score; None is the detector's usual one.")
-    margin: float = Field(
-        0.2, ge=0.0, le=2.0, description="Margin added on each side of the face, as a share of the box."
-    )
+    margin: float = Field(0.2, ge=0, le=2, description="Margin added on each side of the face, as a share of the box.")
     align: bool = Field(True, description="Turn the face upright by its landmarks where they are known.")
 
     @field_validator("detector")
@@ -162,13 +161,11 @@ class FaceConfig(Strict):
             raise ValueError(DETECTORS.unknown(detector))
         return detector
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if self.landmarks is not None and self.detector != "dlib":
-            raise ValueError(f"landmarks belongs to the detector dlib, not to {self.detector}; leave it out")
-        if self.detector == "retinaface" and self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold of retinaface is a probability in [0, 1], not {self.threshold}")
-        return self
+    def _misfits(self) -> Misfits:
+        given = self.landmarks is not None and self.detector != "dlib"
+        yield given, f"landmarks belongs to the detector dlib, not to {self.detector}; leave it out"
+        beyond = self.detector == "retinaface" and self.threshold is not None and not 0 <= self.threshold <= 1
+        yield beyond, f"threshold of retinaface is a probability in [0, 1], not {self.threshold}"
 
 
 class ImageConfig(ExtractorConfig):
@@ -199,19 +196,16 @@ class DrawnImageConfig(ImageConfig):
 
 @extractor_section
 class CropsConfig(ExtractorConfig):
-    """Face crops, cached as pictures: what a model that learns from pixels reads, so that no epoch decodes video."""
+    """Face crops, cached as images: what a model that learns from pixels reads, so that no epoch decodes video."""
 
     modality: ClassVar[Stream] = "visual"
     extractor: Literal["crops"] = "crops"
     frames: int = Field(32, ge=1, description="Number of frames per clip.")
     take: Literal["spread", "last"] = Field(
-        "spread",
-        description="Which frames: spread evenly over the clip's presentation time, or its last ones, each shown once.",
+        "spread", description="Frames spread evenly over the clip's presentation time, or its last ones, once each."
     )
     input_size: int = Field(224, ge=16, description="Height and width of a crop in pixels.")
-    quality: int = Field(
-        95, ge=50, le=100, description="Quality of the JPEG images; colours keep their full resolution."
-    )
+    quality: int = Field(95, ge=50, le=100, description="Quality of the JPEG images; colours keep full resolution.")
     faces: FaceConfig = FaceConfig()
 
 
@@ -225,9 +219,7 @@ class VideoConfig(ExtractorConfig):
     modality: ClassVar[Stream] = "visual"
     extractor: Literal["video"] = "video"
     weights: Path = Field(description="Folder of the run that trained the model.")
-    windows: int = Field(
-        1, ge=1, description="Rows per clip: its frames are cut into so many even pieces, each read as a clip."
-    )
+    windows: int = Field(1, ge=1, description="Rows per clip: as many even pieces of its frames, each read as a clip.")
 
 
 @extractor_section
@@ -253,12 +245,10 @@ class Wav2Vec2Config(ExtractorConfig):
     modality: ClassVar[Stream] = "audio"
     extractor: Literal["wav2vec2"] = "wav2vec2"
     model: str = Field(
-        "facebook/wav2vec2-base",
-        description="A local folder, any hub name, or wav2vec2-base, hubert-base, wavlm-base-plus.",
+        "facebook/wav2vec2-base", description="A folder, a hub name, or wav2vec2-base, hubert-base, wavlm-base-plus."
     )
     layer: int | Literal["mean"] = Field(
-        -1,
-        description="Index into the hidden states (0 is the convolutional front end), or 'mean' of all layers.",
+        -1, description="Index into the hidden states (0 is the convolutional front end), or 'mean' of all layers."
     )
     hop: float | None = Field(None, gt=0, description="Average frames over this many seconds; None keeps every 20 ms.")
     chunk: float = Field(30.0, gt=1.0, description="Longer audio is embedded in pieces of this many seconds.")
@@ -287,17 +277,17 @@ ORGANISERS_FEATURES = MappingProxyType({name.lower(): name for name in ("FAUs", 
 """MuSe-2022's names of features by their lower case: copies of the data differ in it."""
 
 
-register_section(EXTRACTORS, ImageConfig, "extractor", "image")
+extractor_section(ImageConfig, "image")
+
+
+def _describes(modality: Stream) -> Callable[[type[ExtractorConfig]], bool]:
+    return lambda config: getattr(config, "modality", None) == modality or "modality" in config.model_fields
+
 
 VisualConfig = Annotated[
-    ExtractorConfig,
-    by_name(
-        EXTRACTORS, ExtractorConfig, "extractor", lambda config: _describes(config, "visual"), "resnet50", ImageConfig
-    ),
+    ExtractorConfig, EXTRACTORS.one_of(ExtractorConfig, _describes("visual"), "resnet50", ImageConfig)
 ]
-AudioConfig = Annotated[
-    ExtractorConfig, by_name(EXTRACTORS, ExtractorConfig, "extractor", lambda config: _describes(config, "audio"))
-]
+AudioConfig = Annotated[ExtractorConfig, EXTRACTORS.one_of(ExtractorConfig, _describes("audio"))]
 
 
 def parse_extractor(values: Mapping[str, Any]) -> ExtractorConfig:
@@ -310,8 +300,3 @@ def parse_extractor(values: Mapping[str, Any]) -> ExtractorConfig:
     if issubclass(kind, ImageConfig):  # 0.1 recorded what training did with the features too
         values = {key: values[key] for key in values if key in kind.model_fields or key not in ("brightness", "draws")}
     return kind.model_validate(values)
-
-
-def _describes(config: type[ExtractorConfig], modality: Stream) -> bool:
-    own = getattr(config, "modality", None)
-    return own == modality or "modality" in config.model_fields

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -13,8 +13,6 @@ from eri.config.experiment import ExperimentConfig
 from eri.config.version01 import migrate
 from eri.utils.errors import ConfigError
 from eri.utils.spelling import did_you_mean
-
-_SPACES: Literal["spaces"] = "spaces"
 
 BASE = "base"
 """The key by which a file names the config that it changes."""
@@ -27,16 +25,12 @@ def config_names() -> list[str]:
 
 def space_names() -> list[str]:
     """Return the names of the shipped search spaces, sorted."""
-    return sorted(path.stem for path in (_config_folder() / _SPACES).glob("*.yaml"))
+    return sorted(path.stem for path in (_config_folder() / "spaces").glob("*.yaml"))
 
 
 def find_space(source: str | Path) -> Path:
-    """Return the file of a search space, given by its shipped name or as a path that ends in ``.yaml`` or ``.yml``.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    return _find(source, _SPACES)
+    """Return the file of a search space, given by its shipped name or as a path that ends in ``.yaml`` or ``.yml``."""
+    return _find(source, "spaces")
 
 
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
@@ -83,11 +77,7 @@ def config_schema() -> dict[str, Any]:
 
 
 def parse_config(values: dict[str, Any], *, origin: str = "config") -> ExperimentConfig:
-    """Validate a mapping as an experiment, of this version or 0.1.
-
-    Args:
-        values: The mapping, as YAML or JSON gives it.
-        origin: Named in errors.
+    """Validate a mapping as an experiment, of this version or 0.1, as YAML or JSON gives it; errors name its origin.
 
     Raises:
         ConfigError: Lists every key that is unknown or does not fit.
@@ -96,8 +86,7 @@ def parse_config(values: dict[str, Any], *, origin: str = "config") -> Experimen
         return ExperimentConfig.model_validate(migrate(values))
     except ValidationError as error:
         raise ConfigError(
-            f"{origin}: {describe_misfits(error)}",
-            hint="`eri schema` prints every key, its type and meaning.",
+            f"{origin}: {describe_misfits(error)}", hint="`eri schema` prints every key, its type and meaning."
         ) from error
 
 
@@ -115,15 +104,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def read_yaml(text: str) -> Any:
-    """Read YAML safely; a duplicated key is an error.
-
-    Raises:
-        yaml.YAMLError: The text is not YAML, or a key is duplicated.
-
-    Examples:
-        >>> read_yaml("epochs: 2")
-        {'epochs': 2}
-    """
+    """Read YAML safely; a duplicated key is a ``yaml.YAMLError`` too."""
     return yaml.load(text, _UniqueKeyLoader)
 
 
@@ -139,7 +120,7 @@ def _config_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "configs"
 
 
-def _find(source: str | Path, folder: Literal["", "spaces"] = "") -> Path:
+def _find(source: str | Path, folder: str = "") -> Path:
     what = "search space" if folder else "config"
     if str(source).endswith((".yaml", ".yml")):
         path = Path(source)
@@ -189,14 +170,13 @@ def _override(values: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise ConfigError(f"override '{override}' is not of the form section.key=value")
     *parents, last = key.split(".")
-    node = values
     for parent in parents:
-        if (child := node.get(parent)) is None:  # a section that is left out, or switched off by null
-            child = node[parent] = {}
-        if not isinstance(child, dict):
+        if values.get(parent) is None:  # a section that is left out, or switched off by null
+            values[parent] = {}
+        values = values[parent]
+        if not isinstance(values, dict):
             raise ConfigError(f"override '{override}': '{parent}' is a value, not a section")
-        node = child
     try:
-        node[last] = yaml.safe_load(text)
+        values[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"override '{override}': the value is not YAML: {error}") from error

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field
 
-from eri.config.sections import Strict, by_name, register_section
+from eri.config.sections import Misfits, Sections, Strict
 from eri.config.training import EmbeddingTraining, HeadTraining, TrainingConfig
-from eri.utils.registry import Registry
 
 
 class ModelConfig(Strict):
@@ -22,20 +21,10 @@ class ModelConfig(Strict):
         return TrainingConfig
 
 
-MODELS: Registry[type[ModelConfig]] = Registry("model")
+MODELS: Sections[ModelConfig] = Sections("model", "name")
 """The sections of models by name: heads, encoders that are heads too, boosted trees, video models."""
 
-Config = TypeVar("Config", bound=type[ModelConfig])
-
-
-def model_section(config: Config) -> Config:
-    """Register the section of a model, whose implementation follows: a class decorator.
-
-    Raises:
-        PluginError: Its name is taken, or it has no JSON schema.
-    """
-    register_section(MODELS, config, "name")
-    return config
+model_section = MODELS.section
 
 
 class FinetuneConfig(Strict):
@@ -44,7 +33,7 @@ class FinetuneConfig(Strict):
     learning_rate: float = Field(
         1e-4,
         gt=0,
-        description="Learning rate of the backbone; at the rate of a new head, trained weights would be lost at once.",
+        description="That of the backbone; at the rate of a new head, trained weights would be lost at once.",
     )
     freeze_norm: bool = Field(True, description="Keep the statistics of batch normalisation as the weights bring them.")
     checkpoint: bool = Field(False, description="Compute activations again on the way back: slower, far less memory.")
@@ -60,14 +49,9 @@ Finetune = Annotated[FinetuneConfig | None, BeforeValidator(_switch)]
 
 
 class HeadConfig(ModelConfig):
-    """What the section of every head has, see :mod:`eri.models.heads`.
-
-    Attributes:
-        fuses: Whether the head reads several modalities or one.
-    """
+    """What the section of every head has; ``fuses`` says whether it reads several modalities or one."""
 
     fuses: ClassVar[bool] = False
-
     finetune: Finetune = Field(None, description="Train the visual backbone too, from cached face crops; or true.")
 
     @property
@@ -164,13 +148,12 @@ class ConvolutionFields(EncoderConfig):
     kernel_size: int = Field(3, ge=2, description="Rows that one convolution sees.")
     causal: bool = Field(False, description="True: a row sees only those before it.")
 
-    @model_validator(mode="after")
-    def _centred(self) -> Self:
-        if not self.causal and self.kernel_size % 2 == 0:
-            raise ValueError(
-                f"kernel_size {self.kernel_size} has no middle row; use an odd one, or causal: true, which needs none"
-            )
-        return self
+    def _misfits(self) -> Misfits:
+        yield from super()._misfits()
+        yield (
+            not self.causal and self.kernel_size % 2 == 0,
+            f"kernel_size {self.kernel_size} has no middle row; use an odd one, or causal: true, which needs none",
+        )
 
 
 class TransformerFields(EncoderConfig):
@@ -182,18 +165,17 @@ class TransformerFields(EncoderConfig):
     shortest_period: float = Field(0.2, gt=0, description="Seconds of the fastest sinusoid of a row's time.")
     longest_period: float = Field(100.0, gt=0, description="Seconds of the slowest sinusoid of a row's time.")
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if self.hidden_size % (2 * self.attention_heads):
-            raise ValueError(
-                f"hidden_size {self.hidden_size} cannot be shared out to {self.attention_heads} attention heads of "
-                f"even width; use a multiple of {2 * self.attention_heads}, or other attention_heads"
-            )
-        if self.shortest_period >= self.longest_period:
-            raise ValueError(
-                f"shortest_period {self.shortest_period:g} s must be below longest_period {self.longest_period:g} s"
-            )
-        return self
+    def _misfits(self) -> Misfits:
+        yield from super()._misfits()
+        yield (
+            self.hidden_size % (2 * self.attention_heads),
+            f"hidden_size {self.hidden_size} cannot be shared out to {self.attention_heads} attention heads of "
+            f"even width; use a multiple of {2 * self.attention_heads}, or other attention_heads",
+        )
+        yield (
+            self.shortest_period >= self.longest_period,
+            f"shortest_period {self.shortest_period:g} s must be below longest_period {self.longest_period:g} s",
+        )
 
 
 @model_section
@@ -226,9 +208,7 @@ class GRUTransformerConfig(TransformerFields):
     gru_layers: int = Field(1, ge=1)
 
 
-Encoder = Annotated[
-    EncoderConfig, by_name(MODELS, EncoderConfig, "name", lambda config: issubclass(config, EncoderConfig))
-]
+Encoder = Annotated[EncoderConfig, MODELS.one_of(EncoderConfig, lambda config: issubclass(config, EncoderConfig))]
 
 
 class FusionBase(HeadConfig):
@@ -239,11 +219,9 @@ class FusionBase(HeadConfig):
         default_factory=GRUConfig, description="Encoder of every modality, each with weights of its own."
     )
 
-    @model_validator(mode="after")
-    def _refuse_inner(self) -> Self:
-        if self.encoder.finetune is not None:
-            raise ValueError("finetune concerns the whole model: put it beside encoder, not under it")
-        return self
+    def _misfits(self) -> Misfits:
+        inner = self.encoder.finetune is not None
+        yield inner, "finetune concerns the whole model: put it beside encoder, not under it"
 
 
 @model_section
@@ -271,14 +249,13 @@ class CrossAttentionConfig(FusionBase):
     joint: int = Field(128, ge=1, description="Width of the joint layer.")
     dropout: float = Field(0.3, ge=0, lt=1, description="After the joint layer.")
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if self.encoder.width % self.attention_heads:
-            raise ValueError(
-                f"rows of length {self.encoder.width} cannot be shared out to {self.attention_heads} attention heads; "
-                "change attention_heads or encoder.hidden_size"
-            )
-        return self
+    def _misfits(self) -> Misfits:
+        yield from super()._misfits()
+        yield (
+            self.encoder.width % self.attention_heads,
+            f"rows of length {self.encoder.width} cannot be shared out to {self.attention_heads} attention heads; "
+            "change attention_heads or encoder.hidden_size",
+        )
 
 
 @model_section
@@ -289,25 +266,18 @@ class LateConfig(FusionBase):
 
 
 Functional = Literal["mean", "std", "p10", "p50", "p90", "slope", "range"]
-FUNCTIONALS: tuple[Functional, ...] = ("mean", "std", "p10", "p50", "p90", "slope", "range")
+FUNCTIONALS: tuple[Functional, ...] = get_args(Functional)
 """Every functional of a feature over a clip's valid rows; the slope is in units a second."""
 
 
 @model_section
 class LightGBMConfig(ModelConfig):
-    """Gradient-boosted trees (LightGBM), a booster a label, on functionals of the features of any modalities.
-
-    Of the section ``training`` they read ``seed`` and ``shuffle_labels`` only.
-    """
+    """Gradient-boosted trees (LightGBM), a booster a label, on functionals of the features of any modalities."""
 
     name: Literal["lightgbm"] = "lightgbm"
-    functionals: tuple[Functional, ...] = Field(
-        FUNCTIONALS, min_length=1, description="Functionals of each feature over a clip."
-    )
+    functionals: tuple[Functional, ...] = Field(FUNCTIONALS, min_length=1, description="Of each feature over a clip.")
     rounds: int = Field(500, ge=1, description="Most trees of a booster.")
-    patience: int | None = Field(
-        50, ge=1, description="Trees without a smaller validation error before a booster stops; None keeps all rounds."
-    )
+    patience: int | None = Field(50, ge=1, description="Trees without a smaller validation error; None: all rounds.")
     learning_rate: float = Field(0.05, gt=0, le=1)
     leaves: int = Field(15, ge=2, description="Most leaves of a tree.")
     leaf_clips: int = Field(10, ge=1, description="Fewest clips in a leaf.")
@@ -315,12 +285,9 @@ class LightGBMConfig(ModelConfig):
     clip_share: float = Field(0.8, gt=0, le=1, description="Share of the clips that each tree learns from.")
     l2: float = Field(1.0, ge=0, description="Penalty on the values of the leaves.")
 
-    @field_validator("functionals")
-    @classmethod
-    def _each_once(cls, functionals: tuple[Functional, ...]) -> tuple[Functional, ...]:
-        if len(set(functionals)) != len(functionals):
-            raise ValueError("a functional is duplicated; name each once")
-        return functionals
+    def _misfits(self) -> Misfits:
+        duplicated = len(set(self.functionals)) != len(self.functionals)
+        yield duplicated, "a functional is duplicated; name each once"
 
 
 def head_names(*, fuses: bool) -> list[str]:

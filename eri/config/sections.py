@@ -1,16 +1,15 @@
 """What sections of a config are made of: frozen models that refuse unknown keys, and sections that are one of many.
 
-Which class a section of many has is looked up by its ``extractor`` or ``name`` when it is validated, so that plugins
-can register theirs at any time.
+Which class a section of many has is looked up when it is validated, so that plugins can register theirs at any time.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Generic, Literal, Self, TypeAlias, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -27,6 +26,8 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from eri.utils.errors import PluginError
 from eri.utils.registry import Registry
 from eri.utils.spelling import did_you_mean
+
+Misfits: TypeAlias = Iterator[tuple[object, str]]
 
 
 class Strict(BaseModel):
@@ -56,30 +57,30 @@ class Strict(BaseModel):
         try:
             return handler(values)
         except ValidationError as error:
-            found = error.errors(include_url=False)
-            if not any(_unknown_here(item) for item in found):
-                raise
-            raise ValidationError.from_exception_data(cls.__name__, [cls._line(item) for item in found]) from None
+            lines = []
+            for item in error.errors(include_url=False):
+                kind, message = item["type"], item["msg"]
+                if kind == "extra_forbidden" and len(item["loc"]) == 1:
+                    kind, message = "unknown_setting", cls.explain_unknown(str(item["loc"][0]))
+                lines.append(InitErrorDetails(type=_said(kind, message), loc=item["loc"], input=item["input"]))
+            raise ValidationError.from_exception_data(cls.__name__, lines) from None
 
-    @classmethod
-    def _line(cls, item: Mapping[str, Any]) -> InitErrorDetails:
-        kind: Any = item["type"]
-        if _unknown_here(item):
-            kind = _said("unknown_setting", cls.explain_unknown(str(item["loc"][0])))
-        elif kind in _OWN_ERRORS:
-            kind = _said(kind, item["msg"])
-        return InitErrorDetails(type=kind, loc=item["loc"], input=item["input"], ctx=item.get("ctx", {}))
+    def _misfits(self) -> Misfits:
+        """Yield contradictions among the settings: whether each is there, and what to say of it, with the way out."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _refuse_misfits(self) -> Self:
+        for found, message in self._misfits():
+            if found:
+                raise ValueError(message)
+        return self
 
 
 _create_model: Callable[..., Any] = create_model  # whose overloads know no bases that are not known before
-_OWN_ERRORS = frozenset(("unknown_setting", "unknown_name"))
 
 
-def _unknown_here(item: Mapping[str, Any]) -> bool:
-    return item["type"] == "extra_forbidden" and len(item["loc"]) == 1
-
-
-def _said(kind: str, message: str) -> PydanticCustomError:
+def _said(kind: Any, message: str) -> PydanticCustomError:
     return PydanticCustomError(kind, "{message}", {"message": message})
 
 
@@ -90,16 +91,15 @@ def refusal(section: type[Strict], key: str, message: str, value: Any) -> Valida
 
 
 Section = TypeVar("Section", bound=Strict)
+Registered = TypeVar("Registered", bound=type[Strict])
 
 
 @dataclass(frozen=True)
 class OneOf(Generic[Section]):
-    """Marks a field whose class is chosen when it is validated.
+    """Marks a field whose class is chosen when it is validated; an object of the base is taken as it is.
 
-    Attributes:
-        base: What every choice is derived from; an object of it is taken as it is.
-        choose: From the section as it was given and the fields before it, its class.
-        options: The classes there are at the moment, for the JSON schema.
+    ``choose`` gets the section as it was given and the fields before it; ``options`` are the classes that there are at
+    the moment, for the JSON schema.
     """
 
     base: type[Section]
@@ -122,118 +122,94 @@ class OneOf(Generic[Section]):
         return self.choose(value, info.data or {}).model_validate(value)
 
 
-def by_name(
-    registry: Registry[type[Section]],
-    base: type[Section],
-    key: str,
-    fits: Callable[[type[Section]], bool] = lambda _: True,
-    default: str | None = None,
-    other: type[Section] | None = None,
-) -> OneOf[Section]:
-    """Return the mark of a field whose class is registered under the name that a key of it gives.
+class Sections(Registry[type[Section]], Generic[Section]):
+    """The classes of a kind of section by the name that one of its keys holds."""
 
-    Args:
-        registry: The classes by name.
-        base: What all of them are derived from.
-        key: The key of the section that holds the name.
-        fits: Which classes may be used there.
-        default: The name where the key is left out; None where it must be given.
-        other: The class of names that nothing is registered under.
-    """
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(kind)
+        self.key = key
 
-    def choose(values: Mapping[str, Any], _: Mapping[str, Any]) -> type[Section]:
-        name = values.get(key, default)
-        if name is None:
-            raise PydanticCustomError("unknown_name", "{key} must say which", {"key": key})
-        found = registry.get(str(name), other)
-        if found is None:
-            raise _said("unknown_name", registry.unknown(str(name)))
-        if not fits(found):
-            fitting = ", ".join(known for known in registry if fits(registry[known]))
-            raise _said("unknown_name", f"the {registry.kind} '{name}' cannot stand here; those that can: {fitting}")
-        return found
+    def section(self, section: Registered, name: str = "") -> Registered:
+        """Register the class of a section, whose implementation follows: a class decorator.
 
-    return OneOf(base, choose, lambda: [found for found in registry.values() if fits(found)])
+        Its name is the default of its key; another one is for a class whose key takes many.
 
+        Raises:
+            PluginError: The name is taken, is not the one that the key has, or the class has no JSON schema.
+        """
+        where = f"{section.__module__}: {section.__qualname__}"
+        field = section.model_fields.get(self.key)
+        if not name:
+            names = () if field is None or get_origin(field.annotation) is not Literal else get_args(field.annotation)
+            if field is None or field.default not in names:
+                raise PluginError(
+                    f"{where}: has no name", hint=f'Give it one by the line: {self.key}: Literal["my-name"] = "my-name"'
+                )
+            name = field.default
+        if not section.__module__.startswith("eri."):
+            try:
+                section.model_json_schema()
+            except Exception as error:  # of what a stranger's annotations make
+                raise PluginError(f"{where}: its settings have no schema: {error}") from error
+        self.register(name, section, section.__module__)  # type: ignore[arg-type]
+        return section
 
-def register_section(registry: Registry[type[Section]], section: type[Section], key: str, name: str = "") -> None:
-    """Put a section's class into its registry.
+    def one_of(
+        self,
+        base: type[Section],
+        fits: Callable[[type[Section]], bool],
+        default: str | None = None,
+        other: type[Section] | None = None,
+    ) -> OneOf[Section]:
+        """Return the mark of a field whose class is registered under the name that its key gives, and fits there.
 
-    Args:
-        registry: The classes by name.
-        section: One more; without ``name``, the default of its ``key`` is its one and only name.
-        key: The key that holds the name.
-        name: To register it under, where its key takes many.
+        ``default`` is the name where the key is left out, ``other`` the class of names that are not registered.
+        """
 
-    Raises:
-        PluginError: The name is taken, is not the one that the key has, or the class has no JSON schema.
-    """
-    where = f"{section.__module__}: {section.__qualname__}"
-    field = section.model_fields.get(key)
-    if not name:
-        names = () if field is None or get_origin(field.annotation) is not Literal else get_args(field.annotation)
-        if field is None or field.default not in names:
+        def choose(values: Mapping[str, Any], _: Mapping[str, Any]) -> type[Section]:
+            name = values.get(self.key, default)
+            if name is None:
+                raise PydanticCustomError("unknown_name", "{key} must say which", {"key": self.key})
+            found = self.get(str(name), other)
+            if found is None:
+                raise _said("unknown_name", self.unknown(str(name)))
+            if not fits(found):
+                fitting = ", ".join(known for known in self if fits(self[known]))
+                raise _said("unknown_name", f"the {self.kind} '{name}' cannot stand here; those that can: {fitting}")
+            return found
+
+        return OneOf(base, choose, lambda: filter(fits, self.values()))
+
+    def make(
+        self, base: type[Section], name: str, module: str, settings: type[BaseModel] | None = None, **defaults: Any
+    ) -> type[Section]:
+        """Make the class of a section, derived from a base and, where there are any, a plugin's class of settings.
+
+        ``defaults`` are other ones of settings of the base. Processes that are sent a section import ``module``, which
+        registers it. A :class:`PluginError` says what is wrong with the settings.
+        """
+        if settings is not None and not (isinstance(settings, type) and issubclass(settings, BaseModel)):
+            raise PluginError(f"{module}: the settings of the {self.kind} '{name}' are no pydantic class")
+        taken = set() if settings is None else settings.model_fields.keys() & (base.model_fields.keys() | {self.key})
+        if taken:
             raise PluginError(
-                f"{where}: has no name", hint=f'Give it one by the line: {key}: Literal["my-name"] = "my-name"'
+                f"{module}: the {self.kind} '{name}' has settings that every one has: {', '.join(sorted(taken))}",
+                hint="Call them otherwise.",
             )
-        name = field.default
-    if not section.__module__.startswith("eri."):
+        title = "".join(part.capitalize() for part in re.split(r"[-_.]", name)) + "Config"
+        given: dict[str, Any] = {self.key: (Literal[name], name)}
+        for field, value in defaults.items():
+            known = base.model_fields[field]
+            given[field] = (Annotated[known.annotation, *known.metadata], Field(value, description=known.description))
         try:
-            section.model_json_schema()
+            bases = (base,) if settings is None else (base, settings)
+            made = _create_model(title, __base__=bases, __module__=module, **given)
         except Exception as error:  # of what a stranger's annotations make
-            raise PluginError(f"{where}: its settings have no schema: {error}") from error
-    registry.register(name, section, section.__module__)
-
-
-def make_section(
-    registry: Registry[Any],
-    base: type[Section],
-    key: str,
-    name: str,
-    module: str,
-    settings: type[BaseModel] | None = None,
-    **fields: Any,
-) -> type[Section]:
-    """Make the class of a section from a name and, where there are any, the settings of its own.
-
-    Args:
-        registry: Where it will be registered, for what is read in other processes.
-        base: What it is derived from.
-        key: The key that holds the name.
-        name: The name.
-        module: The module that registers it.
-        settings: A pydantic class whose fields become settings of the section.
-        fields: Settings that get another default.
-
-    Raises:
-        PluginError: The settings are no pydantic class, have a key that every such section has, or no schema.
-    """
-    if settings is not None and not (isinstance(settings, type) and issubclass(settings, BaseModel)):
-        raise PluginError(f"{module}: the settings of the {registry.kind} '{name}' are no pydantic class")
-    taken = set() if settings is None else settings.model_fields.keys() & (base.model_fields.keys() | {key})
-    if taken:
-        raise PluginError(
-            f"{module}: the {registry.kind} '{name}' has settings that every one has: {', '.join(sorted(taken))}",
-            hint="Call them otherwise.",
-        )
-    bases = (base,) if settings is None else (base, settings)
-    title = "".join(part.capitalize() for part in re.split(r"[-_.]", name)) + "Config"
-    given: dict[str, Any] = {key: (Literal[name], name)}
-    for field, value in fields.items():
-        known = base.model_fields[field]
-        given[field] = (Annotated[known.annotation, *known.metadata], Field(value, description=known.description))
-    try:
-        made = _create_model(title, __base__=bases, __module__=module, **given)
-    except Exception as error:  # of what a stranger's annotations make
-        raise PluginError(f"{module}: the settings of the {registry.kind} '{name}' have no schema: {error}") from error
-
-    def reduce(section: Strict) -> tuple[Any, ...]:
-        return _restore, (module, registry.kind, name, section.model_dump())
-
-    _MADE[registry.kind, module, name] = made
-    made.__reduce__ = reduce
-    section: type[Section] = made
-    return section
+            raise PluginError(f"{module}: the settings of the {self.kind} '{name}' have no schema: {error}") from error
+        _MADE[self.kind, module, name] = made
+        made.__reduce__ = lambda section: (_restore, (module, self.kind, name, section.model_dump()))
+        section: type[Section] = made
+        return section
 
 
 _MADE: dict[tuple[str, str, str], type[Strict]] = {}

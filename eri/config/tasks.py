@@ -19,7 +19,7 @@ class Task:
     """What is to be predicted of each clip: some numbers, or one class of several.
 
     The labels of a classification task are its class names. A clip's labels are then one-hot over them and a prediction
-    is their probabilities, so that both kinds have one number per label.
+    is their probabilities, so that both kinds have one number per label. A task that cannot be is a :class:`DataError`.
 
     Attributes:
         name: Its name in configs and messages.
@@ -28,15 +28,10 @@ class Task:
         high: Largest legal label value.
         activation: How a head's raw output is bounded unless a config says otherwise. ``softmax`` is what the
             paper of YAP-CSM draws; ``sigmoid`` is what its published scores and every winner used.
-        id_column: First column of the organisers' tables and of the submission; None is that of the data set's own
-            table.
+        id_column: First column of the organisers' tables and of the submission; None: that of the data set's own table.
         id_digits: Clip ids are numbers, padded with zeros to this many digits; None keeps them as they are.
         bracketed: Ids stand in square brackets in the submission.
         kind: ``regression`` or ``classification``; :meth:`of_classes` makes the latter.
-
-    Raises:
-        DataError: An unknown kind, or a classification task of fewer than two classes, of a class named twice, of
-            another range than [0, 1] or of another activation than softmax.
 
     Examples:
         >>> TASKS["eri"].labels[4], TASKS["emi"].labels[3]
@@ -54,36 +49,29 @@ class Task:
     kind: TaskKind = "regression"
 
     def __post_init__(self) -> None:
+        def refuse(what: str, hint: str) -> None:
+            raise DataError(f"task '{self.name}': {what}", hint=hint)
+
         if self.kind not in get_args(TaskKind):
-            raise DataError(
-                f"task '{self.name}': kind is '{self.kind}'", hint=f"It is {' or '.join(get_args(TaskKind))}."
-            )
+            refuse(f"kind is '{self.kind}'", f"It is {' or '.join(get_args(TaskKind))}.")
         if self.kind == "regression":
             return
         if len(self.labels) < 2 or len(set(self.labels)) < len(self.labels):
-            raise DataError(
-                f"task '{self.name}': a classification needs two classes or more, each named once; "
+            refuse(
+                "a classification needs two classes or more, each named once; "
                 f"it has {', '.join(map(repr, self.labels)) or 'none'}",
-                hint="List every class in 'labels', once.",
+                "List every class in 'labels', once.",
             )
         if (self.low, self.high, self.activation) != (0.0, 1.0, "softmax"):
-            raise DataError(
-                f"task '{self.name}': a classification predicts probabilities, so its range is [0, 1] and its "
-                f"activation softmax, not [{self.low:g}, {self.high:g}] and {self.activation}",
-                hint="Leave range and activation out, or make it a regression.",
+            refuse(
+                "a classification predicts probabilities, so its range is [0, 1] and its activation softmax, not "
+                f"[{self.low:g}, {self.high:g}] and {self.activation}",
+                "Leave range and activation out, or make it a regression.",
             )
 
     @classmethod
     def of_classes(cls, name: str, classes: tuple[str, ...]) -> Task:
-        """Return the classification task of some classes.
-
-        Raises:
-            DataError: Fewer than two classes, or one named twice.
-
-        Examples:
-            >>> Task.of_classes("valence", ("negative", "positive")).activation
-            'softmax'
-        """
+        """Return the classification task of some classes; a :class:`DataError` where one is duplicated, or alone."""
         return cls(name, classes, activation="softmax", kind="classification")
 
     @property
@@ -97,13 +85,7 @@ class Task:
         return self.labels if self.is_classification else ()
 
     def one_hot(self, label: str | int) -> tuple[float, ...]:
-        """Return the labels of a clip of one class: 1 for the class, 0 for the others.
-
-        Args:
-            label: The class, by name or by its place in ``labels``, counted from 0.
-
-        Raises:
-            DataError: The task is none of classification, or has no such class.
+        """Return the labels of a clip of one class, by name or by its place in ``labels``: 1 for the class, else 0.
 
         Examples:
             >>> task = Task.of_classes("valence", ("negative", "positive"))
@@ -112,13 +94,12 @@ class Task:
         """
         if not self.is_classification:
             raise DataError(f"task '{self.name}' has no classes: it is a regression")
-        known = label in self.labels if isinstance(label, str) else 0 <= label < len(self.labels)
-        if not known:
+        known = range(len(self.labels)) if isinstance(label, int) else self.labels
+        if label not in known:
             raise DataError(
                 f"task '{self.name}' has no class {label!r}", hint=f"Its classes are {', '.join(self.labels)}."
             )
-        place = self.labels.index(label) if isinstance(label, str) else label
-        return tuple(float(index == place) for index in range(len(self.labels)))
+        return tuple(float(label in place) for place in enumerate(self.labels))
 
 
 ERI = Task(
@@ -141,27 +122,9 @@ EMI = Task(
 MIMIC = Task("mimic", ("Approval_", "Disappointment_", "Uncertainty_"), id_column="filename")
 """MuSe-Mimic (2023). The organisers' baseline bounds its output by a sigmoid."""
 
+_TRAITS = "assertiv dominant confident independent enthusiastic good_natured sincere collaborative friendly aggressive"
 PERCEPTION = Task(
-    "perception",
-    (
-        "assertiv",
-        "dominant",
-        "confident",
-        "independent",
-        "enthusiastic",
-        "good_natured",
-        "sincere",
-        "collaborative",
-        "friendly",
-        "aggressive",
-        "likeable",
-        "arrogant",
-        "leader_like",
-        "kind",
-        "warm",
-        "risk",
-    ),
-    id_column="subj_id",
+    "perception", (*_TRAITS.split(), "likeable", "arrogant", "leader_like", "kind", "warm", "risk"), id_column="subj_id"
 )
 """MuSe-Perception (2024). The organisers' baseline bounds its output by a sigmoid."""
 

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from eri.config.sections import Strict, refusal
+from eri.config.sections import Misfits, Strict, refusal
 from eri.config.tasks import Activation, TaskKind
 from eri.utils.registry import Registry
 from eri.utils.spelling import did_you_mean
+
+_NOT_OF_HEADS = (
+    "no setting of a head: it reads embeddings; images are what a video model such as ceflnet learns from; leave it out"
+)
+_NOT_OF_VIDEO = (
+    "no setting of a video model: it reads images, not embeddings, and training.augmentation changes images; "
+    "leave it out"
+)
+
+
+def _ascending(factors: tuple[float, float]) -> tuple[float, float]:
+    low, high = factors
+    if not 0 <= low <= high:
+        raise ValueError(f"it is from a smaller to a larger factor, not from {low:g} to {high:g}")
+    return factors
+
+
+Factors = Annotated[tuple[float, float], AfterValidator(_ascending)]
 
 
 class Copies(Strict):
@@ -39,23 +57,7 @@ class BalancingConfig(Strict):
     others: Copies = Field(Copies(), description="Copies for classes that 'copies' does not name.")
     base: int = Field(3, ge=1, description="For 'even': clips that each clip of the largest class becomes; CK+'s is 3.")
     rotation: float = Field(30.0, ge=0, le=180, description="Largest angle either way, in degrees.")
-    contrast: tuple[float, float] = Field((0.22, 2.2), description="Least and largest factor around 127.")
-
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        low, high = self.contrast
-        if not 0 <= low <= high:
-            raise ValueError(f"contrast is from a smaller to a larger factor, not from {low:g} to {high:g}")
-        return self
-
-
-_NOT_OF_HEADS = (
-    "no setting of a head: it reads embeddings; images are what a video model such as ceflnet learns from; leave it out"
-)
-_NOT_OF_VIDEO = (
-    "no setting of a video model: it reads images, not embeddings, and training.augmentation changes images; "
-    "leave it out"
-)
+    contrast: Factors = Field((0.22, 2.2), description="Least and largest factor around 127.")
 
 
 class ClipAugmentationConfig(Strict):
@@ -65,16 +67,8 @@ class ClipAugmentationConfig(Strict):
     crop: float = Field(1.0, gt=0, le=1, description="Least share of the side that is kept, and enlarged to the whole.")
     shift: float = Field(0.0, ge=0, le=0.5, description="Farthest way along each side, as a share of it.")
     rotation: float = Field(0.0, ge=0, le=180, description="Largest angle either way, in degrees.")
-    brightness: tuple[float, float] = Field((1.0, 1.0), description="Least and largest factor of all values.")
-    contrast: tuple[float, float] = Field((1.0, 1.0), description="Least and largest α of 127 + α (v - 127).")
-
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        for name in ("brightness", "contrast"):
-            low, high = getattr(self, name)
-            if not 0 <= low <= high:
-                raise ValueError(f"{name} is from a smaller to a larger factor, not from {low:g} to {high:g}")
-        return self
+    brightness: Factors = Field((1.0, 1.0), description="Least and largest factor of all values.")
+    contrast: Factors = Field((1.0, 1.0), description="Least and largest α of 127 + α (v - 127).")
 
     @property
     def active(self) -> bool:
@@ -85,9 +79,7 @@ class ClipAugmentationConfig(Strict):
 class BrightnessConfig(Strict):
     """Brightening of the face crops that a backbone is fine-tuned on (YAP-CSM), drawn for each clip in every epoch."""
 
-    brightness: float = Field(
-        1.5, gt=1, description="Brighten the clips that a model learns from by a factor drawn from [1, this]."
-    )
+    brightness: float = Field(1.5, gt=1, description="A clip's factor is drawn from [1, this].")
 
     @classmethod
     def explain_unknown(cls, key: str) -> str:
@@ -131,15 +123,12 @@ class LossConfig(Strict):
     mse: float | None = Field(
         None,
         ge=0,
-        description="Mean squared error. None is 1 for intensities; for classes it is 0, with cross_entropy 1 unless "
-        "that is given.",
+        description="Mean squared error. None: 1 for intensities; for classes 0, with cross_entropy 1 unless given.",
     )
     ccc: float = Field(0.0, ge=0, description="1 - Lin's concordance correlation, over the clips of one step.")
     pearson: float = Field(0.0, ge=0, description="1 - Pearson's correlation, over the clips of one step.")
     cross_entropy: float = Field(
-        0.0,
-        ge=0,
-        description="Weight of the cross-entropy of the raw outputs, against each clip's class or strongest label.",
+        0.0, ge=0, description="Cross-entropy of the raw outputs, against each clip's class or strongest label."
     )
     class_weights: ClassWeights = Field(
         "none",
@@ -151,7 +140,7 @@ class LossConfig(Strict):
     )
 
     @model_validator(mode="after")
-    def _something(self) -> Self:
+    def _refuse_unregistered(self) -> LossConfig:
         for name, weight in (self.__pydantic_extra__ or {}).items():
             if name not in LOSSES:
                 raise refusal(type(self), name, self.explain_unknown(name), weight)
@@ -179,7 +168,7 @@ class LossConfig(Strict):
     @classmethod
     def explain_unknown(cls, key: str) -> str:
         """Return what is wrong with a key that is no weight of a registered loss."""
-        known = [*cls.model_fields, *(name for name in LOSSES if name not in cls.model_fields)]
+        known = dict.fromkeys([*cls.model_fields, *LOSSES])
         return f"no such setting{did_you_mean(key, known)}; there are {', '.join(known)}"
 
     @property
@@ -260,34 +249,30 @@ class GradientTraining(TrainingConfig):
     gradient_clip: float | None = Field(1.0, gt=0)
     precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA, else float32.")
     activation: Activation | None = Field(None, description="Activation of the output; None is the task's own.")
-    save_every: float = Field(
-        60.0, ge=0, description="Seconds between saves within an epoch, which a run that was killed goes on from."
-    )
+    save_every: float = Field(60.0, ge=0, description="Seconds between saves within an epoch, to go on from if killed.")
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
+    def _misfits(self) -> Misfits:
         together = self.batch_size * self.accumulate
-        if self.loss.correlates and together < CORRELATED_CLIPS:
-            raise ValueError(
-                f"a correlation in the loss is measured over the clips of one step, but those are {together}; "
-                f"raise batch_size, or accumulate batches, to {CORRELATED_CLIPS} clips or more"
-            )
-        if self.loss.cross_entropy and self.activation == "linear":
-            raise ValueError(
-                "loss.cross_entropy reads the raw outputs as logits, but with activation linear they are intensities; "
-                "use activation sigmoid or softmax, or leave cross_entropy out"
-            )
-        if self.reduce_on_plateau and (self.schedule == "cosine" or self.warmup):
-            raise ValueError(
-                "reduce_on_plateau and a schedule with cosine or warmup would both set the learning rate; "
-                "leave one of them out"
-            )
-        if self.warmup >= self.epochs:
-            raise ValueError(
-                f"warmup over {self.warmup:g} epochs leaves none of the {self.epochs} at the full learning rate; "
-                "shorten it, or train for more epochs"
-            )
-        return self
+        yield (
+            self.loss.correlates and together < CORRELATED_CLIPS,
+            f"a correlation in the loss is measured over the clips of one step, but those are {together}; "
+            f"raise batch_size, or accumulate batches, to {CORRELATED_CLIPS} clips or more",
+        )
+        yield (
+            self.loss.cross_entropy and self.activation == "linear",
+            "loss.cross_entropy reads the raw outputs as logits, but with activation linear they are intensities; "
+            "use activation sigmoid or softmax, or leave cross_entropy out",
+        )
+        yield (
+            self.reduce_on_plateau and (self.schedule == "cosine" or self.warmup),
+            "reduce_on_plateau and a schedule with cosine or warmup would both set the learning rate; "
+            "leave one of them out",
+        )
+        yield (
+            self.warmup >= self.epochs,
+            f"warmup over {self.warmup:g} epochs leaves none of the {self.epochs} at the full learning rate; "
+            "shorten it, or train for more epochs",
+        )
 
 
 class HeadTraining(GradientTraining):
@@ -303,14 +288,13 @@ class HeadTraining(GradientTraining):
     augmentation: BrightnessConfig | None = Field(None, description="Augmentation of the clips; None leaves it out.")
     chunk: int | None = Field(None, ge=1, description="Clips held in memory at once; None decides by size.")
 
-    @model_validator(mode="after")
-    def _noise_is_in_deviations(self) -> Self:
-        if self.regularization.feature_noise and not self.standardize:
-            raise ValueError(
-                "regularization.feature_noise is in deviations of standardised features, but standardize is false; "
-                "standardise, or leave the noise out"
-            )
-        return self
+    def _misfits(self) -> Misfits:
+        yield from super()._misfits()
+        yield (
+            self.regularization.feature_noise and not self.standardize,
+            "regularization.feature_noise is in deviations of standardised features, but standardize is false; "
+            "standardise, or leave the noise out",
+        )
 
 
 class EmbeddingTraining(HeadTraining):
@@ -326,9 +310,7 @@ class VideoTraining(GradientTraining):
 
     unread: ClassVar[str] = _NOT_OF_VIDEO
 
-    augmentation: ClipAugmentationConfig | None = Field(
-        None, description="Augmentation of the clips, drawn for each clip in every epoch."
-    )
+    augmentation: ClipAugmentationConfig | None = Field(None, description="Drawn for each clip in every epoch.")
     balancing: BalancingConfig | None = Field(
         None, description="Balancing of the classes by changed copies of clips, the same in every epoch."
     )

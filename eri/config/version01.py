@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
 
 from eri.config.extractors import EXTRACTORS, ImageConfig
 from eri.config.models import MODELS, HeadConfig, ModelConfig
-from eri.config.training import AveragingConfig, EmbeddingTraining, HeadTraining, VideoTraining
+from eri.config.training import EmbeddingTraining, HeadTraining, VideoTraining
 
 
 def migrate(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,34 +23,23 @@ def migrate(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> migrate({"visual": {"brightness": 1.5, "draws": 2}, "model": {"name": "lstm"}})
         {'visual': {}, 'model': {'name': 'lstm'}, 'training': {'augmentation': {'brightness': 1.5, 'versions': 2}}}
     """
-    model = _read_model(values.get("model"))
-    visual, training = values.get("visual"), values.get("training") or {}
-    if model is None or not isinstance(training, Mapping):
-        return dict(values)
-    migrated = dict(values)
+    migrated, visual, training = dict(values), values.get("visual"), values.get("training") or {}
+    try:
+        model = MODELS[migrated["model"]["name"]].model_validate(migrated["model"])
+    except (KeyError, TypeError, ValidationError):  # found again where the whole config is read
+        return migrated
+    if not isinstance(training, Mapping):
+        return migrated
     if isinstance(visual, Mapping) and EXTRACTORS.get(str(visual.get("extractor")), ImageConfig) is ImageConfig:
         training = {**training, **_augmentation(visual, training.get("augmentation"), model)}
         migrated["visual"] = {key: value for key, value in visual.items() if key not in ("brightness", "draws")}
     section = model.training_section
-    training = {
-        key: value for key, value in training.items() if key in section.model_fields or not _is_default({key: value})
-    }
+    training = {key: value for key, value in training.items() if key in section.model_fields or _acts({key: value})}
     regularization = training.get("regularization")
     if isinstance(regularization, Mapping) and not issubclass(section, HeadTraining):
-        training["regularization"] = {
-            key: value
-            for key, value in regularization.items()
-            if key in AveragingConfig.model_fields or not _is_default({"regularization": {key: value}})
-        }
+        read = {key: value for key, value in regularization.items() if _acts({"regularization": {key: value}})}
+        training["regularization"] = read
     return {**migrated, "training": training}
-
-
-def _read_model(values: Any) -> ModelConfig | None:
-    """Return a system's model; None where it does not fit, which is found again where the whole config is read."""
-    try:
-        return MODELS[values["name"]].model_validate(values)
-    except (KeyError, TypeError, ValidationError):
-        return None
 
 
 def _augmentation(visual: Mapping[str, Any], given: Any, model: ModelConfig) -> dict[str, Any]:
@@ -64,12 +54,10 @@ def _augmentation(visual: Mapping[str, Any], given: Any, model: ModelConfig) -> 
     return {"augmentation": None if none else {**(given or {}), **old}}
 
 
-def _is_default(training: Mapping[str, Any]) -> bool:
-    """Tell whether settings change nothing, in the training of heads or of video models."""
-    for kind in (EmbeddingTraining, VideoTraining):
-        try:
-            if kind.model_validate(training) == kind():
-                return True
-        except ValidationError:
-            continue
-    return False
+def _acts(training: Mapping[str, Any]) -> bool:
+    """Tell whether settings are other than the defaults, in the training of heads and of video models."""
+    for section in (EmbeddingTraining, VideoTraining):
+        with suppress(ValidationError):
+            if section.model_validate(training) == section():
+                return False
+    return True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from eri.config.models import ModelConfig, model_section
+from eri.config.sections import Misfits
 from eri.config.training import TrainingConfig, VideoTraining
 
 
@@ -15,12 +16,8 @@ class VideoModelConfig(ModelConfig):
 
     frames: int = Field(16, ge=1, description="Frames that it reads of one clip.")
     input_size: int = Field(112, ge=16, description="Side of a face crop in pixels.")
-    seed: int | None = Field(
-        None, ge=0, description="Seed of untrained weights; None continues the generator that training.seed starts."
-    )
-    checkpoint: bool = Field(
-        False, description="Compute a block's activations again for its gradient: less memory, a third more time."
-    )
+    seed: int | None = Field(None, ge=0, description="Seed of untrained weights; None goes on from training.seed.")
+    checkpoint: bool = Field(False, description="Compute activations again for gradients: less memory, a third slower.")
 
     @property
     def training_section(self) -> type[TrainingConfig]:
@@ -33,7 +30,7 @@ class BackboneFields(VideoModelConfig):
 
     weights: str = Field("pretrained", description="Weights of the backbone: 'pretrained', 'random', or a path.")
     freeze: Literal["none", "stem", "backbone"] = Field(
-        "none", description="What keeps its weights and statistics: nothing, the first layers, or the whole backbone."
+        "none", description="Layers that keep their weights; stem: the first."
     )
 
 
@@ -41,10 +38,7 @@ class C3DFields(VideoModelConfig):
     """What both share: the convolutions of C3D."""
 
     input_size: int = Field(224, ge=16, description="Side of a face crop in pixels; the network's own is 112.")
-    weights: str = Field(
-        "random",
-        description="'random', or the path of a checkpoint with the usual names (conv1 to conv5b, fc6, fc7).",
-    )
+    weights: str = Field("random", description="'random', or a checkpoint's path (names conv1 to conv5b, fc6, fc7).")
     dropout: float = Field(0.5, ge=0, lt=1, description="Before the last layers.")
 
     @field_validator("weights")
@@ -100,65 +94,49 @@ class CEFLNetConfig(BackboneFields):
     backbone: str = Field("resnet18", description="Backbone of the frames: a timm model with global pooling.")
     weights: str = Field(
         "pretrained",
-        description="Weights of the backbone: 'pretrained' (ImageNet; the paper names no data), 'random', or a path.",
+        description="Of the backbone: 'pretrained' (ImageNet; the paper names no data), 'random', or a path.",
     )
     input_size: int = Field(224, ge=16, description="Side of a face crop in pixels.")
     frames: int = Field(35, ge=1, description="Frames read of one clip: as many of each piece, so 5 of each of 7.")
     sub_videos: int = Field(7, ge=1, description="Pieces that a video is cut into.")
     sub_video_frames: int = Field(15, ge=1, description="Consecutive frames of one piece, of which some are read.")
     overlap: int = Field(5, ge=0, description="Frames that a piece shares with the next.")
-    starts: int = Field(
-        30, ge=1, description="The first piece begins at one of so many first frames; in their middle in evaluation."
-    )
+    starts: int = Field(30, ge=1, description="First frames, at one of which the first piece begins; else the middle.")
     self_attention: bool = Field(True, description="SAL, eq. 1: the frames of a piece attend to each other.")
-    residual: bool = Field(
-        False, description="Add SAL's input to its output; the paper's figure has no such connection."
-    )
+    residual: bool = Field(False, description="Add SAL's input to its output, which the paper's figure does not do.")
     relation: bool = Field(True, description="LRL, eq. 2 and 3: frames are weighted by their relation to the piece.")
     piece_pooling: Literal["mean", "max"] = Field(
         "mean", description="The pooling over the frames of a piece in eq. 2, which the paper leaves open."
     )
     emotional_activation: bool = Field(True, description="EIAN, eq. 4 to 8: pieces are weighted by their intensity.")
-    activation_channels: tuple[int, ...] = Field(
+    activation_channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (256, 256), description="Widths of EIAN's hidden convolutions over the pieces: chosen for 12.83 M parameters."
     )
     activation_kernel: int = Field(3, ge=1, description="Pieces that one convolution of EIAN sees; an odd number.")
     maps: Literal["shared", "label"] = Field(
-        "shared",
-        description="One activation map a video, as eq. 8 and 9 need, or one for each label, as eq. 5 is written.",
+        "shared", description="One activation map a video, as eq. 8 and 9 need, or one for each label, as eq. 5 has it."
     )
     recurrent: bool = Field(False, description="CNN-LSTM: an LSTM over all frames in place of SAL, LRL and EIAN.")
     hidden_size: int = Field(512, ge=1, description="Units of that LSTM.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Before the last layer; the paper names none.")
     complement: float = Field(
-        0.0,
-        ge=0,
-        description="Weight of the second term of eq. 11, (1 - Y) log(1 - p), beside the cross-entropy; 1 is eq. 11 "
-        "exactly, 0 the plain cross-entropy.",
+        0.0, ge=0, description="Weight of eq. 11's second term, (1 - Y) log(1 - p): 1 is eq. 11, 0 the cross-entropy."
     )
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if self.overlap >= self.sub_video_frames:
-            raise ValueError(
-                f"overlap {self.overlap} must be below sub_video_frames {self.sub_video_frames}, or no piece moves on"
-            )
-        if self.frames % self.sub_videos:
-            raise ValueError(f"frames {self.frames} cannot be shared out evenly to {self.sub_videos} sub_videos")
-        if self.sampled_frames > self.sub_video_frames:
-            raise ValueError(
-                f"frames {self.frames} asks for {self.sampled_frames} of each sub-video, but sub_video_frames is "
-                f"{self.sub_video_frames}"
-            )
-        if self.activation_kernel % 2 == 0:
-            raise ValueError(f"activation_kernel {self.activation_kernel} has no middle piece; use an odd one")
-        if any(width < 1 for width in self.activation_channels):
-            raise ValueError("activation_channels are widths of at least 1")
-        if self.recurrent and (self.self_attention or self.relation or self.emotional_activation):
-            raise ValueError(
-                "recurrent takes the place of self_attention, relation and emotional_activation; set those to false"
-            )
-        return self
+    def _misfits(self) -> Misfits:
+        frames, piece = self.frames, self.sub_video_frames
+        stuck = self.overlap >= piece
+        yield stuck, f"overlap {self.overlap} must be below sub_video_frames {piece}, or no piece moves on"
+        uneven = frames % self.sub_videos
+        yield uneven, f"frames {frames} cannot be shared out evenly to {self.sub_videos} sub_videos"
+        wanted = self.sampled_frames
+        yield wanted > piece, f"frames {frames} asks for {wanted} of each sub-video, but sub_video_frames is {piece}"
+        even = self.activation_kernel % 2 == 0
+        yield even, f"activation_kernel {self.activation_kernel} has no middle piece; use an odd one"
+        yield (
+            self.recurrent and (self.self_attention or self.relation or self.emotional_activation),
+            "recurrent takes the place of self_attention, relation and emotional_activation; set those to false",
+        )
 
     @property
     def sampled_frames(self) -> int:
@@ -178,8 +156,7 @@ Nonlinearity = Literal["relu", "elu", "prelu", "leaky_relu", "mish"]
 class CNN3DConfig(VideoModelConfig):
     """The paper's network, with each searched part of its table 1 as a setting; the values are table 2's, for CK+.
 
-    Two rows of table 1 belong to training rather than to the network: Lookahead, and weights of the classes in the
-    loss.
+    Two rows of table 1 belong to training: Lookahead, and weights of the classes in the loss.
     """
 
     name: Literal["cnn3d"] = "cnn3d"
@@ -194,9 +171,7 @@ class CNN3DConfig(VideoModelConfig):
     clahe: bool = Field(True, description="Equalise the luminance (clip limit 2, grid 8 × 8).")
     grey: bool = Field(True, description="Take the colour out: CK+ has sequences of both kinds.")
     normalize: bool = Field(False, description="Pixels on [-1, 1] in place of [0, 1].")
-    filters: tuple[int, int, int, int, int] = Field(
-        (64, 128, 256, 512, 512), description="Filters of the five groups: C3D's, on which the paper builds."
-    )
+    filters: tuple[int, int, int, int, int] = Field((64, 128, 256, 512, 512), description="Of the five groups: C3D's.")
     dense: tuple[int, ...] = Field((4096, 4096), description="Widths of the dense layers: C3D's.")
     batch_norm_momentum: float = Field(0.1, gt=0, le=1)
 
@@ -204,12 +179,9 @@ class CNN3DConfig(VideoModelConfig):
 class CentersConfig(BackboneFields):
     """The sparse centre loss (equation 4), and its share of the joint loss (equation 6)."""
 
-    center_weight: float = Field(
-        1.0, ge=0, description="Weight of the centre loss beside the task's own (equation 6: 1); 0 leaves it out."
-    )
+    center_weight: float = Field(1.0, ge=0, description="Weight of the centre loss (equation 6: 1); 0 leaves it out.")
     center_exponent: Literal[1, 2] = Field(
-        2,
-        description="Exponent of the distance to the centre; equation 4 prints none, the original loss squares it.",
+        2, description="Exponent of the distance to the centre; equation 4 prints none, the original loss squares it."
     )
     center_reduction: Literal["mean", "clip", "sum"] = Field(
         "mean",
@@ -223,8 +195,7 @@ class CentersConfig(BackboneFields):
     )
     center_rate: float = Field(0.5, gt=0, le=1, description="How far running centres go in one step.")
     context: Literal["pooled", "flattened"] = Field(
-        "pooled",
-        description="What FC1 reads: averages of the channels, or all positions of them (100 million weights more).",
+        "pooled", description="What FC1 reads: averages of the channels, or all positions (100 million weights more)."
     )
     context_widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (512, 256, 64), min_length=1, description="Widths of FC1 to FC3, which the paper does not state."
@@ -243,13 +214,10 @@ class R2Plus1DConfig(CentersConfig):
     )
     attention: bool = Field(True, description="False leaves the attention block out.")
     compression: int = Field(8, ge=1, description="Channels of a feature for each channel of keys and queries.")
-    compress_values: bool = Field(
-        False, description="Compress values as well, and bring the result back by one more 1 × 1 × 1 convolution."
-    )
+    compress_values: bool = Field(False, description="Compress values too; a 1 × 1 × 1 convolution brings them back.")
     attention_maps: Literal["each", "shared"] = Field(
         "each",
-        description="each: every moment has a map over space, every place a map over time; shared: one map over space "
-        "and one over time for the whole clip.",
+        description="each: every moment has a map over space, every place one over time; shared: one each a clip.",
     )
     gamma: float = Field(0.0, description="Start of the learnt factor of equation 3; 0 begins with the plain features.")
     classifier: Literal["flattened", "pooled"] = Field(

@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of a :class:`~eri.config.runtime.Runtime`.
+    """Return the device of a :class:`~eri.config.extractors.Runtime`.
 
     Args:
         name: ``auto`` (the first CUDA device where there is one, else the CPU), ``cpu``, ``cuda`` (the first one) or

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eri.config import CropsConfig, DeepSpectrumConfig, ExtractorConfig, FaceConfig, ImageConfig, Runtime
-from eri.config.runtime import Decoder
+from eri.config.extractors import Decoder
 from eri.config.tasks import ERI
 from eri.data.clips import Clip, ClipTable
 from eri.extraction.run import ExtractionReport, extract

@@ -24,7 +24,6 @@ from eri.config import (
     Stream,
     Wav2Vec2Config,
 )
-from eri.config.sections import make_section, register_section
 from eri.features.records import Extractor
 from eri.utils.errors import ConfigError, PluginError
 
@@ -115,7 +114,7 @@ def register_extractor(
                 raise PluginError(f"{thing.__module__}: modality, settings, version and defaults are of functions only")
             _create.register(section, thing)
         if section.__module__.partition(".")[0] != "eri":
-            register_section(EXTRACTORS, section, "extractor")
+            EXTRACTORS.section(section)
         return thing
 
     return register
@@ -142,7 +141,7 @@ def _function_section(
             f"{module}: {', '.join(sorted(unknown))} is no setting of the {modality} extractor '{name}'",
             hint=f"Those are {', '.join(base.model_fields.keys() - {'extractor'})}; pass other settings in settings=.",
         )
-    section = make_section(EXTRACTORS, base, "extractor", name, module, settings, **defaults)
+    section = EXTRACTORS.make(base, name, module, settings, **defaults)
     section.modality, section.__doc__ = modality, function.__doc__  # type: ignore[assignment]
     return section
 

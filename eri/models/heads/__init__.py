@@ -20,7 +20,6 @@ from eri.config import (
     LateConfig,
     LSTMConfig,
 )
-from eri.config.sections import make_section, register_section
 from eri.models.heads.fusion import ConcatenationHead, CrossAttentionHead, FusionLSTMHead, GatedHead, LateHead
 from eri.models.heads.single import BaselineLSTMHead, EncoderHead, Head, LSTMHead
 from eri.utils.errors import PluginError
@@ -62,10 +61,10 @@ def register_head(
             raise PluginError(f"{net.__module__}: the head {net.__qualname__} does not derive from eri.Head")
         section = config
         if isinstance(section, str):
-            section = make_section(MODELS, HeadConfig, "name", section, net.__module__, settings)
+            section = MODELS.make(HeadConfig, section, net.__module__, settings)
             section.fuses, section.__doc__ = fuses, net.__doc__
         if not section.__module__.startswith("eri."):
-            register_section(MODELS, section, "name")
+            MODELS.section(section)
         create_head.register(section, net)
         return net
 
