@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from eri.api.cache import features_export, features_gc, features_import, features_ls, features_verify
 from eri.api.commands import evaluate, extract, extract_file, probe, submit, train, validate
-from eri.api.costs import plan, profile
 from eri.api.demo import demo
-from eri.api.diagnosis import configs, doctor, schema
+from eri.api.diagnosis import configs, doctor, plan, profile, schema
 from eri.api.experiments import compare, cv, ensemble, search
 from eri.api.outputs import draw_activation, draw_embeddings, draw_localization, export, predict, report
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from eri.api.choices import Decoder, Engine, Modality, OnEvent, PathLike, Split, documented
-from eri.api.progress import counter, reporting
+from eri.api.progress import counter, recording, reporting
 from eri.utils.errors import ConfigError, MediaError
 from eri.utils.spelling import did_you_mean
 from eri.utils.tables import ShownList
@@ -146,22 +146,23 @@ def extract(
         EriError: The data, the config, the weights or the cache folder cannot be used. A clip that fails does not
             raise: it is in the report and in ``failures.csv``.
     """
-    from eri.api.tensorboard import Curves
     from eri.config import Runtime
-    from eri.data import load_clips
     from eri.extraction.run import Shard
     from eri.extraction.run import extract as extract_table
-    from eri.features.store import local_features
     from eri.runs import video_extractor  # noqa: F401  # registers itself
 
     part = None if shard is None else Shard.parse(str(shard))
-    chosen = _extractors(config, modality, overrides, weights, windows, runs)
+    if weights is None:
+        chosen = _features_of_system(config, modality, overrides)
+    else:
+        chosen = _features_of_run(weights, windows, runs, config)
     if workers is None:  # on Ray they are an actor's own, and there are as many actors as the cluster has room for
         workers = 1 if engine == "ray" else usual_workers()
-    cache, splits = local_features(features), chosen_splits(split, ("train", "val", "test"))
+    table, cache = open_inputs(data, adapter, features)
+    splits = chosen_splits(split, ("train", "val", "test"))
     runtime = Runtime(device, batch_size, workers, timeout, compile, decoder)
-    with reporting("extracting", progress, on_event) as report, Curves(report, features=cache) as curves:
-        inputs, listen = (load_clips(Path(data), adapter), chosen, cache, runtime), curves.on_event
+    with reporting("extracting", progress, on_event) as report, recording(report, features=cache) as listen:
+        inputs = (table, chosen, cache, runtime)
         return extract_table(*inputs, splits=splits, shard=part, engine=engine, address=address, on_event=listen)
 
 
@@ -193,36 +194,34 @@ def check_split(name: str | None) -> None:
         )
 
 
-def _extractors(
-    config: PathLike | None,
-    modality: Modality | None,
-    overrides: Sequence[str],
-    weights: PathLike | None,
-    windows: int,
-    runs: PathLike,
-) -> list[ExtractorConfig]:
+def _features_of_run(weights: PathLike, windows: int, runs: PathLike, config: PathLike | None) -> list[ExtractorConfig]:
     from eri.config import VideoConfig, load_config
     from eri.runs.folders import find_run
     from eri.training import read_run
 
-    if weights is not None:
-        run = find_run(weights, Path(runs))
-        name = read_run(run).config.name
-        if config is not None and (asked := load_config(config)).name != name:
-            raise ConfigError(
-                f"{run}: is a run of '{name}', not of '{asked.name}'", hint="Leave -c out, or name its own system."
-            )
-        return [VideoConfig(weights=run, windows=windows)]
+    run = find_run(weights, Path(runs))
+    name = read_run(run).config.name
+    if config is not None and (asked := load_config(config)).name != name:
+        raise ConfigError(
+            f"{run}: is a run of '{name}', not of '{asked.name}'", hint="Leave -c out, or name its own system."
+        )
+    return [VideoConfig(weights=run, windows=windows)]
+
+
+def _features_of_system(
+    config: PathLike | None, modality: Modality | None, overrides: Sequence[str]
+) -> list[ExtractorConfig]:
+    from eri.config import load_config
+
     if config is None:
         system = choose_config(None, modality or "multimodal", overrides)
-    else:
-        system = load_config(config, overrides)
-        if modality is not None and modality not in (*system.extractors, system.modality):
-            raise ConfigError(f"config '{system.name}' has no {modality} features", hint="Leave --modality out.")
+        return [*system.extractors.values(), *system.drawn]
+    system = load_config(config, overrides)
+    if modality is not None and modality not in (*system.extractors, system.modality):
+        raise ConfigError(f"config '{system.name}' has no {modality} features", hint="Leave --modality out.")
+    one_part = modality in ("visual", "audio") and system.modality == "multimodal"
     chosen: list[ExtractorConfig] = [*system.extractors.values(), *system.drawn]
-    if config is not None and modality in ("visual", "audio") and system.modality == "multimodal":
-        chosen = [extractor for extractor in chosen if extractor.modality == modality]
-    return chosen
+    return [extractor for extractor in chosen if not one_part or extractor.modality == modality]
 
 
 @documented
@@ -308,22 +307,21 @@ def train(
     Raises:
         EriError: Features are missing, the run exists already, or the data cannot be used.
     """
-    from eri.api.tensorboard import Curves
     from eri.config import Runtime
     from eri.runs.folders import write_inputs
     from eri.training import train as train_table
 
     system = choose_config(config, modality, overrides)
-    table, cache = open_inputs(data, adapter, features)
-    with reporting(f"training {system.name}", progress, on_event) as report, Curves(report, runs=Path(runs)) as curves:
+    folder, (table, cache) = Path(runs), open_inputs(data, adapter, features)
+    with reporting(f"training {system.name}", progress, on_event) as report, recording(report, runs=folder) as record:
 
         def listen(event: TrainingEvent) -> None:
             # At the start, so that a run that was killed can be resumed and evaluated by its name alone.
             if event.kind == "start":
-                write_inputs(Path(runs) / event.run, data, adapter, features)
-            curves.on_event(event)
+                write_inputs(folder / event.run, data, adapter, features)
+            record(event)
 
-        inputs = (system, table, cache, Path(runs), Runtime(device=device))
+        inputs = (system, table, cache, folder, Runtime(device=device))
         return train_table(*inputs, name=name, resume=resume, overwrite=overwrite, on_event=listen)
 
 

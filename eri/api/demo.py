@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,16 +114,7 @@ def demo(
                 workers=workers,
                 progress=counter(report, "generating"),
             )
-        job = _Job(Path(folder), pretrained, workers, device, report)
-        job.generate(clips, seed)
-        with _one_thread():
-            extraction = job.extract()
-            runs = {modality: job.train(modality) for modality in SYSTEMS}
-            baseline_run = job.train_baseline()
-            scores = {str(modality): job.evaluate(run) for modality, run in runs.items()}
-            baseline = job.evaluate(baseline_run)
-            submission, findings = job.submit(runs["multimodal"])
-    return DemoReport(job.data, extraction, scores, baseline, submission, findings, job.seconds, pretrained)
+        return _run(Path(folder), clips, seed, pretrained, workers, device, report)
 
 
 @contextmanager
@@ -143,77 +134,71 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class _Job:
-    def __init__(self, folder: Path, pretrained: bool, workers: int, device: str, report: OnEvent) -> None:
-        self.data, self.runs, self.submissions = folder / "data", folder / "runs", folder / "submissions"
-        self.features, self.device = folder / "features", device
-        self.pretrained, self.workers, self.report = pretrained, workers, report
-        self.seconds: dict[str, float] = {}
+def _run(
+    folder: Path, clips: int, seed: int, pretrained: bool, workers: int, device: str, report: OnEvent
+) -> DemoReport:
+    from eri.config import load_config
 
-    def system(self, modality: Modality, *overrides: str) -> dict[str, Any]:
-        """Return what extraction and training are called with."""
-        from eri.config import load_config
-
-        sections = load_config(SYSTEMS[modality]).extractors if self.pretrained else ()
-        settings = [*(f"{section}.weights=pretrained" for section in sections), *overrides]
-        shared = {"device": self.device, "progress": False, "on_event": self.report}
-        return {"config": SYSTEMS[modality], "overrides": settings, "features": self.features, **shared}
+    data, seconds = folder / "data", dict[str, float]()
+    quiet: dict[str, Any] = {"device": device, "progress": False}
 
     @contextmanager
-    def stage(self, name: str, headline: str | None = None) -> Iterator[None]:
+    def stage(name: str, headline: str | None = None) -> Iterator[None]:
         if headline is not None:
-            self.report(headline)
+            report(headline)
         started = time.monotonic()
         yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+        seconds[name] = seconds.get(name, 0.0) + time.monotonic() - started
 
-    def generate(self, clips: int, seed: int) -> None:
-        from eri.synthetic.generate import ODDITIES, generate_demo_set
+    def system(modality: Modality, *overrides: str) -> dict[str, Any]:
+        sections = load_config(SYSTEMS[modality]).extractors if pretrained else ()
+        settings = [*(f"{section}.weights=pretrained" for section in sections), *overrides]
+        shared = {"features": folder / "features", "on_event": report, **quiet}
+        return {"config": SYSTEMS[modality], "overrides": settings, **shared}
 
-        random = "random weights: this proves the pipeline, not the science"
-        self.report(f"The backbones have {'their pretrained weights' if self.pretrained else random}.")
-        if self.pretrained:
-            self.fetch_weights()
-        val, test = max(2, round(clips * _VAL_SHARE)), max(len(ODDITIES), round(clips * _TEST_SHARE))
-        with self.stage("generate", f"Generating {clips} clips in {self.data}"):
-            generate_demo_set(
-                self.data,
-                train=clips - val - test,
-                val=val,
-                test=test,
-                seed=seed,
-                workers=min(self.workers, clips),
-                progress=counter(self.report, "generating"),
-            )
+    def train(modality: Modality, *overrides: str) -> Path:
+        return commands.train(data, runs=folder / "runs", overwrite=True, **system(modality, *overrides))
 
-    def fetch_weights(self) -> None:
-        """Find or download the weights before anything else is done: without them all other work is in vain."""
-        from eri.config import Runtime, load_config
-        from eri.extraction.extractors.registry import create_extractor
+    def evaluate(run: Path) -> Evaluation:
+        with stage("evaluate"):
+            return commands.evaluate(run, **quiet)
 
-        with self.stage("fetch weights", "Looking for the weights"):
-            system = load_config(SYSTEMS["multimodal"], self.system("multimodal")["overrides"])
-            for config in system.extractors.values():
-                create_extractor(config, Runtime(self.device, workers=self.workers))
+    random = "random weights: this proves the pipeline, not the science"
+    report(f"The backbones have {'their pretrained weights' if pretrained else random}.")
+    if pretrained:
+        with stage("fetch weights", "Looking for the weights"):
+            _fetch_weights(system("multimodal")["overrides"], device, workers)
+    with stage("generate", f"Generating {clips} clips in {data}"):
+        _generate(data, clips, seed, workers, report)
+    with _one_thread():
+        with stage("extract", "Extracting face and audio features"):
+            extraction = commands.extract(data, workers=workers, **system("multimodal"))
+        runs = {}
+        for modality, name in SYSTEMS.items():
+            with stage("train", f"Training: {name}"):
+                runs[modality] = train(modality)
+        with stage("baseline", f"Training on shuffled labels (baseline): {SYSTEMS['multimodal']}"):
+            baseline = train("multimodal", "training.shuffle_labels=true")
+        scores = {str(modality): evaluate(run) for modality, run in runs.items()}
+        control, final = evaluate(baseline), runs["multimodal"]
+        with stage("submit", "Predicting the test split, writing and validating the submission"):
+            target = folder / "submissions"
+            submission, findings = commands.submit(final, submissions=target, overwrite=True, **quiet)
+    return DemoReport(data, extraction, scores, control, submission, findings, seconds, pretrained)
 
-    def extract(self) -> ExtractionReport:
-        with self.stage("extract", "Extracting face and audio features"):
-            return commands.extract(self.data, workers=self.workers, **self.system("multimodal"))
 
-    def train(self, modality: Modality) -> Path:
-        with self.stage("train", f"Training: {SYSTEMS[modality]}"):
-            return commands.train(self.data, runs=self.runs, overwrite=True, **self.system(modality))
+def _fetch_weights(overrides: Sequence[str], device: str, workers: int) -> None:
+    """Find or download the weights before anything else is done: without them all other work is in vain."""
+    from eri.config import Runtime, load_config
+    from eri.extraction.extractors.registry import create_extractor
 
-    def train_baseline(self) -> Path:
-        with self.stage("baseline", f"Training on shuffled labels (baseline): {SYSTEMS['multimodal']}"):
-            system = self.system("multimodal", "training.shuffle_labels=true")
-            return commands.train(self.data, runs=self.runs, overwrite=True, **system)
+    for config in load_config(SYSTEMS["multimodal"], overrides).extractors.values():
+        create_extractor(config, Runtime(device, workers=workers))
 
-    def evaluate(self, run: Path) -> Evaluation:
-        with self.stage("evaluate"):
-            return commands.evaluate(run, device=self.device, progress=False)
 
-    def submit(self, run: Path) -> tuple[Path, list[Finding]]:
-        target: dict[str, Any] = {"submissions": self.submissions, "overwrite": True}
-        with self.stage("submit", "Predicting the test split, writing and validating the submission"):
-            return commands.submit(run, device=self.device, progress=False, **target)
+def _generate(data: Path, clips: int, seed: int, workers: int, report: OnEvent) -> None:
+    from eri.synthetic.generate import ODDITIES, generate_demo_set
+
+    val, test = max(2, round(clips * _VAL_SHARE)), max(len(ODDITIES), round(clips * _TEST_SHARE))
+    sizes, done = {"train": clips - val - test, "val": val, "test": test}, counter(report, "generating")
+    generate_demo_set(data, **sizes, seed=seed, workers=min(workers, clips), progress=done)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from eri.api.choices import OnEvent
@@ -16,7 +18,7 @@ from eri.api.choices import OnEvent
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from eri.evaluation.events import ModelTrained, StepDone, TrialEnded
+    from eri.evaluation.jobs import ModelTrained, TrialEnded
     from eri.extraction.run import ExtractionEvent
     from eri.training.events import TrainingEvent
 
@@ -88,6 +90,44 @@ def counter(report: OnEvent, what: str, unit: str = "clips") -> Callable[[int, i
     return lambda done, total: report(CountEvent(what, done, total, unit))
 
 
+@contextmanager
+def recording(onward: OnEvent, *, runs: Path | None = None, features: Path | None = None) -> Iterator[OnEvent]:
+    """Give a function that writes progress events as TensorBoard's scalars, and passes every event on.
+
+    Training gives loss, score and best score per epoch, in ``<run>/tensorboard``; extraction gives clips per second,
+    failures and how busy each stage is, by the number of clips done, in ``.tensorboard/<extractor>`` of the cache.
+    Without the package ``tensorboard`` nothing is written.
+    """
+    writers: dict[Path, Any] = {}
+
+    def write(folder: Path, values: Mapping[str, float | None], step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        if folder not in writers:
+            writers[folder] = SummaryWriter(str(folder))
+        for name, value in values.items():
+            if value is not None:
+                writers[folder].add_scalar(name, value, step)
+
+    def listen(event: Any) -> None:
+        onward(event)
+        kind = type(event).__name__
+        if kind == "TrainingEvent" and event.kind == "epoch" and runs is not None:
+            values = {"loss": event.loss, event.metric: event.figure, f"best {event.metric}": event.best}
+            write(runs / event.run / "tensorboard", values, event.epoch)
+        elif kind == "ExtractionEvent" and event.stage == "extract" and features is not None:
+            speed = {"clips a second": event.clips_per_second, "failed": float(event.failed)}
+            if event.shares is not None:
+                speed |= {f"busy: {stage}": getattr(event.shares, stage) for stage in _BOTTLENECKS}
+            write(features / ".tensorboard" / event.extractor.replace("/", "-"), speed, event.done)
+
+    try:
+        yield listen if find_spec("tensorboard") is not None else onward
+    finally:
+        for writer in writers.values():
+            writer.close()
+
+
 class ProgressDisplay:
     """Shows progress events; use it as a context and pass on its ``on_event``.
 
@@ -140,9 +180,6 @@ class ProgressDisplay:
                     self._surface.wait(self._what, now - self._started)
                     self._last_seen = now
 
-    def _text(self, event: str) -> None:
-        self._surface.say(event)
-
     def _count(self, event: CountEvent) -> None:
         line = f"{event.what}: {event.done}/{event.total} {event.unit}"
         self._show(event.what, event.done, event.total, "", line, ended=event.done == event.total)
@@ -187,9 +224,6 @@ class ProgressDisplay:
         if self._live:
             self._show("models trained", event.done, event.total, "", "", ended=event.done == event.total)
 
-    def _step(self, event: StepDone) -> None:
-        self._surface.say(f"{event.done}/{event.total} {event.name}")
-
     def _trial(self, event: TrialEnded) -> None:
         values = ", ".join(f"{key}={value}" for key, value in event.values.items())
         outcome = event.error or (_number(event.value) if event.state == "complete" else "")
@@ -210,12 +244,12 @@ class ProgressDisplay:
 
 
 _VIEWS: Mapping[str, Callable[[ProgressDisplay, Any], None]] = {
-    "str": ProgressDisplay._text,
+    "str": lambda self, line: self._surface.say(line),
     "CountEvent": ProgressDisplay._count,
     "ExtractionEvent": ProgressDisplay._extraction,
     "ModelTrained": ProgressDisplay._model,
     "TimelineEvent": lambda self, one: self._count(CountEvent(one.video, one.done, one.total, "windows")),
-    "StepDone": ProgressDisplay._step,
+    "StepDone": lambda self, step: self._surface.say(f"{step.done}/{step.total} {step.name}"),
     "TrainingEvent": ProgressDisplay._training,
     "TrialEnded": ProgressDisplay._trial,
 }

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from eri.api import cache, commands, costs, demo, diagnosis, experiments, outputs
+from eri.api import cache, commands, demo, diagnosis, experiments, outputs
 from eri.cli import results
 from eri.cli.building import Command
+from eri.utils.errors import EriError
 
 COMMANDS = {
     "demo": Command(demo.demo, results.show_demo),
@@ -31,27 +32,17 @@ COMMANDS = {
     "search": Command(experiments.search, results.show_search),
     "report": Command(outputs.report, results.show_written),
     "export": Command(outputs.export, results.show_export),
-    "plan": Command(costs.plan, results.show_plan, lambda plan: {"plan": plan, "hours": plan.hours, "cost": plan.cost}),
-    "profile": Command(costs.profile, results.show_profile),
+    "plan": Command(diagnosis.plan, results.show_plan, lambda one: {"plan": one, "hours": one.hours, "cost": one.cost}),
+    "profile": Command(diagnosis.profile, results.show_profile),
+    "features ls": Command(cache.features_ls, results.show_listing),
+    "features verify": Command(cache.features_verify, results.show_verification, lambda one: {"verification": one}),
+    "features gc": Command(cache.features_gc, results.show_clearing, lambda one: {"clearing": one, "size": one.size}),
+    "features import": Command(cache.features_import, results.show_import),
+    "features export": Command(cache.features_export, results.show_feature_export),
+    "draw activation": Command(outputs.draw_activation, results.show_written),
+    "draw embeddings": Command(outputs.draw_embeddings, results.show_written),
+    "draw localization": Command(outputs.draw_localization, results.show_localization),
 }
-
-GROUPS = {
-    "features": {
-        "ls": Command(cache.features_ls, results.show_listing),
-        "verify": Command(cache.features_verify, results.show_verification, lambda report: {"verification": report}),
-        "gc": Command(
-            cache.features_gc, results.show_clearing, lambda report: {"clearing": report, "size": report.size}
-        ),
-        "import": Command(cache.features_import, results.show_import),
-        "export": Command(cache.features_export, results.show_feature_export),
-    },
-    "draw": {
-        "activation": Command(outputs.draw_activation, results.show_written),
-        "embeddings": Command(outputs.draw_embeddings, results.show_written),
-        "localization": Command(outputs.draw_localization, results.show_localization),
-    },
-}
-"""The groups, each a command of commands: `eri features import` is the function `eri.features_import`."""
 
 _HELP = {
     "features": "List, verify, import and export cached features.",
@@ -97,26 +88,18 @@ def _root(
     """From a folder of clips to a reaction-intensity challenge submission that the organisers accept."""
 
 
-def _build() -> typer.Typer:
-    built = typer.Typer(name="eri", **_SETTINGS)
-    built.callback()(_root)
-    for name, command in COMMANDS.items():
-        command.add_to(built, name)
-    for group, members in GROUPS.items():
-        part = typer.Typer(help=_HELP[group], **_SETTINGS)
-        for name, command in members.items():
-            command.add_to(part, name)
-        built.add_typer(part, name=group)
-    return built
-
-
-app = _build()
+app = typer.Typer(name="eri", **_SETTINGS)
+app.callback()(_root)
+_GROUPS = {group: typer.Typer(help=text, **_SETTINGS) for group, text in _HELP.items()}
+for _name, _command in COMMANDS.items():
+    _group, _, _last = _name.rpartition(" ")  # `eri features import` is the function `eri.features_import`
+    _command.add_to(_GROUPS.get(_group, app), _last)
+for _group, _part in _GROUPS.items():
+    app.add_typer(_part, name=_group)
 
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; errors meant for the user are printed in one piece, without a traceback."""
-    from eri.utils.errors import EriError
-
     try:
         return app(arguments)
     except EriError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,8 +81,6 @@ def _digits(value: Any, digits: int) -> str:
 
 def show_schema(schema: Mapping[str, Any]) -> None:
     """Print a JSON schema."""
-    import json
-
     typer.echo(json.dumps(schema, indent=2))
 
 
@@ -244,8 +243,6 @@ def show_search(report: SearchReport) -> None:
 
 def show_submission(result: tuple[Path, Sequence[Finding]]) -> None:
     """Show where a submission was written, which rows a rule filled, and the validator's verdict."""
-    import json
-
     path, findings = result
     manifest = json.loads((path.parent / "manifest.json").read_text(encoding="utf-8"))
     say(*(f"clip {clip_id}: filled by the rule '{rule}'" for clip_id, rule in manifest["filled_by_rule"].items()))
@@ -412,23 +409,19 @@ def show_profile(result: VideoProfile) -> None:
     ]
     headers = ("what", "here", "published", "difference")
     show_table(f"{result.name}: {result.input}", headers, rows, numbers=(1, 2, 3))
-    say(*_explanations(result))
+    if (published := result.published) is not None:
+        say(f"published: {published.source}")
+        differing = [
+            what for what, cost in (("parameters", result.parameters), ("MACs", result.macs)) if not cost.agrees
+        ]
+        for what in differing:
+            reason = published.explanation or "no reason is known; the parts below show where the work is done"
+            say(f"{what} differ by more than 2 %: {reason}")
+        if published.explanation and not differing:
+            say(f"note: {published.explanation}")
     parts = [[name, f"{macs / 1e9:.3f} G", f"{macs / work.macs:.1%}"] for name, macs in work.parts.items()]
     show_table("MACs by part", ("part", "MACs", "share"), parts, numbers=(1, 2))
     say(f"not counted: biases, and {', '.join(work.left_out)}")
-
-
-def _explanations(result: VideoProfile) -> Iterable[str]:
-    published = result.published
-    if published is None:
-        return
-    yield f"published: {published.source}"
-    for what, comparison in (("parameters", result.parameters), ("MACs", result.macs)):
-        if not comparison.agrees:
-            reason = published.explanation or "no reason is known; the parts below show where the work is done"
-            yield f"{what} differ by more than 2 %: {reason}"
-    if published.explanation and result.parameters.agrees and result.macs.agrees:
-        yield f"note: {published.explanation}"
 
 
 def _compared(what: str, cost: Cost, unit: str) -> list[str]:

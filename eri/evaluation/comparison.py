@@ -14,8 +14,8 @@ import numpy as np
 from eri.config import Runtime
 from eri.config.tasks import TaskKind
 from eri.data.clips import ClipTable, Split
-from eri.evaluation.events import StepDone, ignore
 from eri.evaluation.held_out import HeldOut, common_clips, read_held_out
+from eri.evaluation.jobs import StepDone, ignore
 from eri.metrics.bootstrap import LEVEL, Interval, percentile_interval
 from eri.metrics.intensities import Floats
 from eri.metrics.scoring import create_scorer
@@ -180,8 +180,10 @@ def compare(
         opened.append(read_held_out(path, table, features, split, runtime))
         on_event(StepDone(f"predictions of {path.name}", len(opened), 3))
     ids = common_clips(opened)
+    one, other = (held_out.values(ids) for held_out in opened)
     result = compare_predictions(
-        *(held_out.values(ids) for held_out in opened),
+        one,
+        other,
         table.label_matrix(ids),
         table.task.labels,
         kind=table.task.kind,
@@ -265,20 +267,12 @@ def compare_predictions(
         rows.append((one.overall[0], other.overall[0], one.overall[1] - other.overall[1]))
     differences = _differences(rows)
     count = len(labels)
-    return Comparison(
-        *names,
-        len(truth),
-        differences[count],
-        dict(zip(labels, differences[:count], strict=True)),
-        tuple(label for label, defined in zip(labels, both, strict=True) if not defined),
-        resamples,
-        _SEED,
-        LEVEL,
-        notes,
-        overall=differences[count + 1] if len(differences) > count + 1 else None,
-        averaged_as=scorer.averaged_as,
-        subjects=None if subjects is None else len(set(subjects)),
-    )
+    by_label = dict(zip(labels, differences[:count], strict=True))
+    left_out = tuple(label for label, defined in zip(labels, both, strict=True) if not defined)
+    overall = differences[count + 1] if len(differences) > count + 1 else None
+    result = Comparison(*names, len(truth), differences[count], by_label, left_out, resamples, _SEED, LEVEL, notes)
+    people = None if subjects is None else len(set(subjects))
+    return replace(result, overall=overall, averaged_as=scorer.averaged_as, subjects=people)
 
 
 def _differences(rows: Sequence[tuple[float, float, Floats]]) -> list[Difference]:
@@ -286,17 +280,12 @@ def _differences(rows: Sequence[tuple[float, float, Floats]]) -> list[Difference
     defined = [bool(np.isfinite([first, second]).all()) for first, second, _ in rows]
     found = [_p_value(gaps) if there else None for there, (_, _, gaps) in zip(defined, rows, strict=True)]
     corrected = iter(holm([p for p in found if p is not None]))
-    return [
-        Difference(
-            first=float(first) if np.isfinite(first) else None,
-            second=float(second) if np.isfinite(second) else None,
-            difference=float(first - second) if there else None,
-            interval=percentile_interval(gaps, LEVEL) if there else None,
-            p=p,
-            corrected=None if p is None else next(corrected),
-        )
-        for there, p, (first, second, gaps) in zip(defined, found, rows, strict=True)
-    ]
+    differences = []
+    for there, p, (first, second, gaps) in zip(defined, found, rows, strict=True):
+        one, other = (float(score) if np.isfinite(score) else None for score in (first, second))
+        gap, interval = (float(first - second), percentile_interval(gaps, LEVEL)) if there else (None, None)
+        differences.append(Difference(one, other, gap, interval, p, None if p is None else next(corrected)))
+    return differences
 
 
 def _p_value(gaps: Floats) -> float | None:

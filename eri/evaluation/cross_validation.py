@@ -6,7 +6,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,8 @@ from eri.config import ExperimentConfig, Runtime
 from eri.config.tasks import Task
 from eri.data.clips import Clip, ClipTable, Split
 from eri.evaluation.evaluate import write_parquet
-from eri.evaluation.events import ModelTrained, ignore
 from eri.evaluation.folds import FIVE_FOLDS, Fold, FoldPlan, make_folds, write_folds
-from eri.evaluation.jobs import Executor, FoldPredictions, Job, JobContext, Listener
+from eri.evaluation.jobs import FoldPredictions, Job, JobContext, Listener, ModelTrained, ignore, run_jobs
 from eri.extraction.run import EngineName
 from eri.metrics.bootstrap import RESAMPLES
 from eri.metrics.scoring import Scorer, Scores, create_scorer
@@ -37,7 +36,7 @@ from eri.utils.tables import Shown, Summary
 _LOG = logging.getLogger(__name__)
 
 _SETTINGS = FILES["cross-validation"]
-_RESERVED = frozenset(("repeat", "fold", "seed"))
+_RESERVED = ("repeat", "fold", "seed")
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def cv(
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"a seed is repeated among {', '.join(map(str, seeds))}", hint="Give each seed once.")
     clips = labelled_clips(table, splits)
-    _refuse_labels(table.task)
+    refuse_reserved_labels(table.task, *_RESERVED)
     folds = make_folds(clips, plan, classes=table.task.classes, official=table.folds)
     path = run_path(runs, name if name is not None else f"{config.name}-cv")
     jobs = [
@@ -129,12 +128,11 @@ def cv(
         for fold in folds
         for seed in seeds
     ]
-    context = JobContext(table, features, path / CV_MODELS, runtime)
     rank = current_rank()
     several = rank.world_size > 1
+    context = JobContext(table, features, path / CV_MODELS, replace(runtime, workers=1) if several else runtime)
     if several and engine == "ray":
         raise ConfigError("torchrun and --engine ray both spread the models", hint="Use one of them.")
-    executor = Executor() if several else Executor(runtime.workers, engine, address)
     with locked(path) if rank.writes else nullcontext(), together(config, runtime) if several else nullcontext():
         if rank.writes:
             settings = {
@@ -145,7 +143,8 @@ def cv(
                 "data": describe_data(table),
             }
             _begin(path, settings, folds, resume=resume, overwrite=overwrite)
-        trained = _train(context, jobs, executor, on_event if rank.writes else ignore)
+        listen = on_event if rank.writes else ignore
+        trained = _train(context, jobs, engine, address, listen)
         result, held_out, predictions = _conclude(path, table, trained, bootstrap)
         if rank.writes:
             with writing(path):
@@ -162,16 +161,6 @@ def labelled_clips(table: ClipTable, splits: Sequence[Split]) -> tuple[Clip, ...
     if not clips:
         raise DataError(f"{table.name}: no clip of {' or '.join(splits)} has labels")
     return clips
-
-
-def _refuse_labels(task: Task) -> None:
-    refuse_reserved_labels(task)
-    clashing = sorted(_RESERVED.intersection(task.labels))
-    if clashing:
-        raise DataError(
-            f"task '{task.name}': a label cannot be called {' or '.join(map(repr, clashing))}",
-            hint="Rename the label in the table and its description.",
-        )
 
 
 def describe_data(table: ClipTable) -> dict[str, Any]:
@@ -216,12 +205,13 @@ def _begin(path: Path, settings: dict[str, Any], folds: Sequence[Fold], *, resum
 
 
 def _train(
-    context: JobContext, jobs: Sequence[Job], executor: Executor, on_event: Listener
+    context: JobContext, jobs: Sequence[Job], engine: EngineName, address: str | None, on_event: Listener
 ) -> list[tuple[Job, FoldPredictions]]:
     """Train all models; return their predictions in the order of the jobs, whichever ended first."""
     done: dict[str, FoldPredictions] = {}
     by_name = {job.name: job for job in jobs}
-    for name, trained in executor.run(context.train, by_name, context.runs, context.runtime, on_event):
+    working = run_jobs(context.train, by_name, context.runs, context.runtime, on_event, engine=engine, address=address)
+    for name, trained in working:
         done[name] = trained
         scores = score_table(trained.held_out, context.table, resamples=0)
         on_event(ModelTrained(name, len(done), len(jobs), scores.score, scores.metric))

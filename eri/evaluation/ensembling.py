@@ -20,9 +20,9 @@ from eri.config.tasks import TaskKind
 from eri.data.clips import ClipTable, Split
 from eri.evaluation.cross_validation import describe_data, is_there, scorer_of
 from eri.evaluation.evaluate import write_parquet
-from eri.evaluation.events import StepDone, ignore
 from eri.evaluation.folds import FIVE_FOLDS, FoldPlan, make_folds
 from eri.evaluation.held_out import HeldOut, common_clips, read_held_out
+from eri.evaluation.jobs import StepDone, ignore
 from eri.metrics.bootstrap import RESAMPLES
 from eri.metrics.intensities import Floats
 from eri.metrics.scoring import Scores
@@ -130,16 +130,11 @@ def ensemble(
     names = [member.name for member in members]
     if len(set(names)) < len(names):
         names = [str(member) for member in members]
-    report = EnsembleReport(
-        path=path,
-        method=method,
-        metrics=metrics,
-        fitted=fitted,
-        optimism=None if fitted is None or metrics.score is None else fitted - metrics.score,
-        members=dict(zip(names, alone, strict=True)),
-        weights=dict(zip(names, combination.values, strict=True)) if isinstance(combination, Weights) else None,
-        notes=tuple(dict.fromkeys(note for member in opened for note in member.notes)),
-    )
+    optimism = None if fitted is None or metrics.score is None else fitted - metrics.score
+    weights = dict(zip(names, combination.values, strict=True)) if isinstance(combination, Weights) else None
+    notes = tuple(dict.fromkeys(note for member in opened for note in member.notes))
+    by_name = dict(zip(names, alone, strict=True))
+    report = EnsembleReport(path, method, metrics, fitted, optimism, by_name, weights, notes)
     on_event(StepDone(f"combination by {method}", len(members) + 1, len(members) + 1))
     _write(report, opened, combination, table, pd.DataFrame(nested, index=ids, columns=list(task.labels)))
     return report

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
-from eri.config import Published, Runtime
+from eri.config import Runtime
 from eri.config.tasks import Task
 from eri.data.clips import ClipTable, Split
 from eri.metrics.bootstrap import RESAMPLES
@@ -107,30 +107,21 @@ def evaluate(
         truth = table.label_matrix(labelled)
         scorer = create_scorer(table.task.kind, names)
         metrics = scorer.score(predictions.loc[labelled, names].to_numpy(), truth, resamples=bootstrap, seed=seed)
-    published = _published(opened, table)
-    result = Evaluation(
-        run=run,
-        split=split,
-        metrics=metrics,
-        predictions=predictions,
-        fallback=tuple(predictions.index[predictions["rule"] == TRAIN_MEAN]),
-        published={"val": published.validation, "test": published.test}.get(split) if published else None,
-        published_as=_PUBLISHED[published.metric] if published else "",
-        source=published.source if published else None,
-        notes=tuple(_notes(opened, table, split, len(labelled))),
-    )
+    fallback = tuple(predictions.index[predictions["rule"] == TRAIN_MEAN])
+    notes = tuple(_notes(opened, table, split, len(labelled)))
+    result = Evaluation(run, split, metrics, predictions, fallback, *_published(opened, table, split), notes)
     with writing(run), FileLock(run / ".evaluation.lock"):
         _keep_predictions(run / PREDICTIONS, predictions, split)
         _keep_metrics(run / METRICS, opened, result, table)
     return result
 
 
-def _published(run: Run, table: ClipTable) -> Published | None:
-    """Return what a paper reports for the system on the table's task, a score of the same kind."""
-    published = run.config.published
-    if published is None or published.task != table.task.name:
-        return None
-    return published if (published.metric == "mean_pearson") == (table.task.kind == "regression") else None
+def _published(run: Run, table: ClipTable, split: Split) -> tuple[float | None, str, str | None]:
+    """Return what a paper reports for the system on the table's task, a score of the same kind: value, name, source."""
+    paper, regression = run.config.published, table.task.kind == "regression"
+    if paper is None or paper.task != table.task.name or (paper.metric == "mean_pearson") != regression:
+        return None, "", None
+    return {"val": paper.validation, "test": paper.test}.get(split), _PUBLISHED[paper.metric], paper.source
 
 
 def _refuse_other_task(run: OpenedRun, table: ClipTable) -> None:

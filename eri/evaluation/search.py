@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,9 +29,8 @@ from eri.config import ExperimentConfig, Runtime, parse_config
 from eri.data.clips import ClipTable
 from eri.evaluation.cross_validation import digest_folds, is_there, labelled_clips, score_table, scorer_of
 from eri.evaluation.evaluate import predict
-from eri.evaluation.events import TrialEnded, ignore
 from eri.evaluation.folds import Fold, FoldPlan, make_folds
-from eri.evaluation.jobs import Executor, Job, JobContext, Listener
+from eri.evaluation.jobs import Job, JobContext, Listener, TrialEnded, ignore, run_jobs
 from eri.evaluation.search_space import Space, Value, configured, refuse_misfits
 from eri.extraction.run import EngineName
 from eri.training import TrainingEvent, train
@@ -48,9 +48,8 @@ ReportStep = Callable[[int, float, float], None]
 """Takes the number of epochs or folds that are done, the best score so far, and the largest that can still be reached;
 what it raises ends the trial."""
 
-Objective = Callable[[ExperimentConfig, Path, str, ReportStep, Listener], float]
-"""Trains a config in a named folder of a folder, going on with what is there, and returns its score; larger is better.
-A :class:`ConfigError` or :class:`RunError` fails the trial."""
+Objective = Callable[[JobContext, ExperimentConfig, str, ReportStep, Listener], float]
+"""Trains a config in a folder of a name, going on with what is there, and returns its score; larger is better."""
 
 _SETTINGS, _TRIALS = "search.json", "trials"
 _ERROR = "error"
@@ -119,12 +118,12 @@ def search(
     """
     refuse_misfits(config, space)
     _refuse_floor(table, plan, floor)
-    objective: Objective = SplitObjective(table, features, runtime)
-    protocol = {}
+    objective: Objective = _score_on_split
+    protocol: dict[str, str] = {}
     if plan is not None:
         clips = labelled_clips(table, ("train", "val"))
         folds = make_folds(clips, plan, classes=table.task.classes, official=table.folds)
-        objective, protocol = FoldObjective(table, features, runtime, folds), {"folds": digest_folds(folds)}
+        objective, protocol = partial(_score_on_folds, folds), {"folds": digest_folds(folds)}
     path = run_path(runs, name if name is not None else f"{config.name}-search")
     settings: dict[str, Any] = {
         "config": config.model_dump(mode="json"),
@@ -133,70 +132,58 @@ def search(
         "protocol": protocol,
     }
     _begin(path, settings, resume=resume)
-    searcher = _Searcher(path, config, dict(space), objective, trials, pruning, floor, seed)
+    context = JobContext(table, features, path / _TRIALS, runtime)
+    searcher = _Searcher(path, config, dict(space), context, objective, trials, pruning, floor, seed)
     tries = {f"trial {number}": None for number in range(searcher.missing())}
-    executor = Executor(runtime.workers, engine, address)
-    for _, ended in executor.run(searcher.run_one, tries, path, runtime, on_event):
+    for _, ended in run_jobs(searcher.run_one, tries, path, runtime, on_event, engine=engine, address=address):
         if ended is not None:
             on_event(ended)
     return searcher.report(scorer_of(table.task).metric)
 
 
-@dataclass(frozen=True, eq=False)
-class SplitObjective:
-    """Trains on the train split and scores on the val split, which also chooses the epoch; a step is an epoch."""
+def _score_on_split(
+    context: JobContext, config: ExperimentConfig, name: str, on_step: ReportStep, on_event: Listener
+) -> float:
+    """Train on the train split and score on the val split, which also chooses the epoch; a step is an epoch."""
 
-    table: ClipTable
-    features: Path
-    runtime: Runtime
+    def report(event: TrainingEvent) -> None:
+        if event.kind != "batch":
+            on_event(event)
+        if event.kind == "epoch":
+            on_step(event.epoch, UNDEFINED if event.best is None else event.best, math.inf)
 
-    def __call__(
-        self, config: ExperimentConfig, runs: Path, name: str, on_step: ReportStep, on_event: Listener
-    ) -> float:
-        """See :data:`Objective`."""
-
-        def report(event: TrainingEvent) -> None:
-            if event.kind != "batch":
-                on_event(event)
-            if event.kind == "epoch":
-                on_step(event.epoch, UNDEFINED if event.best is None else event.best, math.inf)
-
-        run = train(config, self.table, self.features, runs, self.runtime, name=name, resume=True, on_event=report)
-        ids = [clip.id for clip in self.table.split("val") if clip.labels is not None]
-        return _value(predict(run, self.table, self.features, "val", self.runtime).loc[ids], self.table)
+    table, features, runtime = context.table, context.features, context.runtime
+    run = train(config, table, features, context.runs, runtime, name=name, resume=True, on_event=report)
+    ids = [clip.id for clip in table.split("val") if clip.labels is not None]
+    return _value(predict(run, table, features, "val", runtime).loc[ids], table)
 
 
-@dataclass(frozen=True, eq=False)
-class FoldObjective:
-    """Trains on each fold, and scores all clips by the models that they were held out of; a step is a fold.
+def _score_on_folds(
+    folds: Sequence[Fold],
+    context: JobContext,
+    config: ExperimentConfig,
+    name: str,
+    on_step: ReportStep,
+    on_event: Listener,
+) -> float:
+    """Train on each fold, and score all clips by the models that they were held out of; a step is a fold.
 
     Of classes the score still within reach is known after every fold: that of all remaining clips decided correctly. A
     search with a floor gives a trial up once that is below it, as Haddad et al. 2020 prune trials under 96.5 %.
     """
-
-    table: ClipTable
-    features: Path
-    runtime: Runtime
-    folds: tuple[Fold, ...]
-
-    def __call__(
-        self, config: ExperimentConfig, runs: Path, name: str, on_step: ReportStep, on_event: Listener
-    ) -> float:
-        """See :data:`Objective`."""
-        context = JobContext(self.table, self.features, runs / name, self.runtime)
-        total = sum(len(fold.score) for fold in self.folds)
-        held_out: list[pd.DataFrame] = []
-        value = UNDEFINED
-        for number, fold in enumerate(self.folds, start=1):
-            job = Job(config, fold, f"repeat{fold.repeat}-fold{fold.number}")
-            held_out.append(context.train(job, on_event).held_out)
-            scored = pd.concat(held_out)
-            value = _value(scored, self.table)
-            reachable = math.inf
-            if self.table.task.kind == "classification":
-                reachable = (value * len(scored) + total - len(scored)) / total
-            on_step(number, value, reachable)
-        return value
+    context = replace(context, runs=context.runs / name)
+    total = sum(len(fold.score) for fold in folds)
+    held_out: list[pd.DataFrame] = []
+    value = UNDEFINED
+    for number, fold in enumerate(folds, start=1):
+        job = Job(config, fold, f"repeat{fold.repeat}-fold{fold.number}")
+        held_out.append(context.train(job, on_event).held_out)
+        scored = pd.concat(held_out)
+        value, reachable = _value(scored, context.table), math.inf
+        if context.table.task.kind == "classification":
+            reachable = (value * len(scored) + total - len(scored)) / total
+        on_step(number, value, reachable)
+    return value
 
 
 def _value(predictions: pd.DataFrame, table: ClipTable) -> float:
@@ -229,7 +216,7 @@ def _begin(path: Path, settings: dict[str, Any], *, resume: bool) -> None:
         before, now = json.loads(file.read_text(encoding="utf-8")), json.loads(json.dumps(settings))
         if before.get("config"):
             before["config"] = parse_config(before["config"], origin=str(file)).model_dump(mode="json")
-        changed = []
+        changed: list[str] = []
         for section in ("space", "config", "data", "protocol"):
             was, is_now = before.get(section) or {}, now.get(section) or {}
             changed += [
@@ -294,6 +281,7 @@ class _Searcher:
     path: Path
     config: ExperimentConfig
     space: Space
+    context: JobContext
     objective: Objective
     trials: int
     pruning: Pruning
@@ -352,7 +340,7 @@ class _Searcher:
         try:
             config = configured(self.config, values)
             name = f"trial-{digest(values)[:12]}"  # the same values again go on with what is there
-            value = self.objective(config, self.path / _TRIALS, name, report, on_event)
+            value = self.objective(self.context, config, name, report, on_event)
         except optuna.TrialPruned:
             return TrialEnded(trial.number, "pruned", values)
         except (ConfigError, RunError) as error:

@@ -134,9 +134,9 @@ def labelled_split(table: ClipTable, split: Split, features: FeatureSet) -> Spli
     return data
 
 
-def refuse_reserved_labels(task: Task) -> None:
+def refuse_reserved_labels(task: Task, *others: str) -> None:
     """Raise DataError for labels that are called as columns of ``history.csv`` or ``predictions.parquet`` are."""
-    clashing = sorted(_RESERVED.intersection(task.labels))
+    clashing = sorted(_RESERVED.union(others).intersection(task.labels))
     if clashing:
         raise DataError(
             f"task '{task.name}': a label cannot be called {' or '.join(map(repr, clashing))}, a run has such a column",

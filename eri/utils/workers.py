@@ -16,9 +16,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import ContextVar
 from multiprocessing import context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -227,9 +227,9 @@ class _Worker:
         try:
             self._pipe.send_bytes(message)
             self.receive(timeout, None)
-        except (OSError, EOFError) as error:
-            if isinstance(error, TimeoutError):
-                raise
+        except TimeoutError:
+            raise
+        except (OSError, EOFError):
             return False
         return True
 
@@ -237,14 +237,13 @@ class _Worker:
         """Wait for an answer; a TimeoutError where it takes too long, an EOFError where the process ends."""
         until = None if timeout is None else time.monotonic() + timeout
         while True:
+            left = None if until is None else max(0.0, until - time.monotonic())
             try:
-                if not self._pipe.poll(None if until is None else max(0.0, until - time.monotonic())):
-                    raise TimeoutError
-                message = self._pipe.recv_bytes()
-            except TimeoutError:
-                raise
+                message = self._pipe.recv_bytes() if self._pipe.poll(left) else None
             except OSError as error:
                 raise EOFError from error
+            if message is None:
+                raise TimeoutError
             kind, value = cloudpickle.loads(message)
             if kind != "progress":
                 return kind, value
@@ -287,11 +286,12 @@ def _serve(
         except EOFError:
             return
         _answer(pipe, "begun", None)
-        with _alarm(timeout):
-            try:
-                kind, value = "result", function(cloudpickle.loads(message))
-            except Exception as error:  # noqa: BLE001
-                kind, value = "error", error
+        _end_after(0 if timeout is None else timeout + _ORPHAN)
+        try:
+            kind, value = "result", function(cloudpickle.loads(message))
+        except Exception as error:  # noqa: BLE001
+            kind, value = "error", error
+        _end_after(0)
         _answer(pipe, kind, value)
 
 
@@ -316,17 +316,10 @@ def _answer(pipe: Connection[Any, Any], kind: str, value: Any) -> None:
     pipe.send_bytes(message)
 
 
-@contextmanager
-def _alarm(timeout: float | None) -> Iterator[None]:
-    """End this process should its parent be killed while a decoder keeps the interpreter to itself."""
-    if timeout is None or not hasattr(signal, "setitimer"):
-        yield
-        return
-    signal.setitimer(signal.ITIMER_REAL, timeout + _ORPHAN)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+def _end_after(seconds: float) -> None:
+    """End this process then, should its parent be killed while a decoder keeps the interpreter; 0 is never."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _how(code: int) -> str:

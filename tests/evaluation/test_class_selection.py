@@ -13,7 +13,7 @@ from eri.evaluation.comparison import compare, compare_predictions
 from eri.evaluation.cross_validation import CrossValidation, cv
 from eri.evaluation.ensembling import ensemble, fit_combination
 from eri.evaluation.evaluate import predict
-from eri.evaluation.events import ModelTrained, TrialEnded
+from eri.evaluation.jobs import ModelTrained, TrialEnded
 from eri.evaluation.search import search
 from eri.evaluation.search_space import Parameter
 from eri.metrics.recognition import Recognition, recognize

@@ -9,7 +9,7 @@ import pytest
 
 from eri.config import Runtime
 from eri.evaluation.cross_validation import cv
-from eri.evaluation.events import ModelTrained, TrialEnded
+from eri.evaluation.jobs import ModelTrained, TrialEnded
 from eri.evaluation.search import search
 from eri.evaluation.search_space import Parameter
 from eri.utils.errors import RunError, StoreError

@@ -18,8 +18,8 @@ from scipy.stats import pearsonr
 
 from eri.config import Runtime
 from eri.evaluation.cross_validation import CrossValidation, cv
-from eri.evaluation.events import ModelTrained
 from eri.evaluation.folds import FoldPlan
+from eri.evaluation.jobs import ModelTrained
 from eri.training import read_run
 from eri.utils.errors import ConfigError, DataError, RunError
 from tests.evaluation.conftest import CPU, PLAN
@@ -144,7 +144,7 @@ import sys
 from pathlib import Path
 from eri.config import Runtime
 from eri.evaluation.cross_validation import cv
-from eri.evaluation.events import ModelTrained
+from eri.evaluation.jobs import ModelTrained
 from eri.evaluation.folds import FoldPlan
 from eri.training import TrainingEvent
 from tests.factories.features import Recipe, read_data_set

@@ -25,7 +25,7 @@ import json, os, sys
 from pathlib import Path
 from eri.config import Runtime
 from eri.evaluation.cross_validation import cv
-from eri.evaluation.events import ModelTrained
+from eri.evaluation.jobs import ModelTrained
 from eri.evaluation.folds import FoldPlan
 from tests.factories.features import Recipe, read_data_set
 

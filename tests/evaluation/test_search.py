@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from eri.config import Runtime, load_config
 from eri.evaluation.cross_validation import score_table
 from eri.evaluation.evaluate import predict
-from eri.evaluation.events import TrialEnded
+from eri.evaluation.jobs import TrialEnded
 from eri.evaluation.search import SearchReport, open_study, search
 from eri.evaluation.search_space import Parameter
 from eri.training import TrainingEvent, train
@@ -139,7 +139,7 @@ def test_a_line_that_was_cut_is_dropped(data, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from eri.evaluation.events import TrialEnded
+from eri.evaluation.jobs import TrialEnded
 from tests.evaluation.test_search import RECIPE, run_search
 from tests.factories.features import read_data_set
 

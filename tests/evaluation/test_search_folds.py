@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from eri.cli import app as cli
 from eri.config import Runtime, load_config
 from eri.evaluation.cross_validation import cv
-from eri.evaluation.events import TrialEnded
 from eri.evaluation.folds import FoldPlan
+from eri.evaluation.jobs import TrialEnded
 from eri.evaluation.search import SearchReport, search
 from eri.evaluation.search_space import Parameter
 from eri.utils.errors import ConfigError, DataError, RunError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eri.api.tensorboard import Curves
+from eri.api.progress import recording
 from eri.extraction.run import ExtractionEvent, StageShares
 from eri.training.events import TrainingEvent
 
@@ -22,9 +22,9 @@ def read(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 def test_training_draws_loss_and_figures_in_the_runs_folder(tmp_path):
     seen: list[object] = []
-    with Curves(seen.append, runs=tmp_path) as curves:
+    with recording(seen.append, runs=tmp_path) as record:
         for event in (TrainingEvent("start", "a", 0, 3), *EPOCHS):
-            curves.on_event(event)
+            record(event)
     assert len(seen) == 3
     values = read(tmp_path / "a" / "tensorboard")
     assert values["loss"] == [(1, 1.0), (2, 0.5)]
@@ -32,10 +32,10 @@ def test_training_draws_loss_and_figures_in_the_runs_folder(tmp_path):
 
 
 def test_extraction_draws_speed_and_failures(tmp_path):
-    with Curves(lambda _: None, features=tmp_path) as curves:
-        curves.on_event(ExtractionEvent("resnet50", "extract", 2, 4, computed=2, failed=1, seconds=1.5))
+    with recording(lambda _: None, features=tmp_path) as record:
+        record(ExtractionEvent("resnet50", "extract", 2, 4, computed=2, failed=1, seconds=1.5))
         shares = StageShares(decode=0.5, faces=0.25, model=1.0, write=0.0)
-        curves.on_event(ExtractionEvent("resnet50", "extract", 3, 4, computed=2, failed=1, seconds=1.5, shares=shares))
+        record(ExtractionEvent("resnet50", "extract", 3, 4, computed=2, failed=1, seconds=1.5, shares=shares))
     busy = {"busy: decode": 0.5, "busy: faces": 0.25, "busy: model": 1.0, "busy: write": 0.0}
     assert read(tmp_path / ".tensorboard" / "resnet50") == {
         "clips a second": [(2, 2.0), (3, 2.0)],
@@ -45,9 +45,9 @@ def test_extraction_draws_speed_and_failures(tmp_path):
 
 
 def test_without_the_package_events_only_pass(tmp_path, monkeypatch):
-    monkeypatch.setattr("eri.api.tensorboard.find_spec", lambda name: None)
+    monkeypatch.setattr("eri.api.progress.find_spec", lambda name: None)
     seen: list[object] = []
-    with Curves(seen.append, runs=tmp_path) as curves:
-        curves.on_event(EPOCHS[0])
+    with recording(seen.append, runs=tmp_path) as record:
+        record(EPOCHS[0])
     assert seen == EPOCHS[:1]
     assert list(tmp_path.iterdir()) == []
