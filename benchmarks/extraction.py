@@ -38,7 +38,8 @@ from eri.config import FaceConfig, ImageConfig, Runtime
 from eri.config.tasks import ERI
 from eri.data.clips import Clip, ClipTable
 from eri.extraction.extractors.registry import create_extractor
-from eri.extraction.run import ExtractionReport, extract
+from eri.extraction.report import ExtractionReport
+from eri.extraction.run import extract
 from eri.features.records import Extractor
 from eri.synthetic.clip_files import write_video
 from eri.synthetic.stage import Stage

@@ -16,7 +16,8 @@ from benchmarks.harness import Bar, Row
 from eri.config import ImageConfig, Runtime
 from eri.data.clips import ClipTable
 from eri.extraction.planning import measure_rates, plan_extraction, stored_rates
-from eri.extraction.run import StageRates, extract
+from eri.extraction.rates import StageRates
+from eri.extraction.run import extract
 
 CLIPS = 25_067
 """Those of Hume-Reaction."""

@@ -24,7 +24,8 @@ from benchmarks.harness import Bar, Row, run_apart
 from eri.config import Runtime
 from eri.config.tasks import ERI
 from eri.data.clips import Clip, ClipTable
-from eri.extraction.run import EngineName, ExtractionEvent, extract
+from eri.extraction.report import ExtractionEvent
+from eri.extraction.run import EngineName, extract
 from tests.factories.ray_cluster import RayCluster
 
 CLIPS = 200

@@ -17,7 +17,7 @@ from eri.utils.tables import Shown, Summary
 
 if TYPE_CHECKING:
     from eri.evaluation.evaluate import Evaluation
-    from eri.extraction.run import ExtractionReport
+    from eri.extraction.report import ExtractionReport
     from eri.submission import Finding
 
 SYSTEMS: Mapping[Modality, str] = {"visual": "demo-visual", "audio": "demo-audio", "multimodal": "demo-multimodal"}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from eri.evaluation.search import SearchReport
     from eri.exports import ExportReport as RunExport
     from eri.extraction.planning import Plan
-    from eri.extraction.run import ExtractionReport
+    from eri.extraction.report import ExtractionReport
     from eri.features.exchange.exporting import ExportReport
     from eri.features.exchange.importing import ImportReport
     from eri.features.verify import ClearingReport, FeatureFinding, VerifyReport

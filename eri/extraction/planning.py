@@ -14,7 +14,8 @@ from eri.config import ExtractorConfig, ImportedConfig, Runtime
 from eri.data.clips import ClipTable
 from eri.extraction.extractors.registry import create_extractor
 from eri.extraction.rates import NAME, StageRates, read_rates
-from eri.extraction.run import ExtractionEvent, extract
+from eri.extraction.report import ExtractionEvent
+from eri.extraction.run import extract
 from eri.features.records import Extractor
 from eri.features.store import find_folder
 from eri.utils.errors import ConfigError, DataError, StoreError

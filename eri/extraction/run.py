@@ -25,7 +25,6 @@ from eri.extraction.report import (
     Failure,
     Shard,
     describe_failure,
-    read_failures,
     tally_states,
     update_failures,
 )
@@ -35,19 +34,6 @@ from eri.features.records import Extractor
 from eri.features.sources import Source, clip_sources
 from eri.features.store import FeatureStore, find_folder, remember_config
 from eri.utils.errors import ConfigError, EriError, RemoteError, StoreError, WorkerError
-
-__all__ = [
-    "EngineName",
-    "ExtractionEvent",
-    "ExtractionReport",
-    "ExtractorReport",
-    "Failure",
-    "Shard",
-    "StageRates",
-    "StageShares",
-    "extract",
-    "read_failures",
-]
 
 EngineName = Literal["local", "ray"]
 

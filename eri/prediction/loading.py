@@ -21,7 +21,8 @@ from eri.config import Runtime
 from eri.config.tasks import Task
 from eri.data.clips import Clip, ClipTable
 from eri.extraction.extractors.registry import create_extractor
-from eri.extraction.run import ExtractionEvent, extract
+from eri.extraction.report import ExtractionEvent
+from eri.extraction.run import extract
 from eri.features.folder import FeatureFolder
 from eri.features.records import Extractor, Prepared
 from eri.features.store import open_folder

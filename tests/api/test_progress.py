@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from eri.api.progress import CountEvent, ProgressDisplay
-from eri.extraction.run import ExtractionEvent, Failure, StageShares
+from eri.extraction.rates import StageShares
+from eri.extraction.report import ExtractionEvent, Failure
 from eri.training.events import TrainingEvent
 
 

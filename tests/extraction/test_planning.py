@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eri.extraction.planning import plan_extraction
-from eri.extraction.run import StageRates
+from eri.extraction.rates import StageRates
 from eri.utils.errors import ConfigError
 
 AMOUNT = st.floats(0.01, 1000)

@@ -12,7 +12,8 @@ import pytest
 
 from eri.config import Runtime
 from eri.extraction.cluster import connect
-from eri.extraction.run import EngineName, ExtractionEvent, ExtractionReport, extract, read_failures
+from eri.extraction.report import ExtractionEvent, ExtractionReport, read_failures
+from eri.extraction.run import EngineName, extract
 from eri.features.folder import FeatureFolder
 from eri.features.store import find_folder
 from eri.utils.errors import ClusterError, ConfigError, DataError, MissingDependencyError, StoreError

@@ -17,7 +17,8 @@ import pytest
 
 from eri.config import ExtractorConfig, Runtime
 from eri.extraction.cluster import Cluster, connect
-from eri.extraction.run import ExtractionEvent, ExtractionReport, extract
+from eri.extraction.report import ExtractionEvent, ExtractionReport
+from eri.extraction.run import extract
 from eri.features.folder import FeatureFolder
 from eri.features.records import Extractor
 from eri.features.store import find_folder

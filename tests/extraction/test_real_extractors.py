@@ -9,7 +9,8 @@ from eri.config import CropsConfig, DeepSpectrumConfig, ExtractorConfig, FaceCon
 from eri.config.extractors import Decoder
 from eri.config.tasks import ERI
 from eri.data.clips import Clip, ClipTable
-from eri.extraction.run import ExtractionReport, extract
+from eri.extraction.report import ExtractionReport
+from eri.extraction.run import extract
 from eri.features.records import FeatureSequence
 from eri.features.store import find_folder
 from eri.media.state import State

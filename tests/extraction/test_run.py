@@ -11,7 +11,8 @@ import pytest
 from eri.config import DeepSpectrumConfig, ExtractorConfig, Runtime
 from eri.config.tasks import ERI
 from eri.data.clips import Clip, ClipTable
-from eri.extraction.run import ExtractionEvent, ExtractionReport, extract, read_failures
+from eri.extraction.report import ExtractionEvent, ExtractionReport, read_failures
+from eri.extraction.run import extract
 from eri.features.store import find_folder
 from eri.media.state import State
 from eri.utils.errors import StoreError

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eri.config import Runtime
-from eri.extraction.run import Shard, extract, read_failures
+from eri.extraction.report import Shard, read_failures
+from eri.extraction.run import extract
 from eri.features.store import find_folder
 from eri.utils.errors import ConfigError
 from tests.factories.comparing import assert_nothing_left, assert_same_features

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from eri.cli.results import show_extraction
 from eri.config import Runtime
-from eri.extraction.rates import StageClock
-from eri.extraction.run import ExtractionEvent, StageShares, extract
+from eri.extraction.rates import StageClock, StageShares
+from eri.extraction.report import ExtractionEvent
+from eri.extraction.run import extract
 from eri.features.folder import FeatureFolder
 from eri.features.records import Prepared
 from eri.features.store import find_folder

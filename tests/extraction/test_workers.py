@@ -18,7 +18,8 @@ from eri.extraction.pipeline import (
     scratch_folder,
     sweep_scratch_folders,
 )
-from eri.extraction.run import ExtractionReport, extract, read_failures
+from eri.extraction.report import ExtractionReport, read_failures
+from eri.extraction.run import extract
 from eri.features.folder import FeatureFolder
 from eri.features.store import find_folder
 from eri.utils.errors import StoreError, WeightsError, WorkerStartError

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from eri.config import Runtime
-from eri.extraction.run import ExtractionReport, extract
+from eri.extraction.report import ExtractionReport
+from eri.extraction.run import extract
 from eri.features.folder import FeatureFolder
 from eri.features.format import read_record
 from eri.features.store import find_folder

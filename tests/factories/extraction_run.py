@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 
 from eri.config import Runtime
-from eri.extraction.run import Shard, extract
+from eri.extraction.report import Shard
+from eri.extraction.run import extract
 from eri.features.index import Entry, FeatureIndex
 from tests.factories.extractors import fake_config, fake_extractors, read_fake_table
 

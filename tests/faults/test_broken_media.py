@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from eri.extraction.run import read_failures
+from eri.extraction.report import read_failures
 from tests.factories.disturbing import CLIPS, Scene
 from tests.factories.processes import wait_until
 

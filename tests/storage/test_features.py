@@ -15,7 +15,8 @@ import pytest
 from eri.api import commands
 from eri.config import ImageConfig, Runtime
 from eri.data.clips import ClipTable
-from eri.extraction.run import ExtractionReport, Shard, extract, read_failures
+from eri.extraction.report import ExtractionReport, Shard, read_failures
+from eri.extraction.run import extract
 from eri.features.exchange.importing import import_features
 from eri.features.packing import pack
 from eri.features.sources import clip_sources
