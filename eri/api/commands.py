@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from eri.data.clips import ClipTable
     from eri.data.probe import ProbeReport
     from eri.evaluation.evaluate import Evaluation
-    from eri.extraction.run import ExtractionReport
+    from eri.extraction.report import ExtractionReport
     from eri.submission import Finding
     from eri.training import TrainingEvent
 
@@ -147,7 +147,7 @@ def extract(
             raise: it is in the report and in ``failures.csv``.
     """
     from eri.config import Runtime
-    from eri.extraction.run import Shard
+    from eri.extraction.report import Shard
     from eri.extraction.run import extract as extract_table
     from eri.runs import video_extractor  # noqa: F401  # registers itself
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from eri.evaluation.jobs import ModelTrained, TrialEnded
-    from eri.extraction.run import ExtractionEvent
+    from eri.extraction.report import ExtractionEvent
     from eri.training.events import TrainingEvent
 
 _SECONDS_BETWEEN_LINES = 5.0
@@ -136,7 +136,7 @@ class ProgressDisplay:
 
     Examples:
         >>> from rich.console import Console
-        >>> from eri.extraction.run import ExtractionEvent
+        >>> from eri.extraction.report import ExtractionEvent
         >>> with ProgressDisplay(Console(width=80, force_terminal=False)) as display:
         ...     display.on_event(ExtractionEvent("resnet50", "end", done=3, total=3, computed=2, seconds=1.0))
         resnet50: 3/3 clips, 2 new, 2.0 clips/s

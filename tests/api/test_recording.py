@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from eri.api.progress import recording
-from eri.extraction.run import ExtractionEvent, StageShares
+from eri.extraction.rates import StageShares
+from eri.extraction.report import ExtractionEvent
 from eri.training.events import TrainingEvent
 
 EPOCHS = [TrainingEvent("epoch", "a", epoch, 3, loss=1 / epoch, figure=0.1 * epoch, best=0.2) for epoch in (1, 2)]
