@@ -11,22 +11,18 @@ from torch import Tensor, nn
 
 _LOG = logging.getLogger(__name__)
 
+# Seconds of a network's work after which it is compiled: whoever has worked so long is likely to go on for as long
+# again, and a few per cent of that are what compiling takes.
 REPAID_AFTER = 600.0
-"""Seconds of a network's work after which it is compiled: whoever has worked so long is likely to go on for as long
-again, and a few per cent of that are what compiling takes."""
 
 
 class CompiledLater(nn.Module):
-    """A network that is compiled by ``torch.compile`` after some time of work.
+    """A network in evaluation mode that is compiled by ``torch.compile`` after so many seconds of work.
 
-    Only full batches go through the compiled network, since each size would be compiled by itself; a rest goes through
-    the network as it is. On processors the weights are frozen into the compiled code, on CUDA the launches of a batch
-    become one graph. Where no compiler is installed, the network stays as it is, and a warning says so.
-
-    Args:
-        network: In evaluation mode; its weights must not change any more.
-        size: Rows of a full batch.
-        after: Seconds of work; None is :data:`REPAID_AFTER`.
+    Only full batches, of ``size`` rows, go through the compiled network, since each size would be compiled by itself; a
+    rest goes through the network as it is. On processors the weights, which must not change any more, are frozen into
+    the compiled code, on CUDA the launches of a batch become one graph. Where no compiler is installed, the network
+    stays as it is, and a warning says so.
     """
 
     def __init__(self, network: nn.Module, size: int, after: float | None = None) -> None:
@@ -62,14 +58,11 @@ class CompiledLater(nn.Module):
             if not first:
                 raise
             self._failed = True
-            _LOG.warning("the network is used as it is, since it cannot be compiled here: %s", _first_line(error))
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            _LOG.warning("the network is used as it is, since it cannot be compiled here: %s", reason)
             plain: Tensor = self._network(inputs)
             return plain
         if first:
             _LOG.info("the network was compiled in %.0f s", time.perf_counter() - begun)
         # The graph of the next batch writes where this result stands.
         return result.clone() if inputs.is_cuda else result
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

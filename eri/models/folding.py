@@ -11,6 +11,7 @@ CVPR 2018, eq. 14 (folding); post-operations of oneDNN (sum and ReLU).
 
 from __future__ import annotations
 
+import copy
 import logging
 import operator
 from typing import Any
@@ -35,12 +36,7 @@ _UNTRACEABLE = (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, Attrib
 
 
 class FusedConvolution(nn.Module):
-    """A convolution followed by a ReLU, or by a sum and a ReLU, in one pass; on processors only.
-
-    Args:
-        convolution: What it computes first.
-        dtype: Number type of weights and result.
-    """
+    """A convolution followed by a ReLU, or by a sum and a ReLU, in one pass and a number type; on processors only."""
 
     weight: Tensor
     bias: Tensor | None
@@ -55,9 +51,9 @@ class FusedConvolution(nn.Module):
         )
         self._geometry = (padding, stride, dilation, convolution.groups)
 
-    def forward(self, pictures: Tensor, other: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, other: Tensor | None = None) -> Tensor:
         """Return relu(convolution), or relu(convolution + other) with ``other`` of the same shape."""
-        inputs, options = pictures.to(self.weight.dtype), (self.weight, self.bias, *self._geometry)
+        inputs, options = images.to(self.weight.dtype), (self.weight, self.bias, *self._geometry)
         if torch.compiler.is_compiling():  # the compiler sees whole networks, and chooses itself what to fuse
             padding, stride, dilation, groups = self._geometry
             alone = functional.conv2d(inputs, self.weight, self.bias, stride, padding, dilation, groups)
@@ -72,26 +68,23 @@ class FusedConvolution(nn.Module):
 
 
 def freeze(model: nn.Module, precision: Precision, side: int) -> nn.Module:
-    """Return a network for inference only that computes the same in fewer steps.
+    """Return a network for inference only that computes the same in fewer steps, for images of ``side`` × ``side``.
 
-    Its images' embeddings differ by rounding only: their cosine is at least 0.99999 in float32 and 0.999 in bf16,
-    which is tried on one image of noise. The result runs within :func:`~eri.models.running.forward_mode`.
-
-    Args:
-        model: In evaluation mode, on its device; it is left alone, but shares weights with the result.
-        precision: Of the forward passes to come.
-        side: Height and width of the images to come.
+    Embeddings differ by rounding only: their cosine is at least 0.99999 in float32 and 0.999 in bf16, which is tried on
+    one image of noise. The given model, in evaluation mode on its device, is left alone, but shares weights with the
+    result, which runs within :func:`~eri.models.running.forward_mode`.
     """
     try:
         frozen = _rewrite(model, precision)
         if frozen is None:
             return model
         device = next(frozen.buffers(), next(model.parameters())).device
-        picture = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
+        image = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
+        image = image.contiguous(memory_format=torch.channels_last)
         with forward_mode(device, precision):
-            found = frozen(picture.contiguous(memory_format=torch.channels_last)).double()
+            found = frozen(image).double()
         with forward_mode(device, "float32"):
-            expected = model(picture.contiguous(memory_format=torch.channels_last)).double()
+            expected = model(image).double()
     except _UNTRACEABLE as error:
         _LOG.debug("a network is used as it is, because freezing it failed: %s", error)
         return model
@@ -126,7 +119,7 @@ def _rewrite(model: nn.Module, precision: Precision) -> fx.GraphModule | None:
     for node in traced.graph.nodes:
         convolution = _module(traced, node)
         if isinstance(convolution, nn.Conv2d) and convolution.weight.dtype != dtype:
-            traced.set_submodule(node.target, _cast(convolution, dtype))
+            traced.set_submodule(node.target, copy.deepcopy(convolution).to(dtype))
     traced.graph.lint()
     traced.delete_all_unused_submodules()
     traced.recompile()
@@ -187,26 +180,6 @@ def _fuse_activations(traced: fx.GraphModule, dtype: torch.dtype) -> int:
             traced.graph.erase_node(old)
         fused += 1
     return fused
-
-
-def _cast(convolution: nn.Conv2d, dtype: torch.dtype) -> nn.Conv2d:
-    """Return a convolution of another number type, with the memory layout of the given one."""
-    cast = nn.Conv2d(
-        convolution.in_channels,
-        convolution.out_channels,
-        convolution.kernel_size,  # type: ignore[arg-type]
-        convolution.stride,  # type: ignore[arg-type]
-        convolution.padding,  # type: ignore[arg-type]
-        convolution.dilation,  # type: ignore[arg-type]
-        convolution.groups,
-        convolution.bias is not None,
-        convolution.padding_mode,
-        device="meta",
-        dtype=dtype,
-    )
-    state = {name: tensor.detach().to(dtype) for name, tensor in convolution.state_dict().items()}
-    cast.load_state_dict(state, assign=True)
-    return cast.eval()
 
 
 def _module(traced: fx.GraphModule, node: Any) -> nn.Module | None:

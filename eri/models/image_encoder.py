@@ -14,19 +14,12 @@ from eri.config import FinetuneConfig
 from eri.models.sequences import Sequences
 
 
-class PictureEncoder(nn.Module):
-    """Embed the face crops of clips, one row per crop.
+class ImageEncoder(nn.Module):
+    """Embed the face crops of clips, one row per crop, by a backbone from (n, 3, side, side) to (n, dimension).
 
-    In training all crops of a clip are brightened by one factor, drawn uniformly from [1, brightness] (Qian et al.
-    2023, section 3.2: up to 150 %).
-
-    Args:
-        backbone: Maps images (n, 3, side, side) to embeddings (n, dimension).
-        dimension: Length of an embedding.
-        mean: Subtracted from each channel of an image on [0, 1].
-        std: Divides each channel afterwards.
-        config: How it is trained.
-        brightness: Upper end of the factor; None leaves images as they are.
+    ``mean`` and ``std`` normalise each channel of an image on [0, 1]. In training all crops of a clip are brightened by
+    one factor, drawn uniformly from [1, brightness] (Qian et al. 2023, section 3.2: up to 150 %); None leaves them as
+    they are.
     """
 
     mean: Tensor
@@ -59,17 +52,13 @@ class PictureEncoder(nn.Module):
         return self
 
     def forward(self, sequences: Sequences) -> Sequences:
-        """Embed the valid rows.
-
-        Args:
-            sequences: Its values are uint8 RGB (clips, rows, side, side, 3).
-        """
-        pictures, mask = sequences.values[sequences.mask], sequences.mask
+        """Embed the valid rows of values that are uint8 RGB (clips, rows, side, side, 3)."""
+        images, mask = sequences.values[sequences.mask], sequences.mask
         factors = self._factors(sequences)
         parts = []
-        for first in range(0, len(pictures), self.config.pictures):
+        for first in range(0, len(images), self.config.pictures):
             chosen = slice(first, first + self.config.pictures)
-            part = (pictures[chosen], None if factors is None else factors[chosen])
+            part = (images[chosen], None if factors is None else factors[chosen])
             if self.config.checkpoint and torch.is_grad_enabled():
                 parts.append(checkpoint(self._embed, *part, use_reentrant=False))
             else:
@@ -79,14 +68,14 @@ class PictureEncoder(nn.Module):
         return Sequences(values, mask, sequences.times)
 
     def _factors(self, sequences: Sequences) -> Tensor | None:
-        """Draw a factor a clip; return it for every valid row, (valid rows,)."""
+        """Draw a factor per clip; return it for every valid row, (valid rows,)."""
         if self.brightness is None or not self.training:
             return None
         drawn = 1 + (self.brightness - 1) * torch.rand(len(sequences.mask), device=sequences.mask.device)
         return drawn[:, None].expand(sequences.mask.shape)[sequences.mask]
 
-    def _embed(self, pictures: Tensor, factors: Tensor | None) -> Tensor:
-        inputs = pictures.permute(0, 3, 1, 2).to(self.mean.dtype)
+    def _embed(self, images: Tensor, factors: Tensor | None) -> Tensor:
+        inputs = images.permute(0, 3, 1, 2).to(self.mean.dtype)
         if factors is not None:
             inputs = (inputs * factors[:, None, None, None]).clamp(max=255)
         inputs = ((inputs - self.mean) / self.std).contiguous(memory_format=torch.channels_last)

@@ -18,9 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from eri.config.video import VideoModelConfig
 from eri.models.video import PublishedCost, create_video_model
 
-TOLERANCE = 0.02
-"""A published figure that differs by a larger share asks for an explanation."""
-
+_TOLERANCE = 0.02  # a published count that differs by a larger share asks for an explanation
 _WARM_UP = 3
 _LEAST_RUNS = 3
 _CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
@@ -31,78 +29,56 @@ _Shape = Sequence[int]
 class Work:
     """Multiply-accumulate operations (MACs) of one forward pass.
 
-    Attributes:
-        macs: Of convolutions, matrix products, recurrent layers and attention, all together.
-        parts: The same by submodule, in the order of their first use; they add up to ``macs``, but for what is
-            computed outside of any submodule.
-        left_out: Operators that ran and count as nothing: those without products to accumulate.
+    ``macs`` are those of convolutions, matrix products, recurrent layers and attention. The ``parts`` by submodule, in
+    the order of their first use, add up to them, but for what is computed outside of any submodule.
     """
 
     macs: int
     parts: dict[str, int]
-    left_out: tuple[str, ...]
+    left_out: tuple[str, ...]  # operators that ran and have no products to accumulate
 
 
 @dataclass(frozen=True)
 class Profile:
     """What a model costs for one input.
 
-    Attributes:
-        parameters: All of them.
-        trainable: Those that learn.
-        work: Its MACs.
-        memory: Most bytes held at once: on CUDA by tensors, weights included; else by the whole process, Python and
-            libraries included. None where the system does not tell.
-        latency: Median of the timed runs, in seconds.
-        runs: How many were timed, after some that were not.
-        device: Where it ran.
+    ``memory`` is the most bytes held at once: on CUDA by tensors, weights included; else by the whole process, Python
+    and libraries included. None where the system does not tell.
     """
 
     parameters: int
     trainable: int
     work: Work
     memory: int | None
-    latency: float
-    runs: int
+    latency: float  # median of the timed runs, in seconds
+    runs: int  # how many were timed, after some that were not
     device: str
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A count beside the published one.
-
-    Attributes:
-        measured: One's own count, in the unit of the publication.
-        published: That of the paper; None where there is none.
-    """
+    """A count beside the published one, in the unit of the publication."""
 
     measured: float
     published: float | None
 
     @property
     def difference(self) -> float | None:
-        """What one's own count has more than the published one, as a share of it; None where none is published."""
+        """What the measured count has more than the published one, as a share of it; None where none is published."""
         return None if self.published is None else self.measured / self.published - 1
 
     @property
     def agrees(self) -> bool:
-        """Whether the two are within :data:`TOLERANCE`, or none is published."""
-        return self.difference is None or abs(self.difference) <= TOLERANCE
+        """Whether the two are within 2 %, or none is published."""
+        return self.difference is None or abs(self.difference) <= _TOLERANCE
 
 
 @dataclass(frozen=True)
 class VideoProfile:
-    """What a video model costs for one clip, beside what its paper states.
-
-    Attributes:
-        name: Of the model.
-        input: What one clip is, in words.
-        profile: The measurement.
-        published: What the paper states; None where it states nothing.
-    """
+    """What a video model costs for one clip, beside what its paper states."""
 
     name: str
-    input: str
+    input: str  # what one clip is, in words
     profile: Profile
     published: PublishedCost | None
 
@@ -120,14 +96,9 @@ class VideoProfile:
 def profile_video_model(
     config: VideoModelConfig, labels: int, device: torch.device | None = None, *, runs: int = 20, seconds: float = 20.0
 ) -> VideoProfile:
-    """Build a video model without fetching any weights, and measure it on one clip of zeros.
+    """Build a video model with random weights, and measure it on one clip of zeros; see :func:`profile_model`.
 
-    Args:
-        config: The model. Weights do not change what it costs, so it is built with random ones.
-        labels: Number of outputs.
-        device: Where it runs; None is the CPU.
-        runs: See :func:`profile_model`.
-        seconds: See :func:`profile_model`.
+    Weights do not change what it costs, so none are fetched. It runs on the CPU unless a device is given.
     """
     if "weights" in type(config).model_fields:
         config = config.model_copy(update={"weights": "random"})
@@ -140,13 +111,9 @@ def profile_video_model(
 
 
 def profile_model(model: nn.Module, *inputs: Any, runs: int = 20, seconds: float = 20.0) -> Profile:
-    """Measure a model in evaluation mode.
+    """Measure a model in evaluation mode, on its device and that of the inputs; its mode is the same afterwards.
 
-    Args:
-        model: On the device to measure; its mode is the same afterwards.
-        inputs: What its forward takes, on the same device: one clip.
-        runs: Timed runs.
-        seconds: After so long, no further run begins, but three are timed at least.
+    ``runs`` are timed; after ``seconds`` no further run begins, but three are timed at least.
     """
     parameters = list(model.parameters())
     device = parameters[0].device if parameters else torch.device("cpu")
@@ -205,7 +172,7 @@ def _parts(model: nn.Module, flops: dict[str, int]) -> dict[str, int]:
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes every operator that computes something new."""
+    """Records every operator that computes something new."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from eri.config import HeadConfig
 from eri.config.tasks import Activation, Task
 from eri.models.heads import create_head
-from eri.models.image_encoder import PictureEncoder
+from eri.models.image_encoder import ImageEncoder
 from eri.models.sequences import Sequences
 
 
@@ -31,17 +31,10 @@ class Predictor(nn.Module, ABC):
 
 
 def bound(raw: Tensor, activation: Activation, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Map raw outputs to intensities.
+    """Map raw outputs (clips, labels) to intensities.
 
-    Args:
-        raw: (clips, labels), unbounded.
-        activation: ``sigmoid`` bounds each label to [low, high]; ``softmax`` shares the range out among the labels
-            (drawn in fig. 3 of Qian et al. 2023); ``linear`` leaves them as they are.
-        low: Smallest legal label value.
-        high: Largest legal label value.
-
-    Returns:
-        (clips, labels).
+    ``sigmoid`` bounds each label to [low, high]; ``softmax`` shares the range out among the labels (drawn in fig. 3 of
+    Qian et al. 2023); ``linear`` leaves them as they are.
 
     Examples:
         >>> bound(torch.tensor([[0.0, 0.0]]), "sigmoid", -1.0, 1.0).tolist()
@@ -55,17 +48,14 @@ def bound(raw: Tensor, activation: Activation, low: float = 0.0, high: float = 1
     return low + (high - low) * share
 
 
+# A deviation below this share of the mean is float32 rounding, not signal (float32 resolves 6e-8).
 _RESOLUTION = 1e-6
-"""A deviation below this share of the mean is float32 rounding, not signal (float32 resolves 6e-8)."""
 
 
 class Standardizer(nn.Module):
     """Map each feature x to (x - mean) / scale (Qian et al. 2023, eq. 3).
 
     The statistics are buffers, so they are saved and loaded with the weights. A new one leaves features unchanged.
-
-    Args:
-        dimension: Length of one embedding.
     """
 
     mean: Tensor
@@ -92,18 +82,12 @@ class Standardizer(nn.Module):
 
 
 class Regressor(Predictor):
-    """Regress a task's labels from sequences of embeddings.
+    """Regress a task's labels from sequences of embeddings, whose lengths are the ``dimensions`` by modality.
 
-    Args:
-        config: The head.
-        dimensions: Length of one cached embedding by modality.
-        task: Its labels and their range.
-        activation: Of the output; None is the task's own.
-        centered: Modalities whose clips lose their own mean embedding before they are standardised.
-        encoders: Of the modalities that come as images, by name; the others come as embeddings.
+    Clips of ``centered`` modalities lose their own mean embedding before they are standardised. ``encoders`` are those
+    of the modalities that come as images. The task's own activation bounds the output unless another is given.
 
     Examples:
-        >>> import torch
         >>> from eri.config import LSTMConfig
         >>> from eri.config.tasks import ERI
         >>> model = Regressor(LSTMConfig(hidden_size=8, dense=4), {"audio": 3}, ERI)
@@ -119,7 +103,7 @@ class Regressor(Predictor):
         task: Task,
         activation: Activation | None = None,
         centered: Collection[str] = (),
-        encoders: Mapping[str, PictureEncoder] | None = None,
+        encoders: Mapping[str, ImageEncoder] | None = None,
     ) -> None:
         super().__init__()
         encoders = encoders or {}
@@ -132,10 +116,9 @@ class Regressor(Predictor):
         self.head = create_head(config, dimensions, len(task.labels))
 
     def forward(self, inputs: Mapping[str, Sequences]) -> Tensor:
-        """Return intensities as the loss sees them, (clips, labels), float.
+        """Return intensities as the loss sees them, float (clips, labels).
 
-        Args:
-            inputs: For each modality a batch of the same clips in the same order; a clip may have no valid row.
+        Each modality has a batch of the same clips in the same order; a clip may have no valid row.
         """
         return self.bounded(self.prepare(inputs))[0]
 
@@ -162,14 +145,10 @@ class Regressor(Predictor):
         inside = {id(parameter) for parameter in self.encoders.parameters()}
         groups: list[dict[str, Any]] = [{"params": [own for own in self.parameters() if id(own) not in inside]}]
         for encoder in self.encoders.values():
-            assert isinstance(encoder, PictureEncoder)
+            assert isinstance(encoder, ImageEncoder)
             groups.append({"params": list(encoder.parameters()), "lr": encoder.config.learning_rate})
         return groups
 
     def bounded(self, prepared: Mapping[str, Sequences]) -> tuple[Tensor, Tensor]:
         """Return the intensities of prepared sequences and the raw outputs behind them, (clips, labels) each."""
-
-        def intensities(raw: Tensor) -> Tensor:
-            return bound(raw, self.activation, self.low, self.high)
-
-        return self.head.bounded(prepared, intensities)
+        return self.head.bounded(prepared, lambda raw: bound(raw, self.activation, self.low, self.high))

@@ -20,18 +20,9 @@ _LOG = logging.getLogger(__name__)
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of a :class:`~eri.config.extractors.Runtime`.
+    """Return the device of a name: ``auto`` (the first CUDA device, else the CPU), ``cpu``, ``cuda`` or ``cuda:<n>``.
 
-    Args:
-        name: ``auto`` (the first CUDA device where there is one, else the CPU), ``cpu``, ``cuda`` (the first one) or
-            ``cuda:<n>``.
-
-    Raises:
-        ConfigError: An unknown name, or a device that this machine lacks.
-
-    Examples:
-        >>> resolve_device("cpu")
-        device(type='cpu')
+    ConfigError for an unknown name, or a device that this machine lacks.
     """
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
@@ -55,13 +46,7 @@ def resolve_device(name: str) -> torch.device:
 def decoding_device(runtime: Runtime) -> str | None:
     """Return the device on which torchcodec is to decode; None where PyAV is to.
 
-    Raises:
-        ConfigError: An unknown device, or one that this machine lacks.
-        MissingDependencyError: torchcodec or FFmpeg's libraries are not installed.
-
-    Examples:
-        >>> decoding_device(Runtime()) is None
-        True
+    MissingDependencyError where torchcodec or FFmpeg's libraries are not installed.
     """
     if runtime.decoder == "pyav":
         return None
@@ -92,23 +77,15 @@ def to_device(inputs: Tensor, device: torch.device) -> Tensor:
 
 
 class Batching:
-    """How many rows a model takes at once: as many as asked for, half of them when the GPU's memory ends.
-
-    Attributes:
-        size: Most rows of a batch, from now on.
-
-    Args:
-        size: Most rows of a batch at the beginning, at least 1.
-    """
+    """How many rows a model takes at once: as many as asked for, half of them when the GPU's memory ends."""
 
     def __init__(self, size: int) -> None:
         self.size = size
 
     def run(self, model: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-        """Return what a model makes of rows, in pieces of :attr:`size`, which is halved until a piece fits.
+        """Return what a model makes of rows, in pieces of ``size``, which is halved until a piece fits.
 
-        Raises:
-            DeviceMemoryError: Not even one row fits.
+        DeviceMemoryError where not even one row fits.
         """
         done: list[Tensor] = []
         start = 0
@@ -133,14 +110,7 @@ class Batching:
 
 
 def batches(counts: Sequence[int], size: int) -> Iterator[list[tuple[int, slice]]]:
-    """Deal the rows of many clips into batches, in order.
-
-    Args:
-        counts: Rows of each clip.
-        size: Most rows in a batch, at least 1.
-
-    Yields:
-        Pieces (index of the clip, its rows) that make up one batch.
+    """Split the rows of many clips, so many of each, into batches of pieces (index of the clip, its rows), in order.
 
     Examples:
         >>> [[(clip, rows.start, rows.stop) for clip, rows in batch] for batch in batches([2, 0, 3], 4)]
@@ -165,13 +135,7 @@ def batches(counts: Sequence[int], size: int) -> Iterator[list[tuple[int, slice]
 def store_rows(
     results: list[NDArray[np.float32]], batch: Sequence[tuple[int, slice]], embedded: NDArray[np.float32]
 ) -> None:
-    """Put the rows of one batch where :func:`batches` took them from.
-
-    Args:
-        results: One array a clip, changed in place.
-        batch: Pieces (index of the clip, its rows).
-        embedded: The rows of all pieces, in order.
-    """
+    """Put the rows of one batch where :func:`batches` took them from, into one array per clip."""
     start = 0
     for clip, rows in batch:
         stop = start + rows.stop - rows.start
@@ -180,10 +144,5 @@ def store_rows(
 
 
 def library_versions(*distributions: str) -> dict[str, str]:
-    """Return major.minor of installed distributions: what may change numbers and so belongs to an identity.
-
-    Examples:
-        >>> sorted(library_versions("torch", "numpy"))
-        ['numpy', 'torch']
-    """
+    """Return major.minor of installed distributions: what may change numbers and so belongs to an identity."""
     return {name: ".".join(importlib.metadata.version(name).split(".")[:2]) for name in distributions}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from eri.config import ExperimentConfig, HeadTraining, ImageConfig
 from eri.metrics.intensities import Floats
-from eri.models.image_encoder import PictureEncoder
+from eri.models.image_encoder import ImageEncoder
 from eri.models.sequences import Sequences
 from eri.training.data import SplitData
 from eri.training.features import ModalityFeatures
@@ -72,7 +72,7 @@ def _merge(blocks: Iterable[NDArray[np.float32]], dimension: int) -> Statistics:
     return mean, np.sqrt(squares / count) if count else np.ones(dimension)
 
 
-def create_encoders(config: ExperimentConfig, *, filled: bool = True) -> dict[str, PictureEncoder]:
+def create_encoders(config: ExperimentConfig, *, filled: bool = True) -> dict[str, ImageEncoder]:
     """Return the image encoders of a system that fine-tunes its backbone, by modality; none of any other system.
 
     ``filled`` loads the weights that the config asks for; without, a run's own are to come. Raises ConfigError where no
@@ -94,14 +94,14 @@ def create_encoders(config: ExperimentConfig, *, filled: bool = True) -> dict[st
         device=torch.device("cpu"),
         option="visual.weights",
     )
-    encoder = PictureEncoder(
+    encoder = ImageEncoder(
         backbone.model, backbone.dimension, backbone.mean, backbone.std, config.finetune, brightness
     )
     return {"visual": encoder}
 
 
 def measure_start(
-    encoder: PictureEncoder, data: SplitData, modality: str, device: torch.device, report: Report, *, centered: bool
+    encoder: ImageEncoder, data: SplitData, modality: str, device: torch.device, report: Report, *, centered: bool
 ) -> Statistics:
     """Measure the embeddings of the train clips before the backbone has learnt anything.
 
