@@ -94,9 +94,7 @@ def create_encoders(config: ExperimentConfig, *, filled: bool = True) -> dict[st
         device=torch.device("cpu"),
         option="visual.weights",
     )
-    encoder = ImageEncoder(
-        backbone.model, backbone.dimension, backbone.mean, backbone.std, config.finetune, brightness
-    )
+    encoder = ImageEncoder(backbone.model, backbone.dimension, backbone.mean, backbone.std, config.finetune, brightness)
     return {"visual": encoder}
 
 
