@@ -17,7 +17,7 @@ from eri.config.tasks import Task
 from eri.features.crops import CachedCrops
 from eri.metrics.intensities import Floats
 from eri.models import Predictor, Regressor, Standardizer
-from eri.models.image_encoder import PictureEncoder
+from eri.models.image_encoder import ImageEncoder
 from eri.models.video import create_video_model
 from eri.models.video.regressor import VideoRegressor
 from eri.training import run_folder as layout
@@ -109,7 +109,7 @@ class HeadLearner(NeuralLearner):
 
 
 def _create_regressor(
-    config: ExperimentConfig, task: Task, dimensions: Mapping[str, int], encoders: Mapping[str, PictureEncoder]
+    config: ExperimentConfig, task: Task, dimensions: Mapping[str, int], encoders: Mapping[str, ImageEncoder]
 ) -> Regressor:
     settings = config.training_of(HeadTraining)
     assert isinstance(config.model, HeadConfig)
@@ -117,7 +117,7 @@ def _create_regressor(
 
 
 def _standardize(
-    model: Regressor, inputs: TrainingInputs, encoders: Mapping[str, PictureEncoder], report: Report
+    model: Regressor, inputs: TrainingInputs, encoders: Mapping[str, ImageEncoder], report: Report
 ) -> None:
     """Fit the standardisation of a model to the train clips."""
     data = inputs.train
