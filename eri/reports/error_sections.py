@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from eri.config import FaceConfig
 from eri.data.adapters.hume_reaction import read_attributes
 from eri.features.folder import FeatureFolder
+from eri.media.audio import stream_audio
+from eri.media.faces import crop_faces
 from eri.media.state import State
+from eri.media.video import read_frames
 from eri.metrics.intensities import Floats, pearson
 from eri.metrics.recognition import Recognition, decide
-from eri.reports.charts import PANEL, Bar, Row, draw_intervals, draw_matrix, draw_pairs, draw_panel
+from eri.reports.charts import PANEL, Bar, Row, draw_intervals, draw_matrix, draw_pairs, draw_panel, draw_waveform
 from eri.reports.page import (
     Block,
     Chart,
@@ -24,11 +31,13 @@ from eri.reports.page import (
     Paragraphs,
     Table,
     Value,
+    data_url,
     number,
     shorten,
 )
-from eri.reports.previews import preview_audio, preview_frames
 from eri.reports.systems import System
+from eri.storage.mirror import at_hand
+from eri.utils.errors import MediaError
 
 _BINS = 8
 _MOST_CLIPS = 2000  # drawn and listed; of more clips, this many spread evenly over their ids
@@ -37,6 +46,9 @@ _MOST_BARS = 12  # of one clip
 _LETTERS = 22
 _NORMAL = 1.96
 _LEAST_PROBABILITY = 1e-12
+_SIDE, _LONGEST_SIDE = 88, 480  # of faces that are shown, and of frames that they are found in
+_SAMPLES = 800  # whose loudest stands for them: 50 ms
+_COLUMNS = 150
 
 
 def make_scatter(system: System) -> list[Block]:
@@ -159,13 +171,12 @@ def _group_clips(system: System) -> dict[str, pd.Series[str]]:
 
 def _describe_clips(folder: FeatureFolder, modality: str, ids: Sequence[str]) -> list[str]:
     """Return for each clip what its features show of its face, or of its audio."""
-    entries = folder.entries(ids)
-    texts = {
-        "visual": ("face in every frame", "face in some frames", State.BLACK_FRAME, "black", "no face"),
-        "audio": ("audio", "audio", State.NO_AUDIO, "no audio", "silent"),
-    }
-    all_valid, some_valid, reason, with_reason, none_valid = texts["visual" if modality == "visual" else "audio"]
-    described = []
+    all_valid, some_valid, reason, with_reason, none_valid = (
+        ("face in every frame", "face in some frames", State.BLACK_FRAME, "black", "no face")
+        if modality == "visual"
+        else ("audio", "audio", State.NO_AUDIO, "no audio", "silent")
+    )
+    entries, described = folder.entries(ids), []
     for clip_id in ids:
         entry = entries.get(clip_id)
         if entry is None:
@@ -180,9 +191,9 @@ def _describe_clips(folder: FeatureFolder, modality: str, ids: Sequence[str]) ->
 def _group_chart(system: System, part: str, groups: pd.Series[str]) -> tuple[Chart, Table]:
     classes = system.task.is_classification
     residuals = system.predictions - system.truth
-    values, axis = (
-        (_right(system), "share correct") if classes else (residuals.mean(axis=1), "mean of predicted minus true")
-    )
+    values, axis = residuals.mean(axis=1), "mean of predicted minus true"
+    if classes:
+        values, axis = _right(system), "share correct"
     own = groups.reindex(list(system.ids)).to_numpy(dtype=object)
     rows: list[Row] = []
     cells: list[list[Value]] = []
@@ -259,20 +270,66 @@ def _clip_errors(system: System) -> tuple[NDArray[np.float64], str]:
 
 
 def _card(system: System, place: int, remark: str, on_clip: Callable[[], None]) -> ClipCard:
-    clip = system.table[system.ids[place]]
+    clip, labels = system.table[system.ids[place]], system.task.labels
     if system.fallback[place]:
         remark += "; predicted by the fallback (train mean), without a face and audio"
     true, predicted = system.truth[place], system.predictions[place]
     # Of many labels those farthest off.
     farthest = np.sort(np.argsort(-np.abs(predicted - true), kind="stable")[:_MOST_BARS])
-    names = [system.task.labels[i] for i in farthest]
-    limits = (
-        float(min(system.task.low, *true, *predicted)),
-        float(max(system.task.high, *true, *predicted)),
-    )
-    values = [f"{system.task.labels[i]} true {true[i]:.2f} predicted {predicted[i]:.2f}" for i in farthest]
-    label = f"{clip.id}: {', '.join(values)}"
-    chart = draw_pairs(names, true[farthest].tolist(), predicted[farthest].tolist(), limits, label)
+    names, shown, guessed = [labels[i] for i in farthest], true[farthest].tolist(), predicted[farthest].tolist()
+    limits = float(min(system.task.low, *true, *predicted)), float(max(system.task.high, *true, *predicted))
+    values = [f"{labels[i]} true {true[i]:.2f} predicted {predicted[i]:.2f}" for i in farthest]
+    chart = draw_pairs(names, shown, guessed, limits, f"{clip.id}: {', '.join(values)}")
     card = ClipCard(clip.id, remark, *preview_frames(clip.video), *preview_audio(clip.audio_source), chart)
     on_clip()
     return card
+
+
+def preview_frames(video: Path | None, count: int = 6) -> tuple[list[tuple[str, float]], str]:
+    """Cut the face out of frames that are evenly spread over a video; the whole frames where no face is found.
+
+    Return JPEG images as data URLs, each with its time in seconds, and what is wrong with them; empty where nothing is.
+    """
+    if video is None:
+        return [], "No images: the data name no video."
+    try:
+        with at_hand(video) as file:
+            frames = read_frames(file, count, max_side=_LONGEST_SIDE)
+    except MediaError as error:
+        return [], f"No images: {error.message}"
+    crops = crop_faces(frames, FaceConfig(detector="dlib", every=2), _SIDE)
+    missing = int((crops.states != State.VALID).sum())
+    note = f"No face in {missing} of {len(frames.frames)} frames." if missing else ""
+    if missing == len(frames.frames):
+        crops = crop_faces(frames, FaceConfig(detector="none"), _SIDE)
+        note = "No face was found: whole frames are shown."
+    encoded = [cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])[1] for image in crops.images]
+    urls = [data_url(bytes(one), "image/jpeg") for one in encoded]
+    return list(zip(urls, frames.times[crops.states == State.VALID].tolist(), strict=True)), note
+
+
+def preview_audio(audio: Path | None) -> tuple[Markup | None, str]:
+    """Draw the outline of a clip's audio, scaled to its loudest peak, and return what is wrong with it.
+
+    Only the peaks are kept in memory.
+    """
+    if audio is None:
+        return None, "No audio: the data name none."
+    try:
+        with at_hand(audio) as file:
+            peaks = np.concatenate([_peaks(block) for block in stream_audio(file)])
+    except MediaError as error:
+        return None, f"No audio: {error.message}"
+    loudest = float(peaks.max())
+    if loudest == 0:
+        return None, "The audio is silent."
+    edges = np.linspace(0, len(peaks), min(_COLUMNS, len(peaks)) + 1).round().astype(int)
+    heights = np.array([peaks[a:b].max() for a, b in pairwise(edges)]) / loudest
+    seconds = len(peaks) * _SAMPLES / 16_000
+    return draw_waveform(heights, f"outline of {seconds:.1f} s of audio, loudest peak {loudest:.2f}"), ""
+
+
+def _peaks(block: NDArray[np.float32]) -> Floats:
+    padded = np.pad(np.abs(np.asarray(block, dtype=np.float64)), (0, -len(block) % _SAMPLES))
+    peaks: Floats = padded.reshape(-1, _SAMPLES).max(axis=1)
+    return peaks

@@ -17,7 +17,7 @@ from eri.data.probe import probe
 from eri.extraction.pipeline import local_media
 from eri.extraction.run import extract
 from eri.features.sources import Source, clip_sources, identify_source, stamp_source
-from eri.reports.previews import preview_audio, preview_frames
+from eri.reports.error_sections import preview_audio, preview_frames
 from eri.storage import name_urls, parse_url
 from eri.storage.mirror import mirror_data
 from eri.utils.errors import DataError, MissingMediaError, RemoteError, TruncatedMediaError

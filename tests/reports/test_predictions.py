@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from eri.prediction import FaceFrame, Timeline
-from eri.reports.timeline_page import write_timeline_page
+from eri.reports.predictions import write_timeline_page
 from eri.utils.errors import RunError
 from tests.factories.browser import DESKTOP, PHONE, chromium, visit
 from tests.factories.media import write_clip
