@@ -14,8 +14,7 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from eri.media.opening import open_container
-from eri.media.streams import Damage, audio_streams, decoded, has_decoder, packets, video_streams
+from eri.media.streams import Damage, audio_streams, decoded, has_decoder, open_container, packets, video_streams
 from eri.media.timeline import clip_start, declared_end
 from eri.utils.errors import NoAudioError, OversizedMediaError, UnsupportedMediaError
 
@@ -23,8 +22,6 @@ SAMPLE_RATE = 16_000
 """Samples per second of all audio in the toolkit."""
 SYNC_TOLERANCE = 0.04
 """Seconds that the file's times may stray from the count of its samples before audio is moved: one video frame."""
-SPILL_SECONDS = 600.0
-"""Longer audio is kept in a temporary file instead of in memory."""
 _MAX_OVERLAP = 1.0
 _MAX_SILENCE = 600.0
 _LENGTHS_DIFFER = 0.25
@@ -153,7 +150,7 @@ class Audio:
         return len(self.samples) / SAMPLE_RATE
 
 
-def read_audio(path: Path, *, spill_seconds: float = SPILL_SECONDS) -> Audio:
+def read_audio(path: Path, *, spill_seconds: float = 600.0) -> Audio:
     """Read the audio of a wav, mp3 or flac file, or a video's own track; a MediaError says why there is none.
 
     Times come from the file: a track that begins late gets a late ``start``, a gap in its times becomes silence, and

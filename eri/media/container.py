@@ -14,8 +14,19 @@ from av.video.stream import VideoStream
 
 from eri.media.canvas import fit, frame_orientation
 from eri.media.images import list_images, read_image, unreadable
-from eri.media.opening import check_file, is_folder, open_container
-from eri.media.streams import MAX_DAMAGED, Damage, audio_streams, decoded, guard, has_decoder, packets, video_streams
+from eri.media.streams import (
+    MAX_DAMAGED,
+    Damage,
+    audio_streams,
+    check_file,
+    decoded,
+    guard,
+    has_decoder,
+    is_folder,
+    open_container,
+    packets,
+    video_streams,
+)
 from eri.media.timeline import Track, clip_start, pixel_aspect, scan, video_timeline
 from eri.utils.errors import NoVideoError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,10 +23,6 @@ MIN_SKIP = 24
 _INDEXED = ("mov", "matroska")  # formats with an index that leads exactly to key frames
 TICK = 1e-6
 """Seconds by which two times of one image may differ from rounding."""
-
-
-class SeekError(Exception):
-    """Jumping to a key frame did not lead to the images that the timeline promised there."""
 
 
 class Segment(NamedTuple):
@@ -82,8 +78,7 @@ class Decoder:
         self, container: InputContainer, path: Path, timeline: Timeline, wanted: NDArray[np.float64] | None = None
     ) -> None:
         stream = container.streams[timeline.stream]
-        if not isinstance(stream, VideoStream):
-            raise TypeError(f"stream {timeline.stream} of {path} is no video")
+        assert isinstance(stream, VideoStream)
         guard(stream, path)
         self.reached: float | None = None  # seconds of the last image that decoded
         self.damage = Damage()
@@ -96,15 +91,15 @@ class Decoder:
     def frames(self, key: float | None = None) -> Iterator[tuple[float, VideoFrame]]:
         """Decode images in the order of presentation, each with its seconds since the clip's start.
 
-        It goes on from where the file stands, or jumps to the key frame at ``key`` seconds first; a SeekError where
-        that does not lead to it.
+        It goes on from where the file stands, or jumps to the key frame at ``key`` seconds first; none come where that
+        does not lead to it.
         """
         source = packets(self._container, [self._stream], self.damage)
         latest = -np.inf
         if key is not None:
             ticks, latest = round((key + self._zero) / self._base), key - TICK
             self._container.seek(ticks, stream=self._stream)
-            source = _from_key(source, ticks)
+            source = dropwhile(lambda packet: not packet.is_keyframe or packet.pts != ticks, source)
         if self._wanted is not None:
             source = self._leaving_out(source, self._wanted)
         for number, frame in enumerate(decoded(source, VideoFrame, self.damage)):
@@ -124,13 +119,3 @@ class Decoder:
         if self._timeline.ordered:
             return float(self._timeline.onsets[min(number, len(self._timeline.onsets) - 1)])
         return np.nan if frame.pts is None else frame.pts * self._base - self._zero
-
-
-def _from_key(source: Iterator[Packet[Stream]], ticks: int) -> Iterator[Packet[Stream]]:
-    """Drop packets before the key frame that the jump was for."""
-    for packet in source:
-        if packet.is_keyframe and packet.pts == ticks:
-            yield packet
-            yield from source
-            return
-    raise SeekError

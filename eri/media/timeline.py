@@ -70,14 +70,10 @@ class Timeline:
     notes: tuple[str, ...] = ()
 
     @property
-    def start(self) -> float:
-        """Second at which the first image appears."""
-        return float(self.onsets[0])
-
-    @property
     def frame_rate(self) -> float | None:
         """Mean frames per second; None for a single image of no known duration."""
-        return len(self.onsets) / (self.end - self.start) if self.end > self.start else None
+        seconds = self.end - float(self.onsets[0])
+        return len(self.onsets) / seconds if seconds > 0 else None
 
     @property
     def variable(self) -> bool:

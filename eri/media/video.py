@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eri.media.canvas import Canvas, letterbox
-from eri.media.decoding import TICK, Decoder, SeekError, Segment, choose, plan
+from eri.media.decoding import TICK, Decoder, Segment, choose, plan
 from eri.media.images import list_images, read_image, read_images, read_last_images, unreadable, unreadable_note
 from eri.media.on_device import FALLBACK, OnDeviceError, decode_on
-from eri.media.opening import is_folder, open_container
+from eri.media.streams import is_folder, open_container
 from eri.media.timeline import Timeline, clip_start, even_times, on_screen, read_timeline
 from eri.utils.errors import TruncatedMediaError
 
@@ -44,10 +44,9 @@ def read_frames(path: Path, count: int, *, max_side: int | None = 1280, device: 
     which must prove that the device's are right; where they are not, a note says so and PyAV decodes all of them, as it
     does for None. Raises a MediaError, or a MissingDependencyError for a device without torchcodec.
     """
-    _check(count)
     if is_folder(path):
         return FrameSequence(*read_images(path, count, max_side))
-    return _read(path, max_side, device, lambda timeline, end: even_times(timeline.start, end, count))
+    return _read(path, max_side, device, lambda timeline, end: even_times(float(timeline.onsets[0]), end, count))
 
 
 def read_last_frames(
@@ -57,7 +56,8 @@ def read_last_frames(
 
     A sequence of an expression ends at its apex.
     """
-    _check(count)
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count}")
     if is_folder(path):
         return FrameSequence(*read_last_images(path, count, max_side))
     return _read(path, max_side, device, lambda timeline, end: _onsets(timeline, end)[-count:])
@@ -66,11 +66,6 @@ def read_last_frames(
 def _onsets(timeline: Timeline, end: float) -> NDArray[np.float64]:
     """Return when the images before an end appear; all of them before the timeline's own, whatever the last lasts."""
     return timeline.onsets if end >= timeline.end else timeline.onsets[timeline.onsets < end - TICK]
-
-
-def _check(count: int) -> None:
-    if count < 1:
-        raise ValueError(f"count must be at least 1, not {count}")
 
 
 def _read(
@@ -143,13 +138,10 @@ def _fill(
     exact = exact or len(segments) > 1 or segments[0].key is not None
     for segment in segments:
         rows = wanted[segment.rows.start : segment.rows.stop]
-        try:
-            for time, frame in choose(decoder.frames(segment.key), rows):
-                if exact and not abs(time - wanted[canvas.filled]) <= TICK:
-                    return False
-                canvas.add(frame)
-        except SeekError:
-            return False
+        for time, frame in choose(decoder.frames(segment.key), rows):
+            if exact and not abs(time - wanted[canvas.filled]) <= TICK:
+                return False
+            canvas.add(frame)
         if exact and canvas.filled < segment.rows.stop:
             return False
     return True

@@ -18,8 +18,8 @@ from eri.features.crops import encode_image
 from eri.features.records import CropSequence, Extractor, FeatureSequence, Prepared, assemble, join_codes
 from eri.media.audio import SAMPLE_RATE, Audio, read_audio
 from eri.media.faces import crop_faces
-from eri.media.opening import is_folder
 from eri.media.state import State
+from eri.media.streams import is_folder
 from eri.media.video import FrameStream
 from eri.metrics.intensities import Floats
 from eri.prediction.availability import Missing, check_availability, describe_states

@@ -87,12 +87,13 @@ def register_detector(
     """
 
     def register(create: Create) -> Create:
-        own = identity
-        if own is None:
-            state = {"version": version, "source": source_digest(create, version)}
-            own = lambda config: {**state, "weights": config.weights}  # noqa: E731
+        digest = source_digest(create, version) if identity is None else None
+
+        def own(config: FaceConfig) -> dict[str, Any]:
+            return {"version": version, "source": digest, "weights": config.weights}
+
         DETECTORS.register(name, (create.__doc__ or "").partition("\n")[0], create.__module__)
-        _KINDS.register(name, _Kind(create, own), create.__module__)
+        _KINDS.register(name, _Kind(create, identity or own), create.__module__)
         return create
 
     return register

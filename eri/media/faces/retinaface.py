@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -137,13 +136,10 @@ class RetinaFaceDetector:
     def detect(self, images: Sequence[Image], *, size: int | None = None) -> list[list[Detection]]:
         """Find the faces of each image, surest first, with landmarks; boxes reach from the forehead to the chin."""
         scaled = [scale_to(image, self._size if size is None else size) for image in images]
-        alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for index, image in enumerate(scaled):
-            alike[image.shape].append(index)
         found: list[list[Detection]] = [[] for _ in images]
-        for indices in alike.values():
-            same = self._run_in_batches([scaled[index] for index in indices])
-            for index, faces in zip(indices, same, strict=True):
+        for shape in dict.fromkeys(image.shape for image in scaled):
+            alike = [index for index, image in enumerate(scaled) if image.shape == shape]
+            for index, faces in zip(alike, self._run_in_batches([scaled[index] for index in alike]), strict=True):
                 found[index] = _rescale(faces, scaled[index], images[index])
         return found
 
