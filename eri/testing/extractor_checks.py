@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -13,18 +13,23 @@ from typing import Any, Literal, get_args, get_origin
 import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from eri.config import ExtractorConfig, FaceConfig, Runtime, describe_misfits, parse_extractor
+from eri.config import ExtractorConfig, FaceConfig, Runtime, parse_extractor
 from eri.data.clips import Clip
 from eri.extraction.extractors.registry import create_extractor
 from eri.features.records import Extractor, Prepared, assemble
 from eri.media.state import State
-from eri.testing.sample_clips import SampleClips, make_sample_clips
-from eri.utils.errors import CheckError, ConfigError, EriError
+from eri.synthetic.clip_files import write_video, write_wave
+from eri.synthetic.stage import HEIGHT, WIDTH, Stage
+from eri.synthetic.subjects import create_subject, move, perform
+from eri.synthetic.voice import speak
+from eri.testing.promises import Promises, parse_section
+from eri.utils.errors import ConfigError, EriError
 
-_SPEED_ONLY = ("device", "batch_size", "workers")
 _BATCH_SIZES = (32, 3)
+_FRAME_RATE = 8
+_SECONDS = (1.5, 2.2)
 
 
 def check_extractor(
@@ -64,115 +69,79 @@ def check_extractor(
         >>> check_extractor({"extractor": "mfcc", "mel_bands": 40, "coefficients": 13})
         ()
     """
-    section = _section(config)
+    section = parse_section("extractor", "extractor", parse_extractor, config)
     check = _Check(section, Runtime(device=device, workers=0), tolerance)
     check.identity()
     untried = check.settings(dict(changes or {}), ignored)
     with tempfile.TemporaryDirectory(prefix="eri-check-") as folder:
-        check.features(make_sample_clips(Path(folder)))
+        check.features(_sample_clips(Path(folder)))
     return untried
 
 
-def _section(config: str | Mapping[str, Any] | ExtractorConfig) -> ExtractorConfig:
-    if isinstance(config, ExtractorConfig):
-        return config
-    try:
-        return parse_extractor({"extractor": config} if isinstance(config, str) else config)
-    except ValidationError as error:
-        raise ConfigError(
-            f"the section of the extractor to check: {describe_misfits(error)}",
-            hint="Settings without a default must be given: check_extractor({'extractor': name, ...}).",
-        ) from None
-
-
-class _Check:
+class _Check(Promises):
     """The checks of one extractor."""
 
     def __init__(self, config: ExtractorConfig, runtime: Runtime, tolerance: float) -> None:
+        super().__init__(f"the extractor '{config.extractor}'")
         self.config, self.runtime, self.tolerance = config, runtime, tolerance
         self.extractor = self._create()
 
-    def _fail(self, what: str, hint: str) -> CheckError:
-        return CheckError(f"the extractor '{self.config.extractor}' {what}", hint=hint)
-
-    @contextmanager
-    def _naming(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except EriError:
-            raise
-        except Exception as error:
-            raise self._fail(f"{what}: {type(error).__name__}: {error}", "Correct what raises this.") from error
-
     def _create(self, **knobs: Any) -> Extractor:
-        runtime = Runtime(**{**vars(self.runtime), **knobs})
-        with self._naming("cannot be made from its config"):
-            return create_extractor(self.config, runtime)
+        with self.naming("cannot be made from its config"):
+            return create_extractor(self.config, Runtime(**{**vars(self.runtime), **knobs}))
 
     def identity(self) -> None:
         """The config comes back from JSON; the identity is JSON, and the same for every instance and speed."""
         dumped = json.loads(json.dumps(self.config.model_dump(mode="json")))
-        if parse_extractor(dumped) != self.config:
-            raise self._fail("has a config that JSON does not bring back", f"Feature folders hold it as {dumped}.")
-        with self._naming("has no identity()"):
+        same, hint = parse_extractor(dumped) == self.config, f"Feature folders hold it as {dumped}."
+        self.require(same, "has a config that JSON does not bring back", hint)
+        with self.naming("has no identity()"):
             found = self.extractor.identity()
-        try:
+        with self.naming(
+            "has an identity that is not JSON", "Use dictionaries with text as keys, lists, numbers, text."
+        ):
             same = json.loads(json.dumps(found)) == found
-        except (TypeError, ValueError) as error:
-            raise self._fail(
-                f"has an identity that is not JSON: {error}",
-                "Use dictionaries with text as keys, lists, numbers, text.",
-            ) from error
-        if not same:
-            raise self._fail(
-                "has an identity that JSON does not bring back", "Use lists instead of tuples, and text as keys."
-            )
-        if named := sorted(_keys(found) & set(_SPEED_ONLY)):
-            raise self._fail(
-                f"names {', '.join(named)} in its identity", "Leave it out: features are the same whatever it is."
-            )
-        if (again := self._create().identity()) != found:
-            raise self._fail(
-                f"has another identity when it is made again: {_difference(found, again)}",
-                "Make the identity of the settings alone, without times, addresses or random numbers.",
-            )
+        wrong = "has an identity that JSON does not bring back"
+        self.require(same, wrong, "Use lists instead of tuples, and text as keys.")
+        named = ", ".join(sorted(_keys(found) & {"device", "batch_size", "workers"}))
+        wrong = f"names {named} in its identity"
+        self.require(not named, wrong, "Leave it out: features are the same whatever it is.")
+        again = self._create().identity()
+        self.require(
+            again == found,
+            f"has another identity when it is made again: {_difference(found, again)}",
+            "Make the identity of the settings alone, without times, addresses or random numbers.",
+        )
         for knob, value in (("batch_size", self.runtime.batch_size + 5), ("workers", self.runtime.workers + 3)):
-            if (other := self._create(**{knob: value}).identity()) != found:
-                raise self._fail(
-                    f"has another identity with another {knob}: {_difference(found, other)}",
-                    f"Leave {knob} out of the identity: features must not depend on it.",
-                )
+            other = self._create(**{knob: value}).identity()
+            self.require(
+                other == found,
+                f"has another identity with another {knob}: {_difference(found, other)}",
+                f"Leave {knob} out of the identity: features must not depend on it.",
+            )
 
     def settings(self, changes: dict[str, Any], ignored: Collection[str]) -> tuple[str, ...]:
         """Each setting changes the identity; return those that were not tried."""
         known = type(self.config).model_fields
         if unknown := sorted((changes.keys() | set(ignored)) - known.keys()):
             raise ConfigError(
-                f"the extractor '{self.config.extractor}' has no setting {', '.join(unknown)}",
-                hint=f"Its settings are {', '.join(known)}.",
+                f"{self.thing} has no setting {', '.join(unknown)}", hint=f"Its settings are {', '.join(known)}."
             )
         found = self.extractor.identity()
         untried: list[str] = []
-        for name in known:
-            if name in ignored or name == "extractor":
-                continue
+        for name in (field for field in known if field not in (*ignored, "extractor")):
             guesses = [changes[name]] if name in changes else _guesses(self.config, name)
             others: Iterator[tuple[Any, dict[str, Any]]] = filter(None, (self._with(name, value) for value in guesses))
             if not isinstance(getattr(self.config, name), BaseModel):
                 others = islice(others, 1)  # the first that there is must count; of a section's settings, any
-            tried = []
-            for value, identity in others:
-                tried.append(value)
-                if identity != found:
-                    break
-            else:
-                if not tried:
-                    untried.append(name)
-                    continue
-                raise self._fail(
-                    f"has the same identity with {name} = {tried[0]!r} as with {getattr(self.config, name)!r}",
-                    f"Put {name} into the identity, or give ignored={{'{name}'}} where it changes no number.",
-                )
+            if (first := next(others, None)) is None:
+                untried.append(name)
+                continue
+            self.require(
+                first[1] != found or any(identity != found for _, identity in others),
+                f"has the same identity with {name} = {first[0]!r} as with {getattr(self.config, name)!r}",
+                f"Put {name} into the identity, or give ignored={{'{name}'}} where it changes no number.",
+            )
         return tuple(untried)
 
     def _with(self, name: str, value: Any) -> tuple[Any, dict[str, Any]] | None:
@@ -183,102 +152,117 @@ class _Check:
         except (ValueError, AssertionError, EriError):
             return None
 
-    def features(self, clips: SampleClips) -> None:
+    def features(self, clips: Sequence[Clip]) -> None:
         """Features are as the protocol says, and depend on the clip alone."""
         before = self.extractor.identity()
-        one, other, empty = (self._prepared(clip) for clip in clips)
-        for prepared in (one, other):
-            if not (prepared.states == State.VALID).any():
-                raise self._fail(
-                    f"has no valid row of a clip with a face and a voice: {_states(prepared)}",
-                    "Look at what its preparer finds; a face 100 pixels high and a voice are there.",
-                )
+        prepared = [self._prepared(clip) for clip in clips]
+        for one in prepared[:2]:
+            self.require(
+                (one.states == State.VALID).any(),
+                f"has no valid row of a clip with a face and a voice: {_states(one)}",
+                "Look at what its preparer finds; a face 100 pixels high and a voice are there.",
+            )
         looks = getattr(getattr(self.config, "faces", None), "detector", "none") != "none"
-        if (looks or self.extractor.modality == "audio") and (empty.states == State.VALID).any():
-            raise self._fail(
-                f"has valid rows of a clip without a face and without audio: {_states(empty)}",
+        if looks or self.extractor.modality == "audio":
+            self.require(
+                not (prepared[2].states == State.VALID).any(),
+                f"has valid rows of a clip without a face and without audio: {_states(prepared[2])}",
                 "Give such rows the state NO_FACE or NO_AUDIO, so that no model learns from them.",
             )
-        alone = [self._embedded(self.extractor, [prepared])[0] for prepared in (one, other, empty)]
+        alone = [self._embedded(self.extractor, [one])[0] for one in prepared]
         for size in _BATCH_SIZES:
             extractor = self._create(batch_size=size)
             for order in ((0, 1, 2), (2, 1, 0)):
-                together = self._embedded(extractor, [(one, other, empty)[place] for place in order])
+                together = self._embedded(extractor, [prepared[place] for place in order])
                 for place, rows in zip(order, together, strict=True):
-                    self._compare(alone[place], rows, f"beside other clips with batch size {size}")
-        if (after := self.extractor.identity()) != before:
-            raise self._fail(
-                f"has another identity after use: {_difference(before, after)}", "Make the identity of settings alone."
-            )
+                    distance = _distance(alone[place], rows)
+                    self.require(
+                        distance <= self.tolerance,
+                        f"embeds a clip otherwise beside other clips with batch size {size} than alone: by "
+                        f"{distance:.2g} of its length",
+                        "Embed each row by itself: no statistics over the batch, no dropout, model.eval().",
+                    )
+        after = self.extractor.identity()
+        changed = f"has another identity after use: {_difference(before, after)}"
+        self.require(after == before, changed, "Make the identity of settings alone.")
 
     def _prepared(self, clip: Clip) -> Prepared:
-        """Prepare a clip here and by a copy of the preparer, as a worker process gets it."""
-        with self._naming(f"cannot prepare the clip '{clip.id}'"):
+        """Prepare a clip here and by a copy of the preparer, as a worker process gets it; check the rows."""
+        with self.naming(f"cannot prepare the clip '{clip.id}'"):
             prepared = self.extractor.preparer.prepare(clip)
-        with self._naming("has a preparer that cannot be sent to worker processes"):
+        with self.naming("has a preparer that cannot be sent to worker processes"):
             copy = cloudpickle.loads(cloudpickle.dumps(self.extractor.preparer))  # as eri.utils.workers sends it
             sent = copy.prepare(clip)
         for name in ("inputs", "times", "states"):
-            if not np.array_equal(getattr(prepared, name), getattr(sent, name)):
-                raise self._fail(
-                    f"has a preparer whose copy prepares other {name} of the clip '{clip.id}'",
-                    "Keep everything that decides them in its attributes.",
-                )
-        self._check_grid(clip, prepared)
-        return prepared
-
-    def _check_grid(self, clip: Clip, prepared: Prepared) -> None:
-        times, states = np.asarray(prepared.times), np.asarray(prepared.states)
-        if prepared.clip_id != clip.id:
-            raise self._fail(f"prepares the clip '{clip.id}' as '{prepared.clip_id}'", "Pass on the id of the clip.")
-        if times.ndim != 1 or times.shape != states.shape or not len(times):
-            raise self._fail(
-                f"has times of shape {times.shape} and states of shape {states.shape} of the clip '{clip.id}'",
-                "Give each row one time and one state, and every clip at least one row.",
+            self.require(
+                np.array_equal(getattr(prepared, name), getattr(sent, name)),
+                f"has a preparer whose copy prepares other {name} of the clip '{clip.id}'",
+                "Keep everything that decides them in its attributes.",
             )
-        if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-            raise self._fail(f"has times of the clip '{clip.id}' that do not ascend: {times[:5]}", "Sort the rows.")
-        if not set(states.tolist()) <= {state.value for state in State}:
-            raise self._fail(f"has rows of a state that does not exist: {_states(prepared)}", "See eri.media.state.")
+        times, states = np.asarray(prepared.times), np.asarray(prepared.states)
+        misnamed = f"prepares the clip '{clip.id}' as '{prepared.clip_id}'"
+        self.require(prepared.clip_id == clip.id, misnamed, "Pass on the id of the clip.")
+        self.require(
+            times.ndim == 1 and times.shape == states.shape and len(times),
+            f"has times of shape {times.shape} and states of shape {states.shape} of the clip '{clip.id}'",
+            "Give each row one time and one state, and every clip at least one row.",
+        )
+        ascending = np.isfinite(times).all() and (np.diff(times) > 0).all()
+        self.require(ascending, f"has times of the clip '{clip.id}' that do not ascend: {times[:5]}", "Sort the rows.")
+        known = set(states.tolist()) <= {state.value for state in State}
+        self.require(known, f"has rows of a state that does not exist: {_states(prepared)}", "See eri.media.state.")
+        return prepared
 
     def _embedded(self, extractor: Extractor, clips: Sequence[Prepared]) -> list[NDArray[Any]]:
         named = ", ".join(f"'{clip.clip_id}'" for clip in clips)
-        with self._naming(f"fails when it embeds {named}"):
+        with self.naming(f"fails when it embeds {named}"):
             results = extractor.embed(clips)
-        if len(results) != len(clips):
-            raise self._fail(f"returns {len(results)} arrays for {len(clips)} clips", "Return one array a clip.")
+        lost = f"returns {len(results)} arrays for {len(clips)} clips"
+        self.require(len(results) == len(clips), lost, "Return one array a clip.")
         for clip, rows in zip(clips, results, strict=True):
             valid = int((clip.states == State.VALID).sum())
             wanted = (valid, np.asarray(rows).shape[-1] if clip.encoded else extractor.dimension)
-            if np.shape(rows) != wanted:
-                raise self._fail(
-                    f"returns an array of shape {np.shape(rows)} for the clip '{clip.clip_id}', not {wanted}",
-                    f"embed() returns one row for each valid row; its attribute dimension is {extractor.dimension}.",
-                )
+            self.require(
+                np.shape(rows) == wanted,
+                f"returns an array of shape {np.shape(rows)} for the clip '{clip.clip_id}', not {wanted}",
+                f"embed() returns one row for each valid row; its attribute dimension is {extractor.dimension}.",
+            )
             if clip.encoded:
                 continue
-            if np.asarray(rows).dtype != np.float32:
-                raise self._fail(f"returns {np.asarray(rows).dtype}", "Return float32.")
-            if not np.isfinite(rows).all():
-                raise self._fail(
-                    f"returns numbers of the clip '{clip.clip_id}' that are not finite",
-                    "Guard logarithms and divisions, or give such rows a state other than VALID.",
-                )
+            dtype = np.asarray(rows).dtype
+            self.require(dtype == np.float32, f"returns {dtype}", "Return float32.")
+            self.require(
+                np.isfinite(rows).all(),
+                f"returns numbers of the clip '{clip.clip_id}' that are not finite",
+                "Guard logarithms and divisions, or give such rows a state other than VALID.",
+            )
             assemble(clip, rows)
         return results
 
-    def _compare(self, alone: NDArray[Any], beside: NDArray[Any], how: str) -> None:
-        if alone.dtype == np.uint8:
-            distance = 0.0 if np.array_equal(alone, beside) else np.inf
-        else:
-            longer = np.maximum(np.linalg.norm(alone, axis=1), np.linalg.norm(beside, axis=1))
-            shares = np.linalg.norm(alone - beside, axis=1) / np.maximum(longer, 1e-12)
-            distance = float(shares.max(initial=0.0))
-        if distance > self.tolerance:
-            raise self._fail(
-                f"embeds a clip otherwise {how} than alone: by {distance:.2g} of its length",
-                "Embed each row by itself: no statistics over the batch, no dropout, model.eval().",
-            )
+
+def _distance(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Return the largest distance between two embeddings of a row, as a share of the longer one."""
+    if one.dtype == np.uint8:
+        return 0.0 if np.array_equal(one, other) else np.inf
+    longer = np.maximum(np.linalg.norm(one, axis=1), np.linalg.norm(other, axis=1))
+    return float((np.linalg.norm(one - other, axis=1) / np.maximum(longer, 1e-12)).max(initial=0.0))
+
+
+def _sample_clips(folder: Path) -> list[Clip]:
+    """Write three clips, the same each time: two of a face and a voice, and one of grey frames without audio."""
+    clips = []
+    for number, seconds in enumerate(_SECONDS):
+        subject, random = create_subject(0, number), np.random.default_rng(number)
+        performance = perform(random, subject.expressiveness, seconds)
+        times = np.arange(int(seconds * _FRAME_RATE)) / _FRAME_RATE
+        stage, motion = Stage(subject.look, random), move(performance, times)
+        audio = speak(performance, subject.voice, random)
+        clips.append(Clip(f"clip{number}", "test", video=folder / f"{number}.mp4", audio=folder / f"{number}.wav"))
+        write_video(folder / f"{number}.mp4", (stage.draw(motion, index) for index in range(len(times))), times, audio)
+        write_wave(folder / f"{number}.wav", audio)
+    grey, empty = np.full((HEIGHT, WIDTH, 3), 128, dtype=np.uint8), folder / "empty.mp4"
+    write_video(empty, [grey] * _FRAME_RATE, np.arange(_FRAME_RATE) / _FRAME_RATE, None)
+    return [*clips, Clip("empty", "test", video=empty)]
 
 
 def _keys(value: Any) -> set[str]:
@@ -293,11 +277,9 @@ def _difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
 
 def _states(prepared: Prepared) -> str:
-    values, counts = np.unique(prepared.states, return_counts=True)
     names = {state.value: state.name for state in State}
-    return ", ".join(
-        f"{count} rows {names.get(value, value)}" for value, count in zip(values.tolist(), counts.tolist(), strict=True)
-    )
+    counts = sorted(Counter(np.asarray(prepared.states).ravel().tolist()).items())
+    return ", ".join(f"{count} rows {names.get(value, value)}" for value, count in counts)
 
 
 def _guesses(section: BaseModel, name: str) -> list[Any]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
-from eri.config import MODELS, HeadConfig, describe_misfits
+from eri.config import MODELS, HeadConfig
 from eri.models.heads import Head, create_head
 from eri.models.sequences import Sequences
-from eri.utils.errors import CheckError, ConfigError, EriError
+from eri.testing.promises import Promises, parse_section
+from eri.utils.errors import ConfigError
 
 _LENGTHS = (7, 4, 1, 0)
 """Valid rows of the clips of the batch; the last has none, as one without a face."""
@@ -40,7 +39,7 @@ def check_head(config: str | Mapping[str, Any] | HeadConfig, *, labels: int = 3,
     Examples:
         >>> check_head({"name": "gru", "hidden_size": 8})
     """
-    section = _section(config)
+    section = parse_section("head", "name", _parse, config)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for both in _DIMENSIONS:
@@ -48,29 +47,21 @@ def check_head(config: str | Mapping[str, Any] | HeadConfig, *, labels: int = 3,
             _Check(section, dimensions, labels, tolerance).run()
 
 
-def _section(config: str | Mapping[str, Any] | HeadConfig) -> HeadConfig:
-    if isinstance(config, HeadConfig):
-        return config
-    values = {"name": config} if isinstance(config, str) else config
+def _parse(values: Mapping[str, Any]) -> HeadConfig:
     name = str(values.get("name"))
     if name not in MODELS:
         raise ConfigError(MODELS.unknown(name))
-    try:
-        section = MODELS[name].model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(
-            f"the section of the head to check: {describe_misfits(error)}",
-            hint="Settings without a default must be given: check_head({'name': name, ...}).",
-        ) from None
+    section = MODELS[name].model_validate(values)
     if not isinstance(section, HeadConfig):
         raise ConfigError(f"the model '{name}' is no head", hint="Heads read features and are built by torch.")
     return section
 
 
-class _Check:
+class _Check(Promises):
     """The checks of one head for embeddings of given lengths."""
 
     def __init__(self, config: HeadConfig, dimensions: Mapping[str, int], labels: int, tolerance: float) -> None:
+        super().__init__(f"the head '{config.name}' for embeddings of {dict(dimensions)}")
         self.config, self.dimensions, self.labels, self.tolerance = config, dimensions, labels, tolerance
 
     def run(self) -> None:
@@ -91,58 +82,44 @@ class _Check:
         self._same(together, self._outputs(other, batch), what, "Keep what decides them in parameters or buffers.")
         self._gradients(batch)
 
-    def _fail(self, what: str, hint: str) -> CheckError:
-        name = getattr(self.config, "name", type(self.config).__name__)
-        return CheckError(f"the head '{name}' for embeddings of {dict(self.dimensions)} {what}", hint=hint)
-
-    @contextmanager
-    def _naming(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except EriError:
-            raise
-        except Exception as error:
-            raise self._fail(f"{what}: {type(error).__name__}: {error}", "Correct what raises this.") from error
-
     def _build(self) -> Head:
-        with self._naming("cannot be built"):
+        with self.naming("cannot be built"):
             return create_head(self.config, self.dimensions, self.labels)
 
     def _outputs(self, head: Head, batch: Mapping[str, Sequences]) -> Tensor:
-        with self._naming("fails"), torch.no_grad():
+        with self.naming("fails"), torch.no_grad():
             found: Tensor = head(batch)
             bounded, raw = head.bounded(batch, torch.sigmoid)
-        clips = len(next(iter(batch.values())).mask)
+        lengths = next(iter(batch.values())).lengths.tolist()
         for what, outputs in (("forward", found), ("bounded", bounded), ("bounded", raw)):
-            if tuple(outputs.shape) != (clips, self.labels):
-                raise self._fail(
-                    f"returns {tuple(outputs.shape)} from {what}() for {clips} clips and {self.labels} labels",
-                    "Return one output for each clip and label: (clips, labels).",
-                )
-        for place, row in enumerate(found):
-            if not torch.isfinite(row).all():
-                count = int(next(iter(batch.values())).lengths[place])
-                raise self._fail(
-                    f"has an output that is not finite for a clip of {count} valid rows",
-                    "Clips without a valid row are given to a head too: divide by lengths.clamp(min=1).",
-                )
+            self.require(
+                tuple(outputs.shape) == (len(lengths), self.labels),
+                f"returns {tuple(outputs.shape)} from {what}() for {len(lengths)} clips and {self.labels} labels",
+                "Return one output for each clip and label: (clips, labels).",
+            )
+        for count, row in zip(lengths, found, strict=True):
+            self.require(
+                torch.isfinite(row).all(),
+                f"has an output that is not finite for a clip of {count} valid rows",
+                "Clips without a valid row are given to a head too: divide by lengths.clamp(min=1).",
+            )
         return found
 
     def _same(self, one: Tensor, other: Tensor, what: str, hint: str) -> None:
-        if (difference := float((one - other).abs().max())) > self.tolerance:
-            raise self._fail(f"{what}: by {difference:.2g}", hint)
+        difference = float((one - other).abs().max())
+        self.require(difference <= self.tolerance, f"{what}: by {difference:.2g}", hint)
 
     def _gradients(self, batch: Mapping[str, Sequences]) -> None:
         head = self._build().train()
-        with self._naming("fails in training"):
+        with self.naming("fails in training"):
             outputs = head(batch)
             (outputs * torch.randn_like(outputs)).sum().backward()
         for name, parameter in head.named_parameters():
-            if parameter.requires_grad and parameter.grad is None:
-                raise self._fail(
-                    f"has a parameter that no gradient reaches: {name}",
-                    "Use it in forward() without detach(), or take it out.",
-                )
+            self.require(
+                parameter.grad is not None or not parameter.requires_grad,
+                f"has a parameter that no gradient reaches: {name}",
+                "Use it in forward() without detach(), or take it out.",
+            )
 
 
 _DETERMINED = "Draw nothing at random in evaluation mode."
@@ -159,12 +136,8 @@ def _batch(clips: list[Tensor], *, gaps: bool = False) -> Sequences:
         where = slice(1, 2 * len(rows), 2) if gaps else slice(len(rows))
         values[place, where], mask[place, where] = rows, True
         times[place, where] = torch.arange(len(rows), dtype=torch.float32) / 2
-    found = Sequences(values, mask, times)
+    found = Sequences(values, mask, times).compact()
     if not gaps:
-        return found.compact()
-    compacted = found.compact()  # and padded further than the longest clip asks for
-    return Sequences(*(_padded(part) for part in (compacted.values, compacted.mask, compacted.times)))
-
-
-def _padded(part: Tensor) -> Tensor:
-    return torch.cat([part, part.new_zeros((part.shape[0], 2, *part.shape[2:]))], dim=1)
+        return found
+    parts = (found.values, found.mask, found.times)  # padded further than the longest clip asks for
+    return Sequences(*(torch.cat([part, part.new_zeros(len(part), 2, *part.shape[2:])], dim=1) for part in parts))

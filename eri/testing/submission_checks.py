@@ -10,10 +10,11 @@ import pandas as pd
 
 from eri.config.tasks import TASKS
 from eri.data.clips import Clip, ClipTable
-from eri.submission.formats import FORMATS, SubmissionFormat, clips_to_submit, format_of
+from eri.submission.formats import FORMATS, clips_to_submit, format_of
 from eri.submission.validate import validate_submission
 from eri.submission.write import write_submission
-from eri.utils.errors import CheckError, SubmissionError
+from eri.testing.promises import Promises
+from eri.utils.errors import SubmissionError
 
 _CLIPS = 5
 
@@ -37,15 +38,23 @@ def check_submission(name: str, table: ClipTable | None = None) -> None:
     """
     if name not in FORMATS:
         raise SubmissionError(FORMATS.unknown(name))
-    table = table or _sample_table()
-    rules = _rules(name, table)
+    if table is None:
+        clips = tuple(Clip(f"{number:05d}", "test") for number in range(_CLIPS))
+        table = ClipTable("a generated data set", Path(), TASKS["eri"], clips)
+    check = Promises(f"the submission format '{name}' of {FORMATS.origin(name)}")
+    with check.naming("fails"):
+        rules = format_of(table, name=name)
+    distinct = rules.labels and len(set(rules.columns)) == len(rules.columns)
+    check.require(distinct, f"has columns that cannot be told apart: {', '.join(rules.columns)}", "Name each one once.")
+    unranged = f"has no range of legal values: from {rules.low:g} to {rules.high:g}"
+    check.require(rules.low < rules.high, unranged, "Set low and high.")
     ids = [clip.id for clip in clips_to_submit(table, "test", rules)]
     values = np.random.default_rng(0).uniform(rules.low, rules.high, (len(ids), len(rules.labels)))
     predictions = pd.DataFrame(values, index=ids, columns=list(rules.labels))
     with tempfile.TemporaryDirectory(prefix="eri-check-") as folder:
         written = write_submission(predictions, table, Path(folder), format=name)
-        if findings := validate_submission(written, table, format=name):
-            raise _fail(name, f"does not accept what it writes: {findings[0].message}", "Let both follow one rule.")
+        for finding in validate_submission(written, table, format=name):
+            check.require(False, f"does not accept what it writes: {finding.message}", "Let both follow one rule.")
         header, *rows = written.read_text(encoding="utf-8").splitlines()
         broken = {
             "lacks its last row": [header, *rows[:-1]],
@@ -55,28 +64,5 @@ def check_submission(name: str, table: ClipTable | None = None) -> None:
         }
         for what, lines in broken.items():
             written.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            if not validate_submission(written, table, format=name):
-                raise _fail(name, f"accepts a file that {what}", "Compare its columns and ids with the organisers'.")
-
-
-def _rules(name: str, table: ClipTable) -> SubmissionFormat:
-    try:
-        rules = format_of(table, name=name)
-    except SubmissionError:
-        raise
-    except Exception as error:
-        raise _fail(name, f"fails: {type(error).__name__}: {error}", "Correct what raises this.") from error
-    if not rules.labels or len(set(rules.columns)) < len(rules.columns):
-        raise _fail(name, f"has columns that cannot be told apart: {', '.join(rules.columns)}", "Name each one once.")
-    if not rules.low < rules.high:
-        raise _fail(name, f"has no range of legal values: from {rules.low:g} to {rules.high:g}", "Set low and high.")
-    return rules
-
-
-def _fail(name: str, what: str, hint: str) -> CheckError:
-    return CheckError(f"the submission format '{name}' of {FORMATS.origin(name)} {what}", hint=hint)
-
-
-def _sample_table() -> ClipTable:
-    clips = tuple(Clip(f"{number:05d}", "test") for number in range(_CLIPS))
-    return ClipTable("a generated data set", Path(), TASKS["eri"], clips)
+            found = validate_submission(written, table, format=name)
+            check.require(found, f"accepts a file that {what}", "Compare its columns and ids with the organisers'.")
