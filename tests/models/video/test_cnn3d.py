@@ -1,9 +1,10 @@
-"""The searched 3D-CNN: its shape, every searched part, and that it learns."""
+"""The searched 3D-CNN: its shape, every searched part, its images' light and colour, and that it learns."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from eri.config.video import CNN3DConfig
-from eri.models.video.cnn3d import CNN3D
+from eri.models.video.cnn3d import CNN3D, equalize_luminance, remove_colour
 
 TINY: dict[str, Any] = {"input_size": 32, "filters": (4, 8, 8, 8, 8), "dense": (16, 16), "frames": 8, "dropout": 0.0}
 
@@ -127,3 +128,41 @@ def test_recomputing_changes_nothing():
 def test_values_out_of_range_are_refused(settings):
     with pytest.raises(ValidationError):
         CNN3DConfig(**settings)
+
+
+def images(rows: int = 3, side: int = 40) -> np.ndarray:
+    return np.random.default_rng(0).integers(20, 90, (rows, side, side, 3)).astype(np.uint8)
+
+
+def test_grey_images_are_opencvs_clahe_and_stay_grey():
+    grey = np.repeat(images()[..., :1], 3, axis=3)
+    found = equalize_luminance(grey)
+    reference = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8))
+    for one, image in zip(found, grey, strict=True):
+        assert (one == one[..., :1]).all()
+        np.testing.assert_array_equal(one[..., 0], reference.apply(np.ascontiguousarray(image[..., 0])))
+
+
+def test_each_image_is_equalised_by_itself():
+    several = images()
+    alone = np.concatenate([equalize_luminance(several[row : row + 1]) for row in range(3)])
+    np.testing.assert_array_equal(equalize_luminance(several), alone)
+
+
+def test_contrast_grows_and_the_input_stays():
+    given = images()
+    kept = given.copy()
+    assert equalize_luminance(given).astype(float).std() > 1.3 * given.astype(float).std()
+    np.testing.assert_array_equal(given, kept)
+
+
+def test_no_images_are_no_images():
+    none = images()[:0]
+    assert equalize_luminance(none).shape == remove_colour(none).shape == none.shape
+
+
+def test_greys_are_the_luminance():
+    grey = remove_colour(images())
+    assert (grey == grey[..., :1]).all()
+    weights = images().astype(float) @ [0.299, 0.587, 0.114]
+    np.testing.assert_allclose(grey[..., 0], weights, atol=0.51)
