@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from eri.config import ExtractorConfig, describe_misfits
 from eri.config import parse_extractor as parse_section
+from eri.config.loading import apply_override
 from eri.config.tasks import TASKS
 from eri.data.clips import Clip, ClipTable
 from eri.features.store import find_folder
@@ -35,14 +35,7 @@ def parse_extractor(extractor: str | ExtractorConfig, overrides: Sequence[str] =
     """
     values: dict[str, Any] = {"extractor": extractor} if isinstance(extractor, str) else extractor.model_dump()
     for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise ConfigError(f"setting '{override}' is not of the form key=value")
-        *parents, last = key.split(".")
-        node = values
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = yaml.safe_load(text)
+        apply_override(values, override)
     try:
         return parse_section(values)
     except ValidationError as error:

@@ -54,7 +54,7 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Experiment
     path = _find(source)
     values = _read_values(path)
     for override in overrides:
-        _override(values, override)
+        apply_override(values, override)
     try:
         return parse_config(values, origin=str(path))
     except ConfigError as error:
@@ -165,7 +165,8 @@ def _merge(inherited: Any, own: Any) -> Any:
     return {**inherited, **{key: _merge(inherited.get(key), value) for key, value in own.items()}}
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Set a value that ``section.key=value`` names, the value read as YAML."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"override '{override}' is not of the form section.key=value")

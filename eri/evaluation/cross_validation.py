@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,7 @@ class CrossValidation(Shown):
         folds: The same for each fold.
         metric: What the scores below are: ``Pearson`` (the mean over labels) or ``WAR``.
         single: Score over all clips for each repeat and seed alone; None where undefined.
-        optimism: Score on the clips that chose the epoch minus that on held-out clips of the fold, the mean over all
-            models in which both are defined; None when there is none.
+        optimism: Score on the clips that chose the epoch minus that on held-out ones, the mean over models; or None.
         notes: What a reader of the scores should know.
     """
 
@@ -119,15 +119,10 @@ def cv(
     refuse_reserved_labels(table.task, *_RESERVED)
     folds = make_folds(clips, plan, classes=table.task.classes, official=table.folds)
     path = run_path(runs, name if name is not None else f"{config.name}-cv")
-    jobs = [
-        Job(
-            config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})}),
-            fold,
-            f"repeat{fold.repeat}-fold{fold.number}-seed{seed}",
-        )
-        for fold in folds
-        for seed in seeds
-    ]
+    jobs = []
+    for fold, seed in product(folds, seeds):
+        own = config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
+        jobs.append(Job(own, fold, f"repeat{fold.repeat}-fold{fold.number}-seed{seed}"))
     rank = current_rank()
     several = rank.world_size > 1
     context = JobContext(table, features, path / CV_MODELS, replace(runtime, workers=1) if several else runtime)
@@ -135,13 +130,8 @@ def cv(
         raise ConfigError("torchrun and --engine ray both spread the models", hint="Use one of them.")
     with locked(path) if rank.writes else nullcontext(), together(config, runtime) if several else nullcontext():
         if rank.writes:
-            settings = {
-                "config": config.model_dump(mode="json"),
-                "seeds": list(seeds),
-                "splits": list(splits),
-                "folds": digest_folds(folds),
-                "data": describe_data(table),
-            }
+            given: dict[str, Any] = {"seeds": list(seeds), "splits": list(splits), "folds": digest_folds(folds)}
+            settings = {"config": config.model_dump(mode="json"), **given, "data": describe_data(table)}
             _begin(path, settings, folds, resume=resume, overwrite=overwrite)
         listen = on_event if rank.writes else ignore
         trained = _train(context, jobs, engine, address, listen)

@@ -58,8 +58,7 @@ class EnsembleReport(Shown):
         path: Its folder.
         method: How members are combined.
         metrics: Nested scores: every clip is predicted by a combination that was fitted without its fold.
-        fitted: Score (mean Pearson, or WAR) of the final combination on the very clips that it was fitted on; None
-            where undefined.
+        fitted: Score of the final combination on the very clips that it was fitted on; None where undefined.
         optimism: ``fitted`` minus the nested score: how much a score on the data used to choose promises too much.
         members: Score of each member alone on the same clips; None where undefined.
         weights: Weight of each member; None where the combination has none.
@@ -189,22 +188,13 @@ def _folds(opened: Sequence[HeldOut], ids: Sequence[str], table: ClipTable, plan
 
 
 def _write(
-    report: EnsembleReport,
-    opened: Sequence[HeldOut],
-    combination: Combination,
-    table: ClipTable,
-    predictions: pd.DataFrame,
+    report: EnsembleReport, opened: Sequence[HeldOut], combination: Combination, table: ClipTable, nested: pd.DataFrame
 ) -> None:
     path = report.path
-    members = [
-        {
-            "path": os.path.relpath(member.path.resolve(), path.resolve()),
-            "kind": member.kind,
-            "stamp": stamp_of(member.path),
-            "mean": mean,
-        }
-        for member, mean in zip(opened, report.members.values(), strict=True)
-    ]
+    members = []
+    for member, mean in zip(opened, report.members.values(), strict=True):
+        place = os.path.relpath(member.path.resolve(), path.resolve())
+        members.append({"path": place, "kind": member.kind, "stamp": stamp_of(member.path), "mean": mean})
     values = {
         "method": report.method,
         "members": members,
@@ -220,7 +210,7 @@ def _write(
     with locked(path), writing(path):
         if path.exists():
             shutil.rmtree(path)
-        write_parquet(path / PREDICTIONS, predictions.rename_axis("clip_id").reset_index())
+        write_parquet(path / PREDICTIONS, nested.rename_axis("clip_id").reset_index())
         write_json(path / FILES["ensemble"], values)
 
 

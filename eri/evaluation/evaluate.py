@@ -37,8 +37,7 @@ class Evaluation(Shown):
     Attributes:
         run: The run folder.
         split: The split.
-        metrics: Scores over its labelled clips, of intensities :class:`~eri.metrics.intensities.Metrics`, of classes
-            :class:`~eri.metrics.recognition.Recognition`; None when it has none.
+        metrics: Scores over its labelled clips, ``Metrics`` of intensities or ``Recognition``; None when it has none.
         predictions: As :func:`predict` returned them.
         fallback: Ids of the clips that were predicted by :data:`TRAIN_MEAN`.
         published: The score of the paper for this split; None where it has none.

@@ -23,7 +23,7 @@ from eri.utils.files import write_text
 
 _COLUMNS = ("repeat", "clip_id", "fold")
 _NAMED = 5
-_NO_FOLDS: Mapping[str, str] = MappingProxyType({})
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,7 @@ class Fold:
 
 
 def make_folds(
-    clips: Sequence[Clip],
-    plan: FoldPlan = FIVE_FOLDS,
-    *,
-    classes: Sequence[str] = (),
-    official: Mapping[str, str] = _NO_FOLDS,
+    clips: Sequence[Clip], plan: FoldPlan = FIVE_FOLDS, classes: Sequence[str] = (), official: Mapping[str, str] = _NONE
 ) -> tuple[Fold, ...]:
     """Split labelled clips into folds; ``official`` are the data set's own, :attr:`eri.data.clips.ClipTable.folds`.
 
@@ -169,7 +165,8 @@ class _Splitter:
     def assign(self, clips: Sequence[Clip], count: int, seed: Sequence[int]) -> list[list[str]]:
         """Assign clips to ``count`` parts of about the same size."""
         generator = np.random.default_rng(list(seed))
-        sets = list((_by_subject(clips) if self.grouped else _by_dominant_emotion(clips)).values())
+        emotions = ((f"{_dominant(clip):03d}", clip.id) for clip in clips)
+        sets = list((_by_subject(clips) if self.grouped else _grouped(emotions)).values())
         if self.grouped and len(sets) < count:
             raise DataError(
                 f"{len(sets)} subject(s) cannot be split into {count} parts", hint=f"Use at most {len(sets)} folds."
@@ -246,10 +243,6 @@ def _subject(clip: Clip) -> str:
 
 def _by_subject(clips: Iterable[Clip]) -> dict[str, list[str]]:
     return _grouped((_subject(clip), clip.id) for clip in clips)
-
-
-def _by_dominant_emotion(clips: Iterable[Clip]) -> dict[str, list[str]]:
-    return _grouped((f"{_dominant(clip):03d}", clip.id) for clip in clips)
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

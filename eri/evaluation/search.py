@@ -125,12 +125,9 @@ def search(
         folds = make_folds(clips, plan, classes=table.task.classes, official=table.folds)
         objective, protocol = partial(_score_on_folds, folds), {"folds": digest_folds(folds)}
     path = run_path(runs, name if name is not None else f"{config.name}-search")
-    settings: dict[str, Any] = {
-        "config": config.model_dump(mode="json"),
-        "space": {key: parameter.model_dump(mode="json") for key, parameter in space.items()},
-        "data": {"name": table.name, "fingerprint": table.fingerprint, "task": table.task.name},
-        "protocol": protocol,
-    }
+    parameters = {key: parameter.model_dump(mode="json") for key, parameter in space.items()}
+    data = {"name": table.name, "fingerprint": table.fingerprint, "task": table.task.name}
+    settings = {"config": config.model_dump(mode="json"), "space": parameters, "data": data, "protocol": protocol}
     _begin(path, settings, resume=resume)
     context = JobContext(table, features, path / _TRIALS, runtime)
     searcher = _Searcher(path, config, dict(space), context, objective, trials, pruning, floor, seed)

@@ -51,19 +51,20 @@ class _Plugins:
         if self.searched:
             return
         self.searched = True
-        errors = []
-        for name in filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))):
-            try:
-                self.load(Plugin(name, VARIABLE))
-            except PluginError as error:
-                errors.append(error)
+        named = filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(",")))
+        wanted = [Plugin(name, VARIABLE) for name in named]
+        errors: list[PluginError] = []
         for point in entry_points(group=GROUP):
             package = point.dist.name if point.dist is not None else "an unknown package"
-            plugin = Plugin(point.module, f"entry point '{point.name}' of {package}")
+            wanted.append(Plugin(point.module, f"entry point '{point.name}' of {package}"))
+        for plugin in wanted:
             try:
                 self.load(plugin)
             except PluginError as error:
-                _LOG.warning("%s (%s; everything else works)", error.message, plugin.found)
+                if plugin.found == VARIABLE:
+                    errors.append(error)
+                else:
+                    _LOG.warning("%s (%s; everything else works)", error.message, plugin.found)
         if errors:
             raise errors[0]
 

@@ -123,8 +123,7 @@ def _encode(arguments: tuple[Any, ...]) -> bytes:
     """Follow what Python 3 writes for bytes in the protocols that have none."""
     known = len(arguments) == 2 and isinstance(arguments[0], str) and arguments[1] in ("latin1", "latin-1")
     _require(known, "encodes text in an unknown way")
-    encoded: bytes = arguments[0].encode("latin-1")
-    return encoded
+    return bytes(arguments[0], "latin-1")
 
 
 def _no_bytes(arguments: tuple[Any, ...]) -> bytes:
