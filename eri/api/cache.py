@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from eri.api.choices import Missing, OnEvent, PathLike, Stream, TableFormat, TimeUnit, documented
 from eri.api.progress import counter, reporting
@@ -44,9 +44,6 @@ def features_verify(
 ) -> VerifyReport:
     """Read every cached file and list which are damaged, and with data which are outdated or of no clip.
 
-    Args:
-        data: Data set to compare with; may be repeated, once for each data set whose features are in the cache.
-
     Raises:
         EriError: A name is of no features, or the cache cannot be read.
     """
@@ -65,18 +62,13 @@ def features_gc(
     data: Sequence[PathLike] = (),
     adapter: str | None = None,
     features: PathLike = "features",
-    older: bool = False,
-    yes: bool = False,
+    older: Annotated[bool, "Also remove earlier versions of the same config's features."] = False,
+    yes: Annotated[bool, "Remove what is listed; without it nothing is changed."] = False,
     threads: int = 4,
     progress: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> ClearingReport:
     """List what can be removed from the cache and how much that frees; with yes, remove it.
-
-    Args:
-        data: Data set to compare with; may be repeated, once for each data set whose features are in the cache.
-        older: Also remove earlier versions of the same config's features.
-        yes: Remove what is listed; without it nothing is changed.
 
     Raises:
         EriError: A name is of no features, or the cache cannot be read or written.
@@ -102,13 +94,13 @@ def features_import(
     data: PathLike = "data",
     adapter: str | None = None,
     features: PathLike = "features",
-    name: str | None = None,
-    modality: Stream | None = None,
-    time_unit: TimeUnit | None = None,
-    hop: float = 1.0,
-    missing: Missing = "refuse",
-    id_column: str | None = None,
-    time_column: str | None = None,
+    name: Annotated[str | None, "Name of the features, such as FAUs; that of the folder if omitted."] = None,
+    modality: Annotated[Stream | None, "What the features describe; known of the organisers' features."] = None,
+    time_unit: Annotated[TimeUnit | None, "Unit of the times; detected if omitted."] = None,
+    hop: Annotated[float, "Seconds between rows that have no times."] = 1.0,
+    missing: Annotated[Missing, "What to do with rows in which a number is missing."] = "refuse",
+    id_column: Annotated[str | None, "Column of a Parquet table with the clip ids."] = None,
+    time_column: Annotated[str | None, "Column of a Parquet table with the times."] = None,
     progress: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> ImportReport:
@@ -117,13 +109,6 @@ def features_import(
     Args:
         source: A Parquet table, a folder with one CSV file or pickled array per clip, or, with ``name``, the folder
             around it.
-        name: Name of the features, such as FAUs; that of the folder if omitted.
-        modality: What the features describe; known of the organisers' features.
-        time_unit: Unit of the times; detected if omitted.
-        hop: Seconds between rows that have no times.
-        missing: What to do with rows in which a number is missing.
-        id_column: Column of a Parquet table with the clip ids.
-        time_column: Column of a Parquet table with the times.
 
     Raises:
         EriError: Something cannot be read or does not fit together; the file is named.
@@ -149,22 +134,16 @@ def features_import(
 
 @documented
 def features_export(
-    name: str,
-    target: PathLike,
+    name: Annotated[str, "Features as `eri features ls` prints them, with or without the digits."],
+    target: Annotated[PathLike, "Folder to create, or a .parquet file."],
     *,
     features: PathLike = "features",
-    format: TableFormat | None = None,  # noqa: A002  the option's name
-    time_unit: TimeUnit = "ms",
+    format: Annotated[TableFormat | None, "Format of the target; by its suffix if omitted."] = None,  # noqa: A002  the option's name
+    time_unit: Annotated[TimeUnit, "Unit of the times in CSV files."] = "ms",
     progress: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> ExportReport:
     """Write features as one CSV file per clip, as MuSe distributes them, or as one Parquet table.
-
-    Args:
-        name: Features as `eri features ls` prints them, with or without the digits.
-        target: Folder to create, or a .parquet file.
-        format: Format of the target; by its suffix if omitted.
-        time_unit: Unit of the times in CSV files.
 
     Raises:
         EriError: No features have that name, one is damaged, or the target exists already.

@@ -53,12 +53,15 @@ ARGUMENTS: Mapping[str, str] = {
 }
 """What an argument means in every function whose docstring does not say otherwise."""
 
-_INSTEAD = {
-    "data": "Data to use instead of what the run was trained on.",
-    "features": "Folder of cached features to use instead of the run's.",
-    "run": "Run folder or name of a run; the newest run if omitted.",
+_OF_DEFAULT: Mapping[Any, Mapping[str, str]] = {
+    None: {
+        "data": "Data to use instead of what the run was trained on.",
+        "features": "Folder of cached features to use instead of the run's.",
+        "run": "Run folder or name of a run; the newest run if omitted.",
+    },
+    (): {"data": "Data set to compare with; may be repeated, once for each data set whose features are in the cache."},
 }
-"""The same of arguments that may be None."""
+"""The same of arguments with that default."""
 
 _SECTION = r"\n\n(?=(?:Args|Returns|Raises|Examples):\n)"
 
@@ -66,17 +69,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def documented(function: Function) -> Function:
-    """Complete the docstring of a command's function with the arguments that many commands share.
+    """Complete the docstring of a command's function with what is said of its arguments.
+
+    That stands below ``Args:``, in the annotation, or, of arguments that many commands share, in this module.
 
     Examples:
-        >>> @documented
-        ... def train(runs, name):
-        ...     '''Train.
-        ...
-        ...     Args:
-        ...         name: Name of the run.
-        ...     '''
-        >>> print(train.__doc__)
+        >>> def train(runs, name):
+        ...     '''Train.'''
+        >>> train.__annotations__["name"] = "Annotated[str, 'Name of the run.']"
+        >>> print(documented(train).__doc__)
         Train.
         <BLANKLINE>
         Args:
@@ -87,7 +88,9 @@ def documented(function: Function) -> Function:
     own = arguments_of(function)
     lines = []
     for name, parameter in inspect.signature(function).parameters.items():
-        shared = {**ARGUMENTS, **_INSTEAD} if parameter.default is None else ARGUMENTS
+        if found := re.fullmatch(r"Annotated\[(.*?), (['\"])(.*)\2\]", str(parameter.annotation)):
+            function.__annotations__[name], own[name] = found[1], found[3]
+        shared = {**ARGUMENTS, **_OF_DEFAULT.get(parameter.default, {})}
         text = f"    {name}: {own.get(name) or shared[name]}"
         lines.append(fill(text, 116, subsequent_indent="        ", break_on_hyphens=False))
     others = [section for section in sections if not section.startswith("Args:")]

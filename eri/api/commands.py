@@ -1,7 +1,7 @@
 """From clips to a submission: the functions behind `eri probe`, `extract`, `train`, `evaluate`, `submit`, `validate`.
 
 Every function of this room is the command of the same name, with the same arguments and defaults. The help of an option
-is the line on the argument below ``Args``.
+is what is said of the argument, in its annotation or below ``Args``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 from eri.api.choices import Decoder, Engine, Modality, OnEvent, PathLike, Split, documented
 from eri.api.progress import counter, recording, reporting
@@ -73,20 +73,15 @@ def open_inputs(data: PathLike, adapter: str | None, features: PathLike) -> tupl
 
 @documented
 def probe(
-    data: PathLike = "data",
+    data: Annotated[PathLike, "Challenge folder or manifest YAML."] = "data",
     *,
     adapter: str | None = None,
-    output: PathLike | None = None,
-    workers: int = 2,
+    output: Annotated[PathLike | None, "CSV file to write the table to."] = None,
+    workers: Annotated[int, "Processes that read clips; 0 reads in this process, without a timeout."] = 2,
     progress: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> ProbeReport:
     """Show duration, frame rate, size, rotation, audio and faults of every clip, without decoding it whole.
-
-    Args:
-        data: Challenge folder or manifest YAML.
-        output: CSV file to write the table to.
-        workers: Processes that read clips; 0 reads in this process, without a timeout.
 
     Raises:
         DataError: The data cannot be read.
@@ -113,7 +108,7 @@ def extract(
     features: PathLike = "features",
     runs: PathLike = "runs",
     weights: PathLike | None = None,
-    windows: int = 1,
+    windows: Annotated[int, "With ``weights``: rows that its model computes per clip."] = 1,
     split: Split | Sequence[Split] | None = None,
     shard: str | None = None,
     engine: Engine = "local",
@@ -121,8 +116,8 @@ def extract(
     device: str = "auto",
     batch_size: int = 32,
     workers: int | None = None,
-    timeout: float = 300.0,
-    compile: bool = False,  # noqa: A002  the option's name
+    timeout: Annotated[float, "Seconds that one clip may take."] = 300.0,
+    compile: Annotated[bool, "Compile the image model with torch.compile after ten minutes of its work."] = False,  # noqa: A002  the option's name
     decoder: Decoder = "pyav",
     progress: bool | None = None,
     on_event: OnEvent | None = None,
@@ -133,13 +128,10 @@ def extract(
         modality: Take the default system of this modality, or of a config with both only this part.
         weights: A run of a video model, by path or name: cache what its model computes, in place of the features that
             a system reads.
-        windows: With ``weights``: rows that its model computes per clip.
         split: Extract only this split; may be repeated. All splits if omitted.
         shard: Extract only part I of N disjoint parts, such as ``3/8``; see docs/scaling.md.
         workers: Processes that decode; does not change the numbers. If omitted, one per core and at most 8; on Ray one
             per actor.
-        timeout: Seconds that one clip may take.
-        compile: Compile the image model with torch.compile after ten minutes of its work.
         decoder: Decoder of sampled frames; ``torchcodec`` decodes on the device, on a GPU by NVDEC. See docs/speed.md.
 
     Raises:
@@ -229,11 +221,11 @@ def extract_file(
     path: PathLike | Sequence[PathLike],
     extractor: str | ExtractorConfig = "resnet50",
     *,
-    overrides: Sequence[str] = (),
+    overrides: Annotated[Sequence[str], "Settings of a named extractor, such as ``hop=0.5``."] = (),
     device: str = "auto",
     batch_size: int = 32,
     workers: int = 1,
-    timeout: float = 300.0,
+    timeout: Annotated[float, "Seconds that one file may take."] = 300.0,
     progress: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> pd.DataFrame:
@@ -242,8 +234,6 @@ def extract_file(
     Args:
         path: A video or audio file, a folder of numbered images, or a list of such.
         extractor: Name of an extractor, such as ``resnet50``, ``deepspectrum`` or ``egemaps``, or its config.
-        overrides: Settings of a named extractor, such as ``hop=0.5``.
-        timeout: Seconds that one file may take.
 
     Returns:
         One float32 row per time and one column per dimension; the index has the levels ``file``, ``start`` and ``end``
@@ -291,18 +281,14 @@ def train(
     adapter: str | None = None,
     features: PathLike = "features",
     runs: PathLike = "runs",
-    name: str | None = None,
-    resume: bool = False,
+    name: Annotated[str | None, "Name of the run folder; CONFIG-seedSEED if omitted."] = None,
+    resume: Annotated[bool, "Continue an interrupted run of this name."] = False,
     overwrite: bool = False,
     device: str = "auto",
     progress: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> Path:
     """Train a system on cached features or face crops, and return its run folder.
-
-    Args:
-        name: Name of the run folder; CONFIG-seedSEED if omitted.
-        resume: Continue an interrupted run of this name.
 
     Raises:
         EriError: Features are missing, the run exists already, or the data cannot be used.
@@ -329,7 +315,7 @@ def train(
 def evaluate(
     run: PathLike | None = None,
     *,
-    split: Split = "val",
+    split: Annotated[Split, "Split to score; an unlabelled one is predicted only."] = "val",
     data: PathLike | None = None,
     adapter: str | None = None,
     features: PathLike | None = None,
@@ -340,9 +326,6 @@ def evaluate(
     on_event: OnEvent | None = None,
 ) -> Evaluation:
     """Score a run on a split, with 95 % intervals, and keep the predictions in its folder.
-
-    Args:
-        split: Split to score; an unlabelled one is predicted only.
 
     Raises:
         EriError: No such run, or it does not fit the data.
@@ -362,13 +345,13 @@ def evaluate(
 def submit(
     run: PathLike | None = None,
     *,
-    split: Split = "test",
+    split: Annotated[Split, "Split that the organisers score."] = "test",
     data: PathLike | None = None,
     adapter: str | None = None,
     features: PathLike | None = None,
     runs: PathLike = "runs",
-    submissions: PathLike = "submissions",
-    filename: str | None = None,
+    submissions: Annotated[PathLike, "Folder of submissions."] = "submissions",
+    filename: Annotated[str | None, "Name of the file; the challenge's own if omitted."] = None,
     brackets: bool | None = None,
     format: str | None = None,  # noqa: A002  # the option's name
     overwrite: bool = False,
@@ -380,9 +363,6 @@ def submit(
 
     Args:
         run: Folder or name of a run, a cross-validation or an ensemble; the newest run if omitted.
-        split: Split that the organisers score.
-        submissions: Folder of submissions.
-        filename: Name of the file; the challenge's own if omitted.
 
     Returns:
         The file, and what the validator found in it.
@@ -410,20 +390,15 @@ def submit(
 
 @documented
 def validate(
-    file: PathLike,
+    file: Annotated[PathLike, "Submission file to check."],
     *,
     data: PathLike = "data",
     adapter: str | None = None,
-    split: Split = "test",
-    brackets: bool | None = None,
+    split: Annotated[Split, "Split that the file is for."] = "test",
+    brackets: Annotated[bool | None, "Expect ids as [00000] or as 00000; as the challenge has them if omitted."] = None,
     format: str | None = None,  # noqa: A002  # the option's name
 ) -> list[Finding]:
     """Check any submission file: every finding with its line; one that would be refused gives exit code 1.
-
-    Args:
-        file: Submission file to check.
-        split: Split that the file is for.
-        brackets: Expect ids as [00000] or as 00000; as the challenge has them if omitted.
 
     Returns:
         The findings; an empty list is a perfect file.

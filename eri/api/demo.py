@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from eri.api import commands
 from eri.api.choices import FaceSet, Modality, OnEvent, PathLike, documented
@@ -71,12 +71,12 @@ class DemoReport(Shown):
 
 @documented
 def demo(
-    folder: PathLike = "demo",
+    folder: Annotated[PathLike, "Folder for clips, features, runs and submission."] = "demo",
     *,
-    clips: int = 360,
-    seed: int = 0,
+    clips: Annotated[int, "Number of generated clips, at least 12; about a quarter is val and a twentieth test."] = 360,
+    seed: Annotated[int, "Seed of the generated clips."] = 0,
     pretrained: bool = False,
-    workers: int = 2,
+    workers: Annotated[int, "Processes that generate and decode; does not change the numbers."] = 2,
     device: str = "auto",
     only: FaceSet | None = None,
     progress: bool | None = None,
@@ -87,11 +87,7 @@ def demo(
     Clips and features that exist already are kept; runs and the submission are made again.
 
     Args:
-        folder: Folder for clips, features, runs and submission.
-        clips: Number of generated clips, at least 12; about a quarter is val and a twentieth test.
-        seed: Seed of the generated clips.
         pretrained: Use the real weights of the backbones; random ones prove the pipeline, not the science.
-        workers: Processes that generate and decode; does not change the numbers.
         only: Only generate clips of moving faces for video models, and return their manifest; see docs/expressions.md.
         on_event: Called with each progress event, and with the headline of each stage as text.
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from eri.api.choices import OnEvent, PathLike, documented
 from eri.api.commands import usual_workers
@@ -104,35 +104,23 @@ def schema() -> dict[str, Any]:
 @documented
 def plan(
     *,
-    clips: int,
+    clips: Annotated[int, "Number of clips."],
     config: PathLike = "yap-csm-v4",
-    seconds: float | None = None,
-    device: str = "cpu",
-    workers: int | None = None,
-    machines: int = 1,
-    price: float | None = None,
-    measure: PathLike | None = None,
-    sample: int = 64,
-    rates: PathLike | None = None,
-    save: PathLike | None = None,
+    seconds: Annotated[float | None, "Mean length of a clip; as measured if omitted."] = None,
+    device: Annotated[str, "Device of the model: cpu, or cuda for any GPU."] = "cpu",
+    workers: Annotated[int | None, "Processes that decode, on each machine."] = None,
+    machines: Annotated[int, "Number of machines, each with its shard."] = 1,
+    price: Annotated[float | None, "Price of one machine for an hour."] = None,
+    measure: Annotated[PathLike | None, "Data set of which a few clips are extracted now."] = None,
+    sample: Annotated[int, "With ``measure``: number of clips."] = 64,
+    rates: Annotated[PathLike | None, "The rates.json of a feature folder, of any machine."] = None,
+    save: Annotated[PathLike | None, "File to write the rates to, for ``rates``."] = None,
     adapter: str | None = None,
     features: PathLike = "features",
     progress: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> Plan:
     """Estimate the time, storage and cost of an extraction, what its bottleneck is, and what makes it faster.
-
-    Args:
-        clips: Number of clips.
-        seconds: Mean length of a clip; as measured if omitted.
-        device: Device of the model: cpu, or cuda for any GPU.
-        workers: Processes that decode, on each machine.
-        machines: Number of machines, each with its shard.
-        price: Price of one machine for an hour.
-        measure: Data set of which a few clips are extracted now.
-        sample: With ``measure``: number of clips.
-        rates: The rates.json of a feature folder, of any machine.
-        save: File to write the rates to, for ``rates``.
 
     Raises:
         EriError: Nothing was measured that a plan could be made from, or a number that cannot be.
@@ -167,21 +155,15 @@ def plan(
 def profile(
     config: PathLike,
     *,
-    overrides: Sequence[str] = (),
-    labels: int = 7,
-    runs: int = 20,
-    seconds: float = 20.0,
+    overrides: Annotated[Sequence[str], "Dotted settings, such as ``model.frames=8``."] = (),
+    labels: Annotated[int, "Outputs of the model: the task's labels or classes."] = 7,
+    runs: Annotated[int, "Number of timed runs, after some that are not timed."] = 20,
+    seconds: Annotated[float, "Seconds after which no further run begins."] = 20.0,
     device: str = "cpu",
     progress: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> VideoProfile:
     """Show a video model's parameters, MACs, memory and latency for one clip, beside the published values.
-
-    Args:
-        overrides: Dotted settings, such as ``model.frames=8``.
-        labels: Outputs of the model: the task's labels or classes.
-        runs: Number of timed runs, after some that are not timed.
-        seconds: Seconds after which no further run begins.
 
     Raises:
         ConfigError: The system has no video model.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from eri.api.choices import Engine, Method, Modality, OnEvent, PathLike, Protocol, Pruning, Split, Unit, documented
 from eri.api.commands import check_split, choose_config, chosen_splits, open_inputs
@@ -28,20 +28,20 @@ def cv(
     adapter: str | None = None,
     features: PathLike = "features",
     runs: PathLike = "runs",
-    folds: int = 5,
-    repeats: int = 1,
-    leave_one_group_out: bool = False,
-    folds_file: PathLike | None = None,
+    folds: Annotated[int, "Number of folds, of about the same size."] = 5,
+    repeats: Annotated[int, "Number of times that all clips are split into folds."] = 1,
+    leave_one_group_out: Annotated[bool, "Use one fold per subject."] = False,
+    folds_file: Annotated[PathLike | None, "CSV file of the folds with the columns clip_id and fold."] = None,
     protocol: Protocol = "generated",
-    ungrouped: bool = False,
-    inner: int = 5,
+    ungrouped: Annotated[bool, "Let folds share subjects."] = False,
+    inner: Annotated[int, "One part in so many of a fold's training clips selects the epoch."] = 5,
     split: Split | Sequence[Split] | None = None,
-    seeds: int = 1,
-    name: str | None = None,
-    resume: bool = False,
+    seeds: Annotated[int, "Models per fold: the config's seed and those after it."] = 1,
+    name: Annotated[str | None, "Name of the output folder; CONFIG-cv if omitted."] = None,
+    resume: Annotated[bool, "Keep the models that are trained already."] = False,
     overwrite: bool = False,
     device: str = "auto",
-    workers: int = 0,
+    workers: Annotated[int, "Models trained at a time; 0 is one per core."] = 0,
     engine: Engine = "local",
     address: str | None = None,
     progress: bool | None = None,
@@ -50,19 +50,9 @@ def cv(
     """Train on every fold with every seed, and score each clip by models that did not see it.
 
     Args:
-        folds: Number of folds, of about the same size.
-        repeats: Number of times that all clips are split into folds.
-        leave_one_group_out: Use one fold per subject.
-        folds_file: CSV file of the folds with the columns clip_id and fold.
         protocol: Folds to use: ``generated`` by these options, or the ``official`` ones of the data set, such as DFEW's
             five.
-        ungrouped: Let folds share subjects.
-        inner: One part in so many of a fold's training clips selects the epoch.
         split: Split whose labelled clips are used; may be repeated. If omitted, train and val.
-        seeds: Models per fold: the config's seed and those after it.
-        name: Name of the output folder; CONFIG-cv if omitted.
-        resume: Keep the models that are trained already.
-        workers: Models trained at a time; 0 is one per core.
 
     Raises:
         EriError: No labelled clip, folds that cannot be made, missing features, or the folder exists already.
@@ -99,27 +89,21 @@ def cv(
 
 @documented
 def ensemble(
-    members: Sequence[PathLike],
+    members: Annotated[Sequence[PathLike], "Folders or names of runs, or of cross-validations."],
     *,
-    method: Method = "weighted",
+    method: Annotated[Method, "How predictions are combined."] = "weighted",
     data: PathLike = "data",
     adapter: str | None = None,
     features: PathLike = "features",
     runs: PathLike = "runs",
-    split: Split = "val",
-    name: str | None = None,
+    split: Annotated[Split, "Split that runs are scored on; cross-validations have their own clips."] = "val",
+    name: Annotated[str | None, "Name of the output folder; ensemble-METHOD if omitted."] = None,
     overwrite: bool = False,
     device: str = "auto",
     progress: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> EnsembleReport:
     """Combine runs, and score the combination on clips that it was not fitted on.
-
-    Args:
-        members: Folders or names of runs, or of cross-validations.
-        method: How predictions are combined.
-        split: Split that runs are scored on; cross-validations have their own clips.
-        name: Name of the output folder; ensemble-METHOD if omitted.
 
     Raises:
         EriError: Fewer than two members, members that do not fit together, or the folder exists already.
@@ -139,16 +123,16 @@ def ensemble(
 
 @documented
 def compare(
-    first: PathLike,
-    second: PathLike,
+    first: Annotated[PathLike, "Folder or name of a run, a cross-validation or an ensemble."],
+    second: Annotated[PathLike, "Another one of the same clips."],
     *,
     data: PathLike = "data",
     adapter: str | None = None,
     features: PathLike = "features",
     runs: PathLike = "runs",
     split: Split = "val",
-    bootstrap: int = 2000,
-    by: Unit = "clip",
+    bootstrap: Annotated[int, "Bootstrap resamples of the clips."] = 2000,
+    by: Annotated[Unit, "What is resampled: clips, or subjects, each with all its clips."] = "clip",
     device: str = "auto",
     progress: bool | None = None,
     on_event: OnEvent | None = None,
@@ -156,11 +140,7 @@ def compare(
     """Test whether the first scores better than the second: difference, interval, and p-value corrected by Holm.
 
     Args:
-        first: Folder or name of a run, a cross-validation or an ensemble.
-        second: Another one of the same clips.
         split: Split that runs are scored on; cross-validations and ensembles have their own clips.
-        bootstrap: Bootstrap resamples of the clips.
-        by: What is resampled: clips, or subjects, each with all its clips.
 
     Raises:
         EriError: They predict other labels or other clips, or were made on other data.
@@ -186,16 +166,16 @@ def search(
     adapter: str | None = None,
     features: PathLike = "features",
     runs: PathLike = "runs",
-    trials: int = 50,
+    trials: Annotated[int, "Trials that the study has when it ends."] = 50,
     pruning: Pruning = "median",
-    folds: int = 0,
-    leave_one_group_out: bool = False,
+    folds: Annotated[int, "Score trials over this number of folds; 0 scores them on the val split."] = 0,
+    leave_one_group_out: Annotated[bool, "Score trials over one fold per subject."] = False,
     floor: float | None = None,
-    seed: int = 0,
-    name: str | None = None,
-    resume: bool = False,
+    seed: Annotated[int, "Seed of the sampling."] = 0,
+    name: Annotated[str | None, "Name of the output folder; CONFIG-search if omitted."] = None,
+    resume: Annotated[bool, "Continue the study, also while other processes work on it."] = False,
     device: str = "auto",
-    workers: int = 1,
+    workers: Annotated[int, "Trials at a time."] = 1,
     engine: Engine = "local",
     address: str | None = None,
     progress: bool | None = None,
@@ -206,15 +186,8 @@ def search(
     Args:
         space: Search space, by a shipped name or as a YAML file: training.learning_rate: {low: 0.0001, high: 0.01,
             log: true} ...
-        trials: Trials that the study has when it ends.
         pruning: When a trial is stopped early: worse than the median, by successive halving, or never.
-        folds: Score trials over this number of folds; 0 scores them on the val split.
-        leave_one_group_out: Score trials over one fold per subject.
         floor: With folds of classes: stop a trial that cannot reach this WAR, such as 0.965.
-        seed: Seed of the sampling.
-        name: Name of the output folder; CONFIG-search if omitted.
-        resume: Continue the study, also while other processes work on it.
-        workers: Trials at a time.
 
     Raises:
         EriError: A value of the space does not fit the config, features are missing, or the study exists already.

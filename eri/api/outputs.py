@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from eri.api.choices import OnEvent, PathLike, Split, documented
 from eri.api.commands import check_split
@@ -18,33 +18,23 @@ if TYPE_CHECKING:
 
 @documented
 def predict(
-    run: PathLike,
-    videos: PathLike | Sequence[PathLike],
+    run: Annotated[PathLike, "Folder or name of a run, a cross-validation or an ensemble."],
+    videos: Annotated[PathLike | Sequence[PathLike], "Files, folders, or patterns."],
     *,
-    timeline: bool = False,
-    window: float = 4.0,
-    hop: float = 1.0,
-    output: PathLike | None = None,
-    features: PathLike | None = None,
+    timeline: Annotated[bool, "Also write the course over time as CSV, PNG and an HTML page."] = False,
+    window: Annotated[float, "Seconds of one window of the timeline."] = 4.0,
+    hop: Annotated[float, "Seconds between two windows."] = 1.0,
+    output: Annotated[PathLike | None, "Folder to write to; predictions/RUN if omitted."] = None,
+    features: Annotated[PathLike | None, "Folder to cache the features in; they are not cached if omitted."] = None,
     runs: PathLike = "runs",
     device: str = "auto",
     batch_size: int = 32,
     workers: int = 1,
-    timeout: float = 3600.0,
+    timeout: Annotated[float, "Seconds that one video may take, and its timeline again."] = 3600.0,
     progress: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> PredictionReport:
     """Predict the intensities of any video, and with a timeline their course over time.
-
-    Args:
-        run: Folder or name of a run, a cross-validation or an ensemble.
-        videos: Files, folders, or patterns.
-        timeline: Also write the course over time as CSV, PNG and an HTML page.
-        window: Seconds of one window of the timeline.
-        hop: Seconds between two windows.
-        output: Folder to write to; predictions/RUN if omitted.
-        features: Folder to cache the features in; they are not cached if omitted.
-        timeout: Seconds that one video may take, and its timeline again.
 
     Raises:
         EriError: The run cannot be used, or nothing that could be predicted is named. A video that cannot be predicted
@@ -65,27 +55,23 @@ def predict(
 
 @documented
 def report(
-    *run: PathLike,
+    *run: Annotated[PathLike, "Folders or names of runs, cross-validations or ensembles; the newest run if omitted."],
     data: PathLike | None = None,
-    output: PathLike | None = None,
+    output: Annotated[PathLike | None, "HTML file to write; in the run's folder if omitted."] = None,
     split: Split | None = None,
     adapter: str | None = None,
     features: PathLike | None = None,
     runs: PathLike = "runs",
-    bootstrap: int = 1000,
-    workers: int = 2,
+    bootstrap: Annotated[int, "Bootstrap resamples behind the 95 % intervals."] = 1000,
+    workers: Annotated[int, "Processes that read the clips of a data set."] = 2,
     progress: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> Path:
     """Write one HTML page about evaluated runs, or about a data set before any training; it needs no network.
 
     Args:
-        run: Folders or names of runs, cross-validations or ensembles; the newest run if omitted.
         data: Without a run: data set to report on. With runs: data to use instead of theirs.
-        output: HTML file to write; in the run's folder if omitted.
         split: Split to report on; the first of val, test and train with labels if omitted.
-        bootstrap: Bootstrap resamples behind the 95 % intervals.
-        workers: Processes that read the clips of a data set.
 
     Raises:
         EriError: A run is missing or has no predictions, or the data cannot be read.
@@ -106,18 +92,14 @@ def report(
 def export(
     run: PathLike | None = None,
     *,
-    output: PathLike | None = None,
-    onnx: bool = True,
+    output: Annotated[PathLike | None, "Folder to write; exports/RUN if omitted."] = None,
+    onnx: Annotated[bool, "Write the model as ONNX too."] = True,
     overwrite: bool = False,
     runs: PathLike = "runs",
     progress: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> ExportReport:
     """Export a run as a folder that eri.load takes: weights, config, ONNX and a model card.
-
-    Args:
-        output: Folder to write; exports/RUN if omitted.
-        onnx: Write the model as ONNX too.
 
     Raises:
         EriError: The run is incomplete or not a single run, or the folder exists already.
@@ -134,20 +116,16 @@ def export(
 @documented
 def draw_activation(
     run: PathLike,
-    video: PathLike,
+    video: Annotated[PathLike, "Any video, or a folder of numbered images."],
     output: PathLike,
     *,
-    apex: tuple[float, float] | None = None,
+    apex: Annotated[tuple[float, float] | None, "Begin and end of the annotated apex in seconds, shown too."] = None,
     runs: PathLike = "runs",
     device: str = "auto",
     progress: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> Path:
     """Draw which moments of a video a CEFLNet responds to: its emotional activation map over time.
-
-    Args:
-        video: Any video, or a folder of numbered images.
-        apex: Begin and end of the annotated apex in seconds, shown too.
 
     Raises:
         EriError: The run has another model, or the video cannot be read or shows no face.
@@ -166,10 +144,10 @@ def draw_embeddings(
     run: PathLike,
     output: PathLike,
     *,
-    beside: Sequence[PathLike] = (),
+    beside: Annotated[Sequence[PathLike], "Another run, drawn in a panel beside; may be repeated."] = (),
     split: Split | None = None,
-    perplexity: float = 30.0,
-    seed: int = 0,
+    perplexity: Annotated[float, "About how many neighbours of a clip count."] = 30.0,
+    seed: Annotated[int, "Seed of t-SNE."] = 0,
     data: PathLike | None = None,
     adapter: str | None = None,
     features: PathLike | None = None,
@@ -181,10 +159,7 @@ def draw_embeddings(
     """Draw labelled clips on a plane as a video model embeds them, coloured by class (t-SNE).
 
     Args:
-        beside: Another run, drawn in a panel beside; may be repeated.
         split: Split of the clips; all clips if omitted, also those that the model was trained on.
-        perplexity: About how many neighbours of a clip count.
-        seed: Seed of t-SNE.
 
     Raises:
         EriError: A run has no video model, its face crops are not cached, or too few clips have labels.
@@ -204,8 +179,8 @@ def draw_embeddings(
 def draw_localization(
     run: PathLike,
     *,
-    apexes: PathLike,
-    images: PathLike | None = None,
+    apexes: Annotated[PathLike, "CSV file with clip_id, begin and end in seconds, or clip_id and apex."],
+    images: Annotated[PathLike | None, "Folder to draw the map of each annotated clip to."] = None,
     data: PathLike | None = None,
     adapter: str | None = None,
     features: PathLike | None = None,
@@ -215,10 +190,6 @@ def draw_localization(
     on_event: OnEvent | None = None,
 ) -> Localization:
     """Score how often the most emotional part that a CEFLNet finds is the annotated one.
-
-    Args:
-        apexes: CSV file with clip_id, begin and end in seconds, or clip_id and apex.
-        images: Folder to draw the map of each annotated clip to.
 
     Raises:
         EriError: The run has another model, its face crops are not cached, or the apexes cannot be read.
