@@ -130,7 +130,7 @@ def compare(
     adapter: str | None = None,
     features: PathLike = "features",
     runs: PathLike = "runs",
-    split: Split = "val",
+    split: Annotated[Split, "Split that runs are scored on; all others have their own clips."] = "val",
     bootstrap: Annotated[int, "Bootstrap resamples of the clips."] = 2000,
     by: Annotated[Unit, "What is resampled: clips, or subjects, each with all its clips."] = "clip",
     device: str = "auto",
@@ -138,9 +138,6 @@ def compare(
     on_event: OnEvent | None = None,
 ) -> Comparison:
     """Test whether the first scores better than the second: difference, interval, and p-value corrected by Holm.
-
-    Args:
-        split: Split that runs are scored on; cross-validations and ensembles have their own clips.
 
     Raises:
         EriError: They predict other labels or other clips, or were made on other data.

@@ -145,7 +145,7 @@ def draw_embeddings(
     output: PathLike,
     *,
     beside: Annotated[Sequence[PathLike], "Another run, drawn in a panel beside; may be repeated."] = (),
-    split: Split | None = None,
+    split: Annotated[Split | None, "Split of the clips; all if omitted, also those that were trained on."] = None,
     perplexity: Annotated[float, "About how many neighbours of a clip count."] = 30.0,
     seed: Annotated[int, "Seed of t-SNE."] = 0,
     data: PathLike | None = None,
@@ -157,9 +157,6 @@ def draw_embeddings(
     on_event: OnEvent | None = None,
 ) -> Path:
     """Draw labelled clips on a plane as a video model embeds them, coloured by class (t-SNE).
-
-    Args:
-        split: Split of the clips; all clips if omitted, also those that the model was trained on.
 
     Raises:
         EriError: A run has no video model, its face crops are not cached, or too few clips have labels.
