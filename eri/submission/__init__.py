@@ -1,8 +1,7 @@
 """The organisers' prediction files: their formats, reading, validating and writing them."""
 
-from eri.submission.findings import Code, Finding, Severity
 from eri.submission.formats import SubmissionFormat, format_of, register_submission, submission_name
-from eri.submission.validate import validate_submission
+from eri.submission.validate import Code, Finding, Severity, validate_submission
 from eri.submission.write import write_submission
 
 __all__ = [

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from eri.data.clips import Clip, ClipTable, Split
+from eri.data.clips import ClipTable, Split
 from eri.utils.errors import SubmissionError
 from eri.utils.registry import Registry
-
-DEFAULT_NAME = "predictions.csv"
 
 _NAME_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-_]*")
 
@@ -76,16 +74,12 @@ def register_submission(name: str) -> Callable[[Rules], Rules]:
 
 
 def format_of(table: ClipTable, bracketed: bool | None = None, name: str | None = None) -> SubmissionFormat:
-    """Return the format of a data set's submissions.
+    """Return the format of a data set's submissions, by default the one registered under its task's name.
 
-    Args:
-        table: The data set.
-        bracketed: Ids with or without brackets; None is the format's own way.
-        name: Of the format; None is the one registered under the name of the task, else ``challenge``.
+    Without such a one it is ``challenge``. ``bracketed`` says whether ids have brackets; None is the format's own way.
 
-    Raises:
-        SubmissionError: No format has that name, it does not fit the data set, or the task asks for classes, which no
-            challenge takes.
+    Raises SubmissionError where no format has the name, it does not fit the data set, or the task asks for classes,
+    which no challenge takes.
     """
     if name is not None and name not in FORMATS:
         raise SubmissionError(FORMATS.unknown(name))
@@ -104,10 +98,8 @@ def format_of(table: ClipTable, bracketed: bool | None = None, name: str | None 
 def _challenge(table: ClipTable) -> SubmissionFormat:
     """Return the format that the table's task asks for.
 
-    A task (:mod:`eri.config.tasks`) says what its id column is called, how many digits an id has and whether it
-    stands in brackets: ``File_ID`` and ``[00042]`` for ERI, ``Filename`` and ``00042`` for EMI, ``filename`` for
-    MuSe-Mimic, ``subj_id`` for MuSe-Perception. Every other task has the id column and the ids of its own table,
-    without brackets.
+    A task (:mod:`eri.config.tasks`) says what its id column is called, how many digits an id has and whether it stands
+    in brackets. Every other task has the id column and the ids of its own table, without brackets.
     """
     task = table.task
     if task.is_classification:
@@ -115,49 +107,32 @@ def _challenge(table: ClipTable) -> SubmissionFormat:
             f"{table.name}: no challenge takes the class probabilities of '{task.name}', so there is no file to submit",
             hint="`eri evaluate --split test` writes them to predictions.parquet, with scores where labels are known.",
         )
-    return SubmissionFormat(
-        id_column=task.id_column or table.id_column,
-        labels=task.labels,
-        low=task.low,
-        high=task.high,
-        bracketed=task.bracketed,
-        digits=task.id_digits,
-        numeric=task.id_digits is None and all(clip.id.isdecimal() for clip in table),
-    )
+    column, digits = task.id_column or table.id_column, task.id_digits
+    numeric = digits is None and all(clip.id.isdecimal() for clip in table)
+    return SubmissionFormat(column, task.labels, task.low, task.high, task.bracketed, digits, numeric)
 
 
-def clips_to_submit(table: ClipTable, split: Split = "test", rules: SubmissionFormat | None = None) -> tuple[Clip, ...]:
-    """Return the clips that the organisers score, in the order of the file (see :meth:`SubmissionFormat.order`).
-
-    Raises:
-        SubmissionError: There are none.
-    """
+def ids_to_submit(table: ClipTable, split: Split, rules: SubmissionFormat) -> list[str]:
+    """Return the clips that the organisers score, in the order of the file; SubmissionError where there are none."""
     clips = table.split(split)
     if not clips:
         raise SubmissionError(
             f"{table.name}: has no {split} clips, so there is nothing to submit",
             hint="Check the split column; the organisers' table holds the test clips with empty labels.",
         )
-    order = (rules or format_of(table)).order
-    return tuple(sorted(clips, key=lambda clip: order(clip.id)))
+    return sorted((clip.id for clip in clips), key=rules.order)
 
 
 def submission_name(challenge: str, team: str, number: int) -> str:
-    """Return a file name of the form ``<CHALLENGE>_<team_name>_<submission_no>.csv``.
+    """Return a file name of the form ``<CHALLENGE>_<team_name>_<submission_no>.csv``; SubmissionError for unsafe parts.
 
-    Raises:
-        SubmissionError: A part is empty or not safe in a file name, or the number is not positive.
-
-    Examples:
-        >>> submission_name("ERI", "yap", 2)
-        'ERI_yap_2.csv'
+    >>> submission_name("ERI", "yap", 2)
+    'ERI_yap_2.csv'
     """
     for what, part in (("challenge", challenge), ("team", team)):
         if not _NAME_PART.fullmatch(part):
-            raise SubmissionError(
-                f"{what} name '{part}' does not fit a file name",
-                hint="Use letters, digits, '.', '-' and '_', no spaces.",
-            )
+            hint = "Use letters, digits, '.', '-' and '_', no spaces."
+            raise SubmissionError(f"{what} name '{part}' does not fit a file name", hint=hint)
     if number < 1:
         raise SubmissionError(f"submission number {number} is not positive", hint="Count submissions from 1.")
     return f"{challenge}_{team}_{number}.csv"

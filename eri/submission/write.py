@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from eri.data.clips import ClipTable, Split
 from eri.data.rows import count_clips, first_ids
 from eri.data.tables import format_number
-from eri.submission.findings import Code
-from eri.submission.formats import DEFAULT_NAME, SubmissionFormat, clips_to_submit, format_of
-from eri.submission.validate import validate_submission
+from eri.submission.formats import SubmissionFormat, format_of, ids_to_submit
+from eri.submission.validate import Code, validate_submission
 from eri.utils.errors import SubmissionError
 from eri.utils.files import atomic_path, sha256_file, write_json
 from eri.utils.spelling import closest
@@ -26,12 +25,10 @@ from eri.utils.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
-MANIFEST_NAME = "manifest.json"
-RULE_COLUMN = "rule"
-DECIMALS = 9
-"""Keeps float32 outputs above 0.06 apart; the rounding error of 5e-10 does not show in a Pearson correlation."""
-
-_RUN_CONFIG = "config.yaml"
+_MANIFEST_NAME = "manifest.json"
+_RULE_COLUMN = "rule"
+# Keeps float32 outputs above 0.06 apart; the rounding error of 5e-10 does not show in a Pearson correlation.
+_DECIMALS = 9
 _RUN_SUFFIXES = frozenset({".yaml", ".json", ".safetensors"})
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]*\.(?:csv|txt)")
 
@@ -48,40 +45,27 @@ def write_submission(
     format: str | None = None,  # noqa: A002  # the option's name
     overwrite: bool = False,
 ) -> Path:
-    """Write the file that the organisers ask for, and ``manifest.json`` beside it.
+    """Write the file that the organisers ask for, and ``manifest.json`` beside it; return the file's path.
 
-    Values beyond the task's range are clipped to it, and the manifest says how many. A column that is constant is
-    written and is among the manifest's findings, because the official score would not be a number.
+    The predictions have one row per clip of the split, indexed by clip id, and a column per label. A column ``rule``
+    may name the rule by which a row was filled; the manifest lists its clips. Other columns are ignored. Values beyond
+    the task's range are clipped to it, and the manifest says how many. A column that is constant is written and is
+    among the manifest's findings, because the official score would not be a number.
 
-    Args:
-        predictions: One row per clip of the split, indexed by clip id, with a column per label. A column ``rule``, if
-            there is one, names the rule by which a row was filled; its clips are listed in the manifest. Other columns
-            are ignored.
-        table: The data set.
-        folder: Where both files go; it is made.
-        split: The split that the organisers score.
-        run: Folder of the run that predicted: its name and the checksums of its config, environment and weights go into
-            the manifest.
-        filename: Of the submission; None is ``predictions.csv``.
-        bracketed: Whether ids are in square brackets; None is the task's own way.
-        format: Name of a registered format; see :func:`~eri.submission.formats.format_of`.
-        overwrite: Replace files that are there.
+    Of the ``run`` that predicted, its name and the checksums of its config, environment and weights go into the
+    manifest. The format and its brackets are those of :func:`~eri.submission.formats.format_of`.
 
-    Returns:
-        The path of the submission.
-
-    Raises:
-        SubmissionError: A clip of the split has no prediction, a row is for another clip, a value is not finite, or a
-            file is already there.
+    Raises SubmissionError where a clip of the split has no prediction, a row is for another clip, a value is not
+    finite, or a file is there and must not be overwritten.
     """
-    target = _free_path(folder, DEFAULT_NAME if filename is None else filename, overwrite=overwrite)
+    target = _free_path(folder, "predictions.csv" if filename is None else filename, overwrite=overwrite)
     rules = format_of(table, bracketed, format)
-    ids = [clip.id for clip in clips_to_submit(table, split, rules)]
+    ids = ids_to_submit(table, split, rules)
     frame = predictions.set_axis([str(clip_id) for clip_id in predictions.index])
     values = _values(frame, ids, split, table, rules)
     within = np.clip(values, rules.low, rules.high)
     excess = np.abs(values - within)
-    manifest = target.with_name(MANIFEST_NAME)
+    manifest = target.with_name(_MANIFEST_NAME)
     try:
         with atomic_path(target) as temporary:
             temporary.write_text(_text(ids, within, rules), encoding="utf-8", newline="\n")
@@ -97,42 +81,32 @@ def write_submission(
             manifest.unlink(missing_ok=True)  # no manifest is ever beside a file that it does not describe
         files = [] if run is None else sorted(path for path in run.iterdir() if path.suffix in _RUN_SUFFIXES)
         checksums = {path.name: sha256_file(path) for path in files}
+        span = f"[{format_number(rules.low)}, {format_number(rules.high)}]"
         described = {
             "file": target.name,
             "sha256": sha256_file(target),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "eri_version": __version__,
             "run": None if run is None else run.resolve().name,
-            "config_sha256": checksums.get(_RUN_CONFIG),
+            "config_sha256": checksums.get("config.yaml"),
             "checksums": checksums,
-            "data_set": table.name,
-            "data_fingerprint": table.fingerprint,
-            "task": table.task.name,
-            "split": split,
-            "columns": rules.columns,
-            "rows": len(ids),
-            "filled_by_rule": _rules_by_clip(frame, ids),
-            "clipped": {
-                "range": f"[{format_number(rules.low)}, {format_number(rules.high)}]",
-                "values": int(np.count_nonzero(excess)),
-                "largest_excess": float(excess.max()),
-            },
+            **{"data_set": table.name, "data_fingerprint": table.fingerprint, "task": table.task.name, "split": split},
+            **{"columns": rules.columns, "rows": len(ids), "filled_by_rule": _rules_by_clip(frame, ids)},
+            "clipped": {"range": span, "values": int(np.count_nonzero(excess)), "largest_excess": float(excess.max())},
             "findings": [asdict(finding) for finding in findings],
         }
         write_json(manifest, described)
     except OSError as error:
-        raise SubmissionError(
-            f"{folder}: cannot be written: {error.strerror}", hint="Choose another folder."
-        ) from error
+        message = f"{folder}: cannot be written: {error.strerror}"
+        raise SubmissionError(message, hint="Choose another folder.") from error
     return target
 
 
 def _free_path(folder: Path, filename: str, *, overwrite: bool) -> Path:
     if not _FILE_NAME.fullmatch(filename):
-        raise SubmissionError(
-            f"'{filename}' is not a name for a submission", hint="Give a plain name that ends in .csv."
-        )
-    for path in (folder / filename, folder / MANIFEST_NAME):
+        hint = "Give a plain name that ends in .csv."
+        raise SubmissionError(f"'{filename}' is not a name for a submission", hint=hint)
+    for path in (folder / filename, folder / _MANIFEST_NAME):
         if path.exists() and not overwrite:
             raise SubmissionError(f"{path}: is already there", hint="Choose another folder, or allow overwriting.")
     return folder / filename
@@ -178,10 +152,10 @@ def _values(
 
 
 def _text(ids: Sequence[str], values: NDArray[np.float64], rules: SubmissionFormat) -> str:
-    rounded = np.round(values, DECIMALS) + 0.0  # adding zero turns -0.0 into 0.0
+    rounded = np.round(values, _DECIMALS) + 0.0  # adding zero turns -0.0 into 0.0
     lines = [",".join(rules.columns)]
     lines += [
-        ",".join((rules.id_cell(clip_id), *(f"{value:.{DECIMALS}f}" for value in row)))
+        ",".join((rules.id_cell(clip_id), *(f"{value:.{_DECIMALS}f}" for value in row)))
         for clip_id, row in zip(ids, rounded.tolist(), strict=True)
     ]
     return "\n".join(lines) + "\n"
@@ -189,7 +163,7 @@ def _text(ids: Sequence[str], values: NDArray[np.float64], rules: SubmissionForm
 
 def _rules_by_clip(predictions: pd.DataFrame, ids: Sequence[str]) -> dict[str, str]:
     """Return the rule of each clip whose row was filled by one."""
-    if RULE_COLUMN not in predictions.columns:
+    if _RULE_COLUMN not in predictions.columns:
         return {}
-    rules = predictions.loc[list(ids), RULE_COLUMN]
+    rules = predictions.loc[list(ids), _RULE_COLUMN]
     return {clip_id: rule for clip_id, rule in zip(ids, rules, strict=True) if isinstance(rule, str) and rule}

@@ -10,7 +10,7 @@ import pandas as pd
 
 from eri.config.tasks import TASKS
 from eri.data.clips import Clip, ClipTable
-from eri.submission.formats import FORMATS, clips_to_submit, format_of
+from eri.submission.formats import FORMATS, format_of, ids_to_submit
 from eri.submission.validate import validate_submission
 from eri.submission.write import write_submission
 from eri.testing.promises import Promises
@@ -48,7 +48,7 @@ def check_submission(name: str, table: ClipTable | None = None) -> None:
     check.require(distinct, f"has columns that cannot be told apart: {', '.join(rules.columns)}", "Name each one once.")
     unranged = f"has no range of legal values: from {rules.low:g} to {rules.high:g}"
     check.require(rules.low < rules.high, unranged, "Set low and high.")
-    ids = [clip.id for clip in clips_to_submit(table, "test", rules)]
+    ids = ids_to_submit(table, "test", rules)
     values = np.random.default_rng(0).uniform(rules.low, rules.high, (len(ids), len(rules.labels)))
     predictions = pd.DataFrame(values, index=ids, columns=list(rules.labels))
     with tempfile.TemporaryDirectory(prefix="eri-check-") as folder:

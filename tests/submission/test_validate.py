@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from eri.config.tasks import ERI, Task
 from eri.data import Clip, ClipTable
 from eri.submission import Code, validate_submission
-from eri.submission.findings import LISTED
+from eri.submission.validate import LISTED
 from eri.utils.errors import SubmissionError
 from tests.submission.mutations import MUTATIONS, TRAIN_ID, Rows, join
 
