@@ -50,10 +50,11 @@ def _require(fine: bool, refusal: str) -> None:
 
 @dataclass(frozen=True)
 class _Name:
-    """A name that a pickle may refer to, and what follows a call of it."""
+    """A name that a pickle may refer to, what follows a call of it, and what such a call does."""
 
     meaning: str
-    build: Callable[[tuple[Any, ...]], Any] | None = None
+    build: Callable[..., Any] | None = None
+    does: str = "describes an array"
 
 
 @dataclass
@@ -83,21 +84,15 @@ class _Array:
         self.value = _array(content, dtype, shape, "F" if fortran else "C")
 
 
-def _new_array(arguments: tuple[Any, ...]) -> _Array:
-    _require(bool(arguments) and arguments[0] == _NDARRAY, "makes an array of an unknown class")
+def _new_array(kind: Any, *_: Any) -> _Array:
+    _require(kind == _NDARRAY, "makes an array of an unknown class")
     return _Array()
 
 
-def _new_dtype(arguments: tuple[Any, ...]) -> _DType:
-    code = _text(arguments[0]) if arguments else ""
+def _new_dtype(name: Any, *_: Any) -> _DType:
+    code = _text(name)
     _require(bool(_DTYPE_CODE.fullmatch(code)), f"describes an array of type '{code}', not of plain numbers")
     return _DType(code)
-
-
-def _array_of_buffer(arguments: tuple[Any, ...]) -> _Array:
-    _require(len(arguments) == 4, "describes an array in an unknown way")
-    content, dtype, shape, order = arguments
-    return _Array(_array(content, dtype, shape, _text(order)))
 
 
 def _array(content: Any, dtype: Any, shape: Any, order: str) -> NDArray[Any]:
@@ -114,22 +109,10 @@ def _array(content: Any, dtype: Any, shape: Any, order: str) -> NDArray[Any]:
     return values.reshape(shape, order="C" if order == "C" else "F").copy()
 
 
-def _scalar(arguments: tuple[Any, ...]) -> Any:
-    _require(len(arguments) == 2, "describes a number in an unknown way")
-    return _array(arguments[1], arguments[0], (), "C").item()
-
-
-def _encode(arguments: tuple[Any, ...]) -> bytes:
+def _encode(text: Any, codec: Any) -> bytes:
     """Follow what Python 3 writes for bytes in the protocols that have none."""
-    known = len(arguments) == 2 and isinstance(arguments[0], str) and arguments[1] in ("latin1", "latin-1")
-    _require(known, "encodes text in an unknown way")
-    return bytes(arguments[0], "latin-1")
-
-
-def _no_bytes(arguments: tuple[Any, ...]) -> bytes:
-    """Follow what Python 3 writes for empty bytes in the same protocols."""
-    _require(not arguments, "makes bytes in an unknown way")
-    return b""
+    _require(isinstance(text, str) and codec in ("latin1", "latin-1"), "encodes text in an unknown way")
+    return bytes(text, "latin-1")
 
 
 def _text(value: Any) -> str:
@@ -140,13 +123,18 @@ _NDARRAY = _Name("ndarray")
 _NAMES = {
     "numpy ndarray": _NDARRAY,
     "numpy dtype": _Name("dtype", _new_dtype),
-    "_codecs encode": _Name("encode", _encode),
-    **dict.fromkeys(("__builtin__ bytes", "builtins bytes"), _Name("bytes", _no_bytes)),
+    "_codecs encode": _Name("encode", _encode, "encodes text"),
+    # Empty bytes in the protocols that have none.
+    **dict.fromkeys(("__builtin__ bytes", "builtins bytes"), _Name("bytes", lambda: b"", "makes bytes")),
 }
 for _core in ("numpy.core", "numpy._core"):  # the old and the new path of NumPy's inner module
     _NAMES[f"{_core}.multiarray _reconstruct"] = _Name("reconstruct", _new_array)
-    _NAMES[f"{_core}.multiarray scalar"] = _Name("scalar", _scalar)
-    _NAMES[f"{_core}.numeric _frombuffer"] = _Name("frombuffer", _array_of_buffer)
+    _NAMES[f"{_core}.multiarray scalar"] = _Name(
+        "scalar", lambda dtype, content: _array(content, dtype, (), "C").item(), "describes a number"
+    )
+    _NAMES[f"{_core}.numeric _frombuffer"] = _Name(
+        "frombuffer", lambda content, dtype, shape, order: _Array(_array(content, dtype, shape, _text(order)))
+    )
 
 
 class _Machine:
@@ -249,7 +237,10 @@ class _Machine:
             raise _RefusedError("calls something that is no name")
         if name.build is None:
             raise _RefusedError(f"calls {name.meaning}")
-        self._stack.append(name.build(arguments))
+        try:
+            self._stack.append(name.build(*arguments))
+        except TypeError as error:
+            raise _RefusedError(f"{name.does} in an unknown way") from error
 
     def _build(self) -> None:
         (state,) = self._pop_many(1)
