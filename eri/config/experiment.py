@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field
 
@@ -16,7 +15,7 @@ from eri.config.extractors import (
     Modality,
     VisualConfig,
 )
-from eri.config.models import MODELS, FinetuneConfig, HeadConfig, ModelConfig, head_names
+from eri.config.models import MODELS, FinetuneConfig, HeadConfig, ModelConfig, VideoModelConfig, head_names
 from eri.config.sections import Misfits, OneOf, Strict
 from eri.config.training import (
     EmbeddingTraining,
@@ -26,7 +25,6 @@ from eri.config.training import (
     VersionsConfig,
     VideoTraining,
 )
-from eri.config.video import VideoModelConfig
 
 Training = TypeVar("Training", bound=TrainingConfig)
 
@@ -37,13 +35,10 @@ class _AnyTraining(GradientTraining):
     model_config = ConfigDict(extra="ignore")
 
 
-def _training_section(_: Mapping[str, Any], before: Mapping[str, Any]) -> type[TrainingConfig]:
-    model: ModelConfig | None = before.get("model")
-    return _AnyTraining if model is None else model.training_section
-
-
 _BY_MODEL = OneOf(
-    TrainingConfig, _training_section, lambda: (TrainingConfig, EmbeddingTraining, HeadTraining, VideoTraining)
+    TrainingConfig,
+    lambda _, before: before["model"].training_section if "model" in before else _AnyTraining,
+    lambda: (TrainingConfig, EmbeddingTraining, HeadTraining, VideoTraining),
 )
 
 
@@ -52,9 +47,7 @@ class Published(Strict):
 
     source: str
     task: str = Field("eri", description="The task that the score is for; on another it is not shown.")
-    metric: Literal["mean_pearson", "war", "uar"] = Field(
-        "mean_pearson", description="Metric of the scores; recalls are shares, such as 0.5928."
-    )
+    metric: Literal["mean_pearson", "war", "uar"] = Field("mean_pearson", description="Recalls are shares, as 0.59.")
     validation: float | None = None
     test: float | None = None
 
@@ -86,11 +79,9 @@ class ExperimentConfig(Strict):
                 "move it to the other section, or change its modality",
             )
         yield from self._video_misfits(self.model) if isinstance(self.model, VideoModelConfig) else self._head_misfits()
-        made, wanted_section = type(self.training).__name__, self.model.training_section
-        yield (
-            not isinstance(self.training, wanted_section),
-            f"training is {made}, but that of {self.model.name} is {wanted_section.__name__}",
-        )
+        made, section = type(self.training).__name__, self.model.training_section
+        other = not isinstance(self.training, section)
+        yield other, f"training is {made}, but that of {self.model.name} is {section.__name__}"
         if isinstance(self.training, HeadTraining):
             yield from self._training_misfits(self.training)
 
@@ -174,13 +165,11 @@ class ExperimentConfig(Strict):
     @property
     def drawn(self) -> tuple[DrawnImageConfig, ...]:
         """The brightened versions of the visual embeddings that training draws from beside the plain ones."""
-        visual, augmentation = self.visual, getattr(self.training, "augmentation", None)
-        if not (isinstance(visual, ImageConfig) and isinstance(augmentation, VersionsConfig)):
+        visual, changed = self.visual, getattr(self.training, "augmentation", None)
+        if not (isinstance(visual, ImageConfig) and isinstance(changed, VersionsConfig)):
             return ()
-        return tuple(
-            DrawnImageConfig(**visual.model_dump(), brightness=augmentation.brightness, draw=number + 1)
-            for number in range(augmentation.versions)
-        )
+        kept, numbers = visual.model_dump(), range(1, changed.versions + 1)
+        return tuple(DrawnImageConfig(**kept, brightness=changed.brightness, draw=number) for number in numbers)
 
     def training_of(self, section: type[Training]) -> Training:
         """Return the section ``training``, whose class follows from the model; a ``TypeError`` where it is another."""

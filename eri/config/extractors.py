@@ -59,8 +59,6 @@ class ExtractorConfig(Strict):
 EXTRACTORS: Sections[ExtractorConfig] = Sections("extractor", "extractor")
 """The sections by the name of their extractor. ``image`` stands for every timm backbone."""
 
-extractor_section = EXTRACTORS.section
-
 
 class _MelConfig(ExtractorConfig):
     """Mel spectra of short windows of audio, gathered into rows."""
@@ -68,10 +66,7 @@ class _MelConfig(ExtractorConfig):
     modality: ClassVar[Stream] = "audio"
     window: float = Field(0.025, gt=0, le=1.0, description="Seconds of audio in one spectrum.")
     step: float = Field(0.010, ge=0.001, le=1.0, description="Seconds from one spectrum to the next.")
-    mel_scale: Literal["slaney", "htk"] = Field(
-        "slaney",
-        description="slaney: Slaney's scale, filters of equal area (librosa's default); htk: HTK's, of height.",
-    )
+    mel_scale: Literal["slaney", "htk"] = Field("slaney", description="slaney: filters of equal area; htk: of height.")
     deltas: int = Field(0, ge=0, le=2, description="Orders of change over time beside the values (HTK, two to a side).")
     hop: float | None = Field(0.1, gt=0, description="Gather spectra over this many seconds into a row; None: each.")
     statistics: Literal["mean", "mean-std"] = Field("mean", description="Of the spectra in a row; std: deviation.")
@@ -86,7 +81,7 @@ class _MelConfig(ExtractorConfig):
         yield alone, "statistics mean-std needs rows of several spectra; set hop, or take the mean"
 
 
-@extractor_section
+@EXTRACTORS.section
 class MFCCConfig(_MelConfig):
     """Mel-frequency cepstral coefficients, averaged over rows."""
 
@@ -103,7 +98,7 @@ class MFCCConfig(_MelConfig):
         )
 
 
-@extractor_section
+@EXTRACTORS.section
 class LogMelConfig(_MelConfig):
     """Log-mel spectra in decibels, averaged over rows."""
 
@@ -111,7 +106,7 @@ class LogMelConfig(_MelConfig):
     mel_bands: int = Field(64, ge=2)
 
 
-@extractor_section
+@EXTRACTORS.section
 class EGeMAPSConfig(ExtractorConfig):
     """The extended Geneva minimalistic acoustic parameter set, by openSMILE (extra `opensmile`, non-commercial)."""
 
@@ -142,9 +137,7 @@ for _name, _meaning in (
 class FaceConfig(Strict):
     """How one face crop is made from each sampled frame. All of it is part of a feature's identity."""
 
-    detector: str = Field(
-        "dlib", description="dlib, retinaface, or none: the whole image, as of the organisers' crops."
-    )
+    detector: str = Field("dlib", description="dlib, retinaface, or none: the whole image, as organisers' crops are.")
     backbone: Literal["resnet50", "mobilenet0.25"] = Field("resnet50", description="Backbone of retinaface only.")
     weights: str = Field("pretrained", description="Weights of retinaface only: 'pretrained' or a path.")
     landmarks: Path | None = Field(None, description="dlib's shape predictor (5 or 68 points), to align dlib's boxes.")
@@ -194,7 +187,7 @@ class DrawnImageConfig(ImageConfig):
     draw: int = Field(ge=1, description="Number of the brightened version; with the clip's id it decides the factor.")
 
 
-@extractor_section
+@EXTRACTORS.section
 class CropsConfig(ExtractorConfig):
     """Face crops, cached as images: what a model that learns from pixels reads, so that no epoch decodes video."""
 
@@ -209,7 +202,7 @@ class CropsConfig(ExtractorConfig):
     faces: FaceConfig = FaceConfig()
 
 
-@extractor_section
+@EXTRACTORS.section
 class VideoConfig(ExtractorConfig):
     """Embeddings of whole clips by a video model that was trained before: its features before the last layer.
 
@@ -222,7 +215,7 @@ class VideoConfig(ExtractorConfig):
     windows: int = Field(1, ge=1, description="Rows per clip: as many even pieces of its frames, each read as a clip.")
 
 
-@extractor_section
+@EXTRACTORS.section
 class DeepSpectrumConfig(ExtractorConfig):
     """Mel-spectrogram images in viridis through an image backbone, one embedding per window."""
 
@@ -238,24 +231,23 @@ class DeepSpectrumConfig(ExtractorConfig):
     precision: Precision = "float32"
 
 
-@extractor_section
+@EXTRACTORS.section
 class Wav2Vec2Config(ExtractorConfig):
     """Hidden states of a wav2vec 2.0 model (or HuBERT, WavLM) from transformers."""
 
     modality: ClassVar[Stream] = "audio"
     extractor: Literal["wav2vec2"] = "wav2vec2"
     model: str = Field(
-        "facebook/wav2vec2-base", description="A folder, a hub name, or wav2vec2-base, hubert-base, wavlm-base-plus."
+        "facebook/wav2vec2-base",
+        description="A local folder, any hub name, or wav2vec2-base, hubert-base, wavlm-base-plus.",
     )
-    layer: int | Literal["mean"] = Field(
-        -1, description="Index into the hidden states (0 is the convolutional front end), or 'mean' of all layers."
-    )
+    layer: int | Literal["mean"] = Field(-1, description="Hidden state (0: convolutional front end), or 'mean' of all.")
     hop: float | None = Field(None, gt=0, description="Average frames over this many seconds; None keeps every 20 ms.")
     chunk: float = Field(30.0, gt=1.0, description="Longer audio is embedded in pieces of this many seconds.")
     precision: Precision = "float32"
 
 
-@extractor_section
+@EXTRACTORS.section
 class ImportedConfig(ExtractorConfig):
     """Features that someone else computed, such as the organisers'; `eri features import` puts them into the store."""
 
@@ -275,9 +267,7 @@ class ImportedConfig(ExtractorConfig):
 
 ORGANISERS_FEATURES = MappingProxyType({name.lower(): name for name in ("FAUs", "DeepSpectrum", "VGGFace2", "eGeMAPS")})
 """MuSe-2022's names of features by their lower case: copies of the data differ in it."""
-
-
-extractor_section(ImageConfig, "image")
+EXTRACTORS.section(ImageConfig, "image")
 
 
 def _describes(modality: Stream) -> Callable[[type[ExtractorConfig]], bool]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import yaml
 from pydantic import ValidationError
 
 from eri.config.experiment import ExperimentConfig
-from eri.config.version01 import migrate
+from eri.config.extractors import EXTRACTORS, ImageConfig
+from eri.config.models import MODELS, HeadConfig, ModelConfig
+from eri.config.training import EmbeddingTraining, HeadTraining, VideoTraining
 from eri.utils.errors import ConfigError
 from eri.utils.spelling import did_you_mean
 
@@ -20,12 +23,12 @@ BASE = "base"
 
 def config_names() -> list[str]:
     """Return the names of the shipped configs, sorted."""
-    return sorted(path.stem for path in _config_folder().glob("*.yaml"))
+    return list(_shipped(""))
 
 
 def space_names() -> list[str]:
     """Return the names of the shipped search spaces, sorted."""
-    return sorted(path.stem for path in (_config_folder() / "spaces").glob("*.yaml"))
+    return list(_shipped("spaces"))
 
 
 def find_space(source: str | Path) -> Path:
@@ -44,8 +47,7 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Experiment
         overrides: ``section.key=value`` strings; values are read as YAML.
 
     Raises:
-        ConfigError: No such config, YAML that cannot be read, a base of itself, an unknown key or a value that does not
-            fit.
+        ConfigError: No such config, YAML that cannot be read, a base of itself, an unknown key, or a misfit value.
 
     Examples:
         >>> load_config("yap-csm-v4", ["training.epochs=2"]).training.epochs
@@ -61,10 +63,8 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Experiment
         if not overrides:
             raise
         parse_config(_read_values(path), origin=str(path))  # a file that does not fit by itself is to blame, not these
-        given = " ".join(overrides)
-        raise ConfigError(
-            error.message.replace(str(path), f"{given} (given beside {path})", 1), hint=error.hint
-        ) from error
+        blamed = f"{' '.join(overrides)} (given beside {path})"
+        raise ConfigError(error.message.replace(str(path), blamed, 1), hint=error.hint) from error
 
 
 def config_schema() -> dict[str, Any]:
@@ -88,6 +88,56 @@ def parse_config(values: dict[str, Any], *, origin: str = "config") -> Experimen
         raise ConfigError(
             f"{origin}: {describe_misfits(error)}", hint="`eri schema` prints every key, its type and meaning."
         ) from error
+
+
+def migrate(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config of version 0.1 or of now, its settings where they stand now; misfits stay, to be refused.
+
+    ``visual.brightness`` and ``visual.draws`` become ``training.augmentation``. Settings of ``training`` that the model
+    does not read are left out where they have their defaults: 0.1 wrote all of them down.
+
+    Examples:
+        >>> migrate({"visual": {"brightness": 1.5, "draws": 2}, "model": {"name": "lstm"}})
+        {'visual': {}, 'model': {'name': 'lstm'}, 'training': {'augmentation': {'brightness': 1.5, 'versions': 2}}}
+    """
+    migrated, visual, training = dict(values), values.get("visual"), values.get("training") or {}
+    try:
+        model = MODELS[migrated["model"]["name"]].model_validate(migrated["model"])
+    except (KeyError, TypeError, ValidationError):  # found again where the whole config is read
+        return migrated
+    if not isinstance(training, Mapping):
+        return migrated
+    if isinstance(visual, Mapping) and EXTRACTORS.get(str(visual.get("extractor")), ImageConfig) is ImageConfig:
+        training = {**training, **_augmentation(visual, training.get("augmentation"), model)}
+        migrated["visual"] = {key: value for key, value in visual.items() if key not in ("brightness", "draws")}
+    section = model.training_section
+    training = {key: value for key, value in training.items() if key in section.model_fields or _acts({key: value})}
+    regularization = training.get("regularization")
+    if isinstance(regularization, Mapping) and not issubclass(section, HeadTraining):
+        read = {key: value for key, value in regularization.items() if _acts({"regularization": {key: value}})}
+        training["regularization"] = read
+    return {**migrated, "training": training}
+
+
+def _augmentation(visual: Mapping[str, Any], given: Any, model: ModelConfig) -> dict[str, Any]:
+    """Return the setting that brightness and draws of the section ``visual`` become; nothing of one without them."""
+    old = {new: visual[key] for key, new in (("brightness", "brightness"), ("draws", "versions")) if key in visual}
+    if not old:
+        return {}
+    none = old.get("brightness", 1) is None
+    if old.get("versions") == 0:
+        del old["versions"]  # a backbone that learns has a brightness alone
+        none = none or not (isinstance(model, HeadConfig) and model.finetune)
+    return {"augmentation": None if none else {**(given or {}), **old}}
+
+
+def _acts(training: Mapping[str, Any]) -> bool:
+    """Tell whether settings are other than the defaults, in the training of heads and of video models."""
+    for section in (EmbeddingTraining, VideoTraining):
+        with suppress(ValidationError):
+            if section.model_validate(training) == section():
+                return False
+    return True
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -114,26 +164,23 @@ def describe_misfits(error: ValidationError) -> str:
     return f"{len(lines)} setting(s) do not fit:\n" + "\n".join(lines)
 
 
-def _config_folder() -> Path:
-    package = Path(__file__).parent.parent
+def _shipped(folder: str) -> dict[str, Path]:
+    package = Path(__file__).parents[1]
     inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
+    configs = inside if inside.is_dir() else package.parent / "configs"
+    return {path.stem: path for path in sorted((configs / folder).glob("*.yaml"), key=lambda path: path.stem)}
 
 
 def _find(source: str | Path, folder: str = "") -> Path:
-    what = "search space" if folder else "config"
-    if str(source).endswith((".yaml", ".yml")):
-        path = Path(source)
-        if not path.is_file():
-            raise ConfigError(f"{path}: no such {what} file")
-        return path
-    path = _config_folder() / folder / f"{source}.yaml"
-    if not path.is_file():
-        names = space_names() if folder else config_names()
+    what, names = "search space" if folder else "config", _shipped(folder)
+    if not str(source).endswith((".yaml", ".yml")) and str(source) not in names:
         raise ConfigError(
             f"no {what} is named '{source}'{did_you_mean(str(source), names)}",
             hint=f"Known: {', '.join(names)}; or give the path of a .yaml file.",
         )
+    path = names.get(str(source), Path(source))
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such {what} file")
     return path
 
 
@@ -145,8 +192,7 @@ def _read_values(path: Path, heirs: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a mapping of sections, found {type(values).__name__}")
-    base = values.pop(BASE, None)
-    if base is None:
+    if (base := values.pop(BASE, None)) is None:
         return values
     if not isinstance(base, str):
         raise ConfigError(f"{path}: base names no config: {base!r}", hint="Give a name of `eri configs`, or a path.")

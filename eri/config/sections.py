@@ -9,18 +9,9 @@ import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Literal, Self, TypeAlias, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Generic, Literal, Self, TypeAlias, TypeVar, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    ValidationError,
-    create_model,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from eri.utils.errors import PluginError
@@ -106,12 +97,12 @@ class OneOf(Generic[Section]):
     choose: Callable[[Mapping[str, Any], Mapping[str, Any]], type[Section]]
     options: Callable[[], Iterable[type[Section]]]
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.with_info_plain_validator_function(
             self._validate, serialization=core_schema.simple_ser_schema("any")
         )
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: Callable[[Any], Any]) -> Any:
         return handler(core_schema.union_schema([option.__pydantic_core_schema__ for option in self.options()]))
 
     def _validate(self, value: Any, info: core_schema.ValidationInfo) -> Section:
@@ -137,14 +128,11 @@ class Sections(Registry[type[Section]], Generic[Section]):
         Raises:
             PluginError: The name is taken, is not the one that the key has, or the class has no JSON schema.
         """
-        where = f"{section.__module__}: {section.__qualname__}"
-        field = section.model_fields.get(self.key)
+        where, field = f"{section.__module__}: {section.__qualname__}", section.model_fields.get(self.key)
         if not name:
-            names = () if field is None or get_origin(field.annotation) is not Literal else get_args(field.annotation)
-            if field is None or field.default not in names:
-                raise PluginError(
-                    f"{where}: has no name", hint=f'Give it one by the line: {self.key}: Literal["my-name"] = "my-name"'
-                )
+            if field is None or field.default not in get_args(field.annotation):
+                hint = f'Give it one by the line: {self.key}: Literal["my-name"] = "my-name"'
+                raise PluginError(f"{where}: has no name", hint=hint)
             name = field.default
         if not section.__module__.startswith("eri."):
             try:

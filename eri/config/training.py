@@ -123,21 +123,16 @@ class LossConfig(Strict):
     mse: float | None = Field(
         None,
         ge=0,
-        description="Mean squared error. None: 1 for intensities; for classes 0, with cross_entropy 1 unless given.",
+        description="Squared error; None: 1 for intensities, 0 for classes, with cross_entropy 1 unless given.",
     )
     ccc: float = Field(0.0, ge=0, description="1 - Lin's concordance correlation, over the clips of one step.")
     pearson: float = Field(0.0, ge=0, description="1 - Pearson's correlation, over the clips of one step.")
-    cross_entropy: float = Field(
-        0.0, ge=0, description="Cross-entropy of the raw outputs, against each clip's class or strongest label."
-    )
+    cross_entropy: float = Field(0.0, ge=0, description="Of the raw outputs, against a clip's class or top label.")
     class_weights: ClassWeights = Field(
         "none",
-        description="How much a clip counts in the cross-entropy by its class. balanced: the clips of every class "
-        "together as much; or {class: weight}, where a class that is not named has 1.",
+        description="In the cross-entropy. balanced: every class weighs the same; {class: weight}: others have 1.",
     )
-    label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="Share of the cross-entropy's target that is spread evenly over all classes."
-    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the target spread evenly over all classes.")
 
     @model_validator(mode="after")
     def _refuse_unregistered(self) -> LossConfig:
@@ -186,9 +181,7 @@ class LossConfig(Strict):
 class AveragingConfig(Strict):
     """What keeps any network from learning the train clips by heart."""
 
-    ema_decay: float | None = Field(
-        None, gt=0, lt=1, description="Validate and keep an exponential moving average of the weights."
-    )
+    ema_decay: float | None = Field(None, gt=0, lt=1, description="Keep an exponential moving average of the weights.")
 
     @classmethod
     def explain_unknown(cls, key: str) -> str:
@@ -217,9 +210,7 @@ class TrainingConfig(Strict):
     """What is said of a setting that belongs to the training of other models."""
 
     seed: int = Field(101, ge=0)
-    shuffle_labels: bool = Field(
-        False, description="Shuffled-label baseline: train on labels permuted among the train clips."
-    )
+    shuffle_labels: bool = Field(False, description="Shuffled-label baseline: permute labels among the train clips.")
 
     @classmethod
     def explain_unknown(cls, key: str) -> str:
@@ -300,9 +291,7 @@ class HeadTraining(GradientTraining):
 class EmbeddingTraining(HeadTraining):
     """How a head is trained on cached embeddings."""
 
-    augmentation: VersionsConfig | None = Field(
-        None, description="Versions of the clips, of which every epoch takes one, or the plain clip; None: plain ones."
-    )
+    augmentation: VersionsConfig | None = Field(None, description="An epoch takes one version of a clip, or the plain.")
 
 
 class VideoTraining(GradientTraining):
@@ -311,6 +300,4 @@ class VideoTraining(GradientTraining):
     unread: ClassVar[str] = _NOT_OF_VIDEO
 
     augmentation: ClipAugmentationConfig | None = Field(None, description="Drawn for each clip in every epoch.")
-    balancing: BalancingConfig | None = Field(
-        None, description="Balancing of the classes by changed copies of clips, the same in every epoch."
-    )
+    balancing: BalancingConfig | None = Field(None, description="Of classes by copies of clips, alike in every epoch.")

@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from eri.config.video import VideoModelConfig
+from eri.config.models import VideoModelConfig
 from eri.models.video import PublishedCost, create_video_model
 
 _TOLERANCE = 0.02  # a published count that differs by a larger share asks for an explanation

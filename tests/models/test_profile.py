@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eri.cli.results import show_profile
-from eri.config.video import R2Plus1DConfig
+from eri.config.models import R2Plus1DConfig
 from eri.models.profile import Comparison, count_macs, profile_model, profile_video_model
 from eri.models.video import create_video_model
 from tests.factories.videos import CLASSES, NAMES, small_config, small_model

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from eri.config.models import CEFLNetConfig
 from eri.config.tasks import Task
-from eri.config.video import CEFLNetConfig
 from eri.models.video.ceflnet import CEFLNet
 from eri.models.video.regressor import VideoRegressor
 from eri.reports.activation import ActivationMap, Localization, draw_activation, read_activation, score_localization

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import torch
 
-from eri.config.video import C3DConfig, C3DLSTMConfig, CEFLNetConfig, CNN3DConfig, R2Plus1DConfig, VideoModelConfig
+from eri.config.models import C3DConfig, C3DLSTMConfig, CEFLNetConfig, CNN3DConfig, R2Plus1DConfig, VideoModelConfig
 from eri.models.video.base import PublishedCost, VideoModel, VideoOutput
 from eri.utils.errors import PluginError
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eri.config.video import C3DConfig, C3DLSTMConfig
+from eri.config.models import C3DConfig, C3DLSTMConfig
 from eri.models.video.base import PublishedCost, VideoModel, VideoOutput, fill_backbone, run_block
 
 _TABLE = "Liu et al. 2022, table 8"

@@ -3,7 +3,7 @@
 At full size, with six classes, it has 12.82 million parameters and 63.5 · 10⁹ multiply-accumulate operations a video,
 of which ResNet-18 on 35 frames takes all but 0.2 %; the paper states 12.83 and 63.80, its counter adding
 normalisations, activations and pooling. What it leaves open is decided as follows, each an option of
-:class:`~eri.config.video.CEFLNetConfig`.
+:class:`~eri.config.models.CEFLNetConfig`.
 
 * EIAN's "one-dimensional convolutional layers" are two of 256 channels over three pieces each with ReLU, and one that
   scores: with biases throughout they bring the parameters to what the paper states.
@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eri.config.video import CEFLNetConfig
+from eri.config.models import CEFLNetConfig
 from eri.models.backbones import create_backbone
 from eri.models.video.base import PublishedCost, VideoModel, VideoOutput, run_block
 from eri.models.video.sampling import Indices, piece_frames, piece_starts

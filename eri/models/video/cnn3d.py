@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eri.config.video import CNN3DConfig
+from eri.config.models import CNN3DConfig
 from eri.models.video.base import VideoModel, VideoOutput, run_block
 from eri.models.video.sampling import Indices, last_frames
 

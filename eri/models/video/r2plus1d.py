@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from eri.config.video import CentersConfig, R2Plus1DConfig
+from eri.config.models import CentersConfig, R2Plus1DConfig
 from eri.models.video.base import PublishedCost, VideoModel, VideoOutput, fill_backbone, run_block
 from eri.weights import WEIGHTS
 

@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional
 
-from eri.config.video import C3DConfig
+from eri.config.models import C3DConfig
 from tests.factories.videos import draw_clips, small_model
 
 

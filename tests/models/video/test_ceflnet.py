@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.utils.flop_counter import FlopCounterMode
 
-from eri.config.video import CEFLNetConfig
+from eri.config.models import CEFLNetConfig
 from eri.models.video.ceflnet import CEFLNet, EmotionalActivation, LocalGlobalRelation, SelfAttention, complement_loss
 
 ROWS: dict[str, dict[str, Any]] = {

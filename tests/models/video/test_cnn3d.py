@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from eri.config.video import CNN3DConfig
+from eri.config.models import CNN3DConfig
 from eri.models.video.cnn3d import CNN3D, equalize_luminance, remove_colour
 
 TINY: dict[str, Any] = {"input_size": 32, "filters": (4, 8, 8, 8, 8), "dense": (16, 16), "frames": 8, "dropout": 0.0}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eri.config.video import R2Plus1DConfig
+from eri.config.models import R2Plus1DConfig
 from eri.models.video.r2plus1d import AxisAttention, R2Plus1DModel, SparseCenters, SpatioTemporalAttention
 from eri.utils.errors import WeightsError
 from tests.factories.videos import draw_clips, small_model

@@ -1,4 +1,4 @@
-"""Configs of version 0.1: each setting is found where it stands now."""
+"""Configs of version 0.1, which loading migrates: each setting is found where it stands now."""
 
 from __future__ import annotations
 
