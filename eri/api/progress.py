@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SECONDS_BETWEEN_LINES = 5.0
 _SECONDS_OF_SILENCE = 20.0
+_SECONDS_BETWEEN_UPDATES, _NOTEBOOK_LINES = 0.2, 20
 _PLAIN_WIDTH = 120  # of what is written to a file or a pipe, where rich would assume 80
 
 _BOTTLENECKS = {"decode": "decoding", "faces": "face detection", "model": "the model", "write": "writing"}
@@ -319,9 +320,6 @@ class _Terminal(_Lines):
 class _Notebook(_Lines):
     """One output of a cell that is updated in place, by IPython alone: no widgets need be installed."""
 
-    _SECONDS_BETWEEN_UPDATES = 0.2
-    _LINES = 20
-
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._bars: dict[str, tuple[float, int, str]] = {}
@@ -330,13 +328,13 @@ class _Notebook(_Lines):
         self._shown = 0.0
 
     def say(self, line: str) -> None:
-        self._lines = [*self._lines, line][-self._LINES :]
+        self._lines = [*self._lines, line][-_NOTEBOOK_LINES:]
         self._update()
 
     def bar(self, name: str, done: float, total: int, note: str) -> None:
         self._waiting = ""
         self._bars[name] = (done, total, note)
-        if time.monotonic() - self._shown >= self._SECONDS_BETWEEN_UPDATES:
+        if time.monotonic() - self._shown >= _SECONDS_BETWEEN_UPDATES:
             self._update()
 
     def drop(self, name: str) -> None:

@@ -49,11 +49,8 @@ _HELP = {
     "draw": "Draw what a trained video model responds to.",
 }
 
-_SETTINGS: dict[str, Any] = {
-    "no_args_is_help": True,
-    "pretty_exceptions_enable": False,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
-}
+_SETTINGS: dict[str, Any] = {"no_args_is_help": True, "pretty_exceptions_enable": False}
+_SETTINGS["context_settings"] = {"help_option_names": ["-h", "--help"]}
 
 
 def _print_version(wanted: bool) -> None:

@@ -45,11 +45,7 @@ class FoldComparison:
 
 
 def compare_folds(
-    first: Sequence[float],
-    second: Sequence[float],
-    *,
-    tail: Tail = "greater",
-    test_share: float | None = None,
+    first: Sequence[float], second: Sequence[float], *, tail: Tail = "greater", test_share: float | None = None
 ) -> FoldComparison:
     """Test whether the first system scores higher than the second over the same two or more folds, in one order.
 

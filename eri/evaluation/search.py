@@ -156,12 +156,7 @@ def _score_on_split(
 
 
 def _score_on_folds(
-    folds: Sequence[Fold],
-    context: JobContext,
-    config: ExperimentConfig,
-    name: str,
-    on_step: ReportStep,
-    on_event: Listener,
+    folds: Sequence[Fold], context: JobContext, config: ExperimentConfig, name: str, step: ReportStep, listen: Listener
 ) -> float:
     """Train on each fold, and score all clips by the models that they were held out of; a step is a fold.
 
@@ -174,12 +169,12 @@ def _score_on_folds(
     value = UNDEFINED
     for number, fold in enumerate(folds, start=1):
         job = Job(config, fold, f"repeat{fold.repeat}-fold{fold.number}")
-        held_out.append(context.train(job, on_event).held_out)
+        held_out.append(context.train(job, listen).held_out)
         scored = pd.concat(held_out)
         value, reachable = _value(scored, context.table), math.inf
         if context.table.task.kind == "classification":
             reachable = (value * len(scored) + total - len(scored)) / total
-        on_step(number, value, reachable)
+        step(number, value, reachable)
     return value
 
 

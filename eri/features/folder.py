@@ -113,11 +113,7 @@ class FeatureFolder:
             path.unlink(missing_ok=True)
 
     def take_inventory(
-        self,
-        sources: Mapping[str, Source | None],
-        *,
-        threads: int = 1,
-        on_checked: Callable[[int], None] | None = None,
+        self, sources: Mapping[str, Source | None], *, threads: int = 1, on_checked: Callable[[int], None] | None = None
     ) -> Inventory:
         """Find out which clips are complete and match their sources; a source of None, or one that is gone, matches.
 

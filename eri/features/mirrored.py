@@ -95,11 +95,7 @@ class MirroredFolder(FeatureFolder):
             self._objects.delete(clip_id + SUFFIX)
 
     def take_inventory(
-        self,
-        sources: Mapping[str, Source | None],
-        *,
-        threads: int = 1,
-        on_checked: Callable[[int], None] | None = None,
+        self, sources: Mapping[str, Source | None], *, threads: int = 1, on_checked: Callable[[int], None] | None = None
     ) -> Inventory:
         """Find out which clips are complete and match their sources, here or in the store.
 

@@ -37,9 +37,6 @@ from eri.utils.files import canonical_json, differences
 from eri.utils.tables import Shown, Summary
 from eri.utils.workers import WorkerPool, report_progress
 
-REMARKS = ("rule", "reason", "notes")
-"""The columns of a table of predictions after those of the labels."""
-
 OnExtraction = Callable[[ExtractionEvent], None]
 
 _LOG = logging.getLogger(__name__)
