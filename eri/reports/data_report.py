@@ -96,7 +96,8 @@ def _headlines(table: ClipTable, found: ProbeReport) -> list[Headline]:
 
 
 def _sections(table: ClipTable, found: ProbeReport) -> dict[str, list[Block]]:
-    truth = _by_split(table)
+    ids = {split: [clip.id for clip in table.split(split) if clip.labels is not None] for split in SPLITS}
+    truth = {str(split): table.label_matrix(labelled) for split, labelled in ids.items() if labelled}
     labels: list[Block] = [Paragraphs(["No clip has labels."])]
     correlations: list[Block] = []
     if truth:
@@ -113,12 +114,6 @@ def _sections(table: ClipTable, found: ProbeReport) -> dict[str, list[Block]]:
         "Shifts between splits": _shifts(table, truth, found.table),
         "People": _people(table),
     }
-
-
-def _by_split(table: ClipTable) -> dict[str, Floats]:
-    """Return the labels of each split that has some, (clips, labels)."""
-    ids = {split: [clip.id for clip in table.split(split) if clip.labels is not None] for split in SPLITS}
-    return {str(split): table.label_matrix(labelled) for split, labelled in ids.items() if labelled}
 
 
 def _splits(table: ClipTable, probed: pd.DataFrame) -> Block:
@@ -157,9 +152,8 @@ def _media(probed: pd.DataFrame) -> list[Block]:
 
 
 def _durations(probed: pd.DataFrame) -> dict[str, Floats]:
-    present = [split for split in SPLITS if (probed["split"] == split).any()]
-    known = {split: probed["duration"][probed["split"] == split].dropna() for split in present}
-    return {str(split): values.to_numpy(dtype=np.float64) for split, values in known.items()}
+    by_split = {str(split): probed["duration"][probed["split"] == split] for split in SPLITS}
+    return {name: values.dropna().to_numpy(dtype=np.float64) for name, values in by_split.items() if len(values)}
 
 
 def _histogram(
@@ -176,38 +170,35 @@ def _histogram(
 
 
 def _counts(title: str, values: pd.Series[str]) -> tuple[Chart, Table]:
-    counts = values.value_counts()
-    most = counts.head(_MOST_BARS)
-    bars = [Row(str(name), (Bar(float(times)),)) for name, times in most.items()]
+    rows = [(str(name), int(times)) for name, times in values.value_counts().items()]
+    bars = [Row(name, (Bar(float(times)),)) for name, times in rows[:_MOST_BARS]]
     svg = draw_intervals(bars, f"clips by {title.lower()}", "clips", whole=True)
-    rows = [(str(name), int(times)) for name, times in counts.items()]
     return Chart(svg, title), Table(title, [title.lower(), "clips"], rows)
 
 
 def _issues(found: ProbeReport) -> list[Block]:
     """Return clips without a track, with a fault, or that are unusual."""
-    table, summary = found.table, found.summary
-    issues = pd.DataFrame(
-        {
-            "no video": ~table["video"],
-            "no audio": ~table["audio"],
-            "changing frame rate": table["frame_rate_changes"],
-            "rotated": table["rotation"].ne(0),
-            "mirrored": table["mirrored"],
-        }
-    )
-    concerned = table[issues.any(axis=1) | table["problem"].ne("") | table["notes"].ne("")]
+    table = found.table
+    issues = {
+        "no video": ~table["video"],
+        "no audio": ~table["audio"],
+        "changing frame rate": table["frame_rate_changes"],
+        "rotated": table["rotation"].ne(0),
+        "mirrored": table["mirrored"],
+    }
+    unusual = pd.DataFrame(issues)
+    concerned = table[unusual.any(axis=1) | table["problem"].ne("") | table["notes"].ne("")]
     if concerned.empty:
         return [Paragraphs(["Every clip has video and audio, and none is unusual."])]
     rows: list[list[Value]] = []
     for clip_id, row in concerned.head(_MOST_ROWS).iterrows():
-        named = [str(name) for name, holds in issues.loc[str(clip_id)].items() if holds]
+        named = [str(name) for name, holds in unusual.loc[str(clip_id)].items() if holds]
         shown = ", ".join(f"rotated by {row['rotation']}°" if name == "rotated" else name for name in named)
         rows.append([str(clip_id), str(row["split"]), shown, str(row["problem"]), str(row["message"] or row["notes"])])
     caption = "Clips with issues"
     if len(concerned) > len(rows):
         caption += f": the first {len(rows)} of {len(concerned)}"
-    problems = [(reason, times) for reason, times in summary.problems.items()]
+    problems = list(found.summary.problems.items())
     blocks: list[Block] = [Table("Problems", ["problem", "clips"], problems)] if problems else []
     return [*blocks, Table(caption, ["clip", "split", "what", "problem", "message"], rows)]
 
@@ -230,13 +221,13 @@ def _spread(table: ClipTable, truth: dict[str, Floats]) -> Figure:
 
 def _classes(table: ClipTable, truth: dict[str, Floats]) -> Figure:
     """Return how frequent each class is in each split."""
-    shares = {split: values.mean(axis=0) for split, values in truth.items()}
-    names = list(enumerate(table.task.labels))
-    rows = [Row(name, [Bar(float(share[place])) for share in shares.values()]) for place, name in names]
-    cells: list[list[Value]] = [
-        [name, *(value for split in truth for value in (int(truth[split][:, i].sum()), float(shares[split][i])))]
-        for i, name in names
-    ]
+    rows: list[Row] = []
+    cells: list[list[Value]] = []
+    for place, name in enumerate(table.task.labels):
+        shares = [float(values[:, place].mean()) for values in truth.values()]
+        counts = [int(values[:, place].sum()) for values in truth.values()]
+        rows.append(Row(name, [Bar(share) for share in shares]))
+        cells.append([name, *(value for pair in zip(counts, shares, strict=True) for value in pair)])
     columns = ["class", *(f"{split}: {what}" for split in truth for what in ("clips", "share"))]
     svg = draw_intervals(rows, "share of each class by split", "share of clips")
     legend = list(truth) if len(truth) > 1 else []
@@ -255,8 +246,7 @@ def _shifts(table: ClipTable, truth: dict[str, Floats], probed: pd.DataFrame) ->
     rows: list[list[Value]] = []
     p_values: list[float] = []
     for name, parts in columns.items():
-        for first, second in combinations(parts, 2):
-            a, b = parts[first], parts[second]
+        for (first, a), (second, b) in combinations(parts.items(), 2):
             if min(len(a), len(b)) >= _FEWEST:
                 test = ks_2samp(a, b)
                 p_values.append(float(test.pvalue))
@@ -265,8 +255,7 @@ def _shifts(table: ClipTable, truth: dict[str, Floats], probed: pd.DataFrame) ->
     if not rows:
         return [Paragraphs(["No two splits have enough clips with known values to be compared."])]
     corrected = holm(p_values)
-    for row, after in zip(rows, corrected, strict=True):
-        row.append(after)
+    rows = [[*row, after] for row, after in zip(rows, corrected, strict=True)]
     heads = ["what", "splits", "mean of first", "mean of second", "largest gap (KS)", "p", "p after Holm"]
     shifted = sum(after < 0.05 for after in corrected)
     text = (
@@ -281,19 +270,17 @@ def _people(table: ClipTable) -> list[Block]:
     """Return the countries and ages of the people shown, by split; nothing where the data name none."""
     attributes = read_attributes(table)
     by_split = pd.Series([clip.split for clip in table], index=attributes.index)
-    parts: list[tuple[Chart, Table]] = []
-    for column in attributes.columns:
+    splits = [split for split in SPLITS if table.split(split)]
+    charts, tables = [], []
+    for column in map(str, attributes.columns):
         known = attributes[column][attributes[column] != ""]
         if known.empty:
             continue
-        chart, counted = _counts(str(column), known)
-        splits = [split for split in SPLITS if table.split(split)]
+        chart, counted = _counts(column, known)
+        charts.append(chart)
         rows: list[list[Value]] = [
             [name, *(int(((known == name) & (by_split[known.index] == split)).sum()) for split in splits), times]
             for name, times in counted.rows
         ]
-        parts.append((chart, Table(f"Clips by {column}", [str(column), *splits, "all"], rows)))
-    if not parts:
-        return []
-    charts, tables = zip(*parts, strict=True)
-    return [Figure("People", charts, tables)]
+        tables.append(Table(f"Clips by {column}", [column, *splits, "all"], rows))
+    return [Figure("People", charts, tables)] if charts else []

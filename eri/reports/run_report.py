@@ -180,8 +180,7 @@ def _make_scores(systems: Sequence[System]) -> list[Block]:
     columns = [*["run"] * several, "label", heading, "low", "high", "remark"]
     tables = [Table("Scores with 95 % bootstrap intervals", columns, cells)]
     if references:
-        published = [(one.system, one.metric, one.value, one.source) for one in references]
-        tables.append(Table("Published scores", ["system", "metric", "score", "source"], published, 4))
+        tables.append(Table("Published scores", ["system", "metric", "score", "source"], references, 4))
     keep = (0.0, 1.0) if task.is_classification else (0.0,)
     svg = draw_intervals(rows, f"{heading} by label with 95 % intervals", heading, keep=keep)
     title = f"{heading.capitalize()} of each {'class' if task.is_classification else 'label'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,15 +21,14 @@ from eri.metrics.intensities import Floats
 from eri.metrics.scoring import Scores, create_scorer
 from eri.runs.folders import FILES, Kind, kind_of
 from eri.training.features import recorded_features
-from eri.training.run_folder import HISTORY, METRICS, PREDICTIONS, Run, read_run
+from eri.training.run_folder import HISTORY, METRICS, PREDICTIONS, read_run
 from eri.utils.errors import DataError, RunError, StoreError
 
 _METRICS = {"mean_pearson": "mean", "war": "WAR", "uar": "UAR"}
 _PREFERRED: tuple[Split, ...] = ("val", "test", "train")
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """A published score: the shipped config, the metric (``mean``, ``WAR`` or ``UAR``), the score and its paper."""
 
     system: str
@@ -73,34 +72,35 @@ class System:
 
 
 def read_system(path: Path, table: ClipTable, features: Path, split: Split | None, *, resamples: int) -> System:
-    """Read a folder that predictions were written into.
+    """Read the folder of a run, a cross-validation or an ensemble that predictions were written into.
 
-    Args:
-        path: Of a run, a cross-validation or an ensemble.
-        table: The data set it was made on.
-        features: Folder of the feature store; what is not there is left out of the report.
-        split: Of the clips that a run predicted; None takes ``val``, ``test`` or ``train``, the first with labels.
-        resamples: Bootstrap resamples behind the intervals.
+    The split is that of the clips that a run predicted; None takes the first of ``val``, ``test`` and ``train`` with
+    labels. Features that are not there are left out of the report.
 
-    Raises:
-        RunError: There are no predictions, they are damaged, or they were made on other data.
-        DataError: No predicted clip has labels.
+    Raises RunError where there are no predictions, they are damaged, or they were made on other data, and DataError
+    where no predicted clip has labels.
     """
-    kind = kind_of(path)
-    run = read_run(path) if kind == "run" else None
-    if run is not None:
-        frame, own = _run_predictions(run, table, split)
+    kind, task = kind_of(path), table.task
+    environment: dict[str, Any] = {}
+    epoch: int | None = None
+    if kind == "run":
+        environment = read_run(path).environment
+        frame, own = _run_predictions(path, table, split)
         notes, epoch = _evaluated(path, own, table)
-        frame, chosen = frame.assign(rule=frame["rule"].fillna("")), str(own)
+        fallback, chosen = frame["rule"].fillna("").ne("").to_numpy(), str(own)
     else:
         held = read_held_out(path, table, features)
-        frame, chosen = held.predictions.assign(rule=""), "held out"
-        notes, epoch = held.notes, None
+        frame, notes, fallback, chosen = held.predictions, held.notes, np.zeros(len(held.predictions), bool), "held out"
     ids = tuple(str(clip_id) for clip_id in frame.index)
-    predictions, truth = frame[list(table.task.labels)].to_numpy(dtype=np.float64), table.label_matrix(ids)
+    predictions, truth = frame[list(task.labels)].to_numpy(dtype=np.float64), table.label_matrix(ids)
     if not np.isfinite(predictions).all():
         raise RunError(f"{path / PREDICTIONS}: a prediction is not a finite number", hint="Run `eri evaluate` again.")
-    folders, missing = _folders(run, features)
+    folders: dict[str, FeatureFolder] = {}
+    for name, source in environment.get("features", {}).items():
+        try:
+            folders |= recorded_features({name: source}, features)
+        except StoreError as error:
+            notes = (*notes, f"{error.message}; what they show of faces and audio is left out")
     wanted = {clip.id for clip in table}
     return System(
         path=path,
@@ -111,24 +111,23 @@ def read_system(path: Path, table: ClipTable, features: Path, split: Split | Non
         ids=ids,
         predictions=predictions,
         truth=truth,
-        fallback=frame["rule"].ne("").to_numpy(),
-        scores=create_scorer(table.task.kind, table.task.labels).score(predictions, truth, resamples=resamples),
+        fallback=fallback,
+        scores=create_scorer(task.kind, task.labels).score(predictions, truth, resamples=resamples),
         settings=(path / FILES[kind]).read_text(encoding="utf-8"),
-        environment={} if run is None else run.environment,
+        environment=environment,
         history=_history(path),
         epoch=epoch,
         folders=folders,
         failures=tuple(one for folder in folders.values() for one in read_failures(folder) if one.clip_id in wanted),
-        references=_references(table.task, chosen),
-        notes=(*notes, *missing),
+        references=_references(task, chosen),
+        notes=notes,
     )
 
 
-def _run_predictions(run: Run, table: ClipTable, split: Split | None) -> tuple[pd.DataFrame, Split]:
-    path = run.path / PREDICTIONS
-    evaluate = f"Make them: eri evaluate {run.path}"
+def _run_predictions(run: Path, table: ClipTable, split: Split | None) -> tuple[pd.DataFrame, Split]:
+    path, evaluate = run / PREDICTIONS, f"Make them: eri evaluate {run}"
     if not path.is_file():
-        raise RunError(f"{run.path}: the run has no predictions", hint=evaluate)
+        raise RunError(f"{run}: the run has no predictions", hint=evaluate)
     try:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's errors are among these
@@ -143,9 +142,9 @@ def _run_predictions(run: Run, table: ClipTable, split: Split | None) -> tuple[p
         if len(chosen):
             return chosen.set_index("clip_id").sort_index(), name
     if split is not None and split not in there:
-        raise RunError(f"{run.path}: has no predictions of split '{split}'", hint=f"{evaluate} --split {split}")
+        raise RunError(f"{run}: has no predictions of split '{split}'", hint=f"{evaluate} --split {split}")
     raise DataError(
-        f"{table.name}: none of the clips that {run.path} predicts has labels ({', '.join(there) or 'no split'})",
+        f"{table.name}: none of the clips that {run} predicts has labels ({', '.join(there) or 'no split'})",
         hint="A report needs labels: evaluate a split that has them, such as --split val.",
     )
 
@@ -171,19 +170,6 @@ def _history(path: Path) -> pd.DataFrame | None:
     except (OSError, ValueError):
         return None
     return frame if len(frame) and "epoch" in frame.columns else None
-
-
-def _folders(run: Run | None, features: Path) -> tuple[dict[str, FeatureFolder], tuple[str, ...]]:
-    if run is None:
-        return {}, ()
-    found: dict[str, FeatureFolder] = {}
-    missing = []
-    for name, source in run.environment.get("features", {}).items():
-        try:
-            found |= recorded_features({name: source}, features)
-        except StoreError as error:
-            missing.append(f"{error.message}; what they show of faces and audio is left out")
-    return found, tuple(missing)
 
 
 def _references(task: Task, split: str) -> tuple[Reference, ...]:
