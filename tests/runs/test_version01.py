@@ -11,6 +11,8 @@ import pytest
 
 from eri.config import Runtime, load_config
 from eri.evaluation.evaluate import evaluate, predict
+from eri.features.store import find_folder
+from eri.runs.folders import read_cv
 from eri.training.run_folder import read_run
 from tests.factories.version01 import FIXTURE, RUNS, SELECTIONS, Version01
 
@@ -53,3 +55,15 @@ def test_the_config_of_every_shipped_system_is_read(path: Path):
 
 def test_an_export_is_a_run(old):
     assert read_run(old.root / "exported").config.name == "visual"
+
+
+@pytest.mark.parametrize(("name", "config"), [("cv", "imported"), ("cv-trees", "trees")])
+def test_a_cross_validation_was_begun_with_the_config_that_it_would_have_now(old, name, config):
+    settings = read_cv(old.runs / name)["config"]
+    assert settings == load_config(FIXTURE / f"{config}.yaml").model_dump(mode="json")
+
+
+def test_cached_features_are_found_with_their_brightened_versions(old):
+    config = load_config(FIXTURE / "visual.yaml")
+    found = [find_folder(old.features, extractor) for extractor in (*config.extractors.values(), *config.drawn)]
+    assert [folder.path.name[-12:] for folder in found] == ["92990f7a46a3", "4c7064be6486"]
