@@ -263,8 +263,7 @@ class RayEngine:
                 if actor.stage == "loaded":
                     self._open_folder(actor)
             yield
-            if self._former:  # one that was killed may have left a file that it was writing
-                folder.sweep_all()
+            folder.sweep_all()  # an actor that was killed may have left a file that it was writing
 
     def process(self, work: Iterable[Work | None]) -> Iterator[ClipResult]:
         """See :meth:`eri.extraction.pipeline.Engine.process`."""
@@ -356,10 +355,16 @@ class RayEngine:
     def _hand_out(self) -> None:
         for _ in range(len(self._pending)):
             work = self._pending.popleft()
-            actor = self._free(alone=self._is_suspect(work[0].id))
-            if actor is None:
+            limit = 1 if self._is_suspect(work[0].id) else self._limit
+            free = [
+                actor
+                for actor in self._actors
+                if actor.stage == "ready" and len(actor.work) < limit and not any(map(self._is_suspect, actor.work))
+            ]
+            if not free:
                 self._pending.append(work)
                 continue
+            actor = min(free, key=lambda one: len(one.work))
             actor.since = actor.since if actor.work else time.monotonic()
             actor.work[work[0].id] = work
             self._calls[actor.handle.process.remote(work)] = actor, self._take
@@ -367,16 +372,6 @@ class RayEngine:
     def _is_suspect(self, clip_id: str) -> bool:
         """Whether a clip has to be alone with its actor, so that another death is its own."""
         return self._deaths[clip_id] >= _DEATHS - 1
-
-    def _free(self, *, alone: bool) -> _Actor | None:
-        """Return the actor with the fewest clips that may have another, or one that has none."""
-        limit = 1 if alone else self._limit
-        actors = [
-            actor
-            for actor in self._actors
-            if actor.stage == "ready" and len(actor.work) < limit and not any(map(self._is_suspect, actor.work))
-        ]
-        return min(actors, key=lambda actor: len(actor.work), default=None)
 
     def _take(self, actor: _Actor, answer: Answer) -> None:
         result, actor.seconds = answer

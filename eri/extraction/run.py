@@ -137,16 +137,10 @@ def _count_imported(table: ClipTable, clips: Sequence[Clip], config: ImportedCon
     entries = folder.entries(clip.id for clip in clips)
     message = "'%s' are imported features, so nothing is extracted: %d of %d clips have them"
     _LOG.warning(message, config.name, len(entries), len(clips))
+    counts, states = (len(clips), 0, len(entries), ()), tally_states(entries.values())
+    seconds = time.monotonic() - started
     return ExtractorReport(
-        extractor=config.name,
-        modality=config.modality,
-        folder=folder.path,
-        total=len(clips),
-        computed=0,
-        already_complete=len(entries),
-        failures=(),
-        seconds=time.monotonic() - started,
-        **tally_states(entries.values()),
+        config.name, config.modality, folder.path, *counts, seconds=seconds, stages=None, rates=None, **states
     )
 
 

@@ -7,9 +7,8 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -166,9 +165,11 @@ class LoadedRun(Shown):
         files = {path: clip_id_of(path) for path in find_videos(named)}
         clips = {clip_id: Clip(clip_id, "test", video=path) for path, clip_id in files.items()}
         table = ClipTable("videos", Path.cwd(), self.task, tuple(clips[name] for name in sorted(clips)))
-        temporary = partial(TemporaryDirectory, prefix="eri-predict-", ignore_cleanup_errors=True)
-        with temporary() if features is None else nullcontext(features) as store:
-            folders, missing = self._extract(table, Path(store), on_event)
+        with ExitStack() as exits:
+            if features is None:
+                temporary = TemporaryDirectory(prefix="eri-predict-", ignore_cleanup_errors=True)
+                features = Path(exits.enter_context(temporary))
+            folders, missing = self._extract(table, features, on_event)
             found = {clip_id: check_availability(self.members, lacks) for clip_id, lacks in missing.items()}
             predicted = self._predict([name for name in sorted(clips) if not found[name].reason], folders)
         rows = [_row(found[clip_id], predicted, clip_id, self.task) for clip_id in files.values()]
@@ -268,10 +269,7 @@ class TimelineWorker(WorkerPool[Path, Timeline]):
         super().__init__(maker.make, 1, timeout=runtime.timeout, task=task, hint=hint, setup=maker.load)
 
     def make(self, video: Path, on_event: Callable[[TimelineEvent], None] | None = None) -> Timeline:
-        """Make the timeline of one video, see :meth:`LoadedRun.timeline`.
-
-        A timeout or a crash is a WorkerError; the next video gets a new process.
-        """
+        """See :meth:`LoadedRun.timeline`; a timeout or crash is a WorkerError, the next video gets a new process."""
         return self.submit(video, str(video), on_event).result()
 
 

@@ -53,18 +53,13 @@ class Timeline(Shown):
     def to_frame(self) -> pd.DataFrame:
         """Return one row per window: ``start``, ``end``, ``time`` in seconds, a column per label, and ``missing``."""
         half = self.window / 2
-        frame = pd.DataFrame(
-            {"start": self.times - half, "end": np.minimum(self.times + half, self.duration), "time": self.times}
-        )
-        for column, label in enumerate(self.labels):
-            frame[label] = self.values[:, column]
-        return frame.assign(missing=list(self.missing))
+        spans = {"start": self.times - half, "end": np.minimum(self.times + half, self.duration), "time": self.times}
+        values = dict(zip(self.labels, self.values.T, strict=True))
+        return pd.DataFrame({**spans, **values, "missing": list(self.missing)})
 
     def write_csv(self, path: Path) -> Path:
         """Write :meth:`to_frame` with four digits after the point for seconds, six for values."""
-        frame = self.to_frame()
-        seconds = ["start", "end", "time"]
-        frame[seconds] = frame[seconds].round(4)
+        frame = self.to_frame().round(dict.fromkeys(("start", "end", "time"), 4))
         with atomic_path(path) as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
         return path

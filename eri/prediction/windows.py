@@ -173,8 +173,8 @@ class _VideoInput:
     @property
     def notes(self) -> tuple[str, ...]:
         """Warnings met while reading, so far."""
-        read = (one.notes for one in (self.frames, self.audio) if one is not None)
-        return tuple(dict.fromkeys(note for notes in read for note in notes))
+        frames = () if self.frames is None else self.frames.notes
+        return tuple(dict.fromkeys((*frames, *(() if self.audio is None else self.audio.notes))))
 
     @property
     def duration(self) -> float:

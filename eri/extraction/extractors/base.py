@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from eri.config import Stream
+from eri.config import DeepSpectrumConfig, ImageConfig, Runtime, Stream
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from eri.models.backbones import Backbone
 
 
 class BaseExtractor(ABC):
@@ -41,6 +43,18 @@ class BaseExtractor(ABC):
 
         versions = library_versions(*self.libraries)
         return {"family": self.family, "rules": self.rules, **self.settings(), "versions": versions}
+
+
+def configured_backbone(
+    config: ImageConfig | DeepSpectrumConfig, name: str, runtime: Runtime, option: str, *, frozen: bool = False
+) -> Backbone:
+    """Load the image backbone of a config; messages call its weights by an option of the command line."""
+    from eri.models.backbones import create_backbone
+    from eri.models.running import resolve_device
+
+    device = resolve_device(runtime.device)
+    settings = config.model_dump(include={"weights", "seed", "input_size", "precision"})
+    return create_backbone(name, **settings, device=device, option=option, frozen=frozen)
 
 
 def embed_rows(

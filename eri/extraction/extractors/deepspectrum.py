@@ -16,13 +16,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from eri.config import DeepSpectrumConfig, Runtime
-from eri.extraction.extractors.base import BaseExtractor, embed_rows
+from eri.extraction.extractors.base import BaseExtractor, configured_backbone, embed_rows
 from eri.extraction.extractors.preparing import WindowPreparer
 from eri.features.records import Prepared
 from eri.media.audio import SAMPLE_RATE
 from eri.media.state import State
-from eri.models.backbones import create_backbone
-from eri.models.running import resolve_device
 from eri.utils.errors import ConfigError
 
 N_FFT = 512  # samples of the Hann window: the power of two above 25 ms at 16 kHz, the toolkit's default
@@ -157,15 +155,7 @@ class DeepSpectrumExtractor(BaseExtractor):
                 f"a window of {config.window} s is shorter than one spectrum ({N_FFT / SAMPLE_RATE} s)",
                 hint="Raise audio.window.",
             )
-        self._backbone = create_backbone(
-            config.backbone,
-            weights=config.weights,
-            seed=config.seed,
-            input_size=config.input_size,
-            precision=config.precision,
-            device=resolve_device(runtime.device),
-            option="audio.weights",
-        )
+        self._backbone = configured_backbone(config, config.backbone, runtime, "audio.weights")
         self.dimension = self._backbone.dimension
         self._painter = SpectrogramPainter(config.mel_bands, self._backbone.side)
         self.preparer = WindowPreparer(window, hop, SAMPLE_RATE)

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eri.config import DrawnImageConfig, ImageConfig, Runtime, Stream
-from eri.extraction.extractors.base import BaseExtractor, embed_rows
+from eri.extraction.extractors.base import BaseExtractor, configured_backbone, embed_rows
 from eri.extraction.extractors.preparing import Brightening, ImagePreparer
 from eri.features.records import Prepared
 from eri.media.faces import face_identity
-from eri.models.backbones import create_backbone
 from eri.models.compiling import CompiledLater
-from eri.models.running import Batching, decoding_device, resolve_device
+from eri.models.running import Batching, decoding_device
 
 
 class ImageExtractor(BaseExtractor):
@@ -37,16 +36,7 @@ class ImageExtractor(BaseExtractor):
         self.name = config.extractor
         self._config = config
         self._batching = Batching(runtime.batch_size)
-        self._backbone = create_backbone(
-            config.extractor,
-            weights=config.weights,
-            seed=config.seed,
-            input_size=config.input_size,
-            precision=config.precision,
-            device=resolve_device(runtime.device),
-            option="visual.weights",
-            frozen=True,
-        )
+        self._backbone = configured_backbone(config, config.extractor, runtime, "visual.weights", frozen=True)
         if runtime.compiled:
             self._backbone = replace(self._backbone, model=CompiledLater(self._backbone.model, runtime.batch_size))
         self.dimension = self._backbone.dimension
