@@ -180,7 +180,8 @@ def load(source: Path) -> ClipTable:
     if manifest.split is not None:
         splits = dict.fromkeys(rows.index, manifest.split)
     else:
-        splits = rows.read_splits(*table.positions(filter(None, [columns.split])), manifest.split_names)
+        (position,) = table.positions(filter(None, [columns.split]))
+        splits = rows.read_splits(position, manifest.split_names)
     positions = table.positions(label_columns)
     labels: Labels = dict.fromkeys(rows.index)
     if positions and task.is_classification:
