@@ -175,6 +175,13 @@ def test_contradictions_and_unknown_keys_are_refused_with_the_way_out(changes, m
     assert caught.value.hint
 
 
+def test_a_section_that_is_none_is_named_beside_an_unknown_key():
+    with pytest.raises(ConfigError, match="2 setting") as caught:
+        parse_config(experiment(model=3, device="cpu"))
+    assert "model: a section of settings is expected here" in str(caught.value)
+    assert "device: no such setting" in str(caught.value)
+
+
 def test_all_misfits_are_told_at_once():
     with pytest.raises(ConfigError, match="3 setting") as caught:
         parse_config(experiment(name="A B", device="cpu", training={"epochs": 0}))
