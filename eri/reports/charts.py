@@ -173,17 +173,11 @@ def draw_panel(
 
 
 def draw_matrix(
-    values: Floats,
-    names: Sequence[str],
-    texts: Sequence[Sequence[str]],
-    label: str,
-    *,
-    across: str = "",
-    down: str = "",
+    values: Floats, names: Sequence[str], texts: Sequence[Sequence[str]], label: str, axes: tuple[str, str] = ("", "")
 ) -> Markup:
     """Draw numbers from -1 to 1, (names, names), as coloured squares: blue above zero, orange below, NaN blank.
 
-    ``texts`` are written into the squares; ``across`` and ``down`` say what columns and rows are.
+    ``texts`` are written into the squares; ``axes`` say what rows and columns are.
     """
     from matplotlib.patches import Rectangle
 
@@ -206,10 +200,9 @@ def draw_matrix(
             if len(names) <= _NUMBERED:
                 centred = {"ha": "center", "va": "center", "fontsize": 11.0}
                 sheet.axes.text(column + 0.5, row + 0.5, writable(texts[row][column]), **centred)
-        if down:
-            sheet.write(2.0, 12.0, down)
-        if across:
-            sheet.write(WIDTH - 4, 12.0, across, side="right")
+        for text, x, side in zip(axes, (2.0, WIDTH - 4), ("left", "right"), strict=True):
+            if text:
+                sheet.write(x, 12.0, text, side=side)
         return sheet.render(label)
 
 

@@ -138,7 +138,7 @@ def make_confusion(system: System) -> list[Block]:
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
     texts = [[f"{int(count)}" for count in row] for row in counts]
-    svg = draw_matrix(shares, names, texts, "confusion matrix", across="decided", down="class")
+    svg = draw_matrix(shares, names, texts, "confusion matrix", ("class", "decided"))
     rows: list[list[Value]] = [[name, *map(int, row)] for name, row in zip(names, counts, strict=True)]
     table = Table("Clips by class (rows) and decision (columns)", ["class", *names], rows)
     text = "Clips of each class (row) by what was decided for them (column); colour is the share of the row."

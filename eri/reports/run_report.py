@@ -13,15 +13,8 @@ from eri.evaluation.comparison import common_clips, compare_predictions, holm
 from eri.metrics.bootstrap import RESAMPLES
 from eri.metrics.intensities import Metrics, ScoreLine
 from eri.metrics.recognition import Recognition
+from eri.reports import error_sections
 from eri.reports.charts import Bar, Row, draw_intervals, draw_lines
-from eri.reports.error_sections import (
-    make_calibration,
-    make_clips,
-    make_confusion,
-    make_cooccurrence,
-    make_groups,
-    make_scatter,
-)
 from eri.reports.page import (
     Block,
     Chart,
@@ -117,15 +110,18 @@ def report(
 
 def _parts(system: System, clips: int, on_clip: Callable[[], None]) -> list[Section]:
     if system.task.is_classification:
-        parts = [Section("Confusion matrix", make_confusion(system))]
+        parts = [Section("Confusion matrix", error_sections.make_confusion(system))]
     else:
-        parts = [Section("Predicted against true", make_scatter(system))]
-    parts += [Section("Calibration", make_calibration(system)), Section("Groups", make_groups(system))]
+        parts = [Section("Predicted against true", error_sections.make_scatter(system))]
+    parts += [
+        Section("Calibration", error_sections.make_calibration(system)),
+        Section("Groups", error_sections.make_groups(system)),
+    ]
     if not system.task.is_classification and len(system.task.labels) > 1 and len(system.ids) > 1:
-        parts.append(Section("Co-occurrence of labels", make_cooccurrence(system)))
+        parts.append(Section("Co-occurrence of labels", error_sections.make_cooccurrence(system)))
     if system.kind == "run":
         parts.append(Section("Learning curves", _make_learning(system)))
-    parts.append(Section("Clips", make_clips(system, clips, on_clip)))
+    parts.append(Section("Clips", error_sections.make_clips(system, clips, on_clip)))
     if system.kind == "run":
         parts.append(Section("Failures", _make_failures(system)))
     origin = Table("Origin", ["what", "value"], _origin(system))

@@ -35,7 +35,7 @@ CHARTS: dict[str, Callable[[], Markup]] = {
     "histogram": lambda: draw_histogram(EDGES, [np.zeros(4), np.array([0.5, 0.0, 0.0, 0.5])], NAME, NAME),
     "lines": lambda: draw_lines([1.0, 2.0], [[0.1, 0.2], [0.2, None]], NAME, (NAME, NAME), chosen=2.0),
     "panel": lambda: draw_panel(EDGES, EDGES, NAME, (NAME, NAME), (0.0, 1.0), names=[NAME] * 5, joined=True),
-    "matrix": lambda: draw_matrix(np.eye(2), ["a", NAME], [["1", NAME]] * 2, NAME, across=NAME, down=NAME),
+    "matrix": lambda: draw_matrix(np.eye(2), ["a", NAME], [["1", NAME]] * 2, NAME, (NAME, NAME)),
     "pairs": lambda: draw_pairs([NAME], [0.2], [0.4], (0.0, 1.0), NAME),
     "outline": lambda: draw_waveform(EDGES, NAME),
 }
@@ -113,7 +113,7 @@ def test_no_rows_at_all():
 
 @pytest.mark.parametrize("values", [np.full((3, 3), np.nan), np.full((3, 3), 0.5), -np.ones((3, 3))])
 def test_matrix(values):
-    svg = draw_matrix(values, ["a", NAME, "c"], [["1"] * 3] * 3, "matrix", across="x", down="y")
+    svg = draw_matrix(values, ["a", NAME, "c"], [["1"] * 3] * 3, "matrix", ("y", "x"))
     squares = styled(svg, fill="var(--above)") + styled(svg, fill="var(--below)")
     assert len(squares) == np.isfinite(values).sum()
 
