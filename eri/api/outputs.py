@@ -162,7 +162,7 @@ def draw_embeddings(
         EriError: A run has no video model, its face crops are not cached, or too few clips have labels.
     """
     from eri.config import Runtime
-    from eri.reports.embeddings import draw_embeddings as draw
+    from eri.reports.inspector import draw_embeddings as draw
     from eri.runs.folders import find_inputs, find_run
 
     check_split(split)

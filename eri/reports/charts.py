@@ -97,9 +97,8 @@ def draw_histogram(edges: Floats, shares: Sequence[Floats], label: str, axis: st
         sheet.scale("y", (0.0, most), "share of clips", 4)
         for place, row in enumerate(shares):
             if place:
-                sheet.axes.stairs(
-                    row, edges, edgecolor=_series_colour(place), linewidth=2.0, linestyle=DASHES[place % 4]
-                )
+                style = {"edgecolor": _series_colour(place), "linewidth": 2.0, "linestyle": DASHES[place % 4]}
+                sheet.axes.stairs(row, edges, **style)
                 continue
             style = {"color": (_series_colour(0), 0.55), "edgecolor": colour("paper"), "linewidth": 1.0}
             for start, end, share in zip(edges[:-1], edges[1:], row, strict=True):

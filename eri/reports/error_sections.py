@@ -194,11 +194,11 @@ def _group_chart(system: System, part: str, groups: pd.Series[str]) -> tuple[Cha
     values, axis = residuals.mean(axis=1), "mean of predicted minus true"
     if classes:
         values, axis = _right(system), "share correct"
-    own = groups.reindex(list(system.ids)).to_numpy(dtype=object)
+    own = groups.reindex(list(system.ids))
     rows: list[Row] = []
     cells: list[list[Value]] = []
     for name in sorted(set(groups), key=lambda name: (name != "under 20", name)):
-        chosen = np.array([one == name for one in own])
+        chosen = own.eq(name).to_numpy()
         mean, low, high = _mean(values[chosen])
         count = int(chosen.sum())
         rows.append(Row(f"{name} ({count})", (Bar(mean, low, high),)))
@@ -226,9 +226,7 @@ def correlation_figure(title: str, values: dict[str, Floats], names: Sequence[st
     """Draw the correlations between columns, (clips, names), one matrix for each of the values."""
     charts, tables = [], []
     for part, columns in values.items():
-        result = np.full((len(names), len(names)), np.nan)
-        for place in range(len(names)):
-            result[place] = pearson(np.repeat(columns[:, place : place + 1], len(names), axis=1), columns)
+        result = np.stack([pearson(np.repeat(own[:, None], len(names), axis=1), columns) for own in columns.T])
         texts = [[number(value, 2) for value in row] for row in result.tolist()]
         rows = [[name, *row.tolist()] for name, row in zip(names, result, strict=True)]
         charts.append(Chart(draw_matrix(result, names, texts, f"correlations between {part}"), part, 400))
@@ -249,10 +247,9 @@ def make_clips(system: System, count: int, on_clip: Callable[[], None]) -> list[
     ]
     if not half:
         return [*galleries]
-    rows: list[list[Value]] = [
-        [system.ids[place], float(errors[place]), "fallback (train mean)" if system.fallback[place] else "model"]
-        for place in [*order[::-1][:half], *order[:half][::-1]]
-    ]
+    by = np.where(system.fallback, "fallback (train mean)", "model").tolist()
+    listed = [*order[::-1][:half], *order[:half][::-1]]
+    rows = [(system.ids[place], float(errors[place]), by[place]) for place in listed]
     text = (
         "Beside each name are its true value (open circle) and its prediction (dot). The strip shows the face "
         "in six moments of the clip, found by dlib whatever detector the run used; under it is the outline of its "

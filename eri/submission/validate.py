@@ -27,7 +27,6 @@ LISTED = 10_000
 _SPARE_BYTES = 64 * 1024
 _BYTES_PER_CELL = 32  # a sign, a point and 17 digits are 19
 _SPARE_LINES = 1000
-_INDEX_NAMES = frozenset({"", "index", "unnamed: 0"})
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _WHOLE = re.compile(r"[+-]?[0-9]+")
@@ -291,7 +290,7 @@ def _check_header(cells: Sequence[str], line: int, rules: SubmissionFormat, find
             findings.add(line, Code.COLUMN_MISSING, f"column '{name}' is missing; add it")
     for position in sorted(set(range(len(names))) - set(positions.values())):
         name = names[position]
-        if name.lower() in _INDEX_NAMES and position == 0:
+        if name.lower() in ("", "index", "unnamed: 0") and position == 0:
             message = "the first column is a row index; write the file without it (index=False)"
             findings.add(line, Code.INDEX_COLUMN, message)
         else:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MANIFEST_NAME = "manifest.json"
-_RULE_COLUMN = "rule"
 # Keeps float32 outputs above 0.06 apart; the rounding error of 5e-10 does not show in a Pearson correlation.
 _DECIMALS = 9
 _RUN_SUFFIXES = frozenset({".yaml", ".json", ".safetensors"})
@@ -153,17 +152,14 @@ def _values(
 
 def _text(ids: Sequence[str], values: NDArray[np.float64], rules: SubmissionFormat) -> str:
     rounded = np.round(values, _DECIMALS) + 0.0  # adding zero turns -0.0 into 0.0
-    lines = [",".join(rules.columns)]
-    lines += [
-        ",".join((rules.id_cell(clip_id), *(f"{value:.{_DECIMALS}f}" for value in row)))
-        for clip_id, row in zip(ids, rounded.tolist(), strict=True)
-    ]
-    return "\n".join(lines) + "\n"
+    texts = ((f"{value:.{_DECIMALS}f}" for value in row) for row in rounded.tolist())
+    rows = [(rules.id_cell(clip_id), *row) for clip_id, row in zip(ids, texts, strict=True)]
+    return "".join(",".join(row) + "\n" for row in (rules.columns, *rows))
 
 
 def _rules_by_clip(predictions: pd.DataFrame, ids: Sequence[str]) -> dict[str, str]:
     """Return the rule of each clip whose row was filled by one."""
-    if _RULE_COLUMN not in predictions.columns:
+    if "rule" not in predictions.columns:
         return {}
-    rules = predictions.loc[list(ids), _RULE_COLUMN]
+    rules = predictions.loc[list(ids), "rule"]
     return {clip_id: rule for clip_id, rule in zip(ids, rules, strict=True) if isinstance(rule, str) and rule}

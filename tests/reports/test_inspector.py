@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eri.reports.embeddings import draw_projection, project
+from eri.reports.inspector import draw_projection, project
 from eri.utils.errors import DataError
 
 CLASSES = [name for name in ("anger", "fear", "joy") for _ in range(12)]
