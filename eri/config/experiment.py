@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field
 
@@ -42,6 +42,9 @@ _BY_MODEL = OneOf(
 )
 
 
+_USUAL: Any = {}  # a section without settings, whose class follows from the model
+
+
 class Published(Strict):
     """What a paper reports for the system, to set beside one's own score."""
 
@@ -61,7 +64,7 @@ class ExperimentConfig(Strict):
     visual: VisualConfig | None = None
     audio: AudioConfig | None = None
     model: Annotated[ModelConfig, MODELS.one_of(ModelConfig, lambda _: True)]
-    training: Annotated[TrainingConfig, _BY_MODEL] = Field({}, description="Its settings depend on the model.")
+    training: Annotated[TrainingConfig, _BY_MODEL] = Field(_USUAL, description="Its settings depend on the model.")
     published: Published | None = None
 
     def _misfits(self) -> Misfits:
@@ -79,9 +82,9 @@ class ExperimentConfig(Strict):
                 "move it to the other section, or change its modality",
             )
         yield from self._video_misfits(self.model) if isinstance(self.model, VideoModelConfig) else self._head_misfits()
-        made, section = type(self.training).__name__, self.model.training_section
-        other = not isinstance(self.training, section)
-        yield other, f"training is {made}, but that of {self.model.name} is {section.__name__}"
+        made, wanted_section = type(self.training).__name__, self.model.training_section
+        other = not isinstance(self.training, wanted_section)
+        yield other, f"training is {made}, but that of {self.model.name} is {wanted_section.__name__}"
         if isinstance(self.training, HeadTraining):
             yield from self._training_misfits(self.training)
 

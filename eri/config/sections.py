@@ -82,7 +82,7 @@ def refusal(section: type[Strict], key: str, message: str, value: Any) -> Valida
 
 
 Section = TypeVar("Section", bound=Strict)
-Registered = TypeVar("Registered", bound=type[Strict])
+Registered = TypeVar("Registered", bound=Strict)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Sections(Registry[type[Section]], Generic[Section]):
         super().__init__(kind)
         self.key = key
 
-    def section(self, section: Registered, name: str = "") -> Registered:
+    def section(self, section: type[Registered], name: str = "") -> type[Registered]:
         """Register the class of a section, whose implementation follows: a class decorator.
 
         Its name is the default of its key; another one is for a class whose key takes many.
@@ -188,7 +188,8 @@ class Sections(Registry[type[Section]], Generic[Section]):
         given: dict[str, Any] = {self.key: (Literal[name], name)}
         for field, value in defaults.items():
             known = base.model_fields[field]
-            given[field] = (Annotated[known.annotation, *known.metadata], Field(value, description=known.description))
+            kind = Annotated[known.annotation, *known.metadata] if known.metadata else known.annotation
+            given[field] = (kind, Field(value, description=known.description))
         try:
             bases = (base,) if settings is None else (base, settings)
             made = _create_model(title, __base__=bases, __module__=module, **given)

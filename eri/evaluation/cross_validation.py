@@ -227,10 +227,9 @@ def _conclude(
     stamped = []
     for job, model in trained:
         frame = model.held_out.reset_index()
-        for place, (column, value) in enumerate(
-            (("repeat", job.fold.repeat), ("fold", job.fold.name), ("seed", job.config.training.seed)), start=1
-        ):
-            frame.insert(place, column, value)
+        frame.insert(1, "repeat", job.fold.repeat)
+        frame.insert(2, "fold", job.fold.name)
+        frame.insert(3, "seed", job.config.training.seed)
         stamped.append(frame)
     held_out = pd.concat(stamped, ignore_index=True)
     predictions = average(held_out, table.task)

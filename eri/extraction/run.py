@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from eri.config import ExtractorConfig, ImportedConfig, Runtime
 from eri.data.clips import SPLITS, Clip, ClipTable, Split
@@ -137,11 +137,9 @@ def _count_imported(table: ClipTable, clips: Sequence[Clip], config: ImportedCon
     entries = folder.entries(clip.id for clip in clips)
     message = "'%s' are imported features, so nothing is extracted: %d of %d clips have them"
     _LOG.warning(message, config.name, len(entries), len(clips))
-    counts, states = (len(clips), 0, len(entries), ()), tally_states(entries.values())
-    seconds = time.monotonic() - started
-    return ExtractorReport(
-        config.name, config.modality, folder.path, *counts, seconds=seconds, stages=None, rates=None, **states
-    )
+    states, seconds = tally_states(entries.values()), time.monotonic() - started
+    counts: dict[str, Any] = {"total": len(clips), "computed": 0, "already_complete": len(entries), **states}
+    return ExtractorReport(config.name, config.modality, folder.path, **counts, failures=(), seconds=seconds)
 
 
 @dataclass(eq=False)

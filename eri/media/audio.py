@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,7 +126,8 @@ class AudioDecoder:
             self._resampler = None
 
     def _resample(self, resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[Samples]:
-        for resampled in resampler.resample(frame):
+        frames: Sequence[AudioFrame | None] = resampler.resample(frame)
+        for resampled in frames:
             if resampled is None:  # what a resampler with nothing to do gives for a flush
                 continue
             samples = resampled.to_ndarray().reshape(-1).astype(np.float32)

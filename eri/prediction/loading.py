@@ -252,7 +252,7 @@ def _row(found: Availability, predicted: pd.DataFrame, clip_id: str, task: Task)
     if found.reason:
         return {**dict.fromkeys(task.labels, np.nan), "rule": "", "reason": found.reason, "notes": notes}
     values = predicted.loc[clip_id, [*task.labels, "rule"]].to_dict()
-    return {**values, "reason": "", "notes": notes}
+    return {**{str(name): value for name, value in values.items()}, "reason": "", "notes": notes}
 
 
 class TimelineWorker(WorkerPool[Path, Timeline]):

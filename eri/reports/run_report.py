@@ -9,7 +9,8 @@ from itertools import combinations, count
 from pathlib import Path
 
 from eri.data.clips import Split
-from eri.evaluation.comparison import common_clips, compare_predictions, holm
+from eri.evaluation.comparison import compare_predictions, holm
+from eri.evaluation.held_out import common_clips
 from eri.metrics.bootstrap import RESAMPLES
 from eri.metrics.intensities import Metrics, ScoreLine
 from eri.metrics.recognition import Recognition

@@ -57,7 +57,7 @@ def make_set(
     Raises DataError where the folder holds something else than a set, WorkerError where a process died.
     """
     folder = mark.parent
-    _prepare_folder(mark, content, [*reversed(texts), *media])
+    _prepare_folder(mark, content, [*reversed(list(texts)), *media])
     missing = [clip for clip in clips if not all((folder / name).is_file() for name in clip.files)]
     there, report = len(clips) - len(missing), progress or (lambda done, total: None)
     report(there, len(clips))

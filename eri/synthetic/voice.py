@@ -7,6 +7,7 @@ the resonances of the vocal tract and the tilt of the glottal spectrum; breath i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,9 +135,9 @@ def _render(part: _Utterance, voice: Voice, random: np.random.Generator) -> Arra
         # cos((h + 1) φ) from the two before it
         previous, current = current, double * current - previous
     # The noise is brightened, and of unit deviation.
-    frequency = np.fft.rfftfreq(len(samples), 1 / RATE)
-    gain = _tract(frequency, np.broadcast_to(formants.mean(axis=0), (len(frequency), 4)))
-    gain = gain * np.sqrt(np.maximum(frequency, 50.0) / 1000.0)
+    frequencies = np.fft.rfftfreq(len(samples), 1 / RATE)
+    gain = _tract(frequencies, np.broadcast_to(formants.mean(axis=0), (len(frequencies), 4)))
+    gain = gain * np.sqrt(np.maximum(frequencies, 50.0) / 1000.0)
     spectrum = np.fft.rfft(random.normal(size=len(samples))) * gain
     noise = np.asarray(np.fft.irfft(spectrum, len(samples)), dtype=np.float64)
     noise = noise / max(float(noise.std()), 1e-9)
@@ -144,7 +145,7 @@ def _render(part: _Utterance, voice: Voice, random: np.random.Generator) -> Arra
     return 0.35 * voiced + 0.3 * breath * noise
 
 
-def _tract(frequency: Array, formants: Array) -> Array:
+def _tract(frequency: NDArray[np.floating[Any]], formants: Array) -> Array:
     """Gain of the vocal tract, formants (steps, 4) at one frequency per step."""
     gain = np.zeros(len(frequency))
     for index, width in enumerate(_BANDWIDTHS):

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from eri.cli.app import app
 from eri.config import load_config
+from eri.config.training import GradientTraining
 from eri.data import load_clips
 from eri.features.records import FeatureSequence
 from eri.features.sources import Source
@@ -87,7 +88,7 @@ def test_search(run, tmp_path):
     assert "2 trials complete" in result.output
     assert "score it with eri cv" in result.output
     best = load_config(tmp_path / "runs" / "tiny-search" / "best.yaml")
-    assert best.training.learning_rate in (0.01, 0.02)
+    assert best.training_of(GradientTraining).learning_rate in (0.01, 0.02)
     assert len(load_clips(tmp_path / "data.yaml")) == 36
 
 

@@ -24,6 +24,7 @@ from eri.config import (
     load_config,
     parse_config,
 )
+from eri.config.training import GradientTraining, HeadTraining
 from eri.utils.errors import ConfigError
 
 FOLDER = Path(__file__).parents[2] / "configs"
@@ -96,11 +97,12 @@ def test_overrides_reach_every_depth_and_are_read_as_yaml():
         ],
     )
     assert isinstance(config.visual, ImageConfig)
-    assert (config.training.epochs, config.visual.faces.detector, config.visual.input_size) == (2, "none", None)
-    assert (config.training.activation, config.training.shuffle_labels) == ("linear", True)
-    assert config.training.learning_rate == 2.5e-4
+    training = config.training_of(GradientTraining)
+    assert (training.epochs, config.visual.faces.detector, config.visual.input_size) == (2, "none", None)
+    assert (training.activation, training.shuffle_labels, training.learning_rate) == ("linear", True, 2.5e-4)
     assert config.name == "other"
-    assert load_config("yap-csm-v4").training.epochs != 2, "an override changes nothing but its own call"
+    unchanged = load_config("yap-csm-v4").training_of(GradientTraining)
+    assert unchanged.epochs != 2, "an override changes nothing but its own call"
 
 
 def test_an_override_makes_the_section_it_needs():
@@ -222,8 +224,9 @@ class TestBase:
         heir = write({"base": "parent.yaml", "name": "heir", "training": {"loss": {"mse": 2}, "batch_size": 32}})
         config = load_config(heir, ["training.seed=7"])
         assert (config.name, config.modality, config.model) == ("heir", "visual", LSTMConfig())
-        assert (config.training.epochs, config.training.batch_size, config.training.seed) == (9, 32, 7)
-        assert (config.training.loss.ccc, config.training.loss.mse) == (0.5, 2)
+        training = config.training_of(GradientTraining)
+        assert (training.epochs, training.batch_size, training.seed) == (9, 32, 7)
+        assert (training.loss.ccc, training.loss.mse) == (0.5, 2)
 
     def test_a_section_of_another_kind_takes_the_place_of_the_base_s(self, write):
         write(
@@ -238,8 +241,11 @@ class TestBase:
 
     def test_a_shipped_config_is_a_base_by_its_name(self, write):
         config = load_config(write({"base": "yap-csm-v4", "name": "mine", "training": {"epochs": 1}}))
-        assert config.training.learning_rate == load_config("yap-csm-v4").training.learning_rate
-        assert config.training.epochs == 1
+        assert (
+            config.training_of(GradientTraining).learning_rate
+            == load_config("yap-csm-v4").training_of(GradientTraining).learning_rate
+        )
+        assert config.training_of(GradientTraining).epochs == 1
 
     @pytest.mark.parametrize(
         ("base", "message"),
@@ -274,13 +280,15 @@ def test_a_duplicated_key_is_refused_with_its_line(write):
 
 
 def test_small_numbers_may_be_written_as_people_write_them():
-    assert load_config("yap-csm-v4", ["training.learning_rate=1e-3"]).training.learning_rate == 1e-3
+    assert (
+        load_config("yap-csm-v4", ["training.learning_rate=1e-3"]).training_of(GradientTraining).learning_rate == 1e-3
+    )
 
 
 def test_configs_cannot_be_changed_behind_ones_back():
     config = parse_config(experiment())
     with pytest.raises(ValidationError, match="frozen"):
-        config.training.epochs = 3  # type: ignore[misc]
+        config.training_of(GradientTraining).epochs = 3  # type: ignore[misc]
 
 
 def test_run_time_knobs_are_no_settings():
@@ -330,7 +338,7 @@ def test_imported_features_that_cannot_be_are_refused(settings, message):
 def test_centering_a_modality_that_the_system_does_not_read_is_refused():
     with pytest.raises(ConfigError, match=r"training\.center names audio"):
         load_config("yap-csm-v4", ["training.center=[visual, audio]"])
-    assert load_config("yap-csm-v4", ["training.center=[visual]"]).training.center == ("visual",)
+    assert load_config("yap-csm-v4", ["training.center=[visual]"]).training_of(HeadTraining).center == ("visual",)
 
 
 def test_a_misfit_is_blamed_on_who_wrote_it(tmp_path):

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from eri.api import commands
 from eri.cli.app import app
 from eri.config import Runtime, VideoModelConfig, config_names, find_space, load_config, space_names
+from eri.config.training import GradientTraining
 from eri.data import load_clips
 from eri.evaluation.cross_validation import cv
 from eri.evaluation.folds import FoldPlan
@@ -104,7 +105,7 @@ def test_the_3d_cnn_is_searched_over_its_shipped_space(workplace):
     assert "2 trials complete, 0 pruned, 0 failed" in outcome.output
     assert "model.nonlinearity: " in outcome.output
     best = load_config(workplace / "runs" / "cnn3d-optuna-search" / "best.yaml")
-    assert best.training.epochs == 1
+    assert best.training_of(GradientTraining).epochs == 1
 
 
 @pytest.mark.parametrize("name", config_names())

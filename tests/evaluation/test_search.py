@@ -12,6 +12,7 @@ import yaml
 from optuna.trial import TrialState
 
 from eri.config import Runtime, load_config
+from eri.config.training import GradientTraining
 from eri.evaluation.cross_validation import score_table
 from eri.evaluation.evaluate import predict
 from eri.evaluation.jobs import TrialEnded
@@ -64,7 +65,7 @@ class TestSearch:
 
     def test_best_config_runs_and_gives_the_figure(self, data, report, tmp_path):
         config = load_config(report.best)
-        assert config.training.learning_rate == report.values["training.learning_rate"]
+        assert config.training_of(GradientTraining).learning_rate == report.values["training.learning_rate"]
         run = train(config, data.table, data.features, tmp_path, CPU)
         predictions = predict(run, data.table, data.features, "val", CPU)
         assert score_table(predictions, data.table, resamples=0).score == pytest.approx(report.value)

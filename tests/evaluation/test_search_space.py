@@ -7,6 +7,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from eri.config.training import GradientTraining
 from eri.evaluation.search_space import Parameter, configured, read_space, refuse_misfits
 from eri.utils.errors import ConfigError
 from tests.factories.features import make_config
@@ -32,9 +33,9 @@ def test_reads_and_suggests_within(tmp_path):
         trial = study.ask()
         values = {key: parameter.suggest(trial, key) for key, parameter in space.items()}
         found = configured(config, values)
-        assert 1e-4 <= found.training.learning_rate <= 1e-2
+        assert 1e-4 <= found.training_of(GradientTraining).learning_rate <= 1e-2
         assert values["model.hidden_size"] in (4, 8, 12, 16)
-        assert found.training.optimizer in ("adam", "adamw")
+        assert found.training_of(GradientTraining).optimizer in ("adam", "adamw")
     assert config == make_config()
 
 

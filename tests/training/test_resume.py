@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from eri.config.training import GradientTraining
 from eri.training import Listener, TrainingEvent, train
 from eri.training.run_folder import locked
 from eri.utils.errors import ConfigError, RunError
@@ -230,4 +231,4 @@ def test_a_run_that_ends_while_its_folder_is_made_can_begin_again(tmp_path, monk
             train(made.config, made.table, made.features, tmp_path / "runs", CPU, name="run", **options)
     run = train(made.config, made.table, made.features, tmp_path / "runs", CPU, name="run", **options)
     assert [path.name for path in run.parent.iterdir() if path.is_dir()] == ["run"]
-    assert len(history(run)) == made.config.training.epochs
+    assert len(history(run)) == made.config.training_of(GradientTraining).epochs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import singledispatch
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -59,7 +59,7 @@ def register_head(
     def register(net: Net) -> Net:
         if not issubclass(net, Head):
             raise PluginError(f"{net.__module__}: the head {net.__qualname__} does not derive from eri.Head")
-        section = config
+        section: Any = config
         if isinstance(section, str):
             section = MODELS.make(HeadConfig, section, net.__module__, settings)
             section.fuses, section.__doc__ = fuses, net.__doc__

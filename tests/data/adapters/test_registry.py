@@ -40,8 +40,7 @@ def expected_clips(layout: str) -> int:
 def test_every_adapter_module_is_registered():
     names = [info.name for info in pkgutil.iter_modules(eri.data.adapters.__path__)]
     modules = [import_module(f"eri.data.adapters.{name}") for name in names]
-    names = {module.NAME for module in modules if hasattr(module, "NAME")}
-    assert names < set(ADAPTERS)
+    assert {module.NAME for module in modules if hasattr(module, "NAME")} < set(ADAPTERS)
     layouts = {ADAPTER_OF.get(layout, layout) for layout in WRITERS}
     assert set(ADAPTERS) == layouts | set(BY_NAME_ONLY) | {"manifest"}
     for name, adapter in ADAPTERS.items():
