@@ -180,7 +180,9 @@ def test_a_function_of_a_plugin_passes_and_untried_settings_are_told() -> None:
 
 
 def test_a_visual_function_of_a_plugin_passes() -> None:
-    @eri.register_extractor("colour", modality="visual", frames=4, input_size=32)
+    faces = FaceConfig(detector="none")
+
+    @eri.register_extractor("colour", modality="visual", frames=4, input_size=32, faces=faces)
     def colour(crops):
         return crops.mean(axis=(1, 2)) / 255
 
