@@ -31,24 +31,41 @@ _EARLIER = {("compare", "bootstrap"): "--draws", ("draw_localization", "images")
 
 _VARIABLES = {"data": "ERI_DATA", "features": "ERI_FEATURES", "runs": "ERI_RUNS"}
 _METAVARS = {
-    **{"address": "HOST:PORT", "apex": "BEGIN END", "config": "NAME|YAML", "names": "NAME", "overrides": "KEY=VALUE"},
-    **{"members": "RUN", "run": "RUN", "weights": "RUN", "shard": "I/N", "videos": "VIDEO"},
+    "address": "HOST:PORT",
+    "apex": "BEGIN END",
+    "config": "NAME|YAML",
+    "members": "RUN",
+    "names": "NAME",
+    "overrides": "KEY=VALUE",
+    "run": "RUN",
+    "shard": "I/N",
+    "videos": "VIDEO",
+    "weights": "RUN",
 }
 _LEAST: Mapping[str, float] = {
     **dict.fromkeys(("workers", "seed", "price", "folds"), 0),
     **dict.fromkeys(("batch_size", "clips", "labels", "machines", "seeds", "threads", "trials", "windows"), 1),
     **dict.fromkeys(("timeout", "perplexity"), 1.0),
-    **{"sample": 2, "bootstrap": 100},
+    "sample": 2,
+    "bootstrap": 100,
 }
 _OWN_LEAST = {
-    **{("search", "workers"): 1, ("compare", "bootstrap"): 200, ("profile", "runs"): 1, ("profile", "seconds"): 0}
+    ("search", "workers"): 1,
+    ("compare", "bootstrap"): 200,
+    ("profile", "runs"): 1,
+    ("profile", "seconds"): 0,
 }
 _REGISTRIES = {"adapter": "eri.data.adapters.registry:ADAPTERS", "format": "eri.submission.formats:FORMATS"}
 """What an option chooses from."""
 
 _EVENTS = {
-    **{"CountEvent": "count", "ExtractionEvent": "extraction", "ModelTrained": "model", "StepDone": "step"},
-    **{"TimelineEvent": "timeline", "TrainingEvent": "training", "TrialEnded": "trial"},
+    "CountEvent": "count",
+    "ExtractionEvent": "extraction",
+    "ModelTrained": "model",
+    "StepDone": "step",
+    "TimelineEvent": "timeline",
+    "TrainingEvent": "training",
+    "TrialEnded": "trial",
 }
 """What `--json` calls each kind of event, by the name of its class."""
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -43,9 +44,17 @@ _PENALTIES = np.logspace(-4, 2, 13)
 """Penalties that ridge regression chooses among, in units of the inputs' mean squared singular value."""
 
 _TREES = 100
-_TREE_SETTINGS: tuple[tuple[str, Any], ...] = (
-    *(("objective", "regression"), ("learning_rate", 0.05), ("num_leaves", 7), ("num_threads", 1)),
-    *(("deterministic", True), ("force_row_wise", True), ("seed", 0), ("verbosity", -1)),
+_TREE_SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {
+        "objective": "regression",
+        "learning_rate": 0.05,
+        "num_leaves": 7,
+        "num_threads": 1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "seed": 0,
+        "verbosity": -1,
+    }
 )
 """Small trees: a few members give few inputs. One thread, so that the numbers are the same everywhere."""
 
@@ -327,7 +336,7 @@ def fit_trees(stacked: Floats, truth: Floats) -> Trees:
     import lightgbm
 
     inputs = side_by_side(stacked)
-    settings = {**dict(_TREE_SETTINGS), "min_data_in_leaf": max(2, min(20, len(inputs) // 5))}
+    settings = {**_TREE_SETTINGS, "min_data_in_leaf": max(2, min(20, len(inputs) // 5))}
     models = []
     for column in truth.T:
         data = lightgbm.Dataset(inputs, label=column, params={"verbosity": -1})

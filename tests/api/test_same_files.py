@@ -15,7 +15,7 @@ import eri
 from eri.cli.app import main
 from tests.cli.test_selection import write_data
 
-NOT_THE_SAME = {"seconds", "time", "created", "date", "when", "started", "command", "argv"}
+NOT_THE_SAME = {"environment.json", "seconds", "time", "created", "date", "when", "started", "command", "argv"}
 SYSTEM: dict[str, Any] = {"config": "system.yaml", "overrides": ["training.epochs=1"], "device": "cpu"}
 OPTIONS = ["training.epochs=1", "-c", "system.yaml", "--device", "cpu", "-q"]
 
@@ -33,10 +33,7 @@ def both(place, monkeypatch):
     monkeypatch.chdir(place)
 
     def compare(arguments: list[str], **call: Any) -> None:
-        command = [*arguments, "-d", "data.yaml", "--runs", "typed"]
-        with pytest.raises(SystemExit) as ending:
-            main(command)
-        assert ending.value.code == 0
+        type_in([*arguments, "-d", "data.yaml", "--runs", "typed"])
         result = getattr(eri, arguments[0])(data="data.yaml", runs="called", progress=False, **call)
         if not isinstance(result, Path):
             assert len(repr(result).splitlines()) < 20
@@ -78,16 +75,20 @@ def strip(value: Any) -> Any:
 def test_training_evaluating_and_reporting(both):
     both(["train", *OPTIONS, "--name", "a"], name="a", **SYSTEM)
     both(["evaluate", "a", "--bootstrap", "100", "-q"], run="a", bootstrap=100)
-    both_report(both)
+    type_in(["report", "a", "--bootstrap", "100", "-q", "--runs", "typed"])
+    eri.report("a", bootstrap=100, runs="called", progress=False)
+    assert read(Path("typed/a/report.html")) == read(Path("called/a/report.html"))
+    options = ["-d", "data.yaml", "--submissions", "typed/files", "--device", "cpu"]
+    type_in(["submit", "a", "--runs", "typed", *options])
+    eri.submit("a", data="data.yaml", runs="called", submissions="called/files", device="cpu", progress=False)
+    assert len(content(Path("typed/files"))) == 2
+    assert content(Path("typed/files")) == content(Path("called/files"))
 
 
-def both_report(both: Any) -> None:
-    command = ["report", "a", "--bootstrap", "100", "-q", "--runs", "typed"]
+def type_in(command: list[str]) -> None:
     with pytest.raises(SystemExit) as ending:
         main(command)
     assert ending.value.code == 0
-    eri.report("a", bootstrap=100, runs="called", progress=False)
-    assert read(Path("typed/a/report.html")) == read(Path("called/a/report.html"))
 
 
 def test_cross_validations_and_ensembles(both, place):
