@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from eri.data import load_clips
 from tests.factories.challenge_clips import write_challenge
 
@@ -38,12 +36,20 @@ for line in (
         assert not end.code, line
 import my_package
 my_package.test_what_i_registered()
+for line in ("doctor", "submit --help"):
+    print("\\n" + "eri", line)
+    try:
+        main(["--plugin", "my_package", *line.split()])
+    except SystemExit:
+        pass
 """
 
 DOCTOR = """
 import eri
 assert eri.schema()
-print(*(f"{check.name} {check.status} {check.found}" for check in eri.doctor() if check.section == "plugins"))
+for check in eri.doctor():
+    if check.section == "plugins":
+        print(check.name, check.status, check.found)
 """
 
 
@@ -73,45 +79,58 @@ def test_the_documented_package_goes_from_extraction_to_validation(tmp_path: Pat
     (tmp_path / "data").mkdir()
     described = {"labels": table.task.labels, "clips": clips}
     (tmp_path / "data" / "clips.json").write_text(json.dumps(described))
-    result = run(tmp_path, "-c", WAY)
+    result = run(tmp_path, "-c", WAY, COLUMNS="400")
     assert result.returncode == 0, result.stdout + result.stderr
     written = (tmp_path / "submissions" / "mine-seed101" / "predictions.csv").read_text().splitlines()
     assert written[0] == ",".join(["clip", *sorted(table.task.labels)])
     assert len(written) == 4
-    doctor = run(tmp_path, "-m", "eri", "--plugin", "my_package", "doctor", COLUMNS="400")
+    doctor, helped = result.stdout.split("\neri doctor\n")[1].split("\neri submit --help\n")
     registered = "adapter my-challenge, extractor loudness, head mean-mlp, submission format my-challenge"
-    assert f"asked for; {registered}" in doctor.stdout
-    helped = run(tmp_path, "-m", "eri", "--plugin", "my_package", "submit", "--help", COLUMNS="400")
-    assert helped.stdout.count("my-challenge") == 2, helped.stdout  # among the adapters and the formats
+    assert f"asked for; {registered}" in doctor
+    assert helped.count("my-challenge") == 2, helped  # among the adapters and the formats
 
 
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
-        ("import no_such_library", "No module named 'no_such_library'"),
-        (
-            "import eri\n@eri.register_submission('challenge')\ndef mine(table): ...",
-            "the submission format 'challenge' is registered by eri.submission.formats already",
-        ),
-        (
-            "import eri\nclass Own: 0\n@eri.register_extractor('mine', modality='audio', settings=Own)\ndef f(w): 0",
-            "the settings of the extractor 'mine' are no pydantic class",
-        ),
-    ],
-    ids=["import", "taken", "schema"],
-)
-def test_a_broken_plugin_is_named_and_the_rest_works(tmp_path: Path, code: str, message: str) -> None:
-    (tmp_path / "broken.py").write_text(code)
-    asked = run(tmp_path, "-m", "eri", "--plugin", "broken", "schema")
-    assert asked.returncode == 2
-    assert "plugin 'broken' cannot be loaded" in asked.stderr
-    assert message in asked.stderr
-    information = tmp_path / "broken-1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text("[eri.plugins]\nmine = broken\n")
+BROKEN = {
+    "lacking": ("import no_such_library", "No module named 'no_such_library'"),
+    "taking": (
+        "import eri\n@eri.register_submission('challenge')\ndef mine(table): ...",
+        "the submission format 'challenge' is registered by eri.submission.formats already",
+    ),
+    "careless": (
+        "import eri\nclass Own: 0\n@eri.register_extractor('mine', modality='audio', settings=Own)\ndef f(w): 0",
+        "the settings of the extractor 'mine' are no pydantic class",
+    ),
+}
+ASK = """
+import sys
+from eri.cli.app import main
+for name in sys.argv[1:]:
+    try:
+        main(["--plugin", name, "schema"])
+    except SystemExit as end:
+        assert end.code == 2, name
+    print("after", name, file=sys.stderr)
+"""
+
+
+def test_a_broken_plugin_is_named_and_the_rest_works(tmp_path: Path) -> None:
+    for name, (code, _) in BROKEN.items():
+        (tmp_path / f"{name}.py").write_text(code)
+    asked = run(tmp_path, "-c", ASK, *BROKEN, COLUMNS="400")
+    assert asked.returncode == 0, asked.stderr
+    for name, (_, message) in BROKEN.items():
+        told, asked.stderr = asked.stderr.split(f"after {name}\n")
+        assert f"plugin '{name}' cannot be loaded" in told
+        assert message in told
+    for name in BROKEN:
+        information = tmp_path / f"{name}-1.0.dist-info"
+        information.mkdir()
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (information / "entry_points.txt").write_text(f"[eri.plugins]\nmine = {name}\n")
     installed = run(tmp_path, "-c", DOCTOR)
     assert installed.returncode == 0, installed.stderr
-    assert message in installed.stderr
-    assert installed.stdout.startswith("broken missing entry point 'mine' of broken; ")
-    assert message in installed.stdout
+    lines = {line.split()[0]: line for line in installed.stdout.splitlines() if "entry point" in line}
+    for name, (_, message) in BROKEN.items():
+        assert message in installed.stderr
+        assert lines[name].startswith(f"{name} missing entry point 'mine' of {name}; ")
+        assert message in lines[name]
