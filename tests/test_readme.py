@@ -28,7 +28,7 @@ def workplace(tmp_path, monkeypatch):
     shipped.mkdir()
     for modality, name in DEFAULT_CONFIGS.items():
         write_system(shipped / f"{name}.yaml", modality=modality, name=name)
-    monkeypatch.setattr("eri.config.loading._config_folder", lambda: shipped)
+    monkeypatch.setattr("eri.config.loading._shipped", lambda _: {path.stem: path for path in shipped.glob("*.yaml")})
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
