@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import Bar, Row, alternate
 from eri.config import DeepSpectrumConfig, Runtime, Wav2Vec2Config
-from eri.extraction.extractors.deepspectrum import DeepSpectrumExtractor
+from eri.extraction.extractors.deepspectrum import DeepSpectrumExtractor, SpectrogramPainter
 from eri.extraction.extractors.wav2vec2 import Wav2Vec2Extractor
 from eri.features.records import Prepared
 from eri.media.audio import SAMPLE_RATE
@@ -68,16 +68,16 @@ def _deepspectrum(size: Size, sounds: Sequence[NDArray[np.float32]]) -> list[Row
     made = DeepSpectrumExtractor(config, Runtime(device="cpu"))
     clips = [_prepare(made, sound) for sound in sounds]
     window, hop = round(config.window * SAMPLE_RATE), round(config.hop * SAMPLE_RATE)
-    windows = [
-        clip.inputs[row * hop :][:window] for clip in clips for row in np.flatnonzero(clip.states == State.VALID)
-    ]
-    windows = [np.pad(piece, (0, window - len(piece))) for piece in windows]
+    pieces = [clip.inputs[row * hop :][:window] for clip in clips for row in np.flatnonzero(clip.states == State.VALID)]
+    windows = [np.pad(piece, (0, window - len(piece))) for piece in pieces]
+    painter = SpectrogramPainter(config.mel_bands, config.input_size)
+    lengths = torch.tensor([len(piece) for piece in pieces])
 
     def drawn() -> NDArray[np.uint8]:
         return np.stack([np.asarray(draw(piece).resize((config.input_size, config.input_size))) for piece in windows])
 
     def painted() -> NDArray[np.uint8]:
-        return np.concatenate([made.pictures(clip) for clip in clips])
+        return painter.paint(torch.from_numpy(np.stack(windows)), lengths).permute(0, 2, 3, 1).numpy()
 
     one = DeepSpectrumExtractor(config, Runtime(device="cpu", batch_size=1))
     pictures = torch.from_numpy(drawn()).permute(0, 3, 1, 2)

@@ -221,7 +221,7 @@ def test_parts_can_be_frozen(freeze, learns):
         ({"frames": 36}, "shared out evenly"),
         ({"frames": 140}, "asks for 20 of each"),
         ({"activation_kernel": 2}, "no middle piece"),
-        ({"activation_channels": (0,)}, "at least 1"),
+        ({"activation_channels": (0,)}, "greater than or equal to 1"),
         ({"recurrent": True}, "takes the place"),
         ({"framse": 5}, "framse"),
     ],
