@@ -11,6 +11,7 @@ CLUSTERED = "ray-overhead"
 """Starts a cluster for each round: runs with the tests that do so too."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.faults) if name == CLUSTERED else name for name in BENCHMARKS]
 )

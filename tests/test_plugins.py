@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from eri.data import load_clips
 from tests.factories.challenge_clips import write_challenge
 
@@ -65,6 +67,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
     )
 
 
+@pytest.mark.slow
 def test_the_documented_package_goes_from_extraction_to_validation(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
@@ -113,6 +116,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_a_broken_plugin_is_named_and_the_rest_works(tmp_path: Path) -> None:
     for name, (code, _) in BROKEN.items():
         (tmp_path / f"{name}.py").write_text(code)

@@ -39,6 +39,8 @@ def run(line: str) -> int:
     return int(ending.value.code or 0)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_command_of_the_readme_does_what_it_says(workplace, capsys):
     assert len(COMMANDS) >= 8
     for line in COMMANDS:
@@ -48,6 +50,7 @@ def test_every_command_of_the_readme_does_what_it_says(workplace, capsys):
     assert (workplace / "runs/hop-250ms/best.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_the_python_of_the_readme_runs(workplace, capsys):
     (program,) = [text for kind, text in BLOCKS if kind == "python"]
     names: dict[str, object] = {}

@@ -19,6 +19,7 @@ def demo(tmp_path_factory):
     return run_demo(folder, clips=CLIPS, workers=2, on_event=lines.append), lines
 
 
+@pytest.mark.slow
 def test_it_ends_with_a_file_that_the_organisers_accept(demo):
     report, _ = demo
     assert report.accepted
@@ -49,6 +50,7 @@ def test_the_odd_test_clips_are_told_and_none_fails(demo):
     assert audio.no_audio == 1
 
 
+@pytest.mark.slow
 def test_a_second_demo_extracts_nothing_and_reaches_the_same(demo):
     report, _ = demo
     again = run_demo(report.data.parent, clips=CLIPS, workers=2)

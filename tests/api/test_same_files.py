@@ -91,6 +91,7 @@ def type_in(command: list[str]) -> None:
     assert ending.value.code == 0
 
 
+@pytest.mark.slow
 def test_cross_validations_and_ensembles(both, place):
     options = [*OPTIONS, "--folds", "2", "--workers", "1"]
     for name in ("x", "y"):

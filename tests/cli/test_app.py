@@ -98,6 +98,7 @@ def test_a_second_extraction_computes_nothing(run_eri, place):
     assert len(stamps) == 2 * 13
 
 
+@pytest.mark.slow
 def test_a_broken_clip_is_named_and_the_submission_still_has_its_row(run_eri, tmp_path):
     write_challenge(tmp_path / "data")
     broken = sorted((tmp_path / "data" / "test" / "mp4").iterdir())[0]
@@ -207,6 +208,7 @@ def test_a_saved_config_trains_the_same_run_again(run_eri, place):
     assert all((left[name] == right[name]).all() for name in left)
 
 
+@pytest.mark.slow
 def test_a_cross_validation_is_submitted_by_its_name(run_eri, place):
     short = ("--folds", "2", "--seeds", "1", "--inner", "2", "--workers", "1")
     code, output, error = run_eri("cv", "-c", "small.yaml", *short)

@@ -161,6 +161,7 @@ class TestLocalization:
         pd.DataFrame(rows, columns=["clip_id", "begin", "end"]).to_csv(path, index=False)
         return path
 
+    @pytest.mark.slow
     def test_apexes_are_located_or_not(self, place, spans, tmp_path):
         for which, expected in ((0, "100.0%"), (1, "0.0%")):
             apexes = self.write(tmp_path / "apexes.csv", {clip_id: pair[which] for clip_id, pair in spans.items()})
@@ -195,6 +196,7 @@ class TestLocalization:
 
 
 class TestEmbeddings:
+    @pytest.mark.slow
     def test_a_panel_for_each_run(self, place, tmp_path):
         pytest.importorskip("sklearn", reason="t-SNE needs scikit-learn")
         place.train("ceflnet-ablation-resnet18", "resnet18")

@@ -58,6 +58,7 @@ class TestPredict:
         assert invoke("predict", run.name, videos / "talks.mp4", *options).exit_code == 0
         assert (tmp_path / "predictions" / run.name / "predictions.csv").is_file()
 
+    @pytest.mark.slow
     def test_a_timeline_is_written_beside_the_table(self, run, videos, tmp_path):
         options = ("--timeline", "--window", 0.5, "--hop", 0.25, "-o", tmp_path, "--workers", 0, "--device", "cpu")
         result = invoke("predict", run, f"{videos}/*a*.m*", *options)

@@ -54,6 +54,7 @@ def test_ceflnet_is_within_two_percent_of_its_paper():
     assert "latency (median of 3, cpu)" in output or "latency (median of 1, cpu)" in output
 
 
+@pytest.mark.slow
 def test_r2plus1d_stands_beside_its_paper_with_the_reason():
     output = profile("r2plus1d-scl", "--labels", "7", *SHORT)
     here, published, _ = read_row(output, "MACs")

@@ -36,6 +36,7 @@ def workplace(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", config_names())
 def test_a_shipped_system_extracts_trains_evaluates_and_submits(name, workplace):
     overrides = small_overrides(load_config(name))
@@ -54,6 +55,7 @@ def test_a_shipped_system_extracts_trains_evaluates_and_submits(name, workplace)
     shutil.rmtree(run)  # the weights of some are large
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VIDEO)
 def test_a_video_system_recognises_the_classes_of_its_data_set(name, workplace):
     published = load_config(name).published
@@ -92,6 +94,7 @@ def write_data_set(workplace: Path, name: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_3d_cnn_is_searched_over_its_shipped_space(workplace):
     data = write_data_set(workplace, "ck-plus")
     overrides = small_overrides(load_config("cnn3d-optuna"))

@@ -88,6 +88,7 @@ def test_every_clip_gets_a_row_with_its_reason(table):
     assert seen == [(number, 12) for number in range(1, 13)]
 
 
+@pytest.mark.slow
 def test_worker_processes_see_the_same(table):
     check(probe(table, workers=2))
 
@@ -110,6 +111,7 @@ def probe_or_break(clip):
 """
 
 
+@pytest.mark.slow
 def test_a_crash_and_a_hang_cost_their_own_clip_only(tmp_path, monkeypatch):
     (tmp_path / "broken_decoder.py").write_text(BROKEN_DECODER)
     monkeypatch.syspath_prepend(tmp_path)

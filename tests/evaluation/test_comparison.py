@@ -97,6 +97,7 @@ def test_holm_is_monotone_and_bounded():
 
 
 class TestFolders:
+    @pytest.mark.slow
     def test_cross_validations(self, data, runs, finished):
         config = data.configured(epochs=1)
         weak = cv(config, data.table, data.features, runs, CPU, plan=PLAN, name="weak", overwrite=True)

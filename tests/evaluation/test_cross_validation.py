@@ -74,6 +74,7 @@ class TestScores:
         run_cv(data, tmp_path / "runs")
         assert len(list(data.features.glob("*/packed/*"))) == 1
 
+    @pytest.mark.slow
     def test_noise_is_not_mistaken_for_signal(self, tmp_path):
         data = make_data_set(tmp_path, Recipe(sizes={"train": 60, "val": 30}, noise=1000.0, rows=2, seed=1))
         config = data.configured(epochs=12)
@@ -161,7 +162,8 @@ print(*sorted({type(event).__name__ for event in events}))
 class TestProcesses:
     """Two worker processes of a program that has no main guard."""
 
-    @pytest.mark.parametrize("way", [pytest.param("script", marks=pytest.mark.slow), "standard input"])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("way", ["script", "standard input"])
     def test_give_the_predictions_of_one_process(self, tmp_path, way):
         data = make_data_set(tmp_path, Recipe(sizes={"train": 20, "val": 10}, rows=2))
         alone = cv(data.configured(epochs=1), data.table, data.features, tmp_path / "runs", CPU, plan=FoldPlan(folds=2))

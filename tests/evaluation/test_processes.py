@@ -39,6 +39,7 @@ models = sum(isinstance(event, ModelTrained) for event in events)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(tmp_path):
     data = make_data_set(tmp_path, RECIPE)
     alone = cv(data.configured(**SETTINGS), data.table, data.features, tmp_path / "alone", CPU, plan=FoldPlan(folds=2))

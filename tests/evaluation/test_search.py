@@ -157,6 +157,7 @@ run_search(read_data_set(folder, RECIPE), folder / "runs", on_event=die_in_the_s
 """
 
 
+@pytest.mark.slow
 def test_survives_a_kill(tmp_path):
     data = make_data_set(tmp_path, RECIPE)
     process = begin("-c", KILLED, tmp_path)

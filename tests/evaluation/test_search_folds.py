@@ -37,6 +37,7 @@ def run_search(data: DataSet, runs: Path, **options) -> SearchReport:
     return search(config, options.pop("space", RATES), data.table, data.features, runs, CPU, **options)
 
 
+@pytest.mark.slow
 def test_the_figure_of_a_trial_is_that_of_a_cross_validation(data, tmp_path):
     report = run_search(data, tmp_path)
     assert (report.complete, report.pruned, report.failed) == (4, 0, 0)
@@ -47,6 +48,7 @@ def test_the_figure_of_a_trial_is_that_of_a_cross_validation(data, tmp_path):
     assert report.value == pytest.approx(again.metrics.score)
 
 
+@pytest.mark.slow
 def test_values_that_were_tried_are_not_trained_again(data, tmp_path):
     events = Events()
     report = run_search(data, tmp_path, trials=5, on_event=events.append)
@@ -57,6 +59,7 @@ def test_values_that_were_tried_are_not_trained_again(data, tmp_path):
     assert len(values) == len({value for value, _ in values})
 
 
+@pytest.mark.slow
 def test_a_subject_out_at_a_time(data, tmp_path):
     report = run_search(data, tmp_path, trials=1, plan=FoldPlan(leave_one_group_out=True, inner=2))
     assert len(list(report.path.glob("trials/*/repeat1-fold*"))) == MOODS.subjects
@@ -118,6 +121,7 @@ def test_folds_that_cannot_be(data, tmp_path):
     assert not list(tmp_path.glob("*-search"))
 
 
+@pytest.mark.slow
 def test_options_of_the_command_line(data, tmp_path, monkeypatch):
     (tmp_path / "system.yaml").write_text(yaml.safe_dump(data.configured(epochs=4).model_dump(mode="json")))
     (tmp_path / "space.yaml").write_text("training.learning_rate: {choices: [0.00000001, 0.03]}")

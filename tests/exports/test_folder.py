@@ -86,6 +86,7 @@ def test_a_damaged_score_is_refused_and_leaves_nothing(shop, tmp_path):
     (folder / "metrics.json").unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("system", "words"), [("mfcc-lightgbm", "boosted trees"), ("yap-csm-v4-finetuned", "backbone")]
 )

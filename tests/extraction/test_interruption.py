@@ -133,6 +133,7 @@ def test_ctrl_c_ends_the_workers_and_leaves_whole_files(data, tmp_path, temporar
     assert_clean(folder)
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_every_clip_once(data, tmp_path):
     features, log = tmp_path / "features", tmp_path / "log"
     processes = [start(data, features, log, "1", "0.05") for _ in range(2)]
@@ -146,6 +147,7 @@ def test_two_runs_at_once_do_every_clip_once(data, tmp_path):
     assert_as_undisturbed(folder, data, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_takes_over_what_a_killed_one_had_claimed(data, tmp_path):
     features, log = tmp_path / "features", tmp_path / "log"
     first = start(data, features, log, "1", "0.05", "flush")

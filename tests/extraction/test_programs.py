@@ -52,10 +52,11 @@ labels: [A]
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "command"),
     [
-        pytest.param(SCRIPT, ["script.py"], marks=pytest.mark.slow),
+        (SCRIPT, ["script.py"]),
         (SCRIPT, ["-"]),
         (OWN_EXTRACTOR, ["script.py"]),
     ],

@@ -46,6 +46,7 @@ def folder_in(tmp_path: Path, engine: str = "ray") -> FeatureFolder:
     return find_folder(tmp_path / engine, fake_config())
 
 
+@pytest.mark.slow
 def test_files_failures_and_report_are_those_of_the_local_engine(cluster, tmp_path):
     events: list[ExtractionEvent] = []
     there = run(tmp_path, CLIPS | ODD, "ray", on_event=events.append)
@@ -66,6 +67,7 @@ def test_files_failures_and_report_are_those_of_the_local_engine(cluster, tmp_pa
     assert (again.exit_code, again.extractors[0].computed) == (0, len(ODD))
 
 
+@pytest.mark.slow
 def test_both_nodes_work_and_an_actor_that_is_killed_costs_no_clip(cluster, tmp_path):
     log = tmp_path / "ray.log"
     killed: list[int] = []
@@ -87,6 +89,7 @@ def test_both_nodes_work_and_an_actor_that_is_killed_costs_no_clip(cluster, tmp_
     assert len(logged(log)) - len(CLIPS) <= 14  # what was in flight
 
 
+@pytest.mark.slow
 def test_what_concerns_every_clip_stops_the_run_and_names_the_node(cluster, tmp_path):
     from eri.utils.errors import WeightsError
 

@@ -87,6 +87,7 @@ def test_torchcodec_gives_the_features_of_pyav(table, tmp_path, caplog):
         )
 
 
+@pytest.mark.slow
 def test_clips_that_torchcodec_gets_wrong_are_decoded_by_pyav_with_one_warning(tmp_path, caplog):
     need_torchcodec()
     clips = [Clip(name, "train", video=write_clip(tmp_path / f"{name}.mp4", mirrored=True)) for name in ("one", "two")]

@@ -62,6 +62,7 @@ def assert_nothing_left(folder: FeatureFolder) -> None:
     assert [path for path in (folder.path / ".claims").iterdir() if not path.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_workers_change_nothing_about_the_arrays(tmp_path):
     for workers in (0, 3):
         assert run(tmp_path, MANY, workers, name=f"features{workers}").exit_code == 0
@@ -73,6 +74,7 @@ def test_workers_change_nothing_about_the_arrays(tmp_path):
         assert_nothing_left(folder)
 
 
+@pytest.mark.slow
 def test_a_crash_and_a_hang_cost_their_own_clips(tmp_path):
     contents = {**MANY, "005": "crash", "011": "hang", "017": "crash", "020": "memory"}
     report = run(tmp_path, contents, 2, timeout=4)
@@ -224,6 +226,7 @@ for turn in range(100):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_begin_and_end_side_by_side_take_nothing_from_each_other(temporary):
     processes = [begin("-c", COME_AND_GO) for _ in range(3)]
     for process in processes:

@@ -17,6 +17,7 @@ def failures_of(scene: Scene) -> dict[str, str]:
     return {failure.clip_id: failure.reason for failure in read_failures(scene.folder())}
 
 
+@pytest.mark.slow
 def test_input_that_vanishes_in_mid_run_is_named(scene):
     process = scene.start(workers=1, delay=0.05)
     wait_until(lambda: len(scene.workers()) >= 2)
@@ -47,6 +48,7 @@ def test_a_folder_of_input_that_vanishes_costs_what_was_not_done(scene):
     scene.recover(set(CLIPS) - whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hanging",
     [1, pytest.param(4, marks=pytest.mark.faults)],

@@ -25,6 +25,7 @@ def wait_for_files(scene: Scene, finished: int, process: subprocess.Popen[str]) 
     wait_until(lambda: process.poll() is not None or len(list(scene.features.glob("*/[!.]*.safetensors"))) >= finished)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kills", [1, pytest.param(5, marks=pytest.mark.faults)], ids=["one worker", "workers again and again"]
 )

@@ -34,6 +34,7 @@ def grown(setup: str, work: str, path: Path) -> float:
     return int(result.stdout) / 1024
 
 
+@pytest.mark.slow
 def test_frames_of_a_long_clip_need_no_more_memory_than_those_of_a_short_one(tmp_path):
     picture = clock((96, 64))(0.42)
     short, long = (
@@ -53,6 +54,7 @@ def test_frames_of_a_long_clip_need_no_more_memory_than_those_of_a_short_one(tmp
     assert grown(setup, work, long) < grown(setup, work, short) + 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["wav", "flac"])
 def test_long_sound_needs_no_more_memory_than_its_limit(tmp_path, suffix):
     codec = {"wav": "pcm_s16le", "flac": "flac"}[suffix]

@@ -91,6 +91,7 @@ def test_jumping_to_key_frames_changes_nothing(path, monkeypatch):
     np.testing.assert_array_equal(quick, read_frames(path, 4, max_side=160).frames)
 
 
+@pytest.mark.slow
 def test_every_spoken_sentence_is_read():
     if not SOUNDS:
         pytest.skip("the folder ../shared/media/emodb is absent")

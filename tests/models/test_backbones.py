@@ -223,6 +223,7 @@ def test_a_model_with_a_fixed_grid_is_built_for_the_asked_for_size():
     assert made.embed(pictures(1, 64)).shape == (1, made.dimension)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [96, 288])
 def test_vgg_takes_other_sizes(monkeypatch, side):
     # A narrow VGG-11 shows what the wide ones do, in a fraction of the time.

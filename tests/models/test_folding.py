@@ -40,6 +40,7 @@ def run(model: nn.Module, pictures: Tensor, precision: str = "float32") -> Tenso
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "normalisations", "fused"),
     [
@@ -136,6 +137,7 @@ def test_a_step_that_computes_something_else_is_not_used(monkeypatch):
     assert freeze(model, "float32", 64) is model
 
 
+@pytest.mark.slow
 def test_backbones_are_frozen_only_when_asked():
     settings = {"weights": "random", "seed": 0, "input_size": 64, "precision": "float32", "device": CPU}
     plain, frozen = (create_backbone("test_resnet", frozen=frozen, **settings) for frozen in (False, True))  # type: ignore[arg-type]

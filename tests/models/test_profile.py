@@ -109,6 +109,7 @@ print(*(profile_model(Hungry(), size, runs=1).memory for size in (1, 50_000_000)
 """
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_run():
     # A process of its own: one that ran other tests may give their memory back in between.
     run = subprocess.run([sys.executable, "-c", _HUNGRY], capture_output=True, text=True, check=True, timeout=120)

@@ -99,6 +99,7 @@ def test_the_converted_state_dict_gives_the_same(caffe, tmp_path):
     assert_alike(backbone(path).embed(pictures()), caffe_embedding(caffe, pictures()))
 
 
+@pytest.mark.slow
 def test_the_pickle_is_found_in_the_folder_of_weights(caffe, tmp_path, monkeypatch):
     caches = use_caches(tmp_path, monkeypatch)
     path = published_pickle(caffe, caches.eri / "resnet50_ft_weight.pkl")

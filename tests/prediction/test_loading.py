@@ -138,6 +138,7 @@ class TestModalities:
 
 
 class TestKinds:
+    @pytest.mark.slow
     def test_a_video_model_predicts_too(self, shop, videos):
         table = eri.load(shop.train_shipped("c3d"), CPU).predict(videos / "talks.mp4")
         assert np.isfinite(table.drop(columns=["rule", "reason", "notes"]).to_numpy()).all()

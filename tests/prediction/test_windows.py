@@ -140,6 +140,7 @@ class TestSlide:
         with pytest.raises(DataError, match="audio: no audio track"):
             run.timeline(mute)
 
+    @pytest.mark.slow
     def test_features_of_a_video_model(self, shop, film):
         trained = shop.train_shipped("c3d")
         overrides = ("visual.extractor=video", f"visual.weights={trained}", "visual.windows=2")

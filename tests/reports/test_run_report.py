@@ -122,6 +122,7 @@ def test_every_part_is_there(page, place):
     assert text.count('class="card"') == 20
 
 
+@pytest.mark.slow
 def test_runs_are_compared(chromium, place, tmp_path):
     page = report("first", "second", folder=place.runs, output=tmp_path / "both.html")
     with visit(chromium, page) as visited:
@@ -136,6 +137,7 @@ def test_runs_are_compared(chromium, place, tmp_path):
     assert visited.console == []
 
 
+@pytest.mark.slow
 def test_classes_get_a_confusion_matrix_and_recalls(chromium, classes):
     page = report("moods", folder=classes.runs)
     scores = json.loads((classes.runs / "moods" / "metrics.json").read_text())["splits"]["val"]["scores"]
@@ -154,6 +156,7 @@ def test_classes_get_a_confusion_matrix_and_recalls(chromium, classes):
     assert visited.console == []
 
 
+@pytest.mark.slow
 def test_the_command_writes_beside_the_run(place):
     outcome = CliRunner().invoke(app, ["report", "second", "--runs", str(place.runs), "--bootstrap", "100"])
     assert outcome.exit_code == 0, outcome.output
@@ -202,6 +205,7 @@ class TestRefusals:
         with pytest.raises(RunError, match="predicts"):
             report(place.runs / "first", classes.runs / "moods", output=place.folder / "x.html")
 
+    @pytest.mark.slow
     def test_a_page_that_cannot_be_written(self, place):
         with pytest.raises(RunError, match="cannot be written"):
             report("first", folder=place.runs, output=place.runs)
@@ -230,6 +234,7 @@ def test_a_cross_validation_has_a_page(tmp_path):
     assert "Learning curves" not in text
 
 
+@pytest.mark.slow
 def test_an_ensemble_has_a_page(place, chromium, tmp_path):
     data, features = place.folder / "data.yaml", place.folder / "features"
     page = report("both", folder=place.runs, data=data, features=features, output=tmp_path / "page.html")
@@ -245,6 +250,7 @@ def test_an_ensemble_has_a_page(place, chromium, tmp_path):
     assert visited.requests == []
 
 
+@pytest.mark.slow
 def test_beside_a_run_of_the_challenge_stand_the_published_means(tmp_path):
     shop = Workshop(tmp_path)
     run = shop.train()

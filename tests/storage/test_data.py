@@ -162,6 +162,7 @@ def test_second_run_fetches_nothing_and_replaced_clip_is_done_again(bucket: Buck
     assert run() == (0, 2)
 
 
+@pytest.mark.slow
 def test_nothing_of_a_clip_is_left_behind(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
     monkeypatch.setattr("tempfile.tempdir", None)

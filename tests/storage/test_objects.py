@@ -114,6 +114,7 @@ def test_server_that_is_gone(s3_bucket: Bucket, refused: str, monkeypatch: pytes
     assert caught.value.reason == "unreachable"
 
 
+@pytest.mark.slow
 def test_server_that_never_answers_is_given_up(silent: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
         monkeypatch.setenv(name, silent)

@@ -58,6 +58,7 @@ def test_it_is_an_abaw5_folder_with_subjects_apart(demo_set):
     assert np.diff(ids).max() > 1
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files_and_another_seed_others(demo_set, tmp_path):
     again = generate_demo_set(tmp_path / "again", train=4, val=4, test=4, seed=0, workers=0)
     assert checksums(again) == checksums(demo_set)

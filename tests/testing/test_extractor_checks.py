@@ -155,6 +155,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thing", FAULTS, ids=lambda thing: thing.__name__)
 def test_a_broken_promise_is_named(thing: type[Own]) -> None:
     eri.register_extractor(OwnConfig)(thing)
@@ -198,6 +199,7 @@ def test_a_function_that_is_not_finite_on_noise_is_refused_by_its_own_check() ->
         check_extractor("hollow")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "untried"),
     [

@@ -64,6 +64,7 @@ def small_head(name: str) -> dict[str, Any]:
 
 
 class TestLearning:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", [*head_names(fuses=False), *head_names(fuses=True)])
     def test_every_head_finds_the_classes(self, tmp_path, data, both, name):
         chosen = both if name in head_names(fuses=True) else data
@@ -101,6 +102,7 @@ class TestLearning:
         np.testing.assert_allclose(values.sum(axis=1), 1.0, atol=1e-6)
         assert values.min() >= 0
 
+    @pytest.mark.slow
     def test_shuffled_labels_find_nothing(self, tmp_path):
         recipe = replace(RECIPE, sizes={"train": 80, "val": 160}, dimension=40, noise=2.0)
         data = make_data_set(tmp_path, recipe)

@@ -69,7 +69,8 @@ def train_together(root: Path, kind: str, settings: dict[str, Any], moment: str)
     return run_together(script, str(root), kind, repr(settings), moment)
 
 
-@pytest.mark.parametrize("stopped", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped", [False, True])
 def test_two_processes_learn_what_one_does_also_when_they_are_stopped_within_an_epoch(tmp_path, stopped):
     recipe = Recipe(classes=("calm", "glad", "sad"), model=HEAD, sizes={"train": 31, "val": 11, "test": 2})
     data = make_data_set(tmp_path, recipe)

@@ -112,13 +112,14 @@ def assert_same_run(run: Path, expected: Path) -> None:
     assert not list(run.glob(".*.tmp"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 @pytest.mark.parametrize(
     ("system", "moment"),
     [
         ("plain", "saving"),
-        pytest.param("plain", "batch", marks=pytest.mark.slow),
-        pytest.param("everything", "batch", marks=pytest.mark.slow),
+        ("plain", "batch"),
+        ("everything", "batch"),
     ],
     indirect=["system"],
 )
@@ -137,6 +138,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, moment, system, unint
     assert_same_run(run, uninterrupted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [(1, 2), (4, 2)])
 def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path, moment, system, uninterrupted):
     recipe, settings = system
@@ -211,6 +213,7 @@ def test_two_processes_do_not_train_one_run(tmp_path, data):
         train(data.config, data.table, data.features, tmp_path, CPU)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("renamed", range(4))
 @pytest.mark.parametrize("options", [{"resume": True}, {"overwrite": True}])
 def test_a_run_that_ends_while_its_folder_is_made_can_begin_again(tmp_path, monkeypatch, renamed, options):

@@ -79,6 +79,7 @@ def test_every_model_is_trained_and_predicts_classes(tmp_path, name):
     assert not same(trained.state_dict(), untrained.state_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_model_regresses_where_the_task_asks_for_intensities(tmp_path, name):
     task = Task("ways", ("up", "down", "left"))
@@ -92,6 +93,7 @@ def test_every_model_regresses_where_the_task_asks_for_intensities(tmp_path, nam
     assert "val_pearson" in history(run)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "bar"), [(EXPRESSIONS, 0.7), (Task("ways", ("up", "down", "left")), 0.6)], ids=["classes", "intensities"]
 )
@@ -104,6 +106,8 @@ def test_a_model_learns_the_way_that_something_moves(tmp_path, task, bar):
     assert metrics.score > bar
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("name", "model"), [("r2plus1d-scl", {"frames": 16}), ("ceflnet", {})])
 def test_mixed_precision_keeps_weights_and_predictions_in_float32(tmp_path, name, model):
     # With 16 frames: oneDNN 3.12 computes wrong bf16 gradients of temporal convolutions over two moments.
@@ -154,6 +158,7 @@ def interrupt_at(epoch: int, batch: int) -> Listener:
     return listener
 
 
+@pytest.mark.slow
 def test_an_epoch_goes_on_where_it_was_left(tmp_path, uninterrupted):
     data, expected = uninterrupted
     with pytest.raises(KeyboardInterrupt):
@@ -184,6 +189,7 @@ def test_a_run_that_was_killed_within_an_epoch_ends_as_if_it_had_not_been(tmp_pa
     assert scores[0] == scores[1]
 
 
+@pytest.mark.slow
 def test_balanced_classes_are_learnt_from_their_copies(tmp_path):
     plain = make_expression_crops(tmp_path, video_config("ceflnet", training={"epochs": 1}))
     seen: list[int] = []

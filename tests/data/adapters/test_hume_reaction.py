@@ -286,6 +286,7 @@ def test_a_folder_without_the_data_set_says_what_was_looked_for(tmp_path):
         load_clips(tmp_path, "hume-reaction")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [write_abaw5, write_muse])
 def test_the_whole_challenge_loads(tmp_path, write):
     write(tmp_path, make_entries(15_806, 4_657, 4_604))

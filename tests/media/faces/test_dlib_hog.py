@@ -101,6 +101,7 @@ def test_images_do_not_influence_each_other(detector: DlibDetector) -> None:
         np.testing.assert_array_equal([face.box for face in together], [face.box for face in one])
 
 
+@pytest.mark.slow
 def test_threads_may_share_a_detector(detector: DlibDetector) -> None:
     images = [scene(face) for face in FACES] * 4
     expected = [detector.detect([image])[0][0].box for image in images]

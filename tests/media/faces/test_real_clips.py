@@ -30,6 +30,7 @@ def crops_of(name: str, detector: str, every: int = 4) -> Crops:
     return crop_faces(read_frames(CLIPS / name, 16), FaceConfig.model_validate(settings), 64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_both_detectors_see_the_same_face_in_the_same_frames(name: str) -> None:
     dlib, retinaface = crops_of(name, "dlib"), crops_of(name, "retinaface")
@@ -44,6 +45,7 @@ def test_both_detectors_see_the_same_face_in_the_same_frames(name: str) -> None:
         assert shared.min() > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["face_noface.mov", "noface_face.mov"])
 @pytest.mark.parametrize("detector", ["dlib", "retinaface"])
 def test_a_face_leaves_and_enters_at_the_frame_that_a_search_of_all_frames_gives(name: str, detector: str) -> None:

@@ -41,6 +41,7 @@ def test_the_lstm_reads_moments_in_their_order():
         assert not torch.allclose(model(clips).embedding, model(clips.flip(1)).embedding)
 
 
+@pytest.mark.slow
 def test_it_learns_four_clips_by_heart():
     model = small_model("c3d-lstm", 2, dropout=0.0, input_size=16).train()
     brightness = torch.tensor([1.0, -1.0, 0.5, -0.5]).view(4, 1, 1, 1, 1)

@@ -168,6 +168,7 @@ def test_frames_are_piece_by_piece_and_the_lstms_in_time():
     assert len(drawn) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ["cnn-lstm", "eian"])
 def test_it_learns_four_clips_by_heart(row):
     model = tiny(outputs=4, **ROWS[row])
@@ -182,6 +183,7 @@ def test_it_learns_four_clips_by_heart(row):
     assert (model(pictures).raw.argmax(dim=1) == classes).all()
 
 
+@pytest.mark.slow
 def test_it_learns_intensities():
     model = tiny(outputs=2)
     pictures, intensities = four_clips(), torch.rand(4, 2, generator=torch.Generator().manual_seed(2))
