@@ -27,6 +27,7 @@ def test_it_ends_with_a_file_that_the_organisers_accept(demo):
     assert ids == [f"[{clip.id}]" for clip in load_clips(report.data).split("test")]
 
 
+@pytest.mark.slow
 def test_every_system_and_the_control_are_scored_on_the_val_split(demo):
     report, _ = demo
     assert list(report.scores) == ["visual", "audio", "multimodal"]
@@ -37,11 +38,13 @@ def test_every_system_and_the_control_are_scored_on_the_val_split(demo):
     assert report.control.run.name.endswith("-shuffled")
 
 
+@pytest.mark.slow
 def test_it_says_that_the_weights_are_random(demo):
     _, lines = demo
     assert any(isinstance(line, str) and "random" in line and "not the science" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_the_odd_test_clips_are_told_and_none_fails(demo):
     report, _ = demo
     assert report.extraction.failures == ()
@@ -64,6 +67,7 @@ def test_a_second_demo_extracts_nothing_and_reaches_the_same(demo):
     assert again.submission.read_bytes() == report.submission.read_bytes()
 
 
+@pytest.mark.slow
 def test_pretrained_asks_for_the_real_weights(demo, monkeypatch, tmp_path):
     report, _ = demo
     monkeypatch.setenv("ERI_OFFLINE", "1")

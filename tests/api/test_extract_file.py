@@ -51,6 +51,7 @@ def test_a_config_is_taken_too(clips):
     assert frame.shape[1] == 8
 
 
+@pytest.mark.slow
 def test_rows_without_a_face_are_nan(clips):
     frame = eri.extract_file(clips / "short.mp4", "resnet18", overrides=["weights=random", "frames=2"], **HERE)
     assert len(frame) == 2

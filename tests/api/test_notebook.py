@@ -57,6 +57,7 @@ def test_a_cell_has_one_output_with_bars_that_go_and_lines_that_stay(handles):
     assert "probing: 9/9 clips" in handle.shown[-1]
 
 
+@pytest.mark.slow
 def test_a_long_call_without_events_shows_its_seconds(handles):
     with reporting("scoring", None):
         time.sleep(1.3)

@@ -72,6 +72,7 @@ def strip(value: Any) -> Any:
     return value.replace("typed", "called") if isinstance(value, str) else value
 
 
+@pytest.mark.slow
 def test_training_evaluating_and_reporting(both):
     both(["train", *OPTIONS, "--name", "a"], name="a", **SYSTEM)
     both(["evaluate", "a", "--bootstrap", "100", "-q"], run="a", bootstrap=100)

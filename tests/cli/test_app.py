@@ -151,6 +151,7 @@ def test_a_mistake_gets_one_clear_message_and_a_way_out(run_eri, arguments, code
     assert "Traceback" not in error
 
 
+@pytest.mark.slow
 def test_a_run_that_exists_is_not_overwritten_unasked(run_eri, place):
     system = "small.yaml"
     before = (place / "runs/small-seed101/best.safetensors").read_bytes()

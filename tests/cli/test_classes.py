@@ -63,6 +63,7 @@ def run(tmp_path, monkeypatch):
     return invoke
 
 
+@pytest.mark.slow
 def test_from_training_to_a_comparison(run):
     data, system = ("-d", "data.yaml"), ("-c", "system.yaml", "--device", "cpu")
     out = run("train", "training.epochs=8", *data, *system)

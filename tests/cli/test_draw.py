@@ -76,6 +76,7 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 class TestActivation:
+    @pytest.mark.slow
     def test_any_video_is_drawn(self, place, tmp_path):
         write_clip(tmp_path / "smile.mp4", 2.0, fps=10, size=(64, 48), frames=paint, audio=False)
         shown = place.draw("activation", place.run, tmp_path / "smile.mp4", tmp_path / "deep" / "map.png")
@@ -83,6 +84,7 @@ class TestActivation:
         assert min(size_of(tmp_path / "deep" / "map.png")) > 400
         assert [item.name for item in (tmp_path / "deep").iterdir()] == ["map.png"]
 
+    @pytest.mark.slow
     def test_an_annotated_apex_changes_the_picture(self, place, tmp_path):
         write_clip(tmp_path / "smile.mp4", 2.0, fps=10, size=(64, 48), frames=paint, audio=False)
         for name, apex in (("plain", ()), ("marked", ("--apex", "0.5", "0.9"))):
@@ -122,6 +124,7 @@ class TestActivation:
             place.draw("activation", "other", black, output)
         assert not output.exists()
 
+    @pytest.mark.slow
     def test_models_without_a_map(self, place, tmp_path):
         place.train("ceflnet-ablation-sal", "sal")
         system = write_system(place.folder / "lstm.yaml")

@@ -43,6 +43,7 @@ def lines_of(result: Result) -> list[dict[str, Any]]:
 
 
 class TestPredict:
+    @pytest.mark.slow
     def test_a_folder_gives_a_table_and_an_exit_code_that_tells_of_gaps(self, shop, run, videos, tmp_path):
         result = invoke("predict", run, videos, "-o", tmp_path / "out", "--workers", 0, "--device", "cpu")
         assert result.exit_code == 3
@@ -85,6 +86,7 @@ class TestPredict:
         )
         assert result.stdout == ""
 
+    @pytest.mark.slow
     def test_a_clip_that_gets_the_train_mean_is_told_in_the_table_only(self, run, videos, tmp_path, caplog):
         options = ("-o", tmp_path, "--workers", 0, "--device", "cpu", "--quiet", "--timeline")
         result = invoke("predict", run, videos / "black.mp4", *options)
@@ -104,6 +106,7 @@ class TestPredict:
         assert invoke("predict", run, tmp_path / "absent.mp4", *options).exit_code == 1
 
 
+@pytest.mark.slow
 def test_extract_and_train_tell_machines_and_can_be_quiet(tmp_path):
     data, config = write_challenge(tmp_path / "data"), write_system(tmp_path / "small.yaml")
     places = ("-c", config, "-d", data, "--features", tmp_path / "features", "--device", "cpu")

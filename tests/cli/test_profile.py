@@ -63,6 +63,7 @@ def test_r2plus1d_stands_beside_its_paper_with_the_reason():
     assert "note: the backbone ends after its third stage" in output
 
 
+@pytest.mark.slow
 def test_a_difference_of_more_than_two_percent_is_explained(tmp_path):
     system = write_system(tmp_path, name="r2plus1d-scl", input_size=32, stages=4)
     output = profile(system, *SHORT)

@@ -28,6 +28,7 @@ def run_eri(capsys, workplace, monkeypatch):
     return partial(commands.run_eri, capsys)
 
 
+@pytest.mark.slow
 def test_shards_say_which_they_are_and_together_are_everything(run_eri, workplace):
     totals = []
     for number in (2, 1):
@@ -51,6 +52,7 @@ def test_a_shard_that_is_none_is_refused_before_anything_is_opened(run_eri, work
     assert not (workplace / "never").exists()
 
 
+@pytest.mark.slow
 def test_a_plan_from_what_an_extraction_took(run_eri, workplace):
     code, _, error = run_eri("plan", "--clips", 1000, "-c", "small.yaml", "--features", "planned")
     assert (code, "--measure DATA" in error) == (2, True)

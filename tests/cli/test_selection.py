@@ -92,6 +92,7 @@ def test_search(run, tmp_path):
     assert len(load_clips(tmp_path / "data.yaml")) == 36
 
 
+@pytest.mark.slow
 def test_the_splits_to_use_can_be_named(run, tmp_path):
     short = ("training.epochs=1", "-c", "system.yaml", "--folds", "2", "--inner", "3", "--workers", "1")
     run("cv", *short, "--split", "train", "--name", "train-only", "--device", "cpu")

@@ -65,6 +65,7 @@ def noisy(truth: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 
 class TestCrossValidation:
+    @pytest.mark.slow
     def test_every_clip_is_scored_out_of_fold_by_war(self, data, good, events):
         frame = pd.read_parquet(good.path / "out_of_fold.parquet").groupby("clip_id")[NAMES].mean()
         truth = data.table.label_matrix(list(frame.index))
@@ -178,6 +179,7 @@ class TestEnsemble:
         assert loss(found) <= min(loss(np.tensordot(own, stacked, 1)) for own in tried) + 1e-6
 
 
+@pytest.mark.slow
 def test_search_is_for_the_best_war(data, tmp_path):
     events = Events()
     space = {"training.learning_rate": Parameter(choices=(1e-7, 1e-2))}

@@ -99,6 +99,7 @@ class TestFolder:
             run_cv(data, tmp_path, name="thesis", overwrite=True)
         assert (tmp_path / "thesis" / "chapter.tex").exists()
 
+    @pytest.mark.slow
     def test_goes_on_where_it_was_interrupted(self, data, tmp_path):
         def interrupt(event: object) -> None:
             if isinstance(event, ModelTrained) and event.done == 2:

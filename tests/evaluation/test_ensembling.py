@@ -117,6 +117,7 @@ def test_heads_and_trees_go_together(data, tmp_path, finished):
 class TestLeak:
     """A base model that gives label + noise on the rows it was fitted on, and nothing of the label elsewhere."""
 
+    @pytest.mark.slow
     def test_it_leaks(self, leak, members, tmp_path):
         _, blind = leak
         run = train(blind.configured(epochs=30, patience=30), blind.table, blind.features, tmp_path, CPU)

@@ -61,6 +61,7 @@ def with_task(table: ClipTable, task: Task) -> ClipTable:
 
 
 class TestFigures:
+    @pytest.mark.slow
     def test_are_those_of_the_predictions(self, run, data):
         result = evaluate(run, data.table, data.features, bootstrap=200, runtime=CPU)
         assert isinstance(result.metrics, Metrics)

@@ -46,6 +46,7 @@ def prepare(root: Path, name: str) -> tuple[ClipTable, Path]:
     return load_clips(root / "data"), system
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "plan", "folds"), PROTOCOLS, ids=[f"{row[0]}-{len(row[2])}-folds" for row in PROTOCOLS]
 )
@@ -70,6 +71,7 @@ def test_a_miniature_is_cross_validated_by_the_protocol_of_its_paper(tmp_path, n
         assert held_out.groupby("group")["fold"].agg(lambda names: len(set(names))).eq(1).all()
 
 
+@pytest.mark.slow
 def test_the_official_folds_are_taken_on_the_command_line(tmp_path):
     _, system = prepare(tmp_path, "dfew")
     places = ["--features", str(tmp_path / "features"), "--runs", str(tmp_path / "runs"), "--device", "cpu"]

@@ -56,6 +56,7 @@ def report(data: DataSet, runs: Path, events: Events) -> SearchReport:
 
 
 class TestSearch:
+    @pytest.mark.slow
     def test_best_of_its_trials(self, report, events):
         assert (report.complete, report.pruned, report.failed) == (8, 0, 0)
         trials = events.of(TrialEnded)
@@ -70,6 +71,7 @@ class TestSearch:
         predictions = predict(run, data.table, data.features, "val", CPU)
         assert score_table(predictions, data.table, resamples=0).score == pytest.approx(report.value)
 
+    @pytest.mark.slow
     def test_same_seed_same_trials(self, data, report, events, tmp_path):
         again = Events()
         run_search(data, tmp_path, trials=3, on_event=again.append)
@@ -97,6 +99,7 @@ class TestSearch:
             run_search(moved, runs, resume=True)
 
 
+@pytest.mark.slow
 def test_pruning_stops_the_hopeless(data, tmp_path):
     events = Events()
     space = {"training.learning_rate": Parameter(choices=(1e-7, 1e-2))}
@@ -107,6 +110,7 @@ def test_pruning_stops_the_hopeless(data, tmp_path):
     assert min(histories) < max(histories)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_trained_fails_alone(data, tmp_path):
     space = {
         "training.learning_rate": Parameter(choices=(1e-2, 1e30)),
@@ -130,6 +134,7 @@ def test_a_folder_of_something_else(data, tmp_path):
         run_search(data, tmp_path, space={"training.epochs": Parameter(low=0.5, high=1)})
 
 
+@pytest.mark.slow
 def test_a_line_that_was_cut_is_dropped(data, tmp_path):
     report = run_search(data, tmp_path, trials=2)
     with (report.path / "study.journal").open("ab") as stream:

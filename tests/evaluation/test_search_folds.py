@@ -65,6 +65,7 @@ def test_a_subject_out_at_a_time(data, tmp_path):
     assert len(list(report.path.glob("trials/*/repeat1-fold*"))) == MOODS.subjects
 
 
+@pytest.mark.slow
 def test_intensities_over_folds(tmp_path):
     data = make_data_set(tmp_path, Recipe(sizes={"train": 16, "val": 8}))
     report = run_search(data, tmp_path / "runs", trials=2)
@@ -81,6 +82,7 @@ class TestFloor:
         assert (report.best, report.value, report.pruned) == (None, None, 1)
         assert len(list(report.path.glob("trials/*/repeat1-fold*"))) < 3
 
+    @pytest.mark.slow
     def test_a_trial_that_may_reach_it_ends(self, data, tmp_path):
         events = Events()
         report = run_search(data, tmp_path, trials=5, floor=0.9, on_event=events.append)
@@ -100,6 +102,7 @@ class TestFloor:
         assert not list(tmp_path.glob("*-search"))
 
 
+@pytest.mark.slow
 def test_a_study_is_resumed_on_the_same_folds_only(data, tmp_path):
     first = run_search(data, tmp_path, trials=1)
     assert run_search(data, tmp_path, trials=2, resume=True).complete == 2

@@ -33,6 +33,7 @@ def run(shop: Workshop) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_an_exported_folder_predicts_what_the_run_predicts(run, tmp_path):
     report = export_run(run, tmp_path / "deep" / "export")
     assert report.difference is not None

@@ -38,6 +38,7 @@ def make_model(name: str, task: Task = ERI, **options: Any) -> tuple[Regressor, 
     return model, dimensions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_graph_gives_what_the_head_gives(tmp_path, name):
     model, dimensions = make_model(name)
@@ -70,6 +71,7 @@ def test_probabilities_centring_and_bounds_are_in_the_graph(tmp_path, options):
 POOLS_UP = ("c3d", "c3d-lstm")  # of pictures this small they pool to more cells than there are, which ONNX lacks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POOLS_UP)
 def test_what_onnx_cannot_do_is_refused_with_its_reason(tmp_path, name):
     graph = video_graph(VideoRegressor(small_model(name, len(ERI.labels)), ERI, None).eval())
@@ -78,6 +80,7 @@ def test_what_onnx_cannot_do_is_refused_with_its_reason(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*VIDEO_NAMES} - {*POOLS_UP}))
 def test_a_video_model_gives_what_it_gives_as_a_graph(tmp_path, name):
     graph = video_graph(VideoRegressor(small_model(name, len(ERI.labels)), ERI, None).eval())

@@ -75,6 +75,7 @@ def assert_as_undisturbed(folder: FeatureFolder, data: Path, tmp_path: Path) -> 
         np.testing.assert_array_equal(folder.read(clip_id).embeddings, calm.read(clip_id).embeddings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "stalled"),
     [

@@ -41,6 +41,7 @@ def test_an_extraction_leaves_what_its_clips_took(tmp_path):
     assert rates.processor
 
 
+@pytest.mark.slow
 def test_runs_of_one_setting_add_up_and_others_stand_beside(tmp_path):
     extract_fakes(tmp_path, 10)
     assert extract_fakes(tmp_path, 10).extractors[0].rates is None

@@ -117,6 +117,7 @@ def test_a_node_must_see_the_folders_of_the_driver(tmp_path):
         check_shared_folders(folder, "probe", tmp_path / "lost")
 
 
+@pytest.mark.slow
 def test_an_address_where_nothing_answers_is_refused_soon(monkeypatch):
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     started = time.monotonic()

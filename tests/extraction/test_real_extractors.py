@@ -67,6 +67,7 @@ def test_alone_together_and_with_workers_the_features_are_the_same(table, tmp_pa
                 assert cosine(features.embeddings, reference.embeddings) >= 0.9999
 
 
+@pytest.mark.slow
 def test_torchcodec_gives_the_features_of_pyav(table, tmp_path, caplog):
     need_torchcodec()
     folders = []
@@ -101,6 +102,7 @@ def test_clips_that_torchcodec_gets_wrong_are_decoded_by_pyav_with_one_warning(t
     assert "not decoded on cpu but by PyAV: its first frame differs" in record.getMessage()
 
 
+@pytest.mark.slow
 def test_a_second_run_opens_no_media(table, tmp_path, monkeypatch):
     run(table, tmp_path, Runtime(device="cpu", workers=0))
     opened: list[Path] = []

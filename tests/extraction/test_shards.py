@@ -45,6 +45,7 @@ def test_clips_that_are_added_move_no_other(ids, more, count):
         assert after - before <= set(more) - set(ids)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(2, 16), st.sampled_from(["{:05d}", "{:08x}", "clip-{}", "s{}_take_1"]), st.integers(0, 10**6))
 def test_shards_are_as_even_as_a_fair_draw(count, pattern, first):
@@ -114,6 +115,7 @@ def test_a_shard_without_clips_is_fine(tmp_path):
     assert extract_shard(tmp_path, empty) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_two_shards_at_once_leave_one_whole_folder(tmp_path):
     contents = {clip_id: f"ok {clip_id}" for clip_id in CLIPS} | {"00003": "truncated", "00017": "truncated"}
     table = fake_table(tmp_path / "data", contents)

@@ -89,6 +89,7 @@ def test_the_summary_names_the_stage_that_bounds_the_run(tmp_path, monkeypatch, 
     assert again.extractors[0].stages is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_events_tell_how_busy_the_stages_are(tmp_path, workers):
     events: list[ExtractionEvent] = []

@@ -142,6 +142,7 @@ def test_what_concerns_every_clip_stops_the_run_as_it_is(tmp_path, workers):
     assert folder_in(tmp_path).read("a").embeddings.any()
 
 
+@pytest.mark.slow
 def test_workers_run_ahead_by_a_bounded_number_only(tmp_path):
     contents = {f"{number:03d}": "ok" for number in range(60)}
     table = fake_table(tmp_path / "data", contents)
@@ -184,6 +185,7 @@ def test_a_source_that_changes_while_it_is_read_fails(tmp_path):
     assert [(failure.clip_id, failure.reason) for failure in report.failures] == [("b", "changed")]
 
 
+@pytest.mark.slow
 def test_scratch_folders_of_killed_runs_are_removed_and_those_of_living_ones_are_not(temporary):
     begin("-c", HOLD.format(signal="SIGKILL")).communicate(timeout=60)
     living = begin("-c", HOLD.format(signal="SIGSTOP"))

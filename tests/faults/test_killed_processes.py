@@ -59,6 +59,7 @@ def kill_after(scene: Scene, finished: int, temporary: Path) -> tuple[set[str], 
     return whole, set(scene.prepared()) - whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "finished",
     [pytest.param(1, marks=pytest.mark.faults), 7, *(pytest.param(n, marks=pytest.mark.faults) for n in (15, 22))],

@@ -65,6 +65,7 @@ def test_long_sound_needs_no_more_memory_than_its_limit(tmp_path, suffix):
     assert grown(setup, work, long) < grown(setup, work, short) + 8  # 37 MiB if it were held
 
 
+@pytest.mark.slow
 def test_streamed_sound_needs_no_more_memory_than_a_block(tmp_path):
     path = write_wav(tmp_path / "long.wav", 600.0)
     setup = "from eri.media.audio import stream_audio"

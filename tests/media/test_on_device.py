@@ -53,6 +53,7 @@ def test_pictures_in_their_own_size_are_the_same_bit_for_bit(tmp_path, settings,
     assert theirs.notes == ours.notes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", SCALED.values(), ids=SCALED)
 def test_pictures_that_are_scaled_are_nearly_the_same(tmp_path, settings):
     ours, theirs = both(write_clip(tmp_path / "a.mp4", audio=False, **settings))

@@ -83,6 +83,7 @@ def test_what_is_not_there_is_refused_by_name(path):
     assert caught.value.reason == (NO_VIDEO | NO_SOUND)[path.name]
 
 
+@pytest.mark.slow
 @named([path for path in VIDEOS if path.name in JUMPED])
 def test_jumping_to_key_frames_changes_nothing(path, monkeypatch):
     quick = read_frames(path, 4, max_side=160).frames

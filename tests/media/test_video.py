@@ -166,6 +166,7 @@ def test_a_picture_size_that_changes_on_the_way_is_fitted_into_the_first(tmp_pat
     assert frames[3, 60, 80].max() > 150
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 @pytest.mark.parametrize("key_every", [10, 25, 40, 250])
 def test_jumping_to_key_frames_gives_what_decoding_straight_gives(tmp_path, monkeypatch, suffix, key_every):
@@ -300,6 +301,7 @@ class Counting(decoding.Decoder):
             yield pair
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "codec", "options"),
     [

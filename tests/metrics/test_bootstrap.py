@@ -49,6 +49,7 @@ def test_a_resample_in_which_one_side_is_constant_has_no_pearson():
     assert (np.isfinite(drawn) == both).all()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(SUBJECTS, st.integers(0, 2**32 - 1))
 def test_recalls_are_those_of_the_clips_written_out(subjects, seed):

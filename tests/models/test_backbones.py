@@ -205,6 +205,7 @@ print(hashlib.sha256(b"".join(value.numpy().tobytes() for value in made.model.st
     assert hashlib.sha256(b"".join(value.numpy().tobytes() for value in state.values())).hexdigest() == other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("name", ["resnet18", TINY])
 def test_alone_and_in_a_batch_agree(name, precision):

@@ -86,6 +86,7 @@ def assert_alike(found: torch.Tensor, expected: torch.Tensor) -> None:
     assert expected.std() > 0.01
 
 
+@pytest.mark.slow
 def test_the_pickle_of_arrays_gives_the_embeddings_of_caffe(caffe, tmp_path):
     loaded = backbone(published_pickle(caffe, tmp_path / "resnet50_ft_weight.pkl"))
     expected = caffe_embedding(caffe, pictures())
@@ -136,11 +137,13 @@ def test_weights_of_another_network_are_refused(tmp_path):
         backbone(path)
 
 
+@pytest.mark.slow
 def test_random_weights_follow_from_the_seed():
     assert torch.equal(backbone("random").embed(pictures()), backbone("random").embed(pictures()))
     assert not torch.equal(backbone("random").embed(pictures()), backbone("random", seed=1).embed(pictures()))
 
 
+@pytest.mark.slow
 def test_a_file_of_torch_save_may_be_called_pkl(caffe, tmp_path):
     for zipped in (True, False):
         path = tmp_path / f"{zipped}.pkl"

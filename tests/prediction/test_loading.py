@@ -103,6 +103,7 @@ class TestPredict:
             visual.predict([])
         assert "no such file" in visual.predict(tmp_path / "absent.mp4").iloc[0]["reason"]
 
+    @pytest.mark.slow
     @pytest.mark.skipif(not MEDIA.is_dir(), reason="../shared/media/clips is not there")
     def test_real_files_give_finite_values(self, visual):
         table = visual.predict(MEDIA)
@@ -112,6 +113,7 @@ class TestPredict:
 
 
 class TestModalities:
+    @pytest.mark.slow
     def test_a_missing_modality_is_refused_unless_the_run_learnt_with_gaps(self, shop, videos, tmp_path):
         run = eri.load(shop.train("multimodal"), CPU)
         names = by_name(run.predict([videos / "talks.mp4", videos / "mute.mkv", videos / "black.mp4"]))

@@ -127,6 +127,7 @@ class TestSlide:
         assert np.isfinite(values_of(timeline)[:2]).all()
         Image.open(draw_timeline(timeline, tmp_path / "half.png")).load()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("system", ["c3d", "mfcc-lightgbm", "abaw-audio-baseline"])
     def test_every_kind_of_run(self, shop, film, system):
         timeline = eri.load(shop.train_shipped(system), CPU).timeline(film, window=2.0, hop=2.0)

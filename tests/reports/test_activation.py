@@ -87,6 +87,7 @@ def test_pictures_are_files(tmp_path, ending):
     assert [item.name for item in tmp_path.iterdir()] == [f"map.{ending}"]
 
 
+@pytest.mark.slow
 def test_the_located_piece_is_framed(tmp_path):
     grey = np.full((12, 32, 32, 3), 128, dtype=np.uint8)
     spans, times = np.array([[0.0, 1.0], [2.0, 3.0]]), np.linspace(0, 4, 12)

@@ -35,6 +35,7 @@ def page(tmp_path_factory):
     return report_data(root, output=root / "page.html", workers=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("width", "scheme"),
     [
@@ -54,6 +55,7 @@ def test_opens_without_complaint_or_request_and_fits(chromium, page, width, sche
     assert visited.requests == []
 
 
+@pytest.mark.slow
 def test_says_what_is_there_and_what_is_missing(chromium, page):
     with visit(chromium, page) as visited:
         figures = dict(
@@ -84,6 +86,7 @@ def test_says_what_is_there_and_what_is_missing(chromium, page):
         assert "changing frame rate" in odd
 
 
+@pytest.mark.slow
 def test_a_shift_between_splits_is_found(tmp_path):
     low, high = [0.1, 0.2, 0.3, 0.15, 0.25, 0.1, 1.0], [0.8, 0.2, 0.3, 0.15, 0.25, 0.1, 1.0]
     generator = np.random.default_rng(0)
@@ -97,6 +100,7 @@ def test_a_shift_between_splits_is_found(tmp_path):
     assert "1 of 7 comparisons is below 0.05" in text
 
 
+@pytest.mark.slow
 def test_classes_are_counted(tmp_path, chromium):
     place = write_place(tmp_path, classes=True, clips=12, played=2)
     page = report_data(place.folder / "data.yaml", output=tmp_path / "page.html", workers=0)
@@ -124,6 +128,7 @@ def test_labels_that_are_all_missing_are_said(tmp_path, chromium):
     assert visited.console == []
 
 
+@pytest.mark.slow
 def test_one_clip_is_enough(tmp_path, chromium):
     write_abaw5(tmp_path, make_entries(1, 0, 0), video=write_media)
     page = report_data(tmp_path, output=tmp_path / "page.html", workers=0)
@@ -148,6 +153,7 @@ def test_a_page_that_cannot_be_written(tmp_path):
         report_data(tmp_path, output=tmp_path, workers=0)
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     write_abaw5(tmp_path, make_entries(1, 1, 1), video=write_media)
     page = tmp_path / "page.html"

@@ -65,6 +65,7 @@ def page(video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_cursor_follows_playback(chromium, page):
     with visit(chromium, page) as visited:
         assert visited.page.evaluate(CURSOR) == 0
@@ -78,6 +79,7 @@ def test_the_cursor_follows_playback(chromium, page):
     assert visited.requests == []
 
 
+@pytest.mark.slow
 def test_the_keyboard_moves_cursor_and_video(chromium, page):
     with visit(chromium, page) as visited:
         visited.wait_until("document.getElementById('video').readyState > 1")
@@ -88,6 +90,7 @@ def test_the_keyboard_moves_cursor_and_video(chromium, page):
         assert visited.page.locator("output.now").all_inner_texts() == ["1.00", "0.00"]
 
 
+@pytest.mark.slow
 def test_a_click_goes_there_and_a_gap_has_no_value(chromium, page):
     with visit(chromium, page) as visited:
         plot = visited.page.locator(".track .plot").first
@@ -101,6 +104,7 @@ def test_a_click_goes_there_and_a_gap_has_no_value(chromium, page):
         assert visited.page.locator(".course").count() == 4  # two labels, in two pieces each
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [PHONE, pytest.param(DESKTOP, marks=pytest.mark.slow)])
 def test_names_stay_text_and_everything_is_said(chromium, page, video, width):
     with visit(chromium, page, width=width, scheme="dark") as visited:
@@ -135,6 +139,7 @@ def test_a_video_that_cannot_be_shown_is_said(tmp_path, name, said):
     assert said in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_an_hour_stays_small(tmp_path):
     timeline = make_timeline(tmp_path / "hour.avi", windows=36_000, duration=3600.0)
     write_timeline_page(timeline, tmp_path / "page.html")

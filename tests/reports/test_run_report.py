@@ -74,6 +74,7 @@ def test_opens_without_complaint_or_request_and_fits(chromium, page, width, sche
     assert visited.requests == []
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_text(chromium, page):
     with visit(chromium, page) as visited:
         assert visited.page.title() == "first"
@@ -84,6 +85,7 @@ def test_hostile_names_stay_text(chromium, page):
     assert visited.console == []
 
 
+@pytest.mark.slow
 def test_tables_are_sorted_by_number_with_the_keyboard(chromium, page):
     with visit(chromium, page) as visited:
         visited.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
@@ -100,6 +102,7 @@ def test_tables_are_sorted_by_number_with_the_keyboard(chromium, page):
         assert len(set(seen["ascending"])) > 2
 
 
+@pytest.mark.slow
 def test_the_theme_can_be_chosen(chromium, page):
     with visit(chromium, page, scheme="light") as visited:
         button = visited.page.get_by_role("button", name="Theme")
@@ -211,6 +214,7 @@ class TestRefusals:
             report("first", folder=place.runs, output=place.runs)
 
 
+@pytest.mark.slow
 def test_one_clip_is_enough(tmp_path, chromium):
     place = write_place(tmp_path, clips=13, splits="train " * 12 + "val")
     place.train("lonely", "training.epochs=1")
@@ -261,6 +265,7 @@ def test_beside_a_run_of_the_challenge_stand_the_published_means(tmp_path):
     assert "found by dlib whatever detector the run used" in text
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_gone_is_said(place, tmp_path):
     text = report("first", folder=place.runs, features=tmp_path, output=tmp_path / "page.html").read_text()
     assert "what they show of faces and audio is left out" in text

@@ -43,6 +43,7 @@ def fake_bucket_table(root: str) -> ClipTable:
     return read_fake_table(mirror_data(url))
 
 
+@pytest.mark.slow
 def test_challenge_folder_in_a_bucket_reads_as_on_a_disk(bucket: Bucket, tmp_path: Path) -> None:
     local = write_abaw5(tmp_path / "data", make_entries(), video=touch, audio=touch)
     table = load_clips(Path(bucket.upload(local, "challenges/eri")))

@@ -74,6 +74,7 @@ def fetched_features() -> list[Path]:
     return list(Path(os.environ["ERI_CACHE"]).rglob("*.safetensors"))
 
 
+@pytest.mark.slow
 def test_store_holds_what_a_folder_would(table: ClipTable, bucket: Bucket, tmp_path: Path) -> None:
     assert run(table, bucket) == (DONE, 0)
     extract(table, [fake_config()], tmp_path / "here", Runtime(workers=0), create=fake_extractors())

@@ -80,6 +80,7 @@ def test_unknown_bucket(s3_bucket: Bucket, data: str, capsys: pytest.CaptureFixt
     assert "not there" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["probe"], ["features", "ls", "--features"]])
 def test_credentials_that_no_one_knows(
     s3_bucket: Bucket, server: Server, arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -156,6 +157,7 @@ def test_other_stores_of_fsspec_work_too(tmp_path: Path) -> None:
     assert (tmp_path / "b.txt").read_text() == "one"
 
 
+@pytest.mark.slow
 def test_nothing_of_fsspec_is_imported_for_folders() -> None:
     code = "import sys, eri.cli.app, eri.features.store; sys.exit(bool({'fsspec', 'botocore'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -45,6 +45,7 @@ def validate(tmp_path):
     return write_and_validate
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 @few
 @given(ids=id_lists, seed=st.integers(0, 99), row=st.integers(1, 12))
@@ -144,6 +145,7 @@ def test_a_file_of_the_real_size_is_validated_even_where_every_line_is_wrong(val
     assert len(findings) > 2 * 4_604
 
 
+@pytest.mark.slow
 def test_a_flood_of_findings_is_counted(validate):
     ids = [f"{number:05d}" for number in range(12_000)]
     rows = make_rows(ids, 0)

@@ -80,6 +80,7 @@ def nearest_class(features: NDArray[np.float64], clips: list[Clip]) -> float:
     return right / len(clips)
 
 
+@pytest.mark.slow
 def test_it_is_a_classification_of_seven_expressions_whose_splits_share_no_subject(expressions):
     assert expressions.task.classes == classes_of("expressions")
     assert len(expressions.task.classes) == 7
@@ -112,12 +113,14 @@ def test_an_expression_comes_and_goes_and_a_neutral_face_hardly_moves(expression
             assert middle[label] > change[label, -1]
 
 
+@pytest.mark.slow
 def test_both_directions_hold_the_same_frames_in_opposite_order(directions):
     for rising, falling in twins(directions):
         assert falling == rising[::-1]
         assert len(set(rising)) == FRAMES
 
 
+@pytest.mark.slow
 def test_shuffled_directions_hold_the_same_frames_in_no_order(directions, shuffled):
     ordered, mixed = twins(directions), twins(shuffled)
     assert {tuple(sorted(rising)) for rising, _ in ordered} == {tuple(sorted(rising)) for rising, _ in mixed}
@@ -143,6 +146,7 @@ def test_a_bag_of_frames_is_at_chance_on_the_directions_and_the_order_of_frames_
         assert least_ordered <= nearest_class(late_less_early, clips) <= most_ordered
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files_and_what_is_missing_is_made_again(tmp_path):
     size: dict[str, Any] = {"subjects": 3, "clips_per_class": 1, "frames": 4, "side": 32, "workers": 0}
 

@@ -164,11 +164,13 @@ def test_a_broken_promise_is_named(thing: type[Own]) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_class_of_a_plugin_passes() -> None:
     eri.register_extractor(OwnConfig)(Own)
     assert check_extractor(OwnConfig(gain=3.0)) == ()
 
 
+@pytest.mark.slow
 def test_a_function_of_a_plugin_passes_and_untried_settings_are_told() -> None:
     @eri.register_extractor("loudness", modality="audio", window=0.5, hop=0.25, settings=Settings)
     def loudness(windows, rate, settings):
@@ -180,6 +182,7 @@ def test_a_function_of_a_plugin_passes_and_untried_settings_are_told() -> None:
         check_extractor("loudness", ignored={"titel"})
 
 
+@pytest.mark.slow
 def test_a_visual_function_of_a_plugin_passes() -> None:
     faces = FaceConfig(detector="none")
 

@@ -119,6 +119,7 @@ class TestLearning:
         assert len(rows) - 1 - ranks.index(max(ranks)) == 8
         assert "0.05" in {row["learning_rate"] for row in rows}
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "settings",
         [
@@ -130,6 +131,7 @@ class TestLearning:
     def test_other_losses_find_the_classes(self, tmp_path, data, settings):
         assert best_war(trained(data, tmp_path, **settings)) > 0.8
 
+    @pytest.mark.slow
     def test_balanced_weights_lift_the_rare_class(self, tmp_path):
         recipe = replace(RECIPE, classes=("common", "rare"), sizes={"train": 120, "val": 200}, noise=9.0)
         data = make_data_set(tmp_path, recipe)

@@ -54,12 +54,14 @@ def relabelled(table: ClipTable, labels: Mapping[str, tuple[float, ...] | None])
 
 
 class TestLearning:
+    @pytest.mark.slow
     @pytest.mark.parametrize("modalities", [("visual",), ("audio",), ("visual", "audio")])
     def test_finds_the_signal(self, tmp_path, modalities):
         data = make_data_set(tmp_path, Recipe(modalities=modalities))
         best = max(float(row["val_pearson"]) for row in history(trained(data, tmp_path / "runs")))
         assert best > 0.85
 
+    @pytest.mark.slow
     def test_baseline_head_with_its_schedule(self, tmp_path, data):
         values = data.config.model_dump(mode="json")
         values["model"] = {"name": "baseline-lstm", "hidden_size": 16, "layers": 2, "rnn_dropout": 0.1, "dropout": 0.1}
@@ -67,6 +69,7 @@ class TestLearning:
         run = train(parse_config(values), data.table, data.features, tmp_path, CPU)
         assert max(float(row["val_pearson"]) for row in history(run)) > 0.8
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "settings",
         [
@@ -81,6 +84,7 @@ class TestLearning:
     def test_finds_the_signal_with_other_losses_and_regularisers(self, tmp_path, data, settings):
         assert max(float(row["val_pearson"]) for row in history(trained(data, tmp_path, **settings))) > 0.8
 
+    @pytest.mark.slow
     def test_with_dropped_modalities_each_alone_still_predicts(self, tmp_path):
         alone = {f"{number:05d}" for number in range(60, 100)}  # every val clip has lost its sound
         recipe = Recipe(modalities=("visual", "audio"), masked={"audio": alone})
@@ -88,6 +92,7 @@ class TestLearning:
         run = trained(data, tmp_path / "runs", regularization={"modality_dropout": 0.5})
         assert max(float(row["val_pearson"]) for row in history(run)) > 0.8
 
+    @pytest.mark.slow
     def test_shuffled_labels_find_nothing(self, tmp_path):
         data = make_data_set(tmp_path, Recipe(sizes={"train": 80, "val": 120}, dimension=40, noise=4.0))
         control = trained(data, tmp_path / "runs", shuffle_labels=True)
@@ -160,6 +165,7 @@ class TestRunFolder:
         for row in rows:
             assert float(row["val_pearson"]) == pytest.approx(np.mean([float(row[label]) for label in labels]))
 
+    @pytest.mark.slow
     def test_best_weights_are_of_the_best_epoch(self, tmp_path, data):
         rows = history(trained(data, tmp_path, "long", epochs=12))
         best = max(rows, key=lambda row: float(row["val_pearson"]))
@@ -213,6 +219,7 @@ class TestStopping:
         assert len(scores) < 60
         assert len(scores) - 1 - int(np.argmax(scores)) == 3
 
+    @pytest.mark.slow
     def test_rate_is_halved_on_a_plateau(self, tmp_path, data):
         run = trained(data, tmp_path, epochs=40, patience=40, learning_rate=0.05, reduce_on_plateau=True)
         rates = [float(row["learning_rate"]) for row in history(run)]

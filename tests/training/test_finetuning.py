@@ -46,6 +46,7 @@ def scored(run: Path, data: DataSet) -> float:
     return metrics.score
 
 
+@pytest.mark.slow
 def test_the_backbone_learns_what_the_pictures_show(data, run):
     assert scored(run, data) > 0.7
     weights = load_file(run / "best.safetensors")
@@ -61,6 +62,7 @@ def start_of(data: DataSet) -> dict[str, torch.Tensor]:
     return {f"encoders.visual.{name}": value for name, value in encoder.state_dict().items()}
 
 
+@pytest.mark.slow
 def test_on_shuffled_labels_it_learns_nothing_of_use(data, run, tmp_path):
     # Not the val score: of 12 clips and the best of several epochs, chance alone reaches far.
     shuffled = data.configured(shuffle_labels=True)
@@ -91,6 +93,7 @@ def test_a_clip_without_a_face_is_left_out_and_named(data, run):
     assert clips["train"]["without_features"] == ["00000"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augmentation", [None, {"brightness": 1.5}])
 def test_a_resumed_run_ends_with_the_same_weights(tmp_path, augmentation):
     config = finetuned_config(training={"epochs": 3, "augmentation": augmentation})

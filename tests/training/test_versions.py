@@ -35,6 +35,7 @@ def run(workplace, system):
     return commands.train(workplace / "data", **options, runs=workplace / "runs", name="drawn")
 
 
+@pytest.mark.slow
 def test_a_run_says_which_versions_it_learnt_from(run):
     environment = json.loads((run / "environment.json").read_text())
     drawn = environment["drawn"]["visual"]

@@ -63,6 +63,7 @@ def run_of(data: DataSet, folder: Path, **options: Any) -> Path:
     return train(data.config, data.table, data.features, folder, CPU, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_model_is_trained_and_predicts_classes(tmp_path, name):
     config = video_config(name, training={"epochs": 1})
@@ -124,6 +125,7 @@ def test_mixed_precision_keeps_weights_and_predictions_in_float32(tmp_path, name
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_clip_is_predicted_alike_whichever_clips_are_beside_it(tmp_path):
     data = make_expression_crops(tmp_path, video_config("ceflnet", training={"epochs": 1}))
     run = run_of(data, tmp_path / "runs")

@@ -45,6 +45,7 @@ def test_plain_data_comes_back(protocol, value):
     assert parse(pickle.dumps(value, protocol)) == value
 
 
+@pytest.mark.slow
 @PROTOCOLS
 @quick
 @given(data=st.data())

@@ -90,6 +90,7 @@ def test_each_item_fails_alone_with_its_reason():
             futures["unsendable"].result()
 
 
+@pytest.mark.slow
 def test_an_idle_process_that_is_killed_costs_nothing_and_progress_comes_home():
     seen: list[int] = []
     with WorkerPool(act, 1) as pool:

@@ -48,6 +48,7 @@ def reference(level: str) -> Any:
     return opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, getattr(opensmile.FeatureLevel, level))
 
 
+@pytest.mark.slow
 @needs_opensmile
 def test_functionals_are_those_of_each_window(tmp_path):
     made = extractor(window=1.0, hop=0.5)
@@ -122,6 +123,7 @@ def test_silence_and_missing_sound_are_states(tmp_path, level):
     assert made.embed([mute])[0].shape == (0, made.dimension)
 
 
+@pytest.mark.slow
 @needs_opensmile
 def test_workers_describe_without_torch():
     code = (

@@ -61,6 +61,7 @@ def librosa_levels(samples, bands: int, scale: str):
 @pytest.mark.parametrize("scale", ["slaney", "htk"])
 @pytest.mark.parametrize("seconds", [0.4, 1.237])
 class TestNumbers:
+    @pytest.mark.slow
     def test_log_mel_spectra_are_those_of_librosa(self, scale, seconds):
         sound = voice(seconds)
         rows = embed(extractor(LogMelConfig(hop=None, mel_scale=scale, mel_bands=40)), sound)

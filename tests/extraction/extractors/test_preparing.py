@@ -180,6 +180,7 @@ def test_preparers_travel_to_workers(preparer):
     assert pickle.loads(sent) == preparer
 
 
+@pytest.mark.slow
 def test_preparing_imports_no_torch(tmp_path):
     video = write_clip(tmp_path / "a.mp4", 1.0)
     code = f"""

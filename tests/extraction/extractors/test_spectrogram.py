@@ -93,10 +93,12 @@ def test_other_numbers_of_bands_are_drawn_alike(bands):
     assert cosine(painted, np.array(draw(window, bands))[None]).min() >= 0.999
 
 
+@pytest.mark.slow
 def test_pictures_and_embeddings_agree_with_the_original_on_generated_voices():
     check_parity(windows_of_voices()[::2])
 
 
+@pytest.mark.slow
 def test_pictures_and_embeddings_agree_with_the_original_on_real_voices():
     if not EMODB.is_dir():
         pytest.skip(f"no recordings at {EMODB}")

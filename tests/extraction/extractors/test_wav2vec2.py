@@ -47,6 +47,7 @@ def hidden_states(family: str, samples):
     return [*(state[0].numpy() for state in output.hidden_states[:-1]), output.last_hidden_state[0].numpy()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_features_equal_those_of_transformers(folders, family):
     sound = voice(1.3) + np.float32(0.02)

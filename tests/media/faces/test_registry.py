@@ -32,6 +32,7 @@ def test_every_detector_of_the_config_is_registered_and_no_other() -> None:
         FaceConfig(detector="dlibb")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DETECTORS))
 def test_every_detector_answers_alike(name: str, retinaface: FaceConfig) -> None:
     settings = retinaface if name == "retinaface" else FaceConfig.model_validate({"detector": name})
@@ -116,6 +117,7 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None
     assert FaceConfig(threshold=2).threshold == 2
 
 
+@pytest.mark.slow
 def test_cropping_with_dlib_imports_no_torch() -> None:
     script = (
         "import sys, numpy as np\n"

@@ -33,6 +33,7 @@ def assert_same(first: list[Detection], second: list[Detection]) -> None:
         np.testing.assert_allclose(one.landmarks, other.landmarks, atol=0.05)
 
 
+@pytest.mark.slow
 def test_a_batch_gives_what_each_image_gives_alone(
     detector: RetinaFaceDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:

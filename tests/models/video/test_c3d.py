@@ -17,6 +17,7 @@ def test_the_authors_clip_gives_the_4_by_4_maps_that_the_dense_layers_read():
     assert _last_pool(torch.zeros(1, 512, 2, 7, 7)).shape == (1, 512, 1, 4, 4)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_the_usual_names_loads(tmp_path):
     first = small_model("c3d", 3)
     tensors = {key.removeprefix("convolutions."): value for key, value in first.state_dict().items()}

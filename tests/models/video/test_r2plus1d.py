@@ -124,6 +124,7 @@ def test_running_centres_follow_their_class_while_training_and_not_otherwise():
     torch.testing.assert_close(features.grad, WEIGHTS * FEATURES / 4)  # from the centres before the step
 
 
+@pytest.mark.slow
 def test_the_centre_loss_is_weighted_and_left_out_where_it_means_nothing():
     targets = torch.eye(3)[:2]
     losses = []
@@ -138,6 +139,7 @@ def test_the_centre_loss_is_weighted_and_left_out_where_it_means_nothing():
         assert not any(key.startswith("centers") for key in model.state_dict())
 
 
+@pytest.mark.slow
 def test_the_backbone_is_torchvisions_up_to_its_stage():
     from torchvision.models.video import r2plus1d_18
 
@@ -153,6 +155,7 @@ def test_the_backbone_is_torchvisions_up_to_its_stage():
     assert shorter.dimension == 256
 
 
+@pytest.mark.slow
 def test_published_weights_load_without_their_classifier_and_foreign_ones_are_refused(tmp_path):
     from torchvision.models.video import r2plus1d_18
 
@@ -183,6 +186,7 @@ def test_what_is_frozen_keeps_its_weights_and_statistics(frozen):
     assert (frozen == "backbone") != any(key.startswith("backbone.") for key in changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -199,6 +203,7 @@ def test_every_option_runs(settings):
     assert model.auxiliary_loss(output, torch.eye(3)[:2]) is not None
 
 
+@pytest.mark.slow
 def test_it_learns_four_clips_by_heart():
     model = create(2, frames=4, input_size=16).train()
     clips, targets = draw_clips(model, 4), torch.eye(2)[[0, 1, 0, 1]]

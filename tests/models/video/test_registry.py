@@ -21,6 +21,7 @@ def test_every_setting_is_described_or_speaks_for_itself(kind):
     assert kind().name in NAMES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("outputs", [1, 7])
 def test_a_model_gives_one_raw_output_a_label_and_an_embedding(name, outputs):
@@ -57,6 +58,7 @@ def test_every_weight_that_learns_gets_a_gradient(name):
     assert not missing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_seed_decides_the_weights_and_leaves_the_generator_alone(name):
     torch.manual_seed(1)
@@ -70,6 +72,7 @@ def test_a_seed_decides_the_weights_and_leaves_the_generator_alone(name):
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
+@pytest.mark.slow
 def test_without_a_seed_the_generator_decides():
     config = small_config("r2plus1d-scl", seed=None)
     torch.manual_seed(5)
@@ -98,6 +101,7 @@ def test_frames_are_chosen_in_order_and_evaluation_always_takes_the_same(name, a
         model.choose_frames(0, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_recomputed_activations_change_neither_gradients_nor_statistics(name):
     plain, frugal = (small_model(name, checkpoint=flag).train() for flag in (False, True))

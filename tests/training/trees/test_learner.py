@@ -58,6 +58,7 @@ def boosters(run: Path) -> list[str]:
 
 
 class TestLearning:
+    @pytest.mark.slow
     def test_finds_the_signal(self, run, data):
         result = evaluate(run, data.table, data.features, bootstrap=0, runtime=CPU)
         assert result.metrics is not None
