@@ -15,7 +15,7 @@ import eri
 from eri.cli.app import main
 from tests.cli.test_selection import write_data
 
-NOT_THE_SAME = {"environment.json", "seconds", "time", "created", "date", "when", "started", "command", "argv"}
+NOT_THE_SAME = {"checksums", "seconds", "time", "created", "date", "when", "started", "command", "argv"}
 SYSTEM: dict[str, Any] = {"config": "system.yaml", "overrides": ["training.epochs=1"], "device": "cpu"}
 OPTIONS = ["training.epochs=1", "-c", "system.yaml", "--device", "cpu", "-q"]
 
