@@ -148,9 +148,12 @@ class WorkerPool(Generic[Item, Result]):
             raise WorkerError(message, reason="crashed", hint="Use fewer workers.") from error
 
     def _run_in_process(self, item: Item, name: str, on_progress: OnProgress | None) -> Result:
+        attempts = len(self._idle) + _ATTEMPTS  # an item that no process survives receiving ends, too
         worker = self._worker()
         try:
             while not worker.begin(item, self._timeout):  # it died while it had nothing to do
+                if not (attempts := attempts - 1):
+                    raise EOFError
                 self._discard(worker)
                 worker = self._worker()
             kind, value = worker.receive(self._timeout, on_progress)
